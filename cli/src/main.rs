@@ -1,0 +1,2 @@
+//! The command itself.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The .retake file format and the store.

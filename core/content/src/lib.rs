@@ -1,0 +1,1 @@
+//! What bodies mean: content encodings, JSON, SSE, seeds, redaction, canonical form.

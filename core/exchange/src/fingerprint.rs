@@ -1,0 +1,249 @@
+//! The environment that an exchange ran in.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Digest;
+
+/// What the service ran in, as far as it can be seen from outside. Stored once per content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// What ran.
+    pub subject: Subject,
+    /// What it ran on.
+    pub host: HostEnvironment,
+    /// Packages found in the image or beside the process.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<Package>,
+}
+
+/// What a fingerprint is of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "subject", rename_all = "kebab-case")]
+pub enum Subject {
+    /// A container.
+    Container(Box<ContainerIdentity>),
+    /// A process on this machine.
+    Process(Box<ProcessIdentity>),
+    /// Neither was named; only the host is known.
+    Unknown,
+}
+
+/// A container: its image and how it was started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerIdentity {
+    /// The image it was made from.
+    pub image: ImageIdentity,
+    /// How it was started.
+    pub config: ContainerConfig,
+}
+
+/// Which image, by every name that proves it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageIdentity {
+    /// Digest of the image's configuration (`sha256:…`), where the engine tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_digest: Option<String>,
+    /// `name@sha256:…`, sorted; empty for an image that was never in a registry.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repository_digests: Vec<String>,
+    /// Names it had; proof of nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// `sha256:…` of each layer's uncompressed content, lowest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<String>,
+    /// The part of its configuration that matters when it runs.
+    #[serde(default)]
+    pub runtime: RuntimeConfig,
+    /// `linux/amd64` and the like.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub platform: String,
+}
+
+/// The part of an image's configuration that matters when it runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuntimeConfig {
+    /// `Entrypoint`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entrypoint: Vec<String>,
+    /// `Cmd`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// `Env`, secrets kept as hashes only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<Variable>,
+    /// `User`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    /// `WorkingDir`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub working_dir: String,
+    /// `StopSignal`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stop_signal: String,
+}
+
+/// How a container was started, as far as it changes what the service does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerConfig {
+    /// The entrypoint in force, image's or given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entrypoint: Vec<String>,
+    /// The command in force.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Environment variables in force, sorted by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<Variable>,
+    /// User in force, empty for the image's.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    /// Working folder in force.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub working_dir: String,
+    /// Host name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hostname: String,
+    /// `host`, `bridge`, `none` or a network's name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub network: String,
+    /// True when the root file system was mounted read-only.
+    #[serde(default)]
+    pub read_only: bool,
+    /// Mounts, sorted by path.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<Mount>,
+    /// Limits on what it may use.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// Limits of a container; `None` is no limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Memory in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// CPU time in billionths of a CPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_nanos: Option<u64>,
+    /// `0-3,5`: the CPUs it may run on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_set: Option<String>,
+    /// Processes and threads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pids: Option<u64>,
+    /// Ulimits as `name=soft:hard`, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ulimits: Vec<String>,
+}
+
+/// Something mounted into a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// Where, in the container.
+    pub path: String,
+    /// `bind`, `volume` or `tmpfs`.
+    pub kind: String,
+    /// What, on the host.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source: String,
+    /// True when the container could not write to it.
+    #[serde(default)]
+    pub read_only: bool,
+}
+
+/// One environment variable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value, or what is kept of it.
+    pub value: VariableValue,
+}
+
+/// The value of a variable, or what is kept of a secret one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VariableValue {
+    /// As it was.
+    Plain(String),
+    /// A secret: enough to recognise it again, not enough to find it out.
+    Secret {
+        /// Random, 16 bytes in hex.
+        salt: String,
+        /// argon2id of the value with that salt, in hex.
+        hash: String,
+        /// A value of the same length and alphabet that stands in for it when none is given.
+        stand_in: String,
+    },
+}
+
+/// A process on this machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessIdentity {
+    /// Path of the executable.
+    pub executable: String,
+    /// BLAKE3 of the executable's content; `None` when it could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// The arguments, with the program's name as the first, secrets replaced.
+    pub arguments: Vec<String>,
+    /// Digests of the files that the arguments name, as path and BLAKE3.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<(String, Digest)>,
+    /// The working folder.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub working_dir: String,
+    /// Its environment, sorted by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<Variable>,
+}
+
+/// The machine that a service ran on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostEnvironment {
+    /// `x86_64`, `aarch64`, …
+    pub architecture: String,
+    /// As the kernel names it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cpu_model: String,
+    /// SIMD and other flags, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cpu_flags: Vec<String>,
+    /// CPUs that were online.
+    #[serde(default)]
+    pub cpu_count: u32,
+    /// Release of the kernel.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub kernel: String,
+    /// Memory of the machine in bytes.
+    #[serde(default)]
+    pub memory_bytes: u64,
+    /// Graphics processors with their driver.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<Gpu>,
+    /// Version of the container engine, where one answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
+}
+
+/// A graphics processor.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gpu {
+    /// Its model.
+    pub model: String,
+    /// Version of its driver.
+    pub driver: String,
+}
+
+/// A package found in an image or beside a process.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Package {
+    /// `dpkg`, `apk`, `python`, `node`.
+    pub ecosystem: String,
+    /// Its name there.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}

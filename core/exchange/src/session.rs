@@ -1,0 +1,86 @@
+//! Capture sessions, runs and images: the records that say where exchanges come from.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Body, ClockPair, Digest, Id, ImageIdentity};
+
+/// One run of `retake capture`, from start to exit. The first record that its exchanges need.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The session's id.
+    pub id: Id,
+    /// Version of the tool that recorded it.
+    pub tool_version: String,
+    /// Both clocks at the start; the monotonic one is 0 there.
+    pub started: ClockPair,
+    /// Where it listened, and for whom.
+    pub listeners: Vec<Listener>,
+    /// `--service-version`, where it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_version: Option<String>,
+    /// The command after `--`, when the capture started the service itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+}
+
+/// One address that the capture listened on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// The dependency's name; `None` for the one that clients call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dependency: Option<String>,
+    /// The address it was bound to, as `ADDRESS:PORT`.
+    pub listen: String,
+    /// Where its traffic went, as a URL.
+    pub upstream: String,
+}
+
+/// How a capture session ended; a session without one was cut off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionEnd {
+    /// The session.
+    pub session: Id,
+    /// Both clocks at the end.
+    pub clock: ClockPair,
+    /// What was recorded, and what was not.
+    pub counts: SessionCounts,
+}
+
+/// What a capture session recorded, and what it could not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionCounts {
+    /// Exchanges written.
+    pub exchanges: u64,
+    /// Exchanges that passed and are not recorded at all.
+    pub exchanges_missed: u64,
+    /// Body bytes that passed and are not recorded.
+    pub body_bytes_missed: u64,
+}
+
+/// The outcome of a replay, stored like a capture.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// The run's id: the `session` of its exchanges.
+    pub id: Id,
+    /// Version of the tool that replayed it.
+    pub tool_version: String,
+    /// Both clocks at the start.
+    pub started: ClockPair,
+    /// Digests of the bundles it read; a store has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Digest>,
+    /// What the replay can prove about itself, in the receipt's own JSON schema.
+    pub receipt: serde_json::Value,
+    /// Verdict of each exchange and its differences, in the comparison's own JSON schema.
+    #[serde(default)]
+    pub comparison: serde_json::Value,
+}
+
+/// An image carried by the bundle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageRecord {
+    /// Which image.
+    pub identity: ImageIdentity,
+    /// The archive as `docker save` writes it (a tar).
+    pub archive: Body,
+}

@@ -1,0 +1,1 @@
+//! Which recorded answer belongs to a call, and the nearest miss.

@@ -1,0 +1,1 @@
+//! Compares two outputs or two runs: changes, rules, verdicts.

@@ -1,0 +1,1 @@
+//! Runs inside the container: reaps, forwards signals, serves the bridge.

@@ -1,0 +1,1 @@
+//! Plan, start, drive, answer: makes a recorded service do it again.
