@@ -1,1 +1,3 @@
 //! What bodies mean: content encodings, JSON, SSE, seeds, redaction, canonical form.
+
+pub mod json;

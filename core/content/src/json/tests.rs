@@ -1,0 +1,200 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn fault_of(document: &str) -> (usize, Fault) {
+    let error = parse(document.as_bytes()).unwrap_err();
+    (error.offset, error.what)
+}
+
+fn canonical(document: &str) -> String {
+    let mut out = Vec::new();
+    parse(document.as_bytes()).unwrap().write_canonical(&mut out);
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn order_white_space_and_escapes_do_not_reach_the_canonical_form() {
+    let one = r#"{"b": [1, 2.50, "\u0061\/\u00e9\ud83d\ude00"], "a" : {"é":null,"z":true}}"#;
+    let other = "{\"a\":{\"z\":true,\t\"\\u00e9\":null},\r\n\"b\":[1,2.50,\"a/é😀\"]}";
+    assert_eq!(canonical(one), canonical(other));
+    assert_eq!(canonical(one), r#"{"a":{"z":true,"é":null},"b":[1,2.50,"a/é😀"]}"#);
+}
+
+#[test]
+fn numbers_stay_as_they_were_written() {
+    let numbers = "[1.0,1.00,1e2,1E+2,-0,0.1,123456789012345678901234567890]";
+    assert_eq!(canonical(numbers), numbers);
+    assert_ne!(parse(b"1.0").unwrap(), parse(b"1.00").unwrap());
+}
+
+#[test]
+fn control_characters_get_their_shortest_escape_and_nothing_else_is_escaped() {
+    assert_eq!(
+        canonical(r#""\u0008\u0009\u000A\u000c\u000d\u0000\u001F\u007f\u0022\u005c\/""#),
+        "\"\\b\\t\\n\\f\\r\\u0000\\u001f\u{7f}\\\"\\\\/\""
+    );
+}
+
+#[test]
+fn the_compact_form_keeps_the_documents_order() {
+    assert_eq!(parse(br#" { "b" : 1 , "a" : [ ] } "#).unwrap().to_compact_text(), r#"{"b":1,"a":[]}"#);
+}
+
+#[test]
+fn an_error_names_the_byte_and_what_is_wrong_there() {
+    assert_eq!(fault_of(""), (0, Fault::UnexpectedEnd));
+    assert_eq!(fault_of("[1,]"), (3, Fault::Unexpected(']')));
+    assert_eq!(fault_of("{\"a\" 1}"), (5, Fault::Unexpected('1')));
+    assert_eq!(fault_of("[1 é"), (3, Fault::Unexpected('é')));
+    assert_eq!(fault_of("nul"), (3, Fault::UnexpectedEnd));
+    assert_eq!(fault_of("1 2"), (2, Fault::Trailing));
+    assert_eq!(fault_of("01"), (0, Fault::BadNumber));
+    assert_eq!(fault_of("-"), (1, Fault::UnexpectedEnd));
+    assert_eq!(fault_of("1.e3"), (2, Fault::BadNumber));
+    assert_eq!(fault_of("\"a\nb\""), (2, Fault::ControlCharacter));
+    assert_eq!(fault_of(r#""\x""#), (1, Fault::BadEscape));
+    assert_eq!(fault_of(r#""\u12g4""#), (5, Fault::BadEscape));
+    assert_eq!(fault_of(r#""\u12"#), (5, Fault::UnexpectedEnd));
+    assert_eq!(fault_of("\u{feff}1"), (0, Fault::ByteOrderMark));
+    assert_eq!(parse(b"\"\xff\"").unwrap_err(), ParseError { offset: 1, what: Fault::NotUtf8 });
+    assert_eq!(parse(b"[1,]").unwrap_err().to_string(), "byte 3: unexpected character ']'");
+}
+
+#[test]
+fn half_a_surrogate_pair_is_refused_wherever_it_stands() {
+    for document in [r#""\ud800""#, r#""\udc00""#, r#""\ud800\ud800""#, r#""\ud800x""#, r#""\ud800\n""#] {
+        assert_eq!(fault_of(document), (1, Fault::LoneSurrogate), "{document}");
+    }
+}
+
+#[test]
+fn a_key_given_twice_is_refused_in_small_and_large_objects_however_it_is_escaped() {
+    assert_eq!(fault_of(r#"[{"a":1,"\u0061":1}]"#), (1, Fault::DuplicateKey("a".to_owned())));
+    let members: Vec<String> = (0..1000).chain([500]).map(|key| format!("\"{key}\":0")).collect();
+    assert_eq!(fault_of(&format!("{{{}}}", members.join(","))), (0, Fault::DuplicateKey("500".to_owned())));
+}
+
+#[test]
+fn depth_is_bounded_and_the_limit_itself_is_allowed() {
+    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    assert!(parse(nested(DEPTH_MAX).as_bytes()).is_ok());
+    assert_eq!(fault_of(&nested(DEPTH_MAX + 1)), (DEPTH_MAX, Fault::TooDeep));
+    assert_eq!(fault_of(&"[".repeat(1_000_000)), (DEPTH_MAX, Fault::TooDeep));
+    assert_eq!(fault_of(&"{\"a\":".repeat(1_000_000)), (DEPTH_MAX * 5, Fault::TooDeep));
+}
+
+#[test]
+fn values_are_counted_where_the_caller_limits_them() {
+    assert!(parse_limited(br#"[1,{"a":2}]"#, 4).is_ok());
+    assert_eq!(parse_limited(br#"[1,{"a":2}]"#, 3).unwrap_err().what, Fault::TooManyValues);
+}
+
+#[test]
+fn a_member_is_found_by_its_key() {
+    let value = parse(br#"{"a":{"b":"c"}}"#).unwrap();
+    assert_eq!(value.get("a").and_then(|a| a.get("b")).and_then(Value::as_str), Some("c"));
+    assert_eq!(value.get("b"), None);
+    assert_eq!(value.kind_name(), "object");
+}
+
+/// Any value, built by hand, keys made unique.
+fn any_value() -> impl Strategy<Value = Value> {
+    let number = "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,5})?([eE][+-]?[0-9]{1,2})?";
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::Bool),
+        number.prop_map(Value::Number),
+        any::<String>().prop_map(Value::String),
+    ];
+    leaf.prop_recursive(5, 64, 12, |inner| {
+        let members = proptest::collection::btree_map(any::<String>(), inner.clone(), 0..12);
+        prop_oneof![
+            proptest::collection::vec(inner, 0..12).prop_map(Value::Array),
+            members.prop_map(|members| Value::Object(members.into_iter().rev().collect())),
+        ]
+    })
+}
+
+/// Text that is almost JSON: the tokens of the grammar and of its mistakes, in any order.
+fn almost_json() -> impl Strategy<Value = String> {
+    let token = proptest::sample::select(vec![
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"a\"",
+        "\"b\"",
+        "1",
+        "-",
+        "0",
+        ".5",
+        "e3",
+        "E+2",
+        "true",
+        "nul",
+        "null",
+        " ",
+        "\n",
+        "\"",
+        "\\u0041",
+        "\\ud83d\\ude00",
+        "\\ud800",
+        "\\q",
+        "é",
+        "\u{1}",
+        "\u{c}",
+        "1.5",
+        "[]",
+        "{}",
+        "\"a\":1",
+    ]);
+    proptest::collection::vec(token, 0..8).prop_map(|tokens| tokens.concat())
+}
+
+fn agrees_with_serde_json(document: &[u8]) {
+    let ours = parse(document);
+    let theirs = serde_json::from_slice::<serde_json::Value>(document);
+    match (&ours, &theirs) {
+        (Ok(value), Ok(theirs)) => {
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&value.to_compact_text()).unwrap(), *theirs);
+        }
+        (Err(_), Err(_)) => {}
+        // What we refuse and serde_json takes, and the other way round: both are documented.
+        (Err(error), Ok(_)) => assert!(matches!(error.what, Fault::DuplicateKey(_)), "{document:?}: {error}"),
+        (Ok(_), Err(error)) => assert!(error.to_string().contains("number out of range"), "{document:?}: {error}"),
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_reads_back_as_it_was(value in any_value()) {
+        prop_assert_eq!(parse(value.to_compact_text().as_bytes()).unwrap(), value);
+    }
+
+    #[test]
+    fn the_canonical_form_is_its_own_canonical_form(value in any_value()) {
+        let mut once = Vec::new();
+        value.write_canonical(&mut once);
+        let mut twice = Vec::new();
+        parse(&once).unwrap().write_canonical(&mut twice);
+        prop_assert_eq!(once, twice);
+    }
+
+    #[test]
+    fn documents_are_accepted_and_refused_as_serde_json_does(value in any_value()) {
+        agrees_with_serde_json(value.to_compact_text().as_bytes());
+    }
+
+    #[test]
+    fn what_is_almost_json_is_accepted_and_refused_as_serde_json_does(document in almost_json()) {
+        agrees_with_serde_json(document.as_bytes());
+    }
+
+    #[test]
+    fn bytes_of_any_kind_are_accepted_and_refused_as_serde_json_does(bytes in proptest::collection::vec(any::<u8>(), 0..8)) {
+        agrees_with_serde_json(&bytes);
+    }
+}
