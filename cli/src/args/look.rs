@@ -1,0 +1,198 @@
+//! Arguments of the commands that read: `ls`, `show`, `export`, `verify`, `diff`, `runs`; and of `completions` and `man`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, ValueHint};
+use clap_complete::Shell;
+
+use super::{StoreArgs, values};
+
+/// Which exchanges of a source.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Which exchanges")]
+pub(crate) struct Select {
+    /// Of this method and path, `*` for one segment: 'POST /tickets/*', or a path alone (repeatable)
+    #[arg(long = "route", value_name = "PATTERN")]
+    pub(crate) routes: Vec<String>,
+    /// With this status: 404, or 5xx (repeatable)
+    #[arg(long = "status", value_name = "CODE", value_parser = values::status_range)]
+    pub(crate) statuses: Vec<values::StatusRange>,
+    /// Calls to this dependency (repeatable)
+    #[arg(long = "dependency", value_name = "NAME")]
+    pub(crate) dependencies: Vec<String>,
+    /// Calls of clients only, without the service's own
+    #[arg(long, conflicts_with = "dependencies")]
+    pub(crate) ingress: bool,
+    /// Without a complete answer, or with a status of 500 or more
+    #[arg(long)]
+    pub(crate) failed: bool,
+}
+
+/// Arguments of `retake ls`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  retake ls                                  what is in ./.retake
+  retake ls case.retake --failed
+  retake ls --route 'POST /tickets' --json | jq -r '.exchanges[].id'
+
+A dependency call stands under the exchange on whose behalf it was made. How that is known: nothing when the trace context
+says so, `~` when that was the only one in flight, `?` when several were.")]
+pub(crate) struct LsArgs {
+    /// Bundle file, store folder, run, or the first digits of an id in `--store` [default: the store]
+    #[arg(value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
+    pub(crate) source: Option<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) select: Select,
+}
+
+/// Arguments of `retake show`.
+#[derive(Debug, Args)]
+#[command(
+    allow_missing_positional = true,
+    after_help = "\
+Examples:
+  retake show 3fa9c1
+  retake show case.retake 3fa9c1 --as curl
+  retake show 3fa9c1 --as raw > answer.bin   the response's body, byte for byte
+
+Control characters of heads and bodies are made visible, except with `--as raw` into a file or pipe."
+)]
+pub(crate) struct ShowArgs {
+    /// Bundle file, store folder or run to look in [default: the store]
+    #[arg(value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
+    pub(crate) source: Option<String>,
+    /// The exchange, by the first digits of its id (at least 4)
+    #[arg(value_name = "ID", required = true)]
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// How to show it
+    #[arg(long = "as", value_name = "FORM", value_enum, default_value = "text")]
+    pub(crate) form: ShowAs,
+}
+
+/// How `retake show` shows an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ShowAs {
+    /// For reading: heads, bodies, times, and what surrounds them
+    Text,
+    /// A command that sends the request again
+    Curl,
+    /// An HTTP archive of one entry
+    Har,
+    /// The response's body as it was sent
+    Raw,
+    /// The whole record with both bodies; what --json gives
+    Json,
+}
+
+/// Arguments of `retake export`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  retake export .retake -o case.retake --with-image
+  retake export .retake 3fa9c1 77ab02 -o two.retake
+  retake export .retake --failed --route 'POST /tickets' -o failed.retake
+
+The calls that a chosen exchange made, its session and its fingerprint come along. The same selection gives the same bytes.
+The key of the store's pseudonyms never enters a bundle.")]
+pub(crate) struct ExportArgs {
+    /// Bundle file, store folder, run, or the first digits of an id in `--store`
+    #[arg(value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
+    pub(crate) source: String,
+    /// These exchanges, by the first digits of their ids [default: all that the options below choose]
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<String>,
+    /// The bundle to write
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Put the recorded container image into the bundle, so that it replays where no registry is
+    #[arg(long)]
+    pub(crate) with_image: bool,
+    /// Replace FILE where it exists
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) select: Select,
+}
+
+/// Arguments of `retake verify`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  retake verify case.retake
+  retake verify                  the store in ./.retake
+
+Exit codes: 0 whole, 2 damaged. A torn tail, where a capture was killed while it wrote, is named and is no damage.")]
+pub(crate) struct VerifyArgs {
+    /// Bundle file, store folder or run [default: the store]
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) path: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// Arguments of `retake diff`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  retake diff expected.json got.json --ignore /id
+  retake diff 3fa9c1 77ab02              two runs of the store, by the first digits of their ids
+  retake diff before.retake after.retake --ignore 'POST /tickets header:x-served-by'
+
+Runs are paired by the exchange that they repeat, a run and what it replayed likewise; two bundles by request and order.
+Exit codes: 0 same, 1 changed, 2 trouble, 3 something could not be compared.")]
+pub(crate) struct DiffArgs {
+    /// What was: a file, a bundle, a store, or the first digits of a run's id
+    #[arg(value_name = "A", value_hint = ValueHint::AnyPath)]
+    pub(crate) recorded: String,
+    /// What is
+    #[arg(value_name = "B", value_hint = ValueHint::AnyPath)]
+    pub(crate) replayed: String,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Leave this field out of the comparison; every use is counted (repeatable)
+    #[arg(long, value_name = "[ROUTE ]POINTER")]
+    pub(crate) ignore: Vec<String>,
+}
+
+/// Arguments of `retake runs`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  retake runs
+  retake runs --store /var/lib/retake --json")]
+pub(crate) struct RunsArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// Arguments of `retake completions`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  retake completions bash > ~/.local/share/bash-completion/completions/retake
+  retake completions zsh > \"${fpath[1]}/_retake\"
+  retake completions fish > ~/.config/fish/completions/retake.fish")]
+pub(crate) struct CompletionsArgs {
+    /// Which shell
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+/// Arguments of `retake man`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  retake man | man -l -
+  retake man --out /usr/local/share/man/man1")]
+pub(crate) struct ManArgs {
+    /// Write one page a command into this folder
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) out: Option<PathBuf>,
+}

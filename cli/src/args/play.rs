@@ -1,0 +1,91 @@
+//! Arguments of `replay`, `serve` and `demo`.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, ValueHint};
+
+use super::{StoreArgs, values};
+
+/// Arguments of `retake replay`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  retake replay case.retake                                is it still what it was?
+  retake replay case.retake --ignore /id --ignore '/choices/*/created'
+  retake replay case.retake --image triage:next            what would this image have answered?
+  retake replay .retake --only 3fa9c1 --process ./target/debug/triage
+
+The recorded image runs without any network; its dependency calls are answered from the recording. Another image than the
+recorded one is refused unless named with --image. Exit codes: 0 same, 1 changed, 2 trouble or damage, 3 inconclusive.")]
+pub(crate) struct ReplayArgs {
+    /// Bundle files, store folders, runs, or the first digits of an id in `--store`
+    #[arg(required = true, value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
+    pub(crate) sources: Vec<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Replay this exchange alone, by the first digits of its id (repeatable, or several with commas)
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Run this image instead of the recorded one, and see what differs
+    #[arg(long, value_name = "REF", conflicts_with_all = ["process", "target"])]
+    pub(crate) image: Option<String>,
+    /// Run this command instead, as a child process
+    #[arg(long, value_name = "CMD", conflicts_with = "target")]
+    pub(crate) process: Option<String>,
+    /// Send the requests to a service that is already running, and whose dependencies are its own
+    #[arg(long, value_name = "URL")]
+    pub(crate) target: Option<String>,
+    /// Leave this field out of the comparison; every use is counted (repeatable)
+    #[arg(long, value_name = "[ROUTE ]POINTER")]
+    pub(crate) ignore: Vec<String>,
+    /// The service's port, where it is not that of the recorded upstream
+    #[arg(long, value_name = "N")]
+    pub(crate) port: Option<u16>,
+    /// How long the service may take until it accepts connections
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = values::duration)]
+    pub(crate) ready_timeout: Duration,
+    /// Most requests in flight at once, below what was recorded
+    #[arg(long, value_name = "N")]
+    pub(crate) in_flight_max: Option<usize>,
+    /// Refuse to judge where anything of the environment differs (CPU model, kernel, limits, a variable)
+    #[arg(long)]
+    pub(crate) strict_env: bool,
+    /// A variable that was recorded as a secret: its value, or that of your own environment (repeatable)
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub(crate) env: Vec<String>,
+    /// The same from a file of NAME=VALUE lines
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) env_file: Option<PathBuf>,
+}
+
+/// Arguments of `retake serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  retake serve case.retake                                 on the recorded addresses
+  retake serve case.retake --listen model=127.0.0.1:8000
+
+A call that was not recorded gets an answer that says what was asked and what the nearest recording was; nothing is ever
+passed on to the real dependency.")]
+pub(crate) struct ServeArgs {
+    /// Bundle file, store folder, run, or the first digits of an id in `--store`
+    #[arg(value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
+    pub(crate) source: String,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Serve this dependency here instead of at its recorded address (repeatable)
+    #[arg(long, value_name = "NAME=ADDR")]
+    pub(crate) listen: Vec<String>,
+}
+
+/// Arguments of `retake demo`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  retake demo
+  retake demo --keep             leave its folder in place, to look around with `ls` and `show`")]
+pub(crate) struct DemoArgs {
+    /// Leave the demo's folder in place and say where it is
+    #[arg(long)]
+    pub(crate) keep: bool,
+}

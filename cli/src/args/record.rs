@@ -1,0 +1,67 @@
+//! Arguments of `capture`.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::Args;
+
+use super::{StoreArgs, values};
+
+/// Arguments of `retake capture`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  retake capture --upstream http://127.0.0.1:9000 --container triage --dependency model=http://127.0.0.1:8000
+  retake capture --upstream http://127.0.0.1:9000 --listen 0.0.0.0:8080 --store /var/lib/retake
+  retake capture -- python app.py        starts the app with OPENAI_BASE_URL and the like pointing here
+
+Requests and answers pass unchanged and are never kept waiting for the recording. Credentials are replaced by pseudonyms
+before anything is queued or written. Stop with Ctrl-C; what was recorded is in the store.")]
+pub(crate) struct CaptureArgs {
+    /// The service to record, as http://HOST:PORT or https://…; needed unless a command is given
+    #[arg(long, value_name = "URL")]
+    pub(crate) upstream: Option<String>,
+    /// Where clients call instead of the service
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// A dependency that the service calls; its calls go to the address printed at start (repeatable)
+    #[arg(long = "dependency", value_name = "NAME=URL[,listen=ADDR]")]
+    pub(crate) dependencies: Vec<String>,
+    /// With a command: do not open the `openai` and `anthropic` listeners
+    #[arg(long)]
+    pub(crate) no_default_dependencies: bool,
+    /// The container that the service runs in: its image and configuration are recorded
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["pid", "command"])]
+    pub(crate) container: Option<String>,
+    /// The process that the service is
+    #[arg(long, value_name = "PID", conflicts_with = "command")]
+    pub(crate) pid: Option<u32>,
+    /// What the service calls its own version
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) service_version: Option<String>,
+    /// Send requests on as they are: give none a `traceparent` that came without
+    #[arg(long)]
+    pub(crate) no_traceparent: bool,
+    /// One more header field whose value is a secret (repeatable)
+    #[arg(long = "redact-header", value_name = "NAME", help_heading = "Secrets")]
+    pub(crate) redact_headers: Vec<String>,
+    /// One more query key whose value is a secret (repeatable)
+    #[arg(long = "redact-query", value_name = "KEY", help_heading = "Secrets")]
+    pub(crate) redact_query_keys: Vec<String>,
+    /// One more environment variable whose value is a secret (repeatable)
+    #[arg(long = "env-secret", value_name = "NAME", help_heading = "Secrets")]
+    pub(crate) env_secrets: Vec<String>,
+    /// Largest part of a body that is kept
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = values::size, help_heading = "Limits")]
+    pub(crate) body_max: u64,
+    /// Memory for what waits to be written; beyond it, bodies are cut in the recording and counted
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = values::size, help_heading = "Limits")]
+    pub(crate) memory: u64,
+    /// How often what was recorded is made safe from power loss
+    #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = values::duration, help_heading = "Limits")]
+    pub(crate) sync_interval: Duration,
+    /// Start the service as a child and record it; the capture ends with it, with its exit status
+    #[arg(last = true, value_name = "CMD")]
+    pub(crate) command: Vec<std::ffi::OsString>,
+}

@@ -1,0 +1,86 @@
+//! Values that people write with a unit: sizes, times, ranges of status codes.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+/// Status codes from and to, both included.
+pub(crate) type StatusRange = RangeInclusive<u16>;
+
+/// A size in bytes: `64MiB`, `64M` (both powers of 1024), `64MB` (of 1000), `1024`.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let (number, unit) = split(text);
+    let scale: u64 = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        _ => return Err(format!("unit `{unit}` is none of KiB, MiB, GiB, KB, MB, GB")),
+    };
+    let number: u64 = number.parse().map_err(|_| "a size is a whole number and a unit, such as 64MiB".to_owned())?;
+    number.checked_mul(scale).ok_or_else(|| "that is more than a file can hold".to_owned())
+}
+
+/// A time span: `200ms`, `60s`, `5m`, `1h`; a number alone is seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = split(text);
+    let scale_ms: u64 = match unit {
+        "ms" => 1,
+        "s" | "" => 1_000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(format!("unit `{unit}` is none of ms, s, m, h")),
+    };
+    let number: u64 = number.parse().map_err(|_| "a time is a whole number and a unit, such as 60s".to_owned())?;
+    number.checked_mul(scale_ms).map(Duration::from_millis).ok_or_else(|| "that is longer than anyone waits".to_owned())
+}
+
+/// One status code, or a class of them: `404`, `5xx`.
+pub(crate) fn status_range(text: &str) -> Result<StatusRange, String> {
+    let wrong = || "a status is three digits, such as 404, or a class, such as 5xx".to_owned();
+    let lower = text.to_ascii_lowercase();
+    if let Some(class) = lower.strip_suffix("xx") {
+        let class: u16 = class.parse().ok().filter(|class| (1..=9).contains(class)).ok_or_else(wrong)?;
+        return Ok(class * 100..=class * 100 + 99);
+    }
+    let status: u16 = lower.parse().ok().filter(|status| (100..=999).contains(status)).ok_or_else(wrong)?;
+    Ok(status..=status)
+}
+
+fn split(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    (&text[..digits], text[digits..].trim_start())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_has_the_unit_that_was_written_and_none_that_overflows() {
+        assert_eq!(size("64MiB"), Ok(64 << 20));
+        assert_eq!(size("64 mb"), Ok(64_000_000));
+        assert_eq!(size("7"), Ok(7));
+        assert!(size("99999999999GiB").is_err());
+        assert!(size("-1").is_err());
+        assert!(size("1.5GiB").is_err());
+    }
+
+    #[test]
+    fn a_time_span_without_a_unit_is_seconds() {
+        assert_eq!(duration("60"), Ok(Duration::from_secs(60)));
+        assert_eq!(duration("200ms"), Ok(Duration::from_millis(200)));
+        assert!(duration("5 years").is_err());
+    }
+
+    #[test]
+    fn a_class_of_statuses_is_all_hundred_of_them() {
+        assert_eq!(status_range("5XX"), Ok(500..=599));
+        assert_eq!(status_range("404"), Ok(404..=404));
+        assert!(status_range("4x4").is_err());
+        assert!(status_range("0xx").is_err());
+        assert!(status_range("70000").is_err());
+    }
+}
