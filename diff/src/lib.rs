@@ -1,1 +1,23 @@
 //! Compares two outputs or two runs: changes, rules, verdicts.
+//!
+//! In: two answers as they came, and the rules by hand. Out: every difference with its pointer, one verdict for each
+//! exchange, and the count that chooses the exit code. Pure: no files, sockets, clock or threads, and the same input
+//! gives the same output on every machine. How results look is left to `report`.
+
+mod change;
+mod json;
+mod output;
+mod pointer;
+mod result;
+mod route;
+mod rules;
+mod verdict;
+
+pub use change::{
+    CHANGES_LEN_MAX, Change, ChangeKind, ComparedAs, Comparison, Hunk, SHOWN_CHARS_MAX, Shown, TextChange,
+};
+pub use output::Output;
+pub use result::{ExchangeResult, Tally};
+pub use route::Route;
+pub use rules::{RuleError, RuleFault, RuleUse, Rules, TakenOut};
+pub use verdict::{Came, Divergence, Evidence, Failure, MissedCall, Unjudged, Verdict, decide};

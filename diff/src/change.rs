@@ -1,0 +1,288 @@
+//! What a comparison found: one entry for each difference, and what it could not look at.
+//!
+//! In: the comparing modules fill these. Out: values with documented, stable names, written to `--json` and into runs.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::RuleUse;
+
+/// Longest text shown of a value, in characters. A choice: two of them fit on a few lines of a terminal.
+pub const SHOWN_CHARS_MAX: usize = 200;
+
+/// Most differences listed for one comparison. Beyond it they are counted only. A choice: nobody reads more.
+pub const CHANGES_LEN_MAX: usize = 1_000;
+
+/// The outcome of comparing one answer with another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Differences in the order of the document: status, header fields by name, then the body.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+    /// Differences beyond the first [`CHANGES_LEN_MAX`], which are not listed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub changes_more: u64,
+    /// Rules by hand that hid a difference, and how often.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules_used: Vec<RuleUse>,
+    /// True when the recording holds a part of the answer only, and that part was compared.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recorded_part_only: bool,
+    /// True when of the replayed answer only a part was kept, and that part was compared.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replayed_part_only: bool,
+    /// True when the bodies were too large or too unlike for a fine comparison: what is equal is equal, but a difference
+    /// may be shown larger than it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub coarse: bool,
+    /// As what the bodies were compared.
+    pub compared_as: ComparedAs,
+}
+
+impl Comparison {
+    /// True when nothing differs, or only what a rule covers.
+    pub fn is_equal(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// All differences, listed or not.
+    pub fn changes_count(&self) -> u64 {
+        self.changes.len() as u64 + self.changes_more
+    }
+
+    /// The same comparison seen from the other side: recorded and replayed exchanged.
+    #[must_use]
+    pub fn mirrored(self) -> Self {
+        Self {
+            changes: self.changes.into_iter().map(Change::mirrored).collect(),
+            recorded_part_only: self.replayed_part_only,
+            replayed_part_only: self.recorded_part_only,
+            ..self
+        }
+    }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// As what two bodies were compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ComparedAs {
+    /// Neither had a body.
+    #[default]
+    Nothing,
+    /// Member by member.
+    Json,
+    /// Event by event, each data that is JSON member by member.
+    Events,
+    /// As text, by words and lines.
+    Text,
+    /// As bytes.
+    Bytes,
+}
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Where: `status`, `header:NAME`, a JSON Pointer into the body (empty for the whole of it), or `sse:` and a pointer
+    /// into an event's data; `sse:event`, `sse:id` and `sse:retry` are an event's other fields. As a rule it covers just
+    /// this. Indices are those of the recorded side, of the replayed one where something was added.
+    pub pointer: String,
+    /// The pointer on the replayed side, where what was inserted or left out before it gives it another index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replayed_pointer: Option<String>,
+    /// Number of the event, from 0, on the recorded side, or on the replayed one where it was added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<u64>,
+    /// Number of the event on the replayed side where it is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replayed_event: Option<u64>,
+    /// What kind of difference.
+    pub kind: ChangeKind,
+    /// What stood there; absent when something was added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<Shown>,
+    /// What stands there now; absent when something was removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replayed: Option<Shown>,
+    /// For two texts or two byte strings: where they part, and how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<TextChange>,
+}
+
+impl Change {
+    /// The same difference seen from the other side.
+    #[must_use]
+    pub fn mirrored(self) -> Self {
+        let swap = |here: Option<u64>, there: Option<u64>| if there.is_some() { (there, here) } else { (here, None) };
+        let (pointer, replayed_pointer) = match self.replayed_pointer {
+            Some(replayed) => (replayed, Some(self.pointer)),
+            None => (self.pointer, None),
+        };
+        let (event, replayed_event) = swap(self.event, self.replayed_event);
+        Self {
+            pointer,
+            replayed_pointer,
+            event,
+            replayed_event,
+            kind: self.kind.mirrored(),
+            recorded: self.replayed,
+            replayed: self.recorded,
+            text: self.text.map(TextChange::mirrored),
+        }
+    }
+}
+
+/// What kind of difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ChangeKind {
+    /// There now, and not in the recording.
+    Added,
+    /// In the recording, and not there now.
+    Removed,
+    /// Another value of the same kind.
+    Changed,
+    /// A value of another kind: a string where a number was, a text where JSON was.
+    TypeChanged,
+}
+
+impl ChangeKind {
+    /// The word for a table.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Changed => "changed",
+            Self::TypeChanged => "type changed",
+        }
+    }
+
+    fn mirrored(self) -> Self {
+        match self {
+            Self::Added => Self::Removed,
+            Self::Removed => Self::Added,
+            same => same,
+        }
+    }
+}
+
+/// A value as it is shown: JSON without white space, a header's value as sent, or what a body of bytes is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// At most [`SHOWN_CHARS_MAX`] characters; `…` stands where something was left out. Not escaped for a terminal.
+    pub text: String,
+    /// Length of all of it, in bytes.
+    pub len: u64,
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(&self.text)
+    }
+}
+
+impl Shown {
+    /// The beginning of `text`.
+    pub(crate) fn beginning_of(text: &str) -> Self {
+        let mut characters = text.chars();
+        let mut shown: String = characters.by_ref().take(SHOWN_CHARS_MAX).collect();
+        if characters.next().is_some() {
+            shown.pop();
+            shown.push('…');
+        }
+        Self { text: shown, len: text.len() as u64 }
+    }
+
+    /// What is told of bytes that are no text.
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
+        Self { text: format!("{} bytes", bytes.len()), len: bytes.len() as u64 }
+    }
+}
+
+/// Where two texts part, and how far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextChange {
+    /// Offset of the first difference, in bytes, the same on both sides. For texts it is a character's first byte.
+    pub first_difference: u64,
+    /// The surroundings of the first difference on the recorded side.
+    pub recorded_excerpt: String,
+    /// The surroundings of the first difference on the replayed side.
+    pub replayed_excerpt: String,
+    /// Words of the recording that are gone; absent when the texts were too long to compare by words, or are bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words_removed: Option<u64>,
+    /// Words that are new; absent when the texts were too long to compare by words, or are bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words_added: Option<u64>,
+    /// The lines that differ, for texts of several lines; at most [`TextChange::HUNKS_LEN_MAX`] groups of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hunks: Vec<Hunk>,
+    /// Groups of lines that differ beyond those listed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub hunks_more: u64,
+}
+
+impl TextChange {
+    /// Most groups of lines listed for one text. A choice.
+    pub const HUNKS_LEN_MAX: usize = 20;
+
+    fn mirrored(self) -> Self {
+        Self {
+            recorded_excerpt: self.replayed_excerpt,
+            replayed_excerpt: self.recorded_excerpt,
+            words_removed: self.words_added,
+            words_added: self.words_removed,
+            hunks: self.hunks.into_iter().map(Hunk::mirrored).collect(),
+            ..self
+        }
+    }
+}
+
+/// Lines that stand where other lines stood.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hunk {
+    /// Number of the first line on the recorded side, from 1.
+    pub recorded_line: u64,
+    /// Number of the first line on the replayed side, from 1.
+    pub replayed_line: u64,
+    /// The lines that are gone, without their ends, each cut to [`SHOWN_CHARS_MAX`] characters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<String>,
+    /// The lines that are new, cut likewise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub added: Vec<String>,
+    /// Lines of this group that are not listed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lines_more: u64,
+}
+
+impl Hunk {
+    fn mirrored(self) -> Self {
+        Self {
+            recorded_line: self.replayed_line,
+            replayed_line: self.recorded_line,
+            removed: self.added,
+            added: self.removed,
+            lines_more: self.lines_more,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_value_is_cut_at_a_character_and_tells_its_length() {
+        let shown = Shown::beginning_of(&"é".repeat(300));
+        assert_eq!(shown.text.chars().count(), SHOWN_CHARS_MAX);
+        assert!(shown.text.ends_with('…'));
+        assert_eq!(shown.len, 600);
+        assert_eq!(Shown::beginning_of("short").text, "short");
+    }
+}

@@ -1,0 +1,189 @@
+//! Rules by hand: what the user says not to compare, where it applies, and how often it hid something.
+//!
+//! In: the texts of `--ignore`. Out: for one response or dependency call, the rules that apply to it. A rule is counted
+//! only where it hid a difference, be it a field that one side lacks; of several rules that cover one place, the first is
+//! counted. The grammar is read in `rules/parse.rs`; noise that was measured is no rule.
+
+mod active;
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use content::json::Value;
+use exchange::Digest;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use active::{Active, EventField, Uses};
+pub use parse::{RuleError, RuleFault};
+
+use crate::{
+    Route, json,
+    pointer::{Pattern, Step, pointer_text},
+    route::RoutePattern,
+};
+
+/// What not to compare. Strict by default: everything counts.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    rules: Vec<Rule>,
+}
+
+#[derive(Clone, Debug)]
+struct Rule {
+    /// As it was given.
+    text: String,
+    /// The routes it is limited to.
+    route: Option<RoutePattern>,
+    place: Place,
+}
+
+/// Where a rule applies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    /// `status`
+    Status,
+    /// `header:NAME`, in lower case.
+    Header(String),
+    /// `/…`, in a response's body.
+    Body(Pattern),
+    /// `sse:` and a pointer into each event's data.
+    EventData(Pattern),
+    /// `sse:event`, `sse:id`, `sse:retry`
+    EventField(EventField),
+    /// `dep:NAME:/…`, in the body of a dependency call's request.
+    CallRequest { dependency: String, pattern: Pattern },
+    /// `dep:NAME:response:/…`, in the body of its response.
+    CallResponse { dependency: String, pattern: Pattern },
+}
+
+/// A rule that hid differences.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleUse {
+    /// The rule as it was given.
+    pub rule: String,
+    /// One place where it did.
+    pub pointer: String,
+    /// In how many places.
+    pub count: u64,
+}
+
+/// Something that a rule took out of a dependency call before it was matched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenOut {
+    /// The rule as it was given.
+    pub rule: String,
+    /// Where it was, from the root of the request's body.
+    pub pointer: String,
+    /// Digest of the canonical form of what was there.
+    pub digest: Digest,
+}
+
+impl Rules {
+    /// No rules: every difference counts.
+    pub fn strict() -> Self {
+        Self::default()
+    }
+
+    /// With one more rule: `[METHOD /path] POINTER`. One that is already there is not added again.
+    ///
+    /// # Errors
+    /// When the text is no rule; the error names the column and says what is expected.
+    pub fn ignoring(mut self, text: &str) -> Result<Self, RuleError> {
+        let rule = parse::rule(text)?;
+        if self.rules.iter().all(|known| known.text != rule.text) {
+            self.rules.push(rule);
+        }
+        Ok(self)
+    }
+
+    /// The rules as they were given.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(|rule| rule.text.as_str())
+    }
+
+    /// True when there is no rule.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// True when a rule says what to leave out of the requests of calls to this dependency.
+    pub fn has_any_for_dependency(&self, name: &str) -> bool {
+        self.rules.iter().any(|rule| matches!(&rule.place, Place::CallRequest { dependency, .. } if dependency == name))
+    }
+
+    /// Takes what the `dep:NAME:/…` rules cover out of the body of a request to this dependency: members are removed,
+    /// elements of arrays too, the whole body becomes `null`. What was taken is returned in the document's order.
+    ///
+    /// Whoever matches calls with this compares what was taken out as well: where it differs, the rule was used.
+    pub fn take_out_of_call(&self, dependency: &str, body: &mut Value) -> Vec<TakenOut> {
+        let active = self.for_call_request(dependency);
+        let mut taken = Vec::new();
+        let kept = json::without(body, &mut Vec::new(), &active.body, &mut |rule_at, path, value| {
+            let (rule, pointer) = (self.rules[rule_at].text.clone(), pointer_text(path));
+            taken.push(TakenOut { rule, pointer, digest: json::canonical_digest(value) });
+        });
+        *body = kept.unwrap_or(Value::Null);
+        taken
+    }
+
+    /// The rules for responses of this route.
+    pub(crate) fn for_response(&self, route: &Route) -> Active<'_> {
+        let applies = |rule: &Rule| rule.route.as_ref().is_none_or(|pattern| pattern.matches(route));
+        let mut active = Active::default();
+        for (at, rule) in self.rules.iter().enumerate().filter(|(_, rule)| applies(rule)) {
+            active.add_for_response(at, &rule.place);
+        }
+        active
+    }
+
+    /// The rules for bodies of requests to this dependency.
+    fn for_call_request(&self, name: &str) -> Active<'_> {
+        let mut active = Active::default();
+        for (at, rule) in self.rules.iter().enumerate() {
+            if let Place::CallRequest { dependency, pattern } = &rule.place
+                && dependency == name
+            {
+                active.body.push((at, pattern));
+            }
+        }
+        active
+    }
+
+    /// The rules for bodies of responses of this dependency.
+    pub(crate) fn for_call_response(&self, name: &str) -> Active<'_> {
+        let mut active = Active::default();
+        for (at, rule) in self.rules.iter().enumerate() {
+            if let Place::CallResponse { dependency, pattern } = &rule.place
+                && dependency == name
+            {
+                active.body.push((at, pattern));
+                active.event_data.push((at, pattern));
+            }
+        }
+        active
+    }
+
+    /// The uses by rule, in the order in which the rules were given.
+    pub(crate) fn report(&self, uses: Uses) -> Vec<RuleUse> {
+        uses.into_counts()
+            .map(|(at, (pointer, count))| RuleUse { rule: self.rules[at].text.clone(), pointer, count })
+            .collect()
+    }
+}
+
+impl RuleUse {
+    /// Adds the uses of one comparison, or of one call, to those of a whole replay.
+    pub fn merge(all: &mut Vec<RuleUse>, more: &[RuleUse]) {
+        for used in more {
+            match all.iter_mut().find(|known| known.rule == used.rule) {
+                Some(known) => known.count = known.count.saturating_add(used.count),
+                None => all.push(used.clone()),
+            }
+        }
+    }
+}
+
+/// The first of these patterns that covers the place.
+pub(crate) fn first_covering(patterns: &[(usize, &Pattern)], path: &[Step<'_>]) -> Option<usize> {
+    patterns.iter().find(|(_, pattern)| pattern.matches(path)).map(|(rule_at, _)| *rule_at)
+}
