@@ -1,1 +1,10 @@
-//! HTTP in and out, the streaming proxy with its tee, the container bridge.
+//! HTTP/1.1 on the socket: the streaming proxy with its tee, a client and a server of recorded bytes, the container bridge.
+//!
+//! In: sockets and streams. Out: the same bytes, passed on as they came, and to whoever listens what they mean and when
+//! they passed. Our own codec, because a recording wants names, case, order and repetition of fields unchanged
+//! (`docs/decisions/0001-own-http1-codec.md`). What is kept of it is `capture`'s, what is answered is the replayer's.
+
+pub mod client;
+pub mod framing;
+pub mod head;
+pub mod server;
