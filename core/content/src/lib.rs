@@ -4,4 +4,5 @@ pub mod canonical;
 pub mod encoding;
 mod fields;
 pub mod json;
+pub mod seeds;
 pub mod sse;
