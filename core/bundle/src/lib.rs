@@ -1,1 +1,39 @@
-//! The .retake file format and the store.
+//! The `.retake` file format and the store.
+//!
+//! In: records of the vocabulary (`exchange`) and the bytes of bodies. Out: files that are a valid zstd stream, that can be
+//! appended to and survive a crash, and that, once sealed, notice every flipped byte; and the same records again.
+//! `docs/format.md` describes every byte. What a body means, what is secret and what is worth keeping is left to others.
+//!
+//! Data passes through the modules in this order: a [`Record`] goes into a block (`block`, laid out by `layout`) that a
+//! [`Writer`] appends to a file; sealing adds index and manifest. A file is read by its index or by walking it (`walk`,
+//! `scan`), an [`Archive`] puts one or many of them together, [`verify`](fn@verify) proves them, [`export`](fn@export) selects.
+
+mod archive;
+mod block;
+mod body;
+mod error;
+mod export;
+mod index;
+mod layout;
+mod manifest;
+mod record;
+#[cfg(test)]
+mod sample;
+mod scan;
+mod segment;
+mod storage;
+mod store;
+mod verify;
+mod walk;
+mod writer;
+
+pub use archive::Archive;
+pub use error::{Damage, ExportError, FindError, OpenError, ReadError, StoreError, TornTail, WriteError};
+pub use export::{Extra, ImageSource, export};
+pub use index::Entry;
+pub use layout::{BLOB_BYTES_MAX, BLOCK_BYTES_MAX, EXTENSION, FormatVersion, NEWEST, RECORD_BYTES_MAX};
+pub use manifest::Counts;
+pub use record::Record;
+pub use store::Store;
+pub use verify::{VerifyReport, verify};
+pub use writer::{Sealed, Writer, WriterOptions};

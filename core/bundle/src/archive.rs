@@ -1,0 +1,414 @@
+//! A reader over one bundle file, or over all files of a store.
+//!
+//! In: a path. Out: what there is (entries, sessions), and each record when it is asked for. Files are never locked and
+//! nothing is changed; what a writer adds after opening is not seen. Damage and torn tails are listed and never served.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use exchange::{ClockPair, Digest, Event, Exchange, Fingerprint, Id, ImageRecord, LogLines, Run, Session, SessionEnd};
+
+use crate::{
+    Damage, Entry, FindError, OpenError, ReadError, Record, TornTail,
+    index::{Index, Place},
+    record::{RawRecord, record_at},
+    segment::{Opened, Segment, Source},
+    store,
+    verify::{verify, verify_source},
+};
+
+/// Fewest hex digits of an id that are taken for it, as git has it.
+const PREFIX_DIGITS_MIN: usize = 4;
+
+/// Ids named by an ambiguous prefix.
+const AMBIGUOUS_SHOWN_MAX: usize = 5;
+
+/// Decompressed blocks kept for the next reading: a body and the exchanges around it. At most 8 MiB each.
+const BLOCKS_KEPT: usize = 4;
+
+/// Bytes of records that are read into one list at most.
+const LIST_BYTES_MAX: u64 = 256 << 20;
+
+/// A reader over one bundle file, or over all files of a store.
+pub struct Archive {
+    segments: Vec<Segment>,
+    entries: Vec<Entry>,
+    /// Where each entry's record stands: number of the file, and place in it.
+    places: Vec<(usize, Place)>,
+    /// Each id's number among the entries, in the order of the ids.
+    by_id: Vec<(Id, usize)>,
+    sessions: Vec<Session>,
+    session_ends: Vec<SessionEnd>,
+    clocks: BTreeMap<Id, Vec<ClockPair>>,
+    damage: Vec<Damage>,
+    torn: Vec<TornTail>,
+    blocks: Mutex<Vec<KeptBlock>>,
+}
+
+struct KeptBlock {
+    segment: usize,
+    offset: u64,
+    raw: Arc<Vec<u8>>,
+}
+
+/// A record inside its decompressed block.
+pub(crate) struct RecordInBlock {
+    raw: Arc<Vec<u8>>,
+    place: Place,
+}
+
+impl RecordInBlock {
+    /// The record.
+    pub(crate) fn record(&self) -> RawRecord<'_> {
+        record_at(&self.raw, self.place.offset).expect("it was there when this was made")
+    }
+}
+
+impl Archive {
+    /// Opens a sealed bundle, or a store folder with whatever state its files are in.
+    ///
+    /// Reads a sealed file's index alone and goes through all of an unsealed one. What is read later is checked then.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. A damaged file of a store is listed in [`Archive::damage`], and the others can be read.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        if path.is_dir() {
+            return Self::open_store(path);
+        }
+        let segment = Segment::open_sealed(path)?;
+        Ok(Self::of(vec![segment], Vec::new(), Vec::new()))
+    }
+
+    /// Verifies every byte of a bundle or store, then opens it.
+    ///
+    /// # Errors
+    /// `Damaged`, with every damage, where anything does not verify; a torn tail is none.
+    pub fn open_verified(path: &Path) -> Result<Self, OpenError> {
+        if path.is_dir() {
+            verify(path, &mut |_, _| {})?.into_result()?;
+            return Self::open_store(path);
+        }
+        // One and the same open file is verified and read, whatever becomes of its name meanwhile.
+        let source = Source::open(path)?;
+        verify_source(&source, &mut |_, _| {})?.into_result()?;
+        Ok(Self::of(vec![Segment::of_sealed(source)?], Vec::new(), Vec::new()))
+    }
+
+    fn open_store(folder: &Path) -> Result<Self, OpenError> {
+        let mut segments = Vec::new();
+        let mut damage = Vec::new();
+        let mut torn = Vec::new();
+        for path in store::segment_paths(folder)? {
+            match Segment::open_any(&path) {
+                Ok(Opened { segment, damage: more, torn: tail }) => {
+                    segments.push(segment);
+                    damage.extend(more);
+                    torn.extend(tail);
+                }
+                Err(OpenError::NotABundle { path }) => damage.push(store::no_segment(path)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Self::of(segments, damage, torn))
+    }
+
+    fn of(segments: Vec<Segment>, damage: Vec<Damage>, torn: Vec<TornTail>) -> Self {
+        let mut archive = Self {
+            entries: Vec::new(),
+            places: Vec::new(),
+            by_id: Vec::new(),
+            sessions: merged(&segments, |index| &index.sessions, |session| session.id),
+            session_ends: merged(&segments, |index| &index.session_ends, |end| end.session),
+            clocks: clocks_of(&segments),
+            segments,
+            damage,
+            torn,
+            blocks: Mutex::new(Vec::new()),
+        };
+        archive.sessions.sort_by_key(|session| (session.started.wall_unix_ns, session.id));
+        archive.list_entries();
+        archive
+    }
+
+    /// Lists exchanges by their session's start, session and sequence; one that two files have, once.
+    fn list_entries(&mut self) {
+        let runs = self.segments.iter().flat_map(|segment| &segment.index.runs);
+        let runs = runs.map(|run| (run.id, run.started.wall_unix_ns));
+        let sessions = self.sessions.iter().map(|session| (session.id, session.started.wall_unix_ns));
+        let started: BTreeMap<Id, u64> = runs.chain(sessions).collect();
+        let mut seen = HashSet::new();
+        let mut listed = Vec::new();
+        for (number, segment) in self.segments.iter().enumerate() {
+            for exchange in segment.index.exchanges.iter().filter(|exchange| seen.insert(exchange.entry.id)) {
+                listed.push(((number, exchange.at), exchange.entry.clone()));
+            }
+        }
+        listed.sort_by_key(|(_, entry)| (started.get(&entry.session), entry.session, entry.sequence, entry.id));
+        (self.places, self.entries) = listed.into_iter().unzip();
+        self.by_id = self.entries.iter().enumerate().map(|(number, entry)| (entry.id, number)).collect();
+        self.by_id.sort_unstable();
+    }
+
+    /// All exchanges, by their session's start on the wall clock, their session, and their number in it.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// What is listed of one exchange.
+    pub fn entry(&self, id: &Id) -> Option<&Entry> {
+        self.number_of(id).map(|number| &self.entries[number])
+    }
+
+    /// The one exchange whose id begins with these hex digits, four at least.
+    ///
+    /// # Errors
+    /// See [`FindError`].
+    pub fn resolve(&self, prefix: &str) -> Result<Id, FindError> {
+        let digits = prefix.to_ascii_lowercase();
+        let is_prefix =
+            (PREFIX_DIGITS_MIN..=32).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let prefix = || prefix.chars().take(80).collect();
+        if !is_prefix {
+            return Err(FindError::NoPrefix { prefix: prefix(), shortest: PREFIX_DIGITS_MIN });
+        }
+        let from = self.by_id.partition_point(|(id, _)| id.to_string() < digits);
+        let found = self.by_id[from..].iter().take_while(|(id, _)| id.to_string().starts_with(&digits));
+        let ids: Vec<_> = found.map(|(id, _)| *id).collect();
+        match ids[..] {
+            [] => Err(FindError::NotFound { prefix: prefix() }),
+            [id] => Ok(id),
+            _ => {
+                let some = ids.iter().take(AMBIGUOUS_SHOWN_MAX).copied().collect();
+                Err(FindError::Ambiguous { prefix: prefix(), count: ids.len(), some })
+            }
+        }
+    }
+
+    /// One exchange, without the bytes of its bodies.
+    ///
+    /// # Errors
+    /// `NoExchange`, `Damaged`, `Io`.
+    pub fn exchange(&self, id: &Id) -> Result<Exchange, ReadError> {
+        let number = self.number_of(id).ok_or(ReadError::NoExchange { id: *id })?;
+        let (segment, place) = self.places[number];
+        match self.decoded(segment, place)? {
+            Record::Exchange(exchange) if exchange.id == *id => Ok(*exchange),
+            _ => Err(self.segments[segment].damaged_at(place, format!("this is not exchange {id}"))),
+        }
+    }
+
+    /// Capture sessions, by their start on the wall clock.
+    pub fn sessions(&self) -> &[Session] {
+        &self.sessions
+    }
+
+    /// How sessions ended; one that was cut off has none.
+    pub fn session_ends(&self) -> &[SessionEnd] {
+        &self.session_ends
+    }
+
+    /// Both clocks of a session as they were read each minute, in that order.
+    pub fn clocks(&self, session: &Id) -> &[ClockPair] {
+        self.clocks.get(session).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The outcomes of replays.
+    ///
+    /// # Errors
+    /// `Damaged`, `Io`; `TooLong` where they have more than 256 MiB between them.
+    pub fn runs(&self) -> Result<Vec<Run>, ReadError> {
+        self.listed(
+            |index| index.runs.iter().map(|run| run.at).collect(),
+            |record| match record {
+                Record::Run(run) => Some(*run),
+                _ => None,
+            },
+        )
+    }
+
+    /// The environment whose record has this digest.
+    ///
+    /// # Errors
+    /// `Damaged`, `Io`.
+    pub fn fingerprint(&self, digest: &Digest) -> Result<Option<Fingerprint>, ReadError> {
+        for (number, segment) in self.segments.iter().enumerate() {
+            let Some((_, place)) = segment.index.fingerprints.iter().find(|(other, _)| other == digest) else {
+                continue;
+            };
+            if Digest::of(self.record_in(number, *place)?.record().payload) != *digest {
+                return Err(segment.damaged_at(*place, format!("this is not the fingerprint {digest}")));
+            }
+            if let Record::Fingerprint(fingerprint) = self.decoded(number, *place)? {
+                return Ok(Some(*fingerprint));
+            }
+        }
+        Ok(None)
+    }
+
+    /// All environments with their digests, each once.
+    ///
+    /// # Errors
+    /// As [`Archive::fingerprint`].
+    pub fn fingerprints(&self) -> Result<Vec<(Digest, Fingerprint)>, ReadError> {
+        let digests = merged(&self.segments, |index| &index.fingerprints, |(digest, _)| *digest);
+        let read = digests.into_iter().map(|(digest, _)| Ok(self.fingerprint(&digest)?.map(|found| (digest, found))));
+        read.filter_map(Result::transpose).collect()
+    }
+
+    /// Events, in the order they were written.
+    pub fn events(&self) -> impl Iterator<Item = Result<Event, ReadError>> + '_ {
+        self.each(
+            |index| index.events.clone(),
+            |record| match record {
+                Record::Event(event) => Some(event),
+                _ => None,
+            },
+        )
+    }
+
+    /// What the service logged, in the order it was written.
+    pub fn log_lines(&self) -> impl Iterator<Item = Result<LogLines, ReadError>> + '_ {
+        self.each(
+            |index| index.log_lines.iter().map(|(_, at)| *at).collect(),
+            |record| match record {
+                Record::LogLines(lines) => Some(lines),
+                _ => None,
+            },
+        )
+    }
+
+    /// Images that are carried.
+    ///
+    /// # Errors
+    /// As [`Archive::runs`].
+    pub fn images(&self) -> Result<Vec<ImageRecord>, ReadError> {
+        self.listed(
+            |index| index.images.clone(),
+            |record| match record {
+                Record::Image(image) => Some(*image),
+                _ => None,
+            },
+        )
+    }
+
+    /// The bundle's digest, where this is one sealed file.
+    pub fn digest(&self) -> Option<Digest> {
+        match &self.segments[..] {
+            [segment] => segment.seal.as_ref().map(|seal| seal.digest),
+            _ => None,
+        }
+    }
+
+    /// Damage found on opening the files of a store.
+    pub fn damage(&self) -> &[Damage] {
+        &self.damage
+    }
+
+    /// Tails of files whose writers were cut off, or are writing.
+    pub fn torn(&self) -> &[TornTail] {
+        &self.torn
+    }
+
+    /// The files.
+    pub(crate) fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Where an exchange's record stands.
+    pub(crate) fn place_of(&self, id: &Id) -> Option<(usize, Place)> {
+        self.number_of(id).map(|number| self.places[number])
+    }
+
+    fn number_of(&self, id: &Id) -> Option<usize> {
+        let found = self.by_id.binary_search_by_key(id, |(other, _)| *other).ok()?;
+        Some(self.by_id[found].1)
+    }
+
+    /// The record at a place, decoded.
+    pub(crate) fn decoded(&self, segment: usize, place: Place) -> Result<Record, ReadError> {
+        let found = self.record_in(segment, place)?;
+        Record::decode(&found.record()).map_err(|what| self.segments[segment].damaged_at(place, what))
+    }
+
+    /// The record at a place.
+    pub(crate) fn record_in(&self, segment: usize, place: Place) -> Result<RecordInBlock, ReadError> {
+        let raw = self.block(segment, place.block)?;
+        match record_at(&raw, place.offset) {
+            Some(record) if record.payload.len() == place.len as usize => Ok(RecordInBlock { raw, place }),
+            _ => Err(self.segments[segment].damaged_at(place, "there is no such record")),
+        }
+    }
+
+    /// A decompressed block, kept for the next reading.
+    fn block(&self, segment: usize, offset: u64) -> Result<Arc<Vec<u8>>, ReadError> {
+        if let Some(raw) = self.kept_block(segment, offset) {
+            return Ok(raw);
+        }
+        let raw = Arc::new(self.segments[segment].block(offset)?);
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        blocks.truncate(BLOCKS_KEPT - 1);
+        blocks.insert(0, KeptBlock { segment, offset, raw: Arc::clone(&raw) });
+        Ok(raw)
+    }
+
+    fn kept_block(&self, segment: usize, offset: u64) -> Option<Arc<Vec<u8>>> {
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = blocks.iter().position(|block| block.segment == segment && block.offset == offset)?;
+        blocks[..=found].rotate_right(1);
+        Some(Arc::clone(&blocks[0].raw))
+    }
+
+    /// All records at the places that `pick` names, in one list.
+    fn listed<T>(&self, pick: fn(&Index) -> Vec<Place>, take: fn(Record) -> Option<T>) -> Result<Vec<T>, ReadError> {
+        let places = self.segments.iter().flat_map(|segment| pick(&segment.index));
+        let kept_len = places.map(|place| u64::from(place.len)).sum();
+        if kept_len > LIST_BYTES_MAX {
+            return Err(ReadError::TooLong { kept_len, len_max: LIST_BYTES_MAX });
+        }
+        self.each(pick, take).collect()
+    }
+
+    /// The records at the places that `pick` names, one after another.
+    fn each<'a, T: 'a>(
+        &'a self,
+        pick: fn(&Index) -> Vec<Place>,
+        take: fn(Record) -> Option<T>,
+    ) -> impl Iterator<Item = Result<T, ReadError>> + 'a {
+        let places = self.segments.iter().enumerate();
+        let places =
+            places.flat_map(move |(number, segment)| pick(&segment.index).into_iter().map(move |at| (number, at)));
+        places.map(move |(number, at)| {
+            let wrong_kind = || self.segments[number].damaged_at(at, "this is a record of another kind");
+            take(self.decoded(number, at)?).ok_or_else(wrong_kind)
+        })
+    }
+}
+
+/// What all files have in one list of their index, the first of those with equal keys.
+fn merged<T: Clone, K: Eq + std::hash::Hash>(
+    segments: &[Segment],
+    list: fn(&Index) -> &Vec<T>,
+    key: fn(&T) -> K,
+) -> Vec<T> {
+    let mut seen = HashSet::new();
+    let all = segments.iter().flat_map(|segment| list(&segment.index));
+    all.filter(|item| seen.insert(key(item))).cloned().collect()
+}
+
+fn clocks_of(segments: &[Segment]) -> BTreeMap<Id, Vec<ClockPair>> {
+    let mut clocks: BTreeMap<Id, Vec<ClockPair>> = BTreeMap::new();
+    for clock in segments.iter().flat_map(|segment| &segment.index.clocks) {
+        clocks.entry(clock.session).or_default().push(clock.pair);
+    }
+    for pairs in clocks.values_mut() {
+        pairs.sort_unstable_by_key(|pair| (pair.monotonic_ns, pair.wall_unix_ns));
+        pairs.dedup();
+    }
+    clocks
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! One block: a header in a skippable frame, then one zstd frame.
+//!
+//! In: the bytes of a block before compression. Out: header and frame, and those bytes again, capped: a frame never gets
+//! more memory than it fills, nor more than its header said.
+
+use std::io::{self, Read};
+
+use exchange::Digest;
+use zstd::{bulk::Compressor, stream::read::Decoder};
+
+use crate::layout::{BLOCK_BYTES_MAX, BlockHeader, LEVEL};
+
+/// Base-2 logarithm of the largest window a frame may ask for: that of the largest block of records.
+const WINDOW_LOG_MAX: u32 = BLOCK_BYTES_MAX.ilog2();
+
+/// Makes blocks, with one zstd context for all of them.
+pub(crate) struct BlockMaker {
+    compressor: Compressor<'static>,
+}
+
+/// A block before its place in the file is known to be taken.
+pub(crate) struct RawBlock<'a> {
+    /// One of `layout::block_kind`.
+    pub(crate) kind: u8,
+    /// Where in the file it will begin.
+    pub(crate) offset: u64,
+    /// Records in it.
+    pub(crate) record_count: u32,
+    /// What it holds.
+    pub(crate) raw: &'a [u8],
+}
+
+impl BlockMaker {
+    /// A maker of blocks.
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self { compressor: Compressor::new(LEVEL)? })
+    }
+
+    /// Header and frame of a block.
+    pub(crate) fn make(&mut self, block: &RawBlock<'_>) -> io::Result<Vec<u8>> {
+        let frame = self.compressor.compress(block.raw)?;
+        let too_long = |_| io::Error::new(io::ErrorKind::InvalidInput, "a block is longer than 4 GiB");
+        let header = BlockHeader {
+            kind: block.kind,
+            compressed_len: u32::try_from(frame.len()).map_err(too_long)?,
+            raw_len: u32::try_from(block.raw.len()).map_err(too_long)?,
+            record_count: block.record_count,
+            offset: block.offset,
+            frame: Digest::of(&frame),
+        };
+        let mut bytes = header.to_bytes();
+        bytes.extend_from_slice(&frame);
+        Ok(bytes)
+    }
+}
+
+/// What the frame of a block holds, or what is wrong with it. The header has been checked, the frame has not.
+pub(crate) fn open_frame(header: &BlockHeader, frame: &[u8]) -> Result<Vec<u8>, String> {
+    if Digest::of(frame) != header.frame {
+        return Err("the block is not what was written".to_owned());
+    }
+    decompress(frame, header.raw_len as usize).map_err(|error| format!("the block's zstd frame: {error}"))
+}
+
+/// The `raw_len` bytes that `frame` holds; any other length is an error.
+fn decompress(frame: &[u8], raw_len: usize) -> io::Result<Vec<u8>> {
+    let mut decoder = Decoder::with_buffer(frame)?.single_frame();
+    decoder.window_log_max(WINDOW_LOG_MAX)?;
+    let mut raw = Vec::with_capacity(raw_len.min(BLOCK_BYTES_MAX));
+    decoder.by_ref().take(raw_len as u64 + 1).read_to_end(&mut raw)?;
+    if raw.len() != raw_len || !decoder.finish().is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it does not hold exactly {raw_len} bytes")));
+    }
+    Ok(raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::{HEADER_LEN, block_kind};
+
+    fn made(raw: &[u8]) -> (BlockHeader, Vec<u8>) {
+        let block = RawBlock { kind: block_kind::RECORDS, offset: 40, record_count: 0, raw };
+        let bytes = BlockMaker::new().unwrap().make(&block).unwrap();
+        let (header, frame) = bytes.split_at(HEADER_LEN as usize);
+        (BlockHeader::read(header, 40).unwrap(), frame.to_vec())
+    }
+
+    #[test]
+    fn a_block_is_read_back_and_an_empty_one_too() {
+        for raw in [&b""[..], b"x", &vec![7; BLOCK_BYTES_MAX]] {
+            let (header, frame) = made(raw);
+            assert_eq!(open_frame(&header, &frame).unwrap(), raw);
+        }
+    }
+
+    #[test]
+    fn a_frame_of_another_length_than_the_header_says_is_refused() {
+        let (header, frame) = made(&[7; 1000]);
+        for raw_len in [0, 999, 1001, BLOCK_BYTES_MAX as u32] {
+            assert!(open_frame(&BlockHeader { raw_len, ..header }, &frame).is_err(), "{raw_len}");
+        }
+        let two = [&frame[..], &frame[..]].concat();
+        let header = BlockHeader { raw_len: 1000, frame: Digest::of(&two), ..header };
+        assert!(open_frame(&header, &two).is_err());
+    }
+}

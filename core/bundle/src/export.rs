@@ -1,0 +1,291 @@
+//! Seals a selection of an archive as a bundle of its own.
+//!
+//! In: an archive, ids, and images to carry. Out: one sealed file with all that the selection depends on. The same selection
+//! gives the same bytes, from whatever files it was read. Which exchanges to select is left to others.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use exchange::{Body, Digest, Event, Exchange, Id, ImageIdentity, ImageRecord, LogLines};
+
+use crate::{
+    Archive, BLOB_BYTES_MAX, Entry, ExportError, ReadError, Record, Sealed, Writer,
+    index::{Index, Place},
+    segment::Segment,
+};
+
+/// What goes into the bundle beside the selection, and how it is written.
+#[derive(Default)]
+pub struct Extra<'a> {
+    /// Images to carry.
+    pub images: Vec<ImageSource<'a>>,
+    /// Carry on the images that the archive carries.
+    pub keep_images: bool,
+    /// Replace a file that is there.
+    pub overwrite: bool,
+}
+
+/// An image to carry.
+pub struct ImageSource<'a> {
+    /// Which image.
+    pub identity: ImageIdentity,
+    /// The archive as `docker save` writes it.
+    pub archive: &'a mut dyn Read,
+}
+
+/// Seals the exchanges `ids`, the dependency calls that belong or may belong to them, and what they all refer to: sessions
+/// with clocks and ends, fingerprints, runs, events linked to them, and what the service logged from the first start to the
+/// last end in each session. `progress` is told exchanges done and exchanges in all.
+///
+/// The bundle is written beside `out` and renamed when it is sealed: there is never half of one under that name.
+///
+/// # Errors
+/// See [`ExportError`].
+pub fn export(
+    archive: &Archive,
+    ids: &[Id],
+    out: &Path,
+    extra: Extra<'_>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Sealed, ExportError> {
+    if !extra.overwrite && out.exists() {
+        return Err(ExportError::Exists { path: out.to_owned() });
+    }
+    let selection = Selection::of(archive, ids)?;
+    let temporary = Temporary::beside(out)?;
+    let mut exporting = Exporting { archive, writer: Writer::create(&temporary.path)?, selection };
+    exporting.put_surroundings()?;
+    exporting.put_exchanges(progress)?;
+    exporting.put_what_is_linked()?;
+    exporting.put_images(extra.images, extra.keep_images)?;
+    let sealed = exporting.writer.seal()?;
+    temporary.rename(out, extra.overwrite)?;
+    Ok(Sealed { path: out.to_owned(), ..sealed })
+}
+
+/// What is exported.
+struct Selection<'a> {
+    entries: Vec<&'a Entry>,
+    ids: BTreeSet<Id>,
+    sessions: BTreeSet<Id>,
+    fingerprints: BTreeSet<Digest>,
+}
+
+impl<'a> Selection<'a> {
+    fn of(archive: &'a Archive, ids: &[Id]) -> Result<Self, ReadError> {
+        let chosen: BTreeSet<Id> = ids.iter().copied().collect();
+        if let Some(id) = chosen.iter().find(|id| archive.entry(id).is_none()) {
+            return Err(ReadError::NoExchange { id: *id });
+        }
+        let belongs = |entry: &Entry| {
+            let parents = entry.parent.iter().chain(&entry.candidates);
+            chosen.contains(&entry.id) || parents.into_iter().any(|parent| chosen.contains(parent))
+        };
+        let entries: Vec<_> = archive.entries().iter().filter(|entry| belongs(entry)).collect();
+        Ok(Self {
+            ids: entries.iter().map(|entry| entry.id).collect(),
+            sessions: entries.iter().map(|entry| entry.session).collect(),
+            fingerprints: entries.iter().filter_map(|entry| entry.fingerprint).collect(),
+            entries,
+        })
+    }
+
+    /// From the first start to the last end of what is selected of a session, in nanoseconds since its start.
+    fn span_ns(&self, session: &Id) -> Option<(u64, u64)> {
+        let of_session = || self.entries.iter().filter(|entry| entry.session == *session);
+        let from = of_session().map(|entry| entry.started_ns).min()?;
+        let to = of_session().map(|entry| entry.ended_ns).max()?;
+        Some((from, to))
+    }
+}
+
+/// An export under way.
+struct Exporting<'a> {
+    archive: &'a Archive,
+    writer: Writer,
+    selection: Selection<'a>,
+}
+
+impl Exporting<'_> {
+    /// Sessions, clocks and fingerprints: what exchanges need comes before them.
+    fn put_surroundings(&mut self) -> Result<(), ExportError> {
+        for session in self.archive.sessions().iter().filter(|session| self.selection.sessions.contains(&session.id)) {
+            self.writer.append(&Record::Session(session.clone()))?;
+        }
+        for session in self.selection.sessions.clone() {
+            for pair in self.archive.clocks(&session) {
+                self.writer.append(&Record::Clock { session, pair: *pair })?;
+            }
+        }
+        for digest in self.selection.fingerprints.clone() {
+            self.put_fingerprint(&digest)?;
+        }
+        Ok(())
+    }
+
+    /// Copies a fingerprint as it was written, so that its digest stays.
+    fn put_fingerprint(&mut self, digest: &Digest) -> Result<(), ExportError> {
+        for (number, segment) in self.archive.segments().iter().enumerate() {
+            if let Some((_, place)) = segment.index.fingerprints.iter().find(|(other, _)| other == digest) {
+                return self.copy(number, *place);
+            }
+        }
+        Ok(())
+    }
+
+    fn put_exchanges(&mut self, progress: &mut dyn FnMut(u64, u64)) -> Result<(), ExportError> {
+        let ids: Vec<Id> = self.selection.entries.iter().map(|entry| entry.id).collect();
+        for (done, id) in ids.iter().enumerate() {
+            progress(done as u64, ids.len() as u64);
+            let exchange = self.archive.exchange(id)?;
+            self.put_bodies(&exchange)?;
+            let (segment, place) = self.archive.place_of(id).ok_or(ReadError::NoExchange { id: *id })?;
+            self.copy(segment, place)?;
+        }
+        progress(ids.len() as u64, ids.len() as u64);
+        Ok(())
+    }
+
+    fn put_bodies(&mut self, exchange: &Exchange) -> Result<(), ExportError> {
+        self.put_blobs(&exchange.request.body)?;
+        exchange.response.as_ref().map_or(Ok(()), |response| self.put_blobs(&response.body))
+    }
+
+    fn put_blobs(&mut self, body: &Body) -> Result<(), ExportError> {
+        for part in &body.parts {
+            let mut put = Ok(());
+            let writer = &mut self.writer;
+            self.archive.with_part(part, |bytes| {
+                put = writer.put_blob(bytes).map(|_| ());
+                Ok(())
+            })?;
+            put?;
+        }
+        Ok(())
+    }
+
+    /// Events and log lines, runs and session ends.
+    fn put_what_is_linked(&mut self) -> Result<(), ExportError> {
+        let archive = self.archive;
+        for (number, place) in places(archive, |index| index.events.clone()) {
+            match archive.decoded(number, place)? {
+                Record::Event(event) if self.is_linked(&event) => self.copy(number, place)?,
+                _ => {}
+            }
+        }
+        for lines in archive.log_lines() {
+            if let Some(lines) = self.linked_lines(lines?) {
+                self.writer.append(&Record::LogLines(lines))?;
+            }
+        }
+        for (number, place) in places(archive, |index| index.runs.iter().map(|run| run.at).collect()) {
+            match archive.decoded(number, place)? {
+                Record::Run(run) if self.selection.sessions.contains(&run.id) => self.copy(number, place)?,
+                _ => {}
+            }
+        }
+        for end in archive.session_ends().iter().filter(|end| self.selection.sessions.contains(&end.session)) {
+            self.writer.append(&Record::SessionEnd(end.clone()))?;
+        }
+        Ok(())
+    }
+
+    fn is_linked(&self, event: &Event) -> bool {
+        event.links.iter().any(|link| self.selection.ids.contains(link))
+    }
+
+    /// The lines that were logged while something selected was under way.
+    fn linked_lines(&self, mut lines: LogLines) -> Option<LogLines> {
+        let (from, to) = self.selection.span_ns(&lines.session)?;
+        lines.lines.retain(|line| (from..=to).contains(&line.at_ns));
+        (!lines.lines.is_empty()).then_some(lines)
+    }
+
+    fn put_images(&mut self, given: Vec<ImageSource<'_>>, keep: bool) -> Result<(), ExportError> {
+        if keep {
+            for image in self.archive.images()? {
+                self.put_blobs(&image.archive)?;
+                self.writer.append(&Record::Image(Box::new(image)))?;
+            }
+        }
+        for image in given {
+            let archive = self.put_stream(image.archive)?;
+            self.writer.append(&Record::Image(Box::new(ImageRecord { identity: image.identity, archive })))?;
+        }
+        Ok(())
+    }
+
+    /// Puts all that `reader` gives as blobs.
+    fn put_stream(&mut self, reader: &mut dyn Read) -> Result<Body, ExportError> {
+        let mut body = Body::default();
+        let mut piece = Vec::with_capacity(BLOB_BYTES_MAX);
+        loop {
+            piece.clear();
+            let read = reader.take(BLOB_BYTES_MAX as u64).read_to_end(&mut piece);
+            if read.map_err(|source| ExportError::Image { source })? == 0 {
+                return Ok(body);
+            }
+            body.parts.push(self.writer.put_blob(&piece)?);
+            body.len += piece.len() as u64;
+        }
+    }
+
+    /// Copies a record as it was written, fields that this build does not know included.
+    fn copy(&mut self, segment: usize, place: Place) -> Result<(), ExportError> {
+        let found = self.archive.record_in(segment, place)?;
+        let record = self.archive.decoded(segment, place)?;
+        Ok(self.writer.append_encoded(&record, found.record().payload)?)
+    }
+}
+
+fn places(archive: &Archive, pick: fn(&Index) -> Vec<Place>) -> Vec<(usize, Place)> {
+    let of_segment = |(number, segment): (usize, &Segment)| {
+        pick(&segment.index).into_iter().map(move |at| (number, at)).collect::<Vec<_>>()
+    };
+    archive.segments().iter().enumerate().flat_map(of_segment).collect()
+}
+
+/// A file in the making, removed unless it is renamed.
+struct Temporary {
+    path: PathBuf,
+}
+
+impl Temporary {
+    /// A name beside `out` that nothing has.
+    fn beside(out: &Path) -> Result<Self, ExportError> {
+        let refused = |source| ExportError::Rename { path: out.to_owned(), source };
+        let name = out.file_name().ok_or_else(|| refused(io::ErrorKind::InvalidInput.into()))?;
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|error| refused(io::Error::from(error)))?;
+        let name = format!(".{}.{:016x}.tmp", name.to_string_lossy(), u64::from_le_bytes(random));
+        Ok(Self { path: out.with_file_name(name) })
+    }
+
+    /// Gives the file its name.
+    fn rename(self, out: &Path, overwrite: bool) -> Result<(), ExportError> {
+        // A link refuses a name that is taken; where the file system knows no links, the earlier look has to do.
+        let renamed = match fs::hard_link(&self.path, out) {
+            Err(error) if overwrite || error.kind() != io::ErrorKind::AlreadyExists => fs::rename(&self.path, out),
+            linked => linked,
+        };
+        let synced = renamed.and_then(|()| crate::writer::sync_folder_of(out));
+        synced.map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists => ExportError::Exists { path: out.to_owned() },
+            _ => ExportError::Rename { path: out.to_owned(), source },
+        })
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // Gone already where it was renamed; where it cannot be removed, its name says what it is.
+        fs::remove_file(&self.path).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+use super::*;
+use crate::{ReadError, Store, sample};
+
+/// A store of two sessions in three segments: exchange 1 with calls 11 and (perhaps) 12, exchange 2 with call 12, and more.
+fn store_in(folder: &Path) -> Archive {
+    let store = Store::open_or_create(folder).unwrap();
+    for (number, sequences) in [(1, [1_u64, 11]), (1, [12, 2]), (2, [3, 4])] {
+        let mut writer = store.segment_writer(sample::id(number)).unwrap();
+        writer.append(&Record::Session(sample::session(number, number * 5))).unwrap();
+        let fingerprint = writer.put_fingerprint(&sample::fingerprint(&format!("cpu {number}"))).unwrap();
+        for sequence in sequences {
+            let (request, response) = sample::bodies_of(sequence);
+            let (request, response) = (sample::body(&mut writer, &request), sample::body(&mut writer, &response));
+            let exchange = sample::exchange(number, sequence, request, response);
+            let exchange = Exchange { fingerprint: Some(fingerprint), ..exchange };
+            let exchange = match sequence {
+                11 => sample::dependency_call(exchange, &[sample::id(1001)]),
+                12 => sample::dependency_call(exchange, &[sample::id(1002), sample::id(1001)]),
+                _ => exchange,
+            };
+            writer.append(&Record::Exchange(Box::new(exchange))).unwrap();
+        }
+        writer.append(&Record::LogLines(sample::log_lines(number, &[1, 10, 20, 125, 126]))).unwrap();
+        writer
+            .append(&Record::Event(sample::event(sequences[0], &[sample::id(number * 1000 + sequences[0])])))
+            .unwrap();
+        if sequences[0] == 12 {
+            writer.append(&Record::SessionEnd(sample::session_end(number))).unwrap();
+            writer.seal().unwrap();
+        } else {
+            writer.flush().unwrap();
+        }
+    }
+    Archive::open(folder).unwrap()
+}
+
+fn exported(archive: &Archive, ids: &[Id], out: &Path, extra: Extra<'_>) -> Result<Sealed, ExportError> {
+    export(archive, ids, out, extra, &mut |_, _| {})
+}
+
+#[test]
+fn a_selection_brings_what_it_depends_on_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = store_in(folder.path());
+    let out = folder.path().join("out.retake");
+    exported(&archive, &[sample::id(1001)], &out, Extra::default()).unwrap();
+    let bundle = Archive::open_verified(&out).unwrap();
+    let ids: Vec<_> = bundle.entries().iter().map(|entry| entry.id).collect();
+    assert_eq!(ids, [1001, 1011, 1012].map(sample::id));
+    assert_eq!(bundle.sessions(), [sample::session(1, 5)]);
+    assert_eq!(bundle.session_ends(), [sample::session_end(1)]);
+    assert_eq!(bundle.fingerprints().unwrap().len(), 1);
+    let times: Vec<_> = bundle.log_lines().flat_map(|lines| lines.unwrap().lines).map(|line| line.at_ns).collect();
+    assert_eq!(times, [10, 20, 125, 10, 20, 125]);
+    let events: Vec<_> = bundle.events().map(|event| event.unwrap().at_ns).collect();
+    assert_eq!(events, [1, 12]);
+    let call = bundle.exchange(&sample::id(1011)).unwrap();
+    assert_eq!(bundle.body(&call.response.unwrap().body, 100).unwrap(), sample::bodies_of(11).1);
+}
+
+#[test]
+fn the_same_selection_gives_the_same_bytes_in_any_order_and_from_its_own_export() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = store_in(folder.path());
+    let paths = ["a.retake", "b.retake", "c.retake"].map(|name| folder.path().join(name));
+    let ids = [1001, 1002, 2003].map(sample::id);
+    exported(&archive, &ids, &paths[0], Extra::default()).unwrap();
+    exported(&archive, &[ids[2], ids[0], ids[1], ids[0]], &paths[1], Extra::default()).unwrap();
+    exported(&Archive::open(&paths[0]).unwrap(), &ids, &paths[2], Extra::default()).unwrap();
+    let bytes = paths.map(|path| std::fs::read(path).unwrap());
+    assert!(bytes[0] == bytes[1] && bytes[1] == bytes[2]);
+}
+
+#[test]
+fn an_image_is_carried_and_carried_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = store_in(folder.path());
+    let (first, second) = (folder.path().join("a.retake"), folder.path().join("b.retake"));
+    let tar = sample::noise(5, 3 * BLOB_BYTES_MAX / 2);
+    let identity = ImageIdentity { config_digest: Some("sha256:1".to_owned()), ..ImageIdentity::default() };
+    let mut reader = &tar[..];
+    let images = vec![ImageSource { identity: identity.clone(), archive: &mut reader }];
+    let ids = [sample::id(2003)];
+    exported(&archive, &ids, &first, Extra { images, ..Extra::default() }).unwrap();
+    exported(&Archive::open(&first).unwrap(), &ids, &second, Extra { keep_images: true, ..Extra::default() }).unwrap();
+    let bundle = Archive::open_verified(&second).unwrap();
+    let images = bundle.images().unwrap();
+    assert_eq!((images.len(), &images[0].identity, images[0].archive.is_whole()), (1, &identity, true));
+    assert!(bundle.body(&images[0].archive, u64::MAX).unwrap() == tar);
+}
+
+#[test]
+fn a_file_that_is_there_stays_unless_told_and_a_failed_export_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = store_in(&folder.path().join("store"));
+    let out = folder.path().join("a.retake");
+    std::fs::write(&out, "precious").unwrap();
+    let ids = [sample::id(1001)];
+    assert!(matches!(exported(&archive, &ids, &out, Extra::default()), Err(ExportError::Exists { .. })));
+    let unknown = exported(&archive, &[sample::id(5)], &out, Extra { overwrite: true, ..Extra::default() });
+    assert!(matches!(unknown, Err(ExportError::Read(ReadError::NoExchange { .. }))));
+    let mut broken = io::Read::chain(&b"abc"[..], BrokenReader);
+    let images = vec![ImageSource { identity: ImageIdentity::default(), archive: &mut broken }];
+    let failed = exported(&archive, &ids, &out, Extra { images, overwrite: true, ..Extra::default() });
+    assert!(matches!(failed, Err(ExportError::Image { .. })), "{failed:?}");
+    assert_eq!(std::fs::read(&out).unwrap(), b"precious");
+    exported(&archive, &ids, &out, Extra { overwrite: true, ..Extra::default() }).unwrap();
+    assert!(Archive::open_verified(&out).is_ok());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+struct BrokenReader;
+
+impl Read for BrokenReader {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::other("the engine went away"))
+    }
+}

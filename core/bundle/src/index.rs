@@ -1,0 +1,248 @@
+//! What a file holds and where: written at its end when it is sealed, made again by scanning when it is not.
+//!
+//! In: each record as it is written or scanned, with its place. Out: an [`Index`], the same from both. Small records
+//! (sessions, their ends, clocks) are in the index themselves, so that a list of exchanges needs no other block.
+
+use std::io;
+
+use exchange::{Certainty, ClockPair, Digest, Digests, Exchange, Id, Session, SessionEnd};
+use serde::{Deserialize, Serialize};
+
+use crate::Record;
+
+/// Longest title kept in an entry, in bytes; a longer one is cut. A choice: wider than any table.
+const TITLE_BYTES_MAX: usize = 512;
+
+/// Where a record stands. Written as `[block, offset, len]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "(u64, u32, u32)", into = "(u64, u32, u32)")]
+pub(crate) struct Place {
+    /// Where in the file its block's header begins.
+    pub(crate) block: u64,
+    /// Where in the block, decompressed, the record's header begins.
+    pub(crate) offset: u32,
+    /// Length of its payload in bytes.
+    pub(crate) len: u32,
+}
+
+impl From<(u64, u32, u32)> for Place {
+    fn from((block, offset, len): (u64, u32, u32)) -> Self {
+        Self { block, offset, len }
+    }
+}
+
+impl From<Place> for (u64, u32, u32) {
+    fn from(place: Place) -> Self {
+        (place.block, place.offset, place.len)
+    }
+}
+
+/// What a list of exchanges shows of one of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its id.
+    pub id: Id,
+    /// The capture session or run it belongs to.
+    pub session: Id,
+    /// The session's counter when it began.
+    pub sequence: u64,
+    /// The dependency's name; `None` for an ingress exchange.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dependency: Option<String>,
+    /// The ingress exchange that a dependency call is held to belong to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Id>,
+    /// How the parent is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certainty: Option<Certainty>,
+    /// All that the parent may have been, when ambiguous.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<Id>,
+    /// Method and path; cut with `…` where it is longer than 512 bytes.
+    pub title: String,
+    /// The response's status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// How it ended, as [`exchange::End::word`] says it.
+    pub end: String,
+    /// First byte of the request, in nanoseconds since the session's start.
+    pub started_ns: u64,
+    /// When it ended, in nanoseconds since the session's start.
+    pub ended_ns: u64,
+    /// Body bytes of the request as sent.
+    pub request_len: u64,
+    /// Body bytes of the response as sent; `None` where there was no response.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_len: Option<u64>,
+    /// True when every body byte that passed is kept.
+    pub whole: bool,
+    /// Digests of the canonical content.
+    #[serde(default)]
+    pub digests: Digests,
+    /// The environment it ran in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Digest>,
+    /// In a run: the recorded exchange it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<Id>,
+    /// In a run: the repeat's number, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<u32>,
+}
+
+impl Entry {
+    /// What a list shows of this exchange.
+    pub fn of(exchange: &Exchange) -> Self {
+        let parent = exchange.role.parent();
+        let response = exchange.response.as_ref();
+        Self {
+            id: exchange.id,
+            session: exchange.session,
+            sequence: exchange.sequence,
+            dependency: exchange.role.dependency().map(str::to_owned),
+            parent: parent.map(|parent| parent.id),
+            certainty: parent.map(|parent| parent.certainty),
+            candidates: parent.map(|parent| parent.candidates.clone()).unwrap_or_default(),
+            title: cut(exchange.title()),
+            status: exchange.status(),
+            end: exchange.end.word().to_owned(),
+            started_ns: exchange.times.started_ns,
+            ended_ns: exchange.times.ended_ns,
+            request_len: exchange.request.body.len,
+            response_len: response.map(|response| response.body.len),
+            whole: exchange.request.body.is_whole() && response.is_none_or(|response| response.body.is_whole()),
+            digests: exchange.digests,
+            fingerprint: exchange.fingerprint,
+            original: exchange.repeats.as_ref().and_then(|repeats| repeats.original),
+            repeat: exchange.repeats.as_ref().map(|repeats| repeats.repeat),
+        }
+    }
+
+    /// True for a dependency call that belongs, or may belong, to the exchange `id`.
+    pub fn may_belong_to(&self, id: &Id) -> bool {
+        self.parent.as_ref() == Some(id) || self.candidates.contains(id)
+    }
+}
+
+/// A title of at most [`TITLE_BYTES_MAX`] bytes.
+fn cut(mut title: String) -> String {
+    if title.len() > TITLE_BYTES_MAX {
+        title.truncate(title.floor_char_boundary(TITLE_BYTES_MAX - '…'.len_utf8()));
+        title.push('…');
+    }
+    title
+}
+
+/// An exchange in the index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct IndexedExchange {
+    /// Where its record stands.
+    pub(crate) at: Place,
+    /// What a list shows of it.
+    pub(crate) entry: Entry,
+}
+
+/// A run in the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct IndexedRun {
+    /// Its id.
+    pub(crate) id: Id,
+    /// Both clocks at its start.
+    pub(crate) started: ClockPair,
+    /// Where its record stands.
+    pub(crate) at: Place,
+}
+
+/// A clock reading in the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct IndexedClock {
+    /// The session.
+    pub(crate) session: Id,
+    /// The reading.
+    pub(crate) pair: ClockPair,
+}
+
+/// What a file holds and where, each list in the order of the file, blobs in the order of their digests.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Index {
+    pub(crate) sessions: Vec<Session>,
+    pub(crate) session_ends: Vec<SessionEnd>,
+    pub(crate) clocks: Vec<IndexedClock>,
+    pub(crate) exchanges: Vec<IndexedExchange>,
+    pub(crate) runs: Vec<IndexedRun>,
+    pub(crate) images: Vec<Place>,
+    pub(crate) fingerprints: Vec<(Digest, Place)>,
+    pub(crate) events: Vec<Place>,
+    pub(crate) log_lines: Vec<(Id, Place)>,
+    /// Records of kinds that the writer did not know, with their kinds.
+    pub(crate) others: Vec<(u8, Place)>,
+    pub(crate) blobs: Vec<(Digest, Place)>,
+}
+
+impl Index {
+    /// Takes a record that stands at `at`; `payload` is its written form. Returns how many bytes of JSON it adds.
+    pub(crate) fn note(&mut self, record: &Record, payload: &[u8], at: Place) -> u64 {
+        match record {
+            Record::Session(session) => noted(&mut self.sessions, session.clone()),
+            Record::SessionEnd(end) => noted(&mut self.session_ends, end.clone()),
+            Record::Clock { session, pair } => noted(&mut self.clocks, IndexedClock { session: *session, pair: *pair }),
+            Record::Exchange(exchange) => {
+                noted(&mut self.exchanges, IndexedExchange { at, entry: Entry::of(exchange) })
+            }
+            Record::Run(run) => noted(&mut self.runs, IndexedRun { id: run.id, started: run.started, at }),
+            Record::Image(_) => noted(&mut self.images, at),
+            Record::Fingerprint(_) => noted(&mut self.fingerprints, (Digest::of(payload), at)),
+            Record::Event(_) => noted(&mut self.events, at),
+            Record::LogLines(lines) => noted(&mut self.log_lines, (lines.session, at)),
+            Record::Unknown { kind, .. } => noted(&mut self.others, (*kind, at)),
+        }
+    }
+
+    /// Puts what was noted in the order of a written index.
+    pub(crate) fn sort(&mut self) {
+        self.blobs.sort_unstable();
+    }
+
+    /// True when each list's places go strictly forward, as those of a written index do: reading a list then reads no
+    /// record twice, whoever wrote it.
+    pub(crate) fn is_in_file_order(&self) -> bool {
+        self.exchanges.is_sorted_by(|one, next| one.at < next.at)
+            && self.runs.is_sorted_by(|one, next| one.at < next.at)
+            && self.images.is_sorted_by(|one, next| one < next)
+            && self.fingerprints.is_sorted_by(|one, next| one.1 < next.1)
+            && self.events.is_sorted_by(|one, next| one < next)
+            && self.log_lines.is_sorted_by(|one, next| one.1 < next.1)
+    }
+
+    /// Where the blob stands. The index is sorted.
+    pub(crate) fn blob(&self, digest: &Digest) -> Option<Place> {
+        let found = self.blobs.binary_search_by(|(other, _)| other.cmp(digest)).ok()?;
+        Some(self.blobs[found].1)
+    }
+}
+
+/// Appends `item`, and says how many bytes its JSON and a comma have.
+fn noted<T: Serialize>(list: &mut Vec<T>, item: T) -> u64 {
+    let weight = json_len(&item) + 1;
+    list.push(item);
+    weight
+}
+
+/// How many bytes the JSON of `value` has.
+pub(crate) fn json_len<T: Serialize>(value: &T) -> u64 {
+    struct Count(u64);
+    impl io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, value).expect("an index has no map whose keys are not texts");
+    count.0
+}

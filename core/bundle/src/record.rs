@@ -1,0 +1,248 @@
+//! Typed records and their written form: kind, flags, length, payload.
+//!
+//! In: values of the vocabulary. Out: bytes inside a block, and the values again. A kind that this build does not know is
+//! kept and skipped. Blobs are records too, but no [`Record`]: the writer takes and the archive gives plain bytes.
+
+use std::io;
+
+use exchange::{ClockPair, Event, Exchange, Fingerprint, Id, ImageRecord, LogLines, Run, Session, SessionEnd};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::layout::{BLOB_BYTES_MAX, RECORD_BYTES_MAX, RECORD_HEADER_LEN, u32_at};
+
+/// Numbers of the record kinds. 11 is reserved for noise profiles and has no layout yet.
+pub(crate) mod record_kind {
+    pub(crate) const BLOB: u8 = 1;
+    pub(crate) const SESSION: u8 = 2;
+    pub(crate) const SESSION_END: u8 = 3;
+    pub(crate) const CLOCK: u8 = 4;
+    pub(crate) const EXCHANGE: u8 = 5;
+    pub(crate) const EVENT: u8 = 6;
+    pub(crate) const LOG_LINES: u8 = 7;
+    pub(crate) const FINGERPRINT: u8 = 8;
+    pub(crate) const RUN: u8 = 9;
+    pub(crate) const IMAGE: u8 = 10;
+}
+
+/// One record of a bundle.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// A capture session began.
+    Session(Session),
+    /// A capture session ended.
+    SessionEnd(SessionEnd),
+    /// Both clocks of a session, read once a minute.
+    Clock {
+        /// The session.
+        session: Id,
+        /// The reading.
+        pair: ClockPair,
+    },
+    /// One exchange; the blobs of its bodies come before it.
+    Exchange(Box<Exchange>),
+    /// Something that happened beside the exchanges.
+    Event(Event),
+    /// Lines that the service logged.
+    LogLines(LogLines),
+    /// An environment, once per content.
+    Fingerprint(Box<Fingerprint>),
+    /// The outcome of a replay.
+    Run(Box<Run>),
+    /// An image carried by the bundle; the blobs of its archive come before it.
+    Image(Box<ImageRecord>),
+    /// A record of a kind, or with flags, that this build does not know.
+    Unknown {
+        /// Its kind.
+        kind: u8,
+        /// Its flags.
+        flags: u8,
+        /// Its payload.
+        bytes: Vec<u8>,
+    },
+}
+
+/// The JSON of a clock record.
+#[derive(Serialize, Deserialize)]
+struct ClockRecord {
+    session: Id,
+    pair: ClockPair,
+}
+
+impl Record {
+    /// The number of its kind.
+    pub(crate) fn kind(&self) -> u8 {
+        match self {
+            Self::Session(_) => record_kind::SESSION,
+            Self::SessionEnd(_) => record_kind::SESSION_END,
+            Self::Clock { .. } => record_kind::CLOCK,
+            Self::Exchange(_) => record_kind::EXCHANGE,
+            Self::Event(_) => record_kind::EVENT,
+            Self::LogLines(_) => record_kind::LOG_LINES,
+            Self::Fingerprint(_) => record_kind::FINGERPRINT,
+            Self::Run(_) => record_kind::RUN,
+            Self::Image(_) => record_kind::IMAGE,
+            Self::Unknown { kind, .. } => *kind,
+        }
+    }
+
+    /// Its flags; format 0 has none.
+    pub(crate) fn flags(&self) -> u8 {
+        match self {
+            Self::Unknown { flags, .. } => *flags,
+            _ => 0,
+        }
+    }
+
+    /// Its payload: JSON, or the bytes of an unknown one.
+    pub(crate) fn payload(&self) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Session(session) => json(session),
+            Self::SessionEnd(end) => json(end),
+            Self::Clock { session, pair } => json(&ClockRecord { session: *session, pair: *pair }),
+            Self::Exchange(exchange) => json(exchange),
+            Self::Event(event) => json(event),
+            Self::LogLines(lines) => json(lines),
+            Self::Fingerprint(fingerprint) => json(fingerprint),
+            Self::Run(run) => json(run),
+            Self::Image(image) => json(image),
+            Self::Unknown { bytes, .. } => Ok(bytes.clone()),
+        }
+    }
+
+    /// The record that a payload of this kind is. Blobs have no such form and come back as unknown.
+    ///
+    /// # Errors
+    /// Where a kind that is known has a payload that is not its JSON; the text says what and where.
+    pub(crate) fn decode(raw: &RawRecord<'_>) -> Result<Self, String> {
+        let RawRecord { kind, flags, payload, .. } = *raw;
+        if flags != 0 {
+            return Ok(Self::Unknown { kind, flags, bytes: payload.to_vec() });
+        }
+        Ok(match kind {
+            record_kind::SESSION => Self::Session(value(kind, payload)?),
+            record_kind::SESSION_END => Self::SessionEnd(value(kind, payload)?),
+            record_kind::CLOCK => {
+                let ClockRecord { session, pair } = value(kind, payload)?;
+                Self::Clock { session, pair }
+            }
+            record_kind::EXCHANGE => Self::Exchange(value(kind, payload)?),
+            record_kind::EVENT => Self::Event(value(kind, payload)?),
+            record_kind::LOG_LINES => Self::LogLines(value(kind, payload)?),
+            record_kind::FINGERPRINT => Self::Fingerprint(value(kind, payload)?),
+            record_kind::RUN => Self::Run(value(kind, payload)?),
+            record_kind::IMAGE => Self::Image(value(kind, payload)?),
+            _ => Self::Unknown { kind, flags, bytes: payload.to_vec() },
+        })
+    }
+}
+
+fn json<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
+    Ok(serde_json::to_vec(value)?)
+}
+
+fn value<T: DeserializeOwned>(kind: u8, payload: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(payload).map_err(|error| format!("{} record: {error}", kind_word(kind)))
+}
+
+/// A record kind's name in errors.
+pub(crate) fn kind_word(kind: u8) -> &'static str {
+    match kind {
+        record_kind::BLOB => "blob",
+        record_kind::SESSION => "session",
+        record_kind::SESSION_END => "session end",
+        record_kind::CLOCK => "clock",
+        record_kind::EXCHANGE => "exchange",
+        record_kind::EVENT => "event",
+        record_kind::LOG_LINES => "log lines",
+        record_kind::FINGERPRINT => "fingerprint",
+        record_kind::RUN => "run",
+        record_kind::IMAGE => "image",
+        _ => "record of an unknown kind",
+    }
+}
+
+/// A record's header before its payload of `len` bytes.
+pub(crate) fn record_header(kind: u8, flags: u8, len: u32) -> [u8; RECORD_HEADER_LEN] {
+    let [first, second, third, fourth] = len.to_le_bytes();
+    [kind, flags, first, second, third, fourth]
+}
+
+/// A record as it stands in a block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawRecord<'a> {
+    /// Where its header begins in the block, in bytes.
+    pub(crate) offset: u32,
+    /// Its kind.
+    pub(crate) kind: u8,
+    /// Its flags.
+    pub(crate) flags: u8,
+    /// Its payload.
+    pub(crate) payload: &'a [u8],
+}
+
+impl RawRecord<'_> {
+    /// True for a blob in the form that this build knows.
+    pub(crate) fn is_blob(&self) -> bool {
+        self.kind == record_kind::BLOB && self.flags == 0
+    }
+
+    /// Longest payload that a record of this kind may have, in bytes.
+    pub(crate) fn len_max(&self) -> usize {
+        if self.kind == record_kind::BLOB { BLOB_BYTES_MAX } else { RECORD_BYTES_MAX }
+    }
+}
+
+/// The record that begins at `offset` of a block, or `None` where the block is too short for it.
+pub(crate) fn record_at(raw: &[u8], offset: u32) -> Option<RawRecord<'_>> {
+    let rest = raw.get(offset as usize..)?;
+    let len = u32_at(rest, 2)? as usize;
+    let payload = rest.get(RECORD_HEADER_LEN..RECORD_HEADER_LEN.checked_add(len)?)?;
+    Some(RawRecord { offset, kind: rest[0], flags: rest[1], payload })
+}
+
+/// All records of a block, or `None` where they do not fill it exactly or are not `count`.
+pub(crate) fn records_of(raw: &[u8], count: u32) -> Option<Vec<RawRecord<'_>>> {
+    let mut records = Vec::new();
+    let mut offset = 0;
+    while offset < raw.len() {
+        let record = record_at(raw, u32::try_from(offset).ok()?)?;
+        offset += RECORD_HEADER_LEN + record.payload.len();
+        records.push(record);
+    }
+    (records.len() == count as usize).then_some(records)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(records: &[(u8, &[u8])]) -> Vec<u8> {
+        let mut raw = Vec::new();
+        for (kind, payload) in records {
+            raw.extend_from_slice(&record_header(*kind, 0, u32::try_from(payload.len()).unwrap()));
+            raw.extend_from_slice(payload);
+        }
+        raw
+    }
+
+    #[test]
+    fn records_fill_their_block_exactly_or_are_none() {
+        let raw = block(&[(1, b"abc"), (99, b"")]);
+        let records = records_of(&raw, 2).unwrap();
+        assert_eq!((records[0].kind, records[0].payload, records[1].offset), (1, &b"abc"[..], 9));
+        assert!(records_of(&raw, 1).is_none());
+        assert!(records_of(&raw[..raw.len() - 1], 2).is_none());
+        assert!(record_at(&raw, u32::MAX).is_none());
+    }
+
+    #[test]
+    fn an_unknown_kind_and_unknown_flags_are_kept_and_a_known_kind_with_other_json_says_which() {
+        let unknown = RawRecord { offset: 0, kind: 200, flags: 0, payload: b"\xff" };
+        let kept = Record::Unknown { kind: 200, flags: 0, bytes: vec![0xff] };
+        assert_eq!(Record::decode(&unknown), Ok(kept));
+        let flagged = RawRecord { flags: 1, kind: record_kind::SESSION, ..unknown };
+        assert!(matches!(Record::decode(&flagged), Ok(Record::Unknown { kind: 2, flags: 1, .. })));
+        let broken = RawRecord { flags: 0, ..flagged };
+        assert!(Record::decode(&broken).unwrap_err().starts_with("session record: "));
+    }
+}

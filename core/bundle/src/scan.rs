@@ -1,0 +1,134 @@
+//! Makes the index of a file from its records, and finds what is wrong with them.
+//!
+//! In: a file, sealed or not. Out: the index that sealing it writes, damage, and the torn tail, which is never looked into.
+
+use std::{fs::File, io, ops::Range, path::Path};
+
+use exchange::Digest;
+
+use crate::{
+    Counts, Damage, Record, TornTail,
+    block::open_frame,
+    index::{Index, Place},
+    layout::{BlockHeader, HEADER_LEN, block_kind},
+    manifest::Span,
+    record::{RawRecord, kind_word, record_kind, records_of},
+    walk::{Bounds, Step, walk},
+};
+
+/// What scanning a file found.
+#[derive(Default)]
+pub(crate) struct Scanned {
+    /// What it holds and where.
+    pub(crate) index: Index,
+    /// How much of it.
+    pub(crate) counts: Counts,
+    /// The blocks that hold.
+    pub(crate) spans: Vec<Span>,
+    /// What is wrong.
+    pub(crate) damage: Vec<Damage>,
+    /// The tail, where it is no block.
+    pub(crate) torn: Option<TornTail>,
+}
+
+/// What scanning tells while it goes on.
+pub(crate) trait Watch {
+    /// A record that is not a blob, and its place.
+    fn record(&mut self, record: &Record, place: Place);
+    /// The scan has come to this byte.
+    fn reached(&mut self, offset: u64);
+}
+
+/// Watches nothing.
+impl Watch for () {
+    fn record(&mut self, _: &Record, _: Place) {}
+    fn reached(&mut self, _: u64) {}
+}
+
+/// Scans the blocks in `range` of a file.
+///
+/// # Errors
+/// The operating system's; whatever else is wrong is part of what it found.
+pub(crate) fn scan(file: &File, path: &Path, range: Range<u64>, watch: &mut dyn Watch) -> io::Result<Scanned> {
+    let mut scanned = Scanned::default();
+    let mut bounds = Bounds::from(range.start);
+    let end = walk(file, range.clone(), &mut |step| {
+        bounds.take(&step);
+        match step {
+            Step::Block { header, bytes } => scanned.take_block(path, &header, bytes, watch),
+            Step::Damage { range, what, .. } => scanned.damage.push(damage(path, range, what)),
+        }
+        Ok(())
+    })?;
+    if end < range.end {
+        scanned.take_tail(path, end..range.end, &bounds);
+    }
+    scanned.index.sort();
+    scanned.index.blobs.dedup_by_key(|(digest, _)| *digest);
+    watch.reached(range.end);
+    Ok(scanned)
+}
+
+fn damage(path: &Path, range: Range<u64>, what: impl Into<String>) -> Damage {
+    Damage { path: path.to_owned(), range, what: what.into(), costs: Vec::new() }
+}
+
+impl Scanned {
+    fn take_block(&mut self, path: &Path, header: &BlockHeader, bytes: &[u8], watch: &mut dyn Watch) {
+        let range = header.offset..header.end();
+        self.spans.push(Span { offset: header.offset, len: bytes.len() as u64, digest: Digest::of(bytes) });
+        watch.reached(range.end);
+        if header.kind != block_kind::RECORDS {
+            return;
+        }
+        match open_frame(header, &bytes[HEADER_LEN as usize..]) {
+            Ok(raw) => self.take_records(path, header, &raw, watch),
+            Err(what) => self.damage.push(damage(path, range, what)),
+        }
+    }
+
+    fn take_records(&mut self, path: &Path, header: &BlockHeader, raw: &[u8], watch: &mut dyn Watch) {
+        let range = header.offset..header.end();
+        let Some(records) = records_of(raw, header.record_count) else {
+            return self.damage.push(damage(path, range, "its records do not fill it, or are not as many as it says"));
+        };
+        for record in records {
+            let Ok(len) = u32::try_from(record.payload.len()) else { continue };
+            let place = Place { block: header.offset, offset: record.offset, len };
+            self.counts.records += 1;
+            if let Err(what) = self.take_record(&record, place, watch) {
+                self.damage.push(damage(path, range.clone(), format!("at byte {} of the block: {what}", place.offset)));
+            }
+        }
+    }
+
+    fn take_record(&mut self, raw: &RawRecord<'_>, place: Place, watch: &mut dyn Watch) -> Result<(), String> {
+        let len_max = raw.len_max();
+        if raw.payload.len() > len_max {
+            return Err(format!("{} is longer than {len_max} bytes", kind_word(raw.kind)));
+        }
+        if raw.is_blob() {
+            self.counts.blobs += 1;
+            self.counts.blob_bytes += raw.payload.len() as u64;
+            self.index.blobs.push((Digest::of(raw.payload), place));
+            return Ok(());
+        }
+        self.counts.exchanges += u64::from(raw.kind == record_kind::EXCHANGE && raw.flags == 0);
+        let record = Record::decode(raw)?;
+        self.index.note(&record, raw.payload, place);
+        watch.record(&record, place);
+        Ok(())
+    }
+
+    /// Takes what follows the last block.
+    fn take_tail(&mut self, path: &Path, tail: Range<u64>, bounds: &Bounds) {
+        if bounds.is_footer(&tail) {
+            self.damage.push(damage(path, tail, "the footer is not what was written"));
+        } else {
+            self.torn = Some(TornTail { path: path.to_owned(), offset: tail.start, len: tail.end - tail.start });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

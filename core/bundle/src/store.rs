@@ -1,0 +1,261 @@
+//! The folder that captures go to.
+//!
+//! In: a path. Out: writers of new segments, the redaction key, and torn tails cut off. Everything in the folder but the
+//! key can be made again from its segments; reading them is the archive's work.
+
+use std::{
+    fs::{self, DirBuilder, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use exchange::Id;
+use rustix::fs::FlockOperation;
+
+use crate::{
+    Damage, EXTENSION, OpenError, StoreError, TornTail, WriteError, Writer,
+    layout::OPENING_LEN,
+    segment::Source,
+    walk::{Bounds, walk},
+    writer::sync_folder_of,
+};
+
+/// The file that makes a folder a store.
+const MARKER: &str = "retake-store";
+/// What stands in it.
+const MARKER_TEXT: &str = "retake store, format 0\n";
+/// The file of the redaction key.
+const KEY: &str = "key";
+const KEY_LEN: usize = 32;
+const SEGMENTS: &str = "segments";
+const RUNS: &str = "runs";
+
+/// A store folder.
+#[derive(Clone, Debug)]
+pub struct Store {
+    folder: PathBuf,
+}
+
+impl Store {
+    /// Opens a store, or makes one (mode 0700) where there is nothing or an empty folder.
+    ///
+    /// # Errors
+    /// `NotAStore` for a folder with other things in it; `TooNew`, `Io`.
+    pub fn open_or_create(folder: &Path) -> Result<Self, StoreError> {
+        let store = Self { folder: folder.to_owned() };
+        make_folder(folder)?;
+        if !store.check_marker()? {
+            store.refuse_other_things()?;
+            store.place(MARKER, MARKER_TEXT.as_bytes())?;
+        }
+        make_folder(&folder.join(SEGMENTS))?;
+        make_folder(&folder.join(RUNS))?;
+        Ok(store)
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The folder of runs: each is a bundle file.
+    pub fn runs_dir(&self) -> PathBuf {
+        self.folder.join(RUNS)
+    }
+
+    /// The key that secrets are replaced with, made when there is none. It never enters a bundle.
+    ///
+    /// # Errors
+    /// `BadKey` where the file has another length; `Io`.
+    pub fn redaction_key(&self) -> Result<[u8; KEY_LEN], StoreError> {
+        let path = self.folder.join(KEY);
+        if !path.exists() {
+            let mut key = [0; KEY_LEN];
+            getrandom::fill(&mut key).map_err(|error| failed("make a key for", &path)(io::Error::from(error)))?;
+            self.place(KEY, &key)?;
+        }
+        // Of two processes that made one at the same time, both read the one that came first.
+        let bytes = fs::read(&path).map_err(failed("read", &path))?;
+        let len = bytes.len() as u64;
+        bytes.try_into().map_err(|_| StoreError::BadKey { path, len })
+    }
+
+    /// A writer of a new segment of this session, locked for as long as it lives.
+    ///
+    /// # Errors
+    /// `Segment` where the file cannot be made.
+    pub fn segment_writer(&self, session: Id) -> Result<Writer, StoreError> {
+        let folder = self.folder.join(SEGMENTS);
+        for number in 0_u32.. {
+            let path = folder.join(format!("{session}-{number:03}.{EXTENSION}"));
+            match Writer::create(&path) {
+                Err(WriteError::Create { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {}
+                created => return Ok(created?),
+            }
+        }
+        unreachable!("a folder never has four billion files of one session")
+    }
+
+    /// A writer of a run's bundle, `runs/<id>.retake`.
+    ///
+    /// # Errors
+    /// `Segment` where the file cannot be made, or is there.
+    pub fn run_writer(&self, run: Id) -> Result<Writer, StoreError> {
+        Ok(Writer::create(&self.runs_dir().join(format!("{run}.{EXTENSION}")))?)
+    }
+
+    /// The files of all runs, sorted by name.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn run_paths(&self) -> Result<Vec<PathBuf>, OpenError> {
+        run_paths(&self.folder)
+    }
+
+    /// Cuts off what writers that are no longer alive had not finished, and names it. Nothing else is changed.
+    ///
+    /// # Errors
+    /// `Io`. Files of other formats and damage inside a file are left as they are.
+    pub fn recover(&self) -> Result<Vec<TornTail>, StoreError> {
+        let mut paths =
+            bundle_paths(&self.folder.join(SEGMENTS)).map_err(failed("read", &self.folder.join(SEGMENTS)))?;
+        paths.extend(bundle_paths(&self.runs_dir()).map_err(failed("read", &self.runs_dir()))?);
+        let recovered = paths.iter().map(|path| recover_file(path).map_err(failed("recover", path)).transpose());
+        recovered.flatten().collect()
+    }
+
+    /// True when the folder says that it is a store, false when it says nothing.
+    fn check_marker(&self) -> Result<bool, StoreError> {
+        let path = self.folder.join(MARKER);
+        match fs::read(&path) {
+            Ok(text) if text == MARKER_TEXT.as_bytes() => Ok(true),
+            Ok(text) => {
+                let found = String::from_utf8_lossy(&text[..text.len().min(80)]).trim_end().to_owned();
+                Err(StoreError::TooNew { path, found, known: MARKER_TEXT.trim_ascii_end() })
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(failed("read", &path)(error)),
+        }
+    }
+
+    /// Refuses a folder with anything in it that is not a store in the making.
+    fn refuse_other_things(&self) -> Result<(), StoreError> {
+        let entries = fs::read_dir(&self.folder).map_err(failed("read", &self.folder))?;
+        for entry in entries {
+            let name = entry.map_err(failed("read", &self.folder))?.file_name();
+            if !name.to_string_lossy().starts_with(MARKER) {
+                return Err(StoreError::NotAStore { path: self.folder.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a file of mode 0600 with this content, whole or not at all; one that is there stays.
+    fn place(&self, name: &str, content: &[u8]) -> Result<(), StoreError> {
+        let path = self.folder.join(name);
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|error| failed("create", &path)(io::Error::from(error)))?;
+        let temporary = self.folder.join(format!("{MARKER}.{:016x}.tmp", u64::from_le_bytes(random)));
+        let placed = write_new(&temporary, content).and_then(|()| fs::hard_link(&temporary, &path));
+        let removed = fs::remove_file(&temporary);
+        match placed {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed("create", &path)(error)),
+            _ => removed.map_err(failed("remove", &temporary))?,
+        }
+        sync_folder_of(&path).map_err(failed("sync", &self.folder))
+    }
+}
+
+fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+fn make_folder(folder: &Path) -> Result<(), StoreError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed("create", folder))
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::Io { action, path, source }
+}
+
+/// Cuts off the torn tail of a file whose writer is dead.
+fn recover_file(path: &Path) -> io::Result<Option<TornTail>> {
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+        locked => locked?,
+    }
+    // Only a writer that is alive could change it from here on, and there is none.
+    let Ok(source) = Source::open(path) else { return Ok(None) };
+    let end = whole_len(&source)?;
+    if end >= source.len {
+        return Ok(None);
+    }
+    file.set_len(end)?;
+    file.sync_all()?;
+    Ok(Some(TornTail { path: path.to_owned(), offset: end, len: source.len - end }))
+}
+
+/// Where the whole blocks of records end; the file's length where there is nothing to cut.
+fn whole_len(source: &Source) -> io::Result<u64> {
+    if source.len < OPENING_LEN {
+        return Ok(0);
+    }
+    if source.check_opening().is_err() || source.footer().is_ok_and(|footer| footer.is_some()) {
+        return Ok(source.len);
+    }
+    let mut bounds = Bounds::from(OPENING_LEN);
+    let end = walk(&source.file, OPENING_LEN..source.len, &mut |step| {
+        bounds.take(&step);
+        Ok(())
+    })?;
+    Ok(if bounds.is_footer(&(end..source.len)) { source.len } else { bounds.records_end })
+}
+
+/// The files of a store's segments, sorted by name.
+pub(crate) fn segment_paths(folder: &Path) -> Result<Vec<PathBuf>, OpenError> {
+    paths_of(folder, SEGMENTS)
+}
+
+/// The files of a store's runs, sorted by name.
+pub(crate) fn run_paths(folder: &Path) -> Result<Vec<PathBuf>, OpenError> {
+    paths_of(folder, RUNS)
+}
+
+fn paths_of(folder: &Path, room: &str) -> Result<Vec<PathBuf>, OpenError> {
+    if !folder.join(MARKER).is_file() {
+        return Err(OpenError::NotAStore { path: folder.to_owned() });
+    }
+    let room = folder.join(room);
+    bundle_paths(&room).map_err(|source| OpenError::Io { path: room.clone(), source })
+}
+
+/// Bundle files of a folder, sorted by name; none where there is no folder.
+fn bundle_paths(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let is_bundle = entry.path().extension().is_some_and(|extension| extension == EXTENSION);
+        if is_bundle && entry.file_type()?.is_file() {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+/// The damage of a file in a store that does not begin like a bundle.
+pub(crate) fn no_segment(path: PathBuf) -> Damage {
+    Damage { path, range: 0..OPENING_LEN, what: "the opening is not what was written".to_owned(), costs: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,306 @@
+//! Proves every byte of a bundle or store, or says which do not hold and what that costs.
+//!
+//! In: a path. Out: a [`VerifyReport`]. Every frame and digest is checked, every record decoded, the index made again from
+//! the records and compared, and every blob that a record refers to looked for.
+
+use std::{
+    collections::HashMap,
+    io,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use exchange::{Body, Digest, Id, Part};
+
+use crate::{
+    Damage, NEWEST, OpenError, Record, TornTail,
+    index::{Index, Place},
+    layout::{FOOTER_LEN, FormatVersion, HEADER_LEN, OPENING_LEN},
+    scan::{Scanned, Watch, scan},
+    segment::{Seal, Source},
+    store,
+};
+
+/// What verifying found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VerifyReport {
+    /// The bundle's digest, where it is one sealed file whose manifest holds.
+    pub digest: Option<Digest>,
+    /// Files looked at.
+    pub files: u64,
+    /// Exchanges that can be read.
+    pub exchanges: u64,
+    /// Blobs that can be read.
+    pub blobs: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// What does not hold.
+    pub damage: Vec<Damage>,
+    /// Tails of files whose writers were cut off, or are writing.
+    pub torn: Vec<TornTail>,
+}
+
+impl VerifyReport {
+    /// # Errors
+    /// `Damaged` where anything does not hold; a torn tail is no damage.
+    pub(crate) fn into_result(self) -> Result<(), OpenError> {
+        if self.damage.is_empty() { Ok(()) } else { Err(OpenError::Damaged { damage: self.damage }) }
+    }
+}
+
+/// Verifies a bundle, or all files of a store, runs included. `progress` is told bytes done and bytes in all.
+///
+/// # Errors
+/// Where there is nothing to verify: see [`OpenError`]. Damage is part of the report.
+pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<VerifyReport, OpenError> {
+    if !path.is_dir() {
+        return verify_source(&Source::open(path)?, progress);
+    }
+    let mut paths = store::segment_paths(path)?;
+    paths.extend(store::run_paths(path)?);
+    let mut verifying = Verifying::new(progress, total_len(&paths)?);
+    for path in paths {
+        verifying.take_file_of_store(&Source::open(&path)?)?;
+    }
+    Ok(verifying.finish())
+}
+
+/// Verifies one bundle.
+pub(crate) fn verify_source(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Result<VerifyReport, OpenError> {
+    let mut verifying = Verifying::new(progress, source.len);
+    verifying.take_bundle(source)?;
+    Ok(verifying.finish())
+}
+
+fn total_len(paths: &[PathBuf]) -> Result<u64, OpenError> {
+    paths.iter().map(|path| Ok(Source::open(path)?.len)).sum()
+}
+
+/// A verification under way.
+struct Verifying<'a> {
+    report: VerifyReport,
+    watching: Watching<'a>,
+    blobs: HashMap<Digest, u64>,
+}
+
+/// What is remembered while a file is scanned.
+struct Watching<'a> {
+    progress: &'a mut dyn FnMut(u64, u64),
+    done: u64,
+    total: u64,
+    /// Needs of all files so far.
+    needs: Vec<Need>,
+    path: PathBuf,
+}
+
+/// The blobs that a record refers to.
+struct Need {
+    path: PathBuf,
+    place: Place,
+    /// The exchange, or `None` for an image.
+    id: Option<Id>,
+    blobs: Vec<(Digest, u64)>,
+}
+
+impl Watch for Watching<'_> {
+    fn record(&mut self, record: &Record, place: Place) {
+        let (id, blobs) = match record {
+            Record::Exchange(exchange) => {
+                let response = exchange.response.as_ref().map(|response| &response.body);
+                (
+                    Some(exchange.id),
+                    [Some(&exchange.request.body), response].into_iter().flatten().flat_map(blobs_of).collect(),
+                )
+            }
+            Record::Image(image) => (None, blobs_of(&image.archive).collect()),
+            _ => return,
+        };
+        self.needs.push(Need { path: self.path.clone(), place, id, blobs });
+    }
+
+    fn reached(&mut self, offset: u64) {
+        (self.progress)(self.done + offset, self.total);
+    }
+}
+
+fn blobs_of(body: &Body) -> impl Iterator<Item = (Digest, u64)> {
+    body.parts.iter().map(|Part::Whole { blob, len }| (*blob, *len))
+}
+
+impl<'a> Verifying<'a> {
+    fn new(progress: &'a mut dyn FnMut(u64, u64), total: u64) -> Self {
+        let watching = Watching { progress, done: 0, total, needs: Vec::new(), path: PathBuf::new() };
+        Self { report: VerifyReport::default(), watching, blobs: HashMap::new() }
+    }
+
+    /// Verifies a file that has to be sealed.
+    fn take_bundle(&mut self, source: &Source) -> Result<(), OpenError> {
+        match source.check_opening() {
+            Err(OpenError::Damaged { damage }) => self.report.damage.extend(damage),
+            checked => checked?,
+        }
+        if source.footer()?.is_none() {
+            let from = source.len.saturating_sub(FOOTER_LEN).max(OPENING_LEN);
+            let what = "there is no footer: the file was cut short, is still being written, or its end was changed";
+            self.report.damage.push(source.damage(from..source.len, what));
+        }
+        self.take_content(source)
+    }
+
+    /// Verifies a file that may be sealed or growing.
+    fn take_file_of_store(&mut self, source: &Source) -> Result<(), OpenError> {
+        if source.len < OPENING_LEN {
+            let torn = TornTail { path: source.path.clone(), offset: 0, len: source.len };
+            self.report.torn.extend((source.len > 0).then_some(torn));
+            self.count(source);
+            return Ok(());
+        }
+        match source.check_opening() {
+            Err(OpenError::NotABundle { path }) => {
+                self.report.damage.push(store::no_segment(path));
+                self.count(source);
+                return Ok(());
+            }
+            Err(OpenError::Damaged { damage }) => self.report.damage.extend(damage),
+            checked => checked?,
+        }
+        self.take_content(source)
+    }
+
+    fn take_content(&mut self, source: &Source) -> Result<(), OpenError> {
+        match source.footer()? {
+            None => {
+                let scanned = self.scan(source, source.len)?;
+                self.report.torn.extend(scanned.torn.clone());
+                self.take_scanned(scanned, None);
+            }
+            Some(footer) => match source.read_manifest(&footer) {
+                Ok(seal) => self.take_sealed(source, &seal)?,
+                Err(OpenError::Damaged { damage }) => {
+                    self.report.damage.extend(damage);
+                    let scanned = self.scan(source, source.len - FOOTER_LEN)?;
+                    self.take_scanned(scanned, None);
+                }
+                Err(error) => return Err(error),
+            },
+        }
+        self.count(source);
+        Ok(())
+    }
+
+    fn count(&mut self, source: &Source) {
+        self.report.files += 1;
+        self.report.bytes += source.len;
+        self.watching.done += source.len;
+        self.watching.reached(0);
+    }
+
+    fn take_sealed(&mut self, source: &Source, seal: &Seal) -> Result<(), OpenError> {
+        self.report.digest = Some(seal.digest);
+        let mut scanned = self.scan(source, seal.manifest_offset)?;
+        if let Some(torn) = scanned.torn.take() {
+            scanned.damage.push(source.damage(torn.offset..torn.offset + torn.len, "this is no block"));
+        }
+        for span in &scanned.spans {
+            if seal.manifest.span_at(span.offset) != Some(span) {
+                scanned.damage.push(source.damage(span.range(), "the block is not what was sealed"));
+            }
+        }
+        let index = match source.read_index(seal) {
+            Ok(index) => Some(index),
+            Err(OpenError::Damaged { damage }) => {
+                let is_new = |damage: &Damage| !scanned.damage.iter().any(|known| overlap(&known.range, &damage.range));
+                let new: Vec<_> = damage.into_iter().filter(is_new).collect();
+                scanned.damage.extend(new);
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        if scanned.damage.is_empty() {
+            scanned.damage.extend(what_it_does_not_say(source, seal, &scanned, index.as_ref())?);
+        }
+        self.take_scanned(scanned, index.as_ref());
+        Ok(())
+    }
+
+    fn scan(&mut self, source: &Source, end: u64) -> Result<Scanned, OpenError> {
+        self.watching.path.clone_from(&source.path);
+        let refused = |error: io::Error| OpenError::Io { path: source.path.clone(), source: error };
+        scan(&source.file, &source.path, OPENING_LEN..end.max(OPENING_LEN), &mut self.watching).map_err(refused)
+    }
+
+    /// Counts what a scan found. `index` is the one that was sealed: it knows what damaged blocks held.
+    fn take_scanned(&mut self, scanned: Scanned, index: Option<&Index>) {
+        self.report.exchanges += scanned.index.exchanges.len() as u64;
+        self.report.blobs += scanned.index.blobs.len() as u64;
+        self.blobs.extend(scanned.index.blobs.iter().map(|(digest, place)| (*digest, u64::from(place.len))));
+        for mut damage in scanned.damage {
+            damage.costs = index.map(|index| self.costs(&damage, index)).unwrap_or_default();
+            self.report.damage.push(damage);
+        }
+    }
+
+    /// Exchanges whose record, or one of whose blobs, stands in a damaged range.
+    fn costs(&self, damage: &Damage, index: &Index) -> Vec<Id> {
+        let is_hit = |place: &Place| damage.range.contains(&place.block);
+        let records = index.exchanges.iter().filter(|exchange| is_hit(&exchange.at)).map(|exchange| exchange.entry.id);
+        let needs = self.watching.needs.iter().filter(|need| need.path == damage.path);
+        let bodies =
+            needs.filter(|need| need.blobs.iter().any(|(blob, _)| index.blob(blob).is_some_and(|at| is_hit(&at))));
+        let mut costs: Vec<_> = records.chain(bodies.filter_map(|need| need.id)).collect();
+        costs.sort_unstable();
+        costs.dedup();
+        costs
+    }
+
+    /// Names what refers to a blob that no file has, unless damage that was found explains it.
+    fn finish(mut self) -> VerifyReport {
+        let explained: Vec<Id> = self.report.damage.iter().flat_map(|damage| damage.costs.iter().copied()).collect();
+        let explained: std::collections::BTreeSet<Id> = explained.into_iter().collect();
+        for need in std::mem::take(&mut self.watching.needs) {
+            let missing = need.blobs.iter().find(|(blob, len)| self.blobs.get(blob) != Some(len));
+            let Some((blob, len)) = missing.filter(|_| need.id.is_none_or(|id| !explained.contains(&id))) else {
+                continue;
+            };
+            let owner = need.id.map_or_else(|| "an image".to_owned(), |id| format!("exchange {id}"));
+            let what = format!("{owner} refers to the blob {blob} of {len} bytes, which is not here");
+            let range = need.place.block..need.place.block + HEADER_LEN;
+            self.report.damage.push(Damage { path: need.path, range, what, costs: need.id.into_iter().collect() });
+        }
+        self.report
+    }
+}
+
+fn overlap(one: &Range<u64>, other: &Range<u64>) -> bool {
+    one.start < other.end && other.start < one.end
+}
+
+/// What opening, index and manifest say that is not so, in a file whose blocks all hold.
+fn what_it_does_not_say(
+    source: &Source,
+    seal: &Seal,
+    scanned: &Scanned,
+    index: Option<&Index>,
+) -> Result<Vec<Damage>, OpenError> {
+    let mut damage = Vec::new();
+    let opening = &seal.manifest.spans[0];
+    if source.digest_of(opening.range())? != opening.digest {
+        damage.push(source.damage(opening.range(), "the opening is not what was sealed"));
+    }
+    let (major, minor) = seal.manifest.format;
+    if (FormatVersion { major, minor }) > NEWEST {
+        // A later release may know records, and list them in the index, that are unknown here.
+        return Ok(damage);
+    }
+    let manifest = seal.manifest_offset..source.len - FOOTER_LEN;
+    if seal.manifest.counts != scanned.counts {
+        damage.push(source.damage(manifest, "the manifest counts other records than there are"));
+    }
+    if let (Some(span), true) = (seal.manifest.index_span(), index != Some(&scanned.index)) {
+        damage.push(source.damage(span.range(), "the index does not list the records that there are"));
+    }
+    Ok(damage)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+use std::fs;
+
+use super::*;
+use crate::{Archive, ReadError, Writer, sample};
+
+fn quietly(path: &Path) -> Result<VerifyReport, OpenError> {
+    verify(path, &mut |_, _| {})
+}
+
+/// Every body that can be read is the recorded one, and says so in its own way where it cannot.
+fn assert_no_wrong_body(path: &Path) {
+    let Ok(archive) = Archive::open(path) else { return };
+    for sequence in 1..=3 {
+        let Ok(exchange) = archive.exchange(&sample::id(1000 + sequence)) else { continue };
+        let (request, response) = sample::bodies_of(sequence);
+        for (body, recorded) in [(exchange.request.body, request), (exchange.response.unwrap().body, response)] {
+            match archive.body(&body, 1000) {
+                Ok(bytes) => assert_eq!(bytes, recorded),
+                Err(ReadError::Damaged(_) | ReadError::NoBlob { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_whole_bundle_verifies_and_progress_reaches_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let sealed = sample::bundle_at(&folder.path().join("a.retake"));
+    let mut last = (0, 0);
+    let report = verify(&sealed.path, &mut |done, total| last = (done, total)).unwrap();
+    assert_eq!(last, (sealed.len, sealed.len));
+    assert_eq!((report.digest, report.files, report.exchanges, report.blobs), (Some(sealed.digest), 1, 3, 6));
+    assert_eq!((report.bytes, report.damage, report.torn), (sealed.len, Vec::new(), Vec::new()));
+    assert_no_wrong_body(&sealed.path);
+}
+
+#[test]
+fn a_flipped_byte_anywhere_is_noticed_where_it_is_and_no_wrong_body_is_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let sealed = sample::bundle_at(&folder.path().join("a.retake"));
+    let whole = fs::read(&sealed.path).unwrap();
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        fs::write(&sealed.path, &bytes).unwrap();
+        let report = quietly(&sealed.path).unwrap_or_else(|error| panic!("byte {at}: {error}"));
+        let is_named = report.damage.iter().any(|damage| damage.range.contains(&(at as u64)));
+        assert!(is_named, "byte {at} of {}: {:?}", whole.len(), report.damage);
+        assert!(matches!(Archive::open_verified(&sealed.path), Err(OpenError::Damaged { .. })), "byte {at}");
+        assert_no_wrong_body(&sealed.path);
+    }
+}
+
+#[test]
+fn a_bundle_cut_short_anywhere_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let sealed = sample::bundle_at(&folder.path().join("a.retake"));
+    let whole = fs::read(&sealed.path).unwrap();
+    for len in 0..whole.len() {
+        fs::write(&sealed.path, &whole[..len]).unwrap();
+        assert!(quietly(&sealed.path).map_or(true, |report| !report.damage.is_empty()), "{len} bytes");
+        assert!(Archive::open(&sealed.path).is_err(), "{len} bytes");
+    }
+    fs::write(&sealed.path, [&whole[..], b"more"].concat()).unwrap();
+    assert!(!quietly(&sealed.path).unwrap().damage.is_empty());
+}
+
+#[test]
+fn damage_names_the_exchanges_that_it_costs() {
+    let folder = tempfile::tempdir().unwrap();
+    let sealed = sample::bundle_at(&folder.path().join("a.retake"));
+    let archive = Archive::open(&sealed.path).unwrap();
+    let (_, place) = archive.place_of(&sample::id(1002)).unwrap();
+    let mut bytes = fs::read(&sealed.path).unwrap();
+    bytes[usize::try_from(place.block + HEADER_LEN).unwrap() + 30] ^= 0x40;
+    fs::write(&sealed.path, bytes).unwrap();
+    let report = quietly(&sealed.path).unwrap();
+    assert_eq!(report.damage.len(), 1, "{:?}", report.damage);
+    assert_eq!(report.damage[0].costs, [sample::id(1002)]);
+    assert_eq!(report.exchanges, 2);
+}
+
+#[test]
+fn a_reference_to_a_blob_that_no_file_has_is_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.retake");
+    let mut writer = Writer::create(&path).unwrap();
+    let parts = vec![Part::Whole { blob: Digest::of(b"gone"), len: 4 }];
+    let exchange = sample::exchange(1, 1, Body { parts, len: 4, ..Body::default() }, Body::default());
+    writer.append(&Record::Exchange(Box::new(exchange))).unwrap();
+    writer.seal().unwrap();
+    let report = quietly(&path).unwrap();
+    assert!(report.damage[0].what.contains("which is not here"), "{:?}", report.damage);
+    assert_eq!(report.damage[0].costs, [sample::id(1001)]);
+}
+
+#[test]
+fn an_index_that_lists_something_else_is_noticed_although_every_digest_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.retake");
+    let mut writer = Writer::create(&path).unwrap();
+    sample::put_recording(&mut writer);
+    writer.lie_in_the_index();
+    writer.seal().unwrap();
+    let report = quietly(&path).unwrap();
+    assert!(report.damage[0].what.contains("the index does not list"), "{:?}", report.damage);
+    assert!(matches!(Archive::open(&path).unwrap().exchange(&sample::id(77)), Err(ReadError::Damaged(_))));
+}

@@ -1,0 +1,345 @@
+//! One growing file, and its sealing.
+//!
+//! In: records and the bytes of bodies. Out: whole blocks at the end of a file, and an index and a manifest when it is
+//! sealed. A block that cannot be written is kept and the file is cut back to where it was to begin, so that the same call
+//! may be repeated when there is space again. Where files go and when they are sealed is left to others.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use exchange::{Digest, Fingerprint, Part};
+
+use crate::{
+    Counts, Record, WriteError,
+    block::{BlockMaker, RawBlock},
+    index::{Index, Place},
+    layout::{
+        BLOB_BYTES_MAX, BLOCK_BYTES_CLOSE, Footer, INDEX_BYTES_MAX, NEWEST, OPENING_LEN, RECORD_HEADER_LEN, block_kind,
+        opening,
+    },
+    manifest::{Manifest, Span},
+    record::{RawRecord, kind_word, record_header, record_kind},
+    storage::Storage,
+};
+
+/// Bytes of index that one blob, and of manifest that one block, come to at most: a digest in hex, two or three numbers.
+const DIGEST_ENTRY_BYTES_MAX: u64 = 112;
+
+/// Settings of a writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriterOptions {
+    /// Bytes of index at which the file is full. The writer's memory grows with it, to about twice as much.
+    pub index_bytes_max: u64,
+}
+
+impl Default for WriterOptions {
+    /// 64 MiB: some 100,000 exchanges. A choice.
+    fn default() -> Self {
+        Self { index_bytes_max: 64 << 20 }
+    }
+}
+
+/// One growing file (a segment, a run, a bundle in the making).
+pub struct Writer {
+    path: PathBuf,
+    storage: Box<dyn Storage>,
+    maker: BlockMaker,
+    options: WriterOptions,
+    /// Length of the file up to its last whole block.
+    len: u64,
+    /// The block in the making.
+    pending: Vec<u8>,
+    pending_records: u32,
+    spans: Vec<Span>,
+    index: Index,
+    index_bytes: u64,
+    blobs: HashMap<Digest, Place>,
+    fingerprints: HashSet<Digest>,
+    counts: Counts,
+    sync_failed: bool,
+}
+
+/// A sealed file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// The file.
+    pub path: PathBuf,
+    /// The bundle's digest.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub len: u64,
+    /// What it holds.
+    pub counts: Counts,
+}
+
+impl Writer {
+    /// Makes a new file of mode 0600, locked against recovery for as long as the writer lives.
+    ///
+    /// # Errors
+    /// Where the file exists, or the operating system refuses.
+    pub fn create(path: &Path) -> Result<Self, WriteError> {
+        Self::create_with(path, WriterOptions::default())
+    }
+
+    /// Like [`Writer::create`], with other settings.
+    ///
+    /// # Errors
+    /// As [`Writer::create`].
+    pub fn create_with(path: &Path, options: WriterOptions) -> Result<Self, WriteError> {
+        let refused = |source| WriteError::Create { path: path.to_owned(), source };
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(refused)?;
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).map_err(|error| refused(error.into()))?;
+        sync_folder_of(path).map_err(refused)?;
+        Self::on(path, Box::new(file), options)
+    }
+
+    /// A writer of an empty storage.
+    pub(crate) fn on(path: &Path, mut storage: Box<dyn Storage>, options: WriterOptions) -> Result<Self, WriteError> {
+        let refused = |source| WriteError::Create { path: path.to_owned(), source };
+        let opening = opening(NEWEST);
+        storage.write_at(&opening, 0).map_err(refused)?;
+        Ok(Self {
+            path: path.to_owned(),
+            storage,
+            maker: BlockMaker::new().map_err(refused)?,
+            options,
+            len: OPENING_LEN,
+            pending: Vec::new(),
+            pending_records: 0,
+            spans: vec![Span { offset: 0, len: OPENING_LEN, digest: Digest::of(&opening) }],
+            index: Index::default(),
+            index_bytes: 0,
+            blobs: HashMap::new(),
+            fingerprints: HashSet::new(),
+            counts: Counts::default(),
+            sync_failed: false,
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Length of the file in bytes, what is not flushed left out.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// True when nothing was put into it.
+    pub fn is_empty(&self) -> bool {
+        self.counts.records == 0
+    }
+
+    /// What was put into it so far, what is not flushed included.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Bytes that its index and manifest will have at most. At `index_bytes_max` the file is full.
+    pub fn index_bytes(&self) -> u64 {
+        self.index_bytes
+    }
+
+    /// Puts one blob, unless this file has it, and gives the step of a recipe that refers to it.
+    ///
+    /// # Errors
+    /// `TooLong` beyond [`BLOB_BYTES_MAX`]; `Full`; `Write` where a block that was full could not be written: the blob was
+    /// not taken, the call may be repeated.
+    pub fn put_blob(&mut self, bytes: &[u8]) -> Result<Part, WriteError> {
+        let part = Part::Whole { blob: Digest::of(bytes), len: bytes.len() as u64 };
+        let Part::Whole { blob, .. } = part;
+        if self.blobs.contains_key(&blob) {
+            return Ok(part);
+        }
+        let place = self.put(&RawRecord { offset: 0, kind: record_kind::BLOB, flags: 0, payload: bytes })?;
+        self.blobs.insert(blob, place);
+        self.index_bytes += DIGEST_ENTRY_BYTES_MAX;
+        self.counts.blobs += 1;
+        self.counts.blob_bytes += bytes.len() as u64;
+        Ok(part)
+    }
+
+    /// Puts the bytes of a body as blobs of at most [`BLOB_BYTES_MAX`] and gives its recipe.
+    ///
+    /// # Errors
+    /// As [`Writer::put_blob`]. Repeating the call puts nothing twice.
+    pub fn put_body_bytes(&mut self, bytes: &[u8]) -> Result<Vec<Part>, WriteError> {
+        bytes.chunks(BLOB_BYTES_MAX).map(|piece| self.put_blob(piece)).collect()
+    }
+
+    /// Puts a fingerprint, unless this file has it. Its digest is the BLAKE3 of its record's JSON.
+    ///
+    /// # Errors
+    /// As [`Writer::append`].
+    pub fn put_fingerprint(&mut self, fingerprint: &Fingerprint) -> Result<Digest, WriteError> {
+        let record = Record::Fingerprint(Box::new(fingerprint.clone()));
+        let payload = self.payload_of(&record)?;
+        self.append_encoded(&record, &payload)?;
+        Ok(Digest::of(&payload))
+    }
+
+    /// Puts one record. A fingerprint that this file has is not put again.
+    ///
+    /// # Errors
+    /// `TooLong` beyond [`RECORD_BYTES_MAX`]; `Full`; `Write` where a block that was full could not be written: the record
+    /// was not taken, the call may be repeated.
+    pub fn append(&mut self, record: &Record) -> Result<(), WriteError> {
+        let payload = self.payload_of(record)?;
+        self.append_encoded(record, &payload)
+    }
+
+    /// Puts one record whose written form is `payload`, which may have fields that this build does not know.
+    pub(crate) fn append_encoded(&mut self, record: &Record, payload: &[u8]) -> Result<(), WriteError> {
+        let is_fingerprint = matches!(record, Record::Fingerprint(_));
+        if is_fingerprint && self.fingerprints.contains(&Digest::of(payload)) {
+            return Ok(());
+        }
+        let place = self.put(&RawRecord { offset: 0, kind: record.kind(), flags: record.flags(), payload })?;
+        self.index_bytes += self.index.note(record, payload, place);
+        self.counts.exchanges += u64::from(matches!(record, Record::Exchange(_)));
+        if is_fingerprint {
+            self.fingerprints.insert(Digest::of(payload));
+        }
+        Ok(())
+    }
+
+    fn payload_of(&self, record: &Record) -> Result<Vec<u8>, WriteError> {
+        record.payload().map_err(|source| WriteError::Encode { kind: kind_word(record.kind()), source })
+    }
+
+    /// Puts a record into the block in the making, which is written first where it is full.
+    fn put(&mut self, record: &RawRecord<'_>) -> Result<Place, WriteError> {
+        let len = self.allowed_len(record)?;
+        if self.index_bytes >= self.options.index_bytes_max.min(INDEX_BYTES_MAX as u64 / 2) {
+            return Err(WriteError::Full { path: self.path.clone(), index_bytes_max: self.options.index_bytes_max });
+        }
+        if self.pending.len() >= BLOCK_BYTES_CLOSE {
+            self.flush()?;
+        }
+        let offset = u32::try_from(self.pending.len()).expect("a block in the making is shorter than its limit");
+        self.pending.reserve(RECORD_HEADER_LEN + record.payload.len());
+        self.pending.extend_from_slice(&record_header(record.kind, record.flags, len));
+        self.pending.extend_from_slice(record.payload);
+        self.pending_records += 1;
+        self.counts.records += 1;
+        Ok(Place { block: self.len, offset, len })
+    }
+
+    fn allowed_len(&self, record: &RawRecord<'_>) -> Result<u32, WriteError> {
+        let len_max = record.len_max();
+        let len = record.payload.len();
+        let too_long = WriteError::TooLong { kind: kind_word(record.kind), len: len as u64, len_max: len_max as u64 };
+        u32::try_from(len).ok().filter(|_| len <= len_max).ok_or(too_long)
+    }
+
+    /// Closes the block in the making and writes it.
+    ///
+    /// # Errors
+    /// `Write`, with the file cut back to where the block was to begin, and the block kept for the next attempt.
+    pub fn flush(&mut self) -> Result<(), WriteError> {
+        if self.pending_records == 0 {
+            return Ok(());
+        }
+        let pending = std::mem::take(&mut self.pending);
+        let written = self.write_block(block_kind::RECORDS, self.pending_records, &pending);
+        self.pending = pending;
+        written?;
+        self.pending.clear();
+        self.pending_records = 0;
+        Ok(())
+    }
+
+    /// Writes all that was put, and returns when it is on the disk.
+    ///
+    /// # Errors
+    /// `Write` as [`Writer::flush`]; `Sync` where the disk did not confirm: what was written since the last `sync` may be
+    /// lost, and every later call fails likewise.
+    pub fn sync(&mut self) -> Result<(), WriteError> {
+        self.flush()?;
+        self.storage.sync().map_err(|source| {
+            self.sync_failed = true;
+            WriteError::Sync { path: self.path.clone(), source }
+        })
+    }
+
+    /// Adds index, manifest and footer. Nothing can be put into the file any more.
+    ///
+    /// # Errors
+    /// As [`Writer::sync`]; the file then ends after its records, and is whole but not sealed.
+    pub fn seal(mut self) -> Result<Sealed, WriteError> {
+        self.flush()?;
+        let records_end = self.len;
+        let sealed = self.write_ending();
+        if sealed.is_err() {
+            // Best effort: an ending that stays is recognised as unfinished by whoever reads the file.
+            self.storage.cut(records_end).ok();
+        }
+        sealed
+    }
+
+    fn write_ending(&mut self) -> Result<Sealed, WriteError> {
+        let mut index = std::mem::take(&mut self.index);
+        index.blobs = self.blobs.drain().collect();
+        index.sort();
+        let index_json = to_json(&index, "index")?;
+        self.write_block(block_kind::INDEX, 0, &index_json)?;
+        let manifest_offset = self.len;
+        let manifest_json = to_json(&Manifest::new(self.counts, std::mem::take(&mut self.spans)), "manifest")?;
+        self.write_block(block_kind::MANIFEST, 0, &manifest_json)?;
+        let digest = Digest::of(&manifest_json);
+        let footer = Footer { manifest_offset, manifest_len: self.len - manifest_offset, digest };
+        self.write(&footer.to_bytes())?;
+        self.sync()?;
+        sync_folder_of(&self.path).map_err(|source| WriteError::Sync { path: self.path.clone(), source })?;
+        Ok(Sealed { path: self.path.clone(), digest, len: self.len, counts: self.counts })
+    }
+
+    fn write_block(&mut self, kind: u8, record_count: u32, raw: &[u8]) -> Result<(), WriteError> {
+        let block = RawBlock { kind, offset: self.len, record_count, raw };
+        let bytes = self.maker.make(&block).map_err(|source| WriteError::Encode { kind: "block", source })?;
+        let offset = self.len;
+        self.write(&bytes)?;
+        self.spans.push(Span { offset, len: bytes.len() as u64, digest: Digest::of(&bytes) });
+        self.index_bytes += DIGEST_ENTRY_BYTES_MAX;
+        Ok(())
+    }
+
+    /// Writes at the end of the file; a failure leaves the end where it was.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        let (offset, len) = (self.len, bytes.len() as u64);
+        if self.sync_failed {
+            let source = io::Error::other("an earlier attempt to sync it failed");
+            return Err(WriteError::Sync { path: self.path.clone(), source });
+        }
+        self.storage.write_at(bytes, offset).map_err(|source| {
+            // Best effort: the next attempt writes over what may be left, and a reader takes it for a torn tail.
+            self.storage.cut(offset).ok();
+            WriteError::Write { path: self.path.clone(), offset, len, source }
+        })?;
+        self.len += len;
+        Ok(())
+    }
+}
+
+fn to_json<T: serde::Serialize>(value: &T, kind: &'static str) -> Result<Vec<u8>, WriteError> {
+    let json = serde_json::to_vec(value).map_err(|source| WriteError::Encode { kind, source: source.into() })?;
+    if json.len() > INDEX_BYTES_MAX {
+        return Err(WriteError::TooLong { kind, len: json.len() as u64, len_max: INDEX_BYTES_MAX as u64 });
+    }
+    Ok(json)
+}
+
+/// Returns when the folder's entry for `path` is on the disk.
+pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests;
