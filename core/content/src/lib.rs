@@ -4,5 +4,6 @@ pub mod canonical;
 pub mod encoding;
 mod fields;
 pub mod json;
+pub mod redact;
 pub mod seeds;
 pub mod sse;

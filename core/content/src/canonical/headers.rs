@@ -2,7 +2,10 @@
 
 use exchange::Head;
 
-use crate::fields::FieldAt;
+use crate::{
+    fields::FieldAt,
+    redact::{CREDENTIAL_HEADERS, is_credential_header},
+};
 
 /// Why a header field is no content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +26,8 @@ pub enum HeaderClass {
 ///
 /// Hop-by-hop: RFC 9110, section 7.6.1, and `Content-Length`, since framing may change. Trace: W3C Trace Context and
 /// Baggage, B3, Jaeger, Datadog, Sentry and the clouds' own. The others are those that common model servers, gateways and
-/// SDKs send; measured time stands beside canonical content, never in it.
+/// SDKs send; measured time stands beside canonical content, never in it. Credentials are these and whatever else
+/// [`is_credential_header`] takes for one.
 pub const HEADERS_LEFT_OUT: &[(HeaderClass, &[&str])] = &[
     (
         HeaderClass::HopByHop,
@@ -40,22 +44,7 @@ pub const HEADERS_LEFT_OUT: &[(HeaderClass, &[&str])] = &[
             "upgrade",
         ],
     ),
-    (
-        HeaderClass::Credential,
-        &[
-            "api-key",
-            "authorization",
-            "cookie",
-            "proxy-authorization",
-            "set-cookie",
-            "x-amz-security-token",
-            "x-api-key",
-            "x-auth-token",
-            "x-csrf-token",
-            "x-goog-api-key",
-            "x-xsrf-token",
-        ],
-    ),
+    (HeaderClass::Credential, CREDENTIAL_HEADERS),
     (
         HeaderClass::Trace,
         &[
@@ -125,7 +114,8 @@ pub fn left_out_class(name: &str) -> Option<HeaderClass> {
         Some(beginning) => name.starts_with(beginning),
         None => name == *pattern,
     };
-    HEADERS_LEFT_OUT.iter().find(|(_, names)| names.iter().any(matches)).map(|(class, _)| *class)
+    let listed = HEADERS_LEFT_OUT.iter().find(|(_, names)| names.iter().any(matches)).map(|(class, _)| *class);
+    listed.or_else(|| is_credential_header(&name).then_some(HeaderClass::Credential))
 }
 
 /// True when the field of this name is no content, whatever the name's case.

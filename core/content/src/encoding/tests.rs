@@ -31,7 +31,8 @@ fn raw_deflate(plain: &[u8]) -> Vec<u8> {
 
 fn brotli(plain: &[u8]) -> Vec<u8> {
     let mut coded = Vec::new();
-    brotli::BrotliCompress(&mut &plain[..], &mut coded, &brotli::enc::BrotliEncoderParams::default()).unwrap();
+    let params = brotli::enc::BrotliEncoderParams { quality: 5, ..Default::default() };
+    brotli::BrotliCompress(&mut &plain[..], &mut coded, &params).unwrap();
     coded
 }
 

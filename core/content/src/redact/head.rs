@@ -1,0 +1,209 @@
+//! Goes through a head and replaces its secrets where they stand.
+
+use std::ops::Range;
+
+use exchange::{Head, Redaction};
+
+use super::{Found, Redactor, forms, names, url};
+use crate::fields::{self, FieldAt};
+
+/// Words before a credential that tell its kind and stay (RFC 9110, section 11.4, and the schemes in use), in lower case.
+const SCHEMES: &[&str] = &[
+    "api-key",
+    "apikey",
+    "aws4-hmac-sha256",
+    "basic",
+    "bearer",
+    "digest",
+    "dpop",
+    "hawk",
+    "hmac",
+    "key",
+    "negotiate",
+    "ntlm",
+    "signature",
+    "token",
+];
+
+/// Fields that hold a URL, or several, in lower case.
+const URL_HEADERS: &[&str] =
+    &["content-location", "link", "location", "referer", "x-forwarded-uri", "x-original-uri", "x-original-url"];
+
+/// One way through a head.
+pub(super) struct Walk<'a> {
+    redactor: &'a Redactor,
+    head: &'a mut Head,
+    /// `request` or `response`.
+    side: &'static str,
+    /// Which bytes are replaced already: a pseudonym looks like a secret.
+    done: Vec<bool>,
+    pub(super) redactions: Vec<Redaction>,
+    pub(super) found: Vec<Found>,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn request(redactor: &'a Redactor, head: &'a mut Head) -> Self {
+        let mut walk = Self::new(redactor, head, "request");
+        // Without a method and target in it the line is still looked through: it may be a target all the same.
+        let line = fields::start_line(walk.head);
+        walk.url(line, "");
+        walk.fields();
+        walk
+    }
+
+    pub(super) fn response(redactor: &'a Redactor, head: &'a mut Head) -> Self {
+        let mut walk = Self::new(redactor, head, "response");
+        walk.fields();
+        walk
+    }
+
+    fn new(redactor: &'a Redactor, head: &'a mut Head, side: &'static str) -> Self {
+        let done = vec![false; head.bytes.len()];
+        Self { redactor, head, side, done, redactions: Vec::new(), found: Vec::new() }
+    }
+
+    fn fields(&mut self) {
+        for field in fields::fields(self.head) {
+            let name = field.lower_name(self.head);
+            let place = format!("header:{name}");
+            match name.as_str() {
+                "cookie" => self.cookies(&field, &place),
+                "set-cookie" => self.set_cookie(&field, &place),
+                _ if self.is_credential(&name) => self.credential(&field, &place),
+                _ if URL_HEADERS.contains(&name.as_str()) => self.urls(&field, &place),
+                _ => {}
+            }
+            for line in &field.lines {
+                self.by_form(line.clone(), &place);
+            }
+        }
+        // Whatever is no field: the first line, one without a colon, what follows the blank line.
+        self.by_form(0..self.head.bytes.len(), "head");
+    }
+
+    fn is_credential(&self, name: &str) -> bool {
+        names::is_credential_header(name) || self.redactor.extra.headers.iter().any(|extra| extra == name)
+    }
+
+    /// A whole value, less the word of its scheme.
+    fn credential(&mut self, field: &FieldAt, place: &str) {
+        for (at, line) in field.lines.iter().enumerate() {
+            let scheme_len = if at == 0 { scheme_len(&self.head.bytes[line.clone()]) } else { 0 };
+            self.replace(line.start + scheme_len..line.end, place);
+        }
+    }
+
+    /// Each cookie's value; its name stays.
+    fn cookies(&mut self, field: &FieldAt, place: &str) {
+        for line in &field.lines {
+            let mut start = line.start;
+            while start < line.end {
+                let rest = &self.head.bytes[start..line.end];
+                let end = memchr::memchr(b';', rest).map_or(line.end, |len| start + len);
+                self.cookie(start..end, place);
+                start = end + 1;
+            }
+        }
+    }
+
+    /// The cookie's value; its name and attributes stay, save on folded lines, where they cannot be told apart.
+    fn set_cookie(&mut self, field: &FieldAt, place: &str) {
+        let Some((first, folded)) = field.lines.split_first() else { return };
+        let end = memchr::memchr(b';', &self.head.bytes[first.clone()]).map_or(first.end, |len| first.start + len);
+        self.cookie(first.start..end, place);
+        for line in folded {
+            self.replace(line.clone(), place);
+        }
+    }
+
+    fn cookie(&mut self, range: Range<usize>, place: &str) {
+        let equals = memchr::memchr(b'=', &self.head.bytes[range.clone()]);
+        let value = equals.map_or(range.start, |len| range.start + len + 1)..range.end;
+        self.replace(fields::trimmed(&self.head.bytes, value), place);
+    }
+
+    fn urls(&mut self, field: &FieldAt, place: &str) {
+        for line in &field.lines {
+            self.url(line.clone(), place);
+        }
+    }
+
+    /// The userinfo and the secret pairs of every URL between white space, commas and angle brackets.
+    fn url(&mut self, range: Range<usize>, within: &str) {
+        let place = |name: &str| if within.is_empty() { name.to_owned() } else { format!("{within} {name}") };
+        let mut start = range.start;
+        while start < range.end {
+            let ends = |byte: &u8| byte.is_ascii_whitespace() || (!within.is_empty() && matches!(byte, b'<' | b'>'));
+            let len = self.head.bytes[start..range.end].iter().position(ends);
+            let end = len.map_or(range.end, |len| start + len);
+            let userinfo = memchr::memmem::find(&self.head.bytes[start..end], b"://")
+                .and_then(|colon| url::userinfo(&self.head.bytes[..end], start + colon));
+            if let Some(userinfo) = userinfo {
+                self.userinfo(userinfo, &place("userinfo"));
+            }
+            for pair in url::secret_pairs(&self.head.bytes, start..end, |key| self.is_secret_key(key)) {
+                self.replace_encoded(pair.value, &place(&format!("query:{}", pair.key)));
+            }
+            start = end + 1;
+        }
+    }
+
+    /// Name and password, each for itself: either may be the secret.
+    fn userinfo(&mut self, range: Range<usize>, place: &str) {
+        let colon = memchr::memchr(b':', &self.head.bytes[range.clone()]).map_or(range.end, |len| range.start + len);
+        self.replace_encoded(range.start..colon, place);
+        self.replace_encoded((colon + 1).min(range.end)..range.end, place);
+    }
+
+    fn is_secret_key(&self, key: &str) -> bool {
+        names::is_secret_query_key(key) || self.redactor.extra.query_keys.iter().any(|extra| extra == key)
+    }
+
+    fn by_form(&mut self, range: Range<usize>, place: &str) {
+        for secret in forms::find(&self.head.bytes[range.clone()]) {
+            self.replace(range.start + secret.start..range.start + secret.end, place);
+        }
+    }
+
+    fn replace(&mut self, range: Range<usize>, place: &str) {
+        if self.is_done(&range) {
+            return;
+        }
+        let value = self.head.bytes[range.clone()].to_vec();
+        let pseudonym = self.redactor.pseudonym(&value);
+        self.put(range, &pseudonym, value, place);
+    }
+
+    /// The value is what is encoded, so that its pseudonym is the same wherever it stands plain.
+    fn replace_encoded(&mut self, range: Range<usize>, place: &str) {
+        if self.is_done(&range) {
+            return;
+        }
+        let (value, spellings) = url::decoded(&self.head.bytes[range.clone()]);
+        let pseudonym = url::encoded(&self.redactor.pseudonym(&value), &spellings);
+        self.put(range, &pseudonym, value, place);
+    }
+
+    fn put(&mut self, range: Range<usize>, pseudonym: &[u8], value: Vec<u8>, place: &str) {
+        self.head.bytes[range.clone()].copy_from_slice(pseudonym);
+        self.done[range].fill(true);
+        let place = format!("{} {place}", self.side);
+        match self.redactions.iter_mut().find(|redaction| redaction.place == place) {
+            Some(redaction) => redaction.count = redaction.count.saturating_add(1),
+            None => self.redactions.push(Redaction { place: place.clone(), count: 1 }),
+        }
+        self.found.push(Found { place, value });
+    }
+
+    fn is_done(&self, range: &Range<usize>) -> bool {
+        range.is_empty() || self.done[range.clone()].contains(&true)
+    }
+}
+
+/// The length of the scheme's word and the space after it, where a credential begins with one.
+fn scheme_len(value: &[u8]) -> usize {
+    let Some(word_len) = memchr::memchr2(b' ', b'\t', value) else { return 0 };
+    let word = String::from_utf8_lossy(&value[..word_len]).to_ascii_lowercase();
+    let space_len = value[word_len..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    if SCHEMES.contains(&word.as_str()) { word_len + space_len } else { 0 }
+}
