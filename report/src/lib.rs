@@ -4,13 +4,28 @@
 //! document `{"schema":"retake.<what>/0", …}` for a machine. Whatever came from outside is escaped on its way to a
 //! terminal. Where the text goes, and which exit code follows, is left to `cli`.
 
+mod base64;
+mod body;
+mod changes;
+mod curl;
 mod escape;
+mod exchange_list;
+mod exchange_page;
+mod har;
 mod human;
 pub mod json;
 mod style;
 mod table;
+mod verification;
 
+pub use body::{BodyView, pretty_body};
+pub use changes::{Compared, comparison_page, document_json, document_page, tally_line};
+pub use curl::curl_command;
 pub use escape::{escape_line, escape_lines};
+pub use exchange_list::{Listed, exchange_list};
+pub use exchange_page::{ExchangePage, exchange_page};
+pub use har::{HarEntry, har_document};
 pub use human::{bytes, instant, span};
 pub use style::Style;
 pub use table::{Cell, Paint, Table};
+pub use verification::{verification_json, verification_page};

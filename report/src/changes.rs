@@ -1,0 +1,243 @@
+//! What differs, for a person: a line for each change, a paragraph for each exchange, the count at the end.
+
+use diff::{Change, ChangeKind, Comparison, Divergence, ExchangeResult, RuleUse, Shown, Tally, TextChange, Verdict};
+use serde_json::json;
+
+use crate::{Style, escape_line, json as document};
+
+/// Longest value shown in a line, in characters. A choice: two of them and a pointer fit on a wide terminal.
+const VALUE_CHARS_MAX: usize = 80;
+
+/// Changes shown of one exchange. All are in the JSON.
+const CHANGES_SHOWN_MAX: usize = 20;
+
+/// Two runs or bundles, compared.
+#[derive(Clone, Copy, Debug)]
+pub struct Compared<'a> {
+    /// The first one, as it was named.
+    pub recorded: &'a str,
+    /// The second one, as it was named.
+    pub replayed: &'a str,
+    /// One entry for each pair, and for each exchange without counterpart.
+    pub results: &'a [ExchangeResult],
+    /// Rules that hid a difference, over all pairs.
+    pub rules_used: &'a [RuleUse],
+}
+
+/// The page of a comparison: what is not the same, each with its changes, then the count.
+pub fn comparison_page(compared: &Compared<'_>, style: Style) -> String {
+    let mut text = String::new();
+    for result in compared.results.iter().filter(|result| !matches!(result.verdict, Verdict::Same)) {
+        text += &result_paragraph(result, style);
+    }
+    text += &rule_lines(compared.rules_used, style);
+    text + &format!("{}\n", tally_line(&Tally::of(compared.results), style))
+}
+
+impl Compared<'_> {
+    /// The same as a document of schema `retake.comparison`.
+    pub fn to_json(&self) -> String {
+        document::document(
+            "comparison",
+            &json!({
+                "recorded": self.recorded,
+                "replayed": self.replayed,
+                "tally": Tally::of(self.results),
+                "exchanges": self.results,
+                "rules_used": self.rules_used,
+            }),
+        )
+    }
+}
+
+/// Two files, compared: the changes, or that there are none.
+pub fn document_page(comparison: &Comparison, style: Style) -> String {
+    let mut text = change_lines(comparison, usize::MAX, "", style);
+    text += &rule_lines(&comparison.rules_used, style);
+    match comparison.changes_count() {
+        0 => text + &format!("{}\n", style.green("same")),
+        1 => text + "1 change\n",
+        count => text + &format!("{count} changes\n"),
+    }
+}
+
+/// Two files, compared, as a document of schema `retake.document-comparison`.
+pub fn document_json(comparison: &Comparison) -> String {
+    document::document("document-comparison", comparison)
+}
+
+/// One exchange: verdict, id and request, then what differs.
+pub(crate) fn result_paragraph(result: &ExchangeResult, style: Style) -> String {
+    let status = match (result.recorded_status, result.replayed_status) {
+        (Some(recorded), Some(replayed)) if recorded == replayed => recorded.to_string(),
+        (recorded, replayed) => format!("{} → {}", or_dash(recorded), or_dash(replayed)),
+    };
+    let mut text = format!(
+        "{}  {}  {}  {}\n",
+        verdict_word(&result.verdict, style),
+        style.cyan(&result.id.short()),
+        escape_line(&result.title),
+        style.dim(&status),
+    );
+    match &result.verdict {
+        Verdict::Unjudged(unjudged) => text += &format!("  {}\n", escape_line(&unjudged.reason)),
+        Verdict::Failed(failure) => text += &format!("  {}\n", escape_line(&failure.reason)),
+        Verdict::Diverged(divergence) => text += &divergence_lines(divergence, style),
+        _ => {}
+    }
+    if let Some(comparison) = &result.comparison {
+        text += &change_lines(comparison, CHANGES_SHOWN_MAX, "  ", style);
+    }
+    text
+}
+
+fn or_dash(status: Option<u16>) -> String {
+    status.map_or_else(|| "-".to_owned(), |status| status.to_string())
+}
+
+pub(crate) fn verdict_word(verdict: &Verdict, style: Style) -> String {
+    let word = format!("{:<8}", verdict.word());
+    match verdict {
+        Verdict::Same => style.green(&word),
+        Verdict::Noise => style.dim(&word),
+        Verdict::Unjudged(_) => style.yellow(&word),
+        _ => style.red(&word),
+    }
+}
+
+fn divergence_lines(divergence: &Divergence, style: Style) -> String {
+    let mut text = String::new();
+    for missed in &divergence.missed {
+        text += &format!("  {} {}\n", style.red("asked, and not recorded:"), escape_line(&missed.asked));
+        if let Some(nearest) = &missed.nearest {
+            text += &format!("    {} {}\n", style.dim("nearest:"), escape_line(nearest));
+        }
+    }
+    for extra in &divergence.extra {
+        text += &format!("  {} {}\n", style.red("asked once more than recorded:"), escape_line(extra));
+    }
+    for never in &divergence.never_asked {
+        text += &format!("  {} {}\n", style.red("recorded, and never asked:"), escape_line(never));
+    }
+    text
+}
+
+fn change_lines(comparison: &Comparison, shown_max: usize, indent: &str, style: Style) -> String {
+    let mut text = String::new();
+    for change in comparison.changes.iter().take(shown_max) {
+        text += &format!("{indent}{}\n", change_line(change, style));
+        text += &hunk_lines(change.text.as_ref(), indent, style);
+    }
+    let hidden = comparison.changes_count().saturating_sub(comparison.changes.len().min(shown_max) as u64);
+    if hidden > 0 {
+        text += &format!("{indent}{}\n", style.dim(&format!("… and {hidden} more")));
+    }
+    let remarks = [
+        (comparison.recorded_part_only, "only a part was recorded, and that part was compared"),
+        (comparison.replayed_part_only, "only a part was kept of the second, and that part was compared"),
+        (
+            comparison.coarse,
+            "too large or too unlike for a fine comparison: a difference may be shown larger than it is",
+        ),
+    ];
+    for (_, remark) in remarks.into_iter().filter(|(holds, _)| *holds) {
+        text += &format!("{indent}{}\n", style.yellow(&format!("({remark})")));
+    }
+    text
+}
+
+/// `/choices/0/message/content  "yes" → "no"`
+pub(crate) fn change_line(change: &Change, style: Style) -> String {
+    let pointer = if change.pointer.is_empty() { "(the whole body)" } else { change.pointer.as_str() };
+    let event = change.event.map(|number| format!("event {number} ")).unwrap_or_default();
+    let place = format!("{event}{}", style.cyan(&escape_line(pointer)));
+    let (recorded, replayed) = sides(change);
+    match change.kind {
+        ChangeKind::Added => format!("{place}  {} {}", style.green("+"), style.green(&replayed)),
+        ChangeKind::Removed => format!("{place}  {} {}", style.red("-"), style.red(&recorded)),
+        _ => {
+            let at = far_at(change).map(|at| style.dim(&format!("  (from byte {at})"))).unwrap_or_default();
+            format!("{place}  {} → {}{at}", style.red(&recorded), style.green(&replayed))
+        }
+    }
+}
+
+/// Both values; of long texts the part around their first difference.
+fn sides(change: &Change) -> (String, String) {
+    match (&change.text, far_at(change)) {
+        (Some(text), Some(_)) => (excerpt(&text.recorded_excerpt), excerpt(&text.replayed_excerpt)),
+        _ => (value(change.recorded.as_ref()), value(change.replayed.as_ref())),
+    }
+}
+
+/// Where two texts part, when that is beyond what a line would show of them.
+fn far_at(change: &Change) -> Option<u64> {
+    let is_long =
+        |shown: &Option<Shown>| shown.as_ref().is_some_and(|shown| shown.text.chars().count() > VALUE_CHARS_MAX);
+    let text = change.text.as_ref().filter(|_| is_long(&change.recorded) || is_long(&change.replayed))?;
+    Some(text.first_difference)
+}
+
+fn value(shown: Option<&Shown>) -> String {
+    shown.map_or_else(|| "nothing".to_owned(), |shown| cut(&shown.text))
+}
+
+fn excerpt(text: &str) -> String {
+    format!("“{}”", cut(text))
+}
+
+fn cut(text: &str) -> String {
+    let mut characters = text.chars();
+    let mut cut: String = characters.by_ref().take(VALUE_CHARS_MAX).collect();
+    if characters.next().is_some() {
+        cut.pop();
+        cut.push('…');
+    }
+    escape_line(&cut).into_owned()
+}
+
+/// The lines that differ between two texts of several lines, as `diff -u` has them.
+fn hunk_lines(text: Option<&TextChange>, indent: &str, style: Style) -> String {
+    let Some(text) = text else { return String::new() };
+    let mut lines = String::new();
+    for hunk in &text.hunks {
+        let place = format!("@@ line {} → {}", hunk.recorded_line, hunk.replayed_line);
+        lines += &format!("{indent}  {}\n", style.dim(&place));
+        let removed = hunk.removed.iter().map(|line| style.red(&format!("- {}", escape_line(line))));
+        let added = hunk.added.iter().map(|line| style.green(&format!("+ {}", escape_line(line))));
+        removed.chain(added).for_each(|line| lines += &format!("{indent}  {line}\n"));
+        if hunk.lines_more > 0 {
+            lines += &format!("{indent}  … {} more lines\n", hunk.lines_more);
+        }
+    }
+    if text.hunks_more > 0 {
+        lines += &format!("{indent}  … {} more places\n", text.hunks_more);
+    }
+    lines
+}
+
+fn rule_lines(rules: &[RuleUse], style: Style) -> String {
+    let line = |used: &RuleUse| {
+        let times = if used.count == 1 { "once".to_owned() } else { format!("{} times", used.count) };
+        format!("{} {} {times}\n", style.dim("ignored:"), escape_line(&used.rule))
+    };
+    rules.iter().map(line).collect()
+}
+
+/// `2 changed, 198 same`, worst first; what did not happen is left out.
+pub fn tally_line(tally: &Tally, style: Style) -> String {
+    let counts = [
+        (tally.diverged, "diverged", Style::red as fn(Style, &str) -> String),
+        (tally.failed, "failed", Style::red),
+        (tally.changed, "changed", Style::red),
+        (tally.unjudged, "unjudged", Style::yellow),
+        (tally.noise, "noise", Style::dim),
+        (tally.same, "same", Style::green),
+    ];
+    let counted = counts.iter().filter(|(count, ..)| *count > 0);
+    let words: Vec<String> = counted.map(|(count, word, paint)| paint(style, &format!("{count} {word}"))).collect();
+    if words.is_empty() { "nothing to compare".to_owned() } else { words.join(", ") }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+use diff::{ComparedAs, Hunk, MissedCall, Unjudged};
+use exchange::Id;
+
+use super::*;
+
+fn shown(text: &str) -> Option<Shown> {
+    Some(Shown { text: text.to_owned(), len: text.len() as u64 })
+}
+
+fn change(pointer: &str, kind: ChangeKind, recorded: Option<Shown>, replayed: Option<Shown>) -> Change {
+    let pointer = pointer.to_owned();
+    Change { pointer, replayed_pointer: None, event: None, replayed_event: None, kind, recorded, replayed, text: None }
+}
+
+fn result(number: u8, verdict: Verdict, changes: Vec<Change>) -> ExchangeResult {
+    ExchangeResult {
+        id: Id([number; 16]),
+        replayed_id: None,
+        title: "POST /tickets".to_owned(),
+        route: "POST /tickets".to_owned(),
+        recorded_status: Some(200),
+        replayed_status: Some(200),
+        verdict,
+        calls_reordered: false,
+        comparison: Some(Comparison { changes, compared_as: ComparedAs::Json, ..Comparison::default() }),
+    }
+}
+
+#[test]
+fn each_difference_is_a_line_and_the_worst_is_counted_first() {
+    let long = "a".repeat(150);
+    let mut in_event = change("sse:/delta", ChangeKind::Changed, shown(&long), shown(&format!("{long}b")));
+    in_event.event = Some(3);
+    in_event.text = Some(TextChange {
+        first_difference: 150,
+        recorded_excerpt: "…aaa".to_owned(),
+        replayed_excerpt: "…aaab".to_owned(),
+        ..TextChange::default()
+    });
+    let changes = vec![
+        change("/choices/0/message/content", ChangeKind::Changed, shown("\"yes\""), shown("\"n\x1bo\"")),
+        change("/usage", ChangeKind::Added, None, shown("{\"n\":1}")),
+        change("header:x-model", ChangeKind::Removed, shown("small"), None),
+        in_event,
+    ];
+    let missed = vec![MissedCall {
+        asked: "model POST /v1/chat".to_owned(),
+        nearest: Some("3fa9c1 differs in /seed: 7, asked 8".to_owned()),
+    }];
+    let diverged =
+        Divergence { missed, never_asked: vec!["store POST /answers 77ab02".to_owned()], ..Divergence::default() };
+    let mut failed = result(3, Verdict::Unjudged(Unjudged::because("it has no counterpart")), Vec::new());
+    (failed.replayed_status, failed.comparison) = (None, None);
+    let results = [
+        result(1, Verdict::Changed, changes),
+        result(2, Verdict::Diverged(diverged), Vec::new()),
+        failed,
+        result(4, Verdict::Same, Vec::new()),
+    ];
+    let rules = [RuleUse { rule: "/id".to_owned(), pointer: "/id".to_owned(), count: 4 }];
+    let compared = Compared { recorded: "a.retake", replayed: "b.retake", results: &results, rules_used: &rules };
+    insta::assert_snapshot!(comparison_page(&compared, Style::PLAIN), @r#"
+    changed   010101010101  POST /tickets  200
+      /choices/0/message/content  "yes" → "n\x1bo"
+      /usage  + {"n":1}
+      header:x-model  - small
+      event 3 sse:/delta  “…aaa” → “…aaab”  (from byte 150)
+    diverged  020202020202  POST /tickets  200
+      asked, and not recorded: model POST /v1/chat
+        nearest: 3fa9c1 differs in /seed: 7, asked 8
+      recorded, and never asked: store POST /answers 77ab02
+    unjudged  030303030303  POST /tickets  200 → -
+      it has no counterpart
+    ignored: /id 4 times
+    1 diverged, 1 changed, 1 unjudged, 1 same
+    "#);
+}
+
+#[test]
+fn lines_of_a_text_are_shown_as_diff_shows_them() {
+    let mut whole = change("", ChangeKind::Changed, shown("one two"), shown("one three"));
+    whole.text = Some(TextChange {
+        hunks: vec![Hunk {
+            recorded_line: 2,
+            replayed_line: 2,
+            removed: vec!["two".to_owned()],
+            added: vec!["three".to_owned()],
+            lines_more: 0,
+        }],
+        ..TextChange::default()
+    });
+    let comparison = Comparison { changes: vec![whole], coarse: true, ..Comparison::default() };
+    insta::assert_snapshot!(document_page(&comparison, Style::PLAIN), @r"
+    (the whole body)  one two → one three
+      @@ line 2 → 2
+      - two
+      + three
+    (too large or too unlike for a fine comparison: a difference may be shown larger than it is)
+    1 change
+    ");
+}
+
+#[test]
+fn equal_documents_say_so_in_one_word() {
+    assert_eq!(document_page(&Comparison::default(), Style::PLAIN), "same\n");
+    assert_eq!(tally_line(&Tally::default(), Style::PLAIN), "nothing to compare");
+}

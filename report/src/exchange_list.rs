@@ -1,0 +1,197 @@
+//! The list of exchanges: a line for each, the calls of a service under the exchange that they were made for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bundle::Entry;
+use exchange::{Certainty, Id, Session};
+use serde::Serialize;
+
+use crate::{Cell, Paint, Style, Table, bytes, instant, json, span};
+
+/// What is listed.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed<'a> {
+    /// The exchanges, in the archive's order.
+    pub entries: &'a [&'a Entry],
+    /// The sessions, for wall clocks.
+    pub sessions: &'a [Session],
+}
+
+/// The list as a table, or nothing when it is empty.
+pub fn exchange_list(listed: &Listed<'_>, style: Style) -> String {
+    let mut table = Table::new(&["ID", "BEGAN (UTC)", "REQUEST", "STATUS", ">TOOK", ">SENT", ">GOT", "END"]);
+    let walls = wall_starts(listed.sessions);
+    for (entry, parent) in as_tree(listed.entries) {
+        table.row(row(entry, parent, &walls));
+    }
+    table.to_text(style)
+}
+
+/// One exchange for a machine.
+#[derive(Serialize)]
+struct ListedExchange<'a> {
+    #[serde(flatten)]
+    entry: &'a Entry,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_unix_ns: Option<u64>,
+}
+
+impl Listed<'_> {
+    /// The list as a document of schema `retake.exchanges`, in the archive's order.
+    pub fn to_json(&self) -> String {
+        let walls = wall_starts(self.sessions);
+        let listed = |entry: &&'_ Entry| -> serde_json::Value {
+            let started_unix_ns = walls.get(&entry.session).map(|start| start.saturating_add(entry.started_ns));
+            serde_json::json!(ListedExchange { entry, started_unix_ns })
+        };
+        let exchanges: Vec<_> = self.entries.iter().map(listed).collect();
+        json::document("exchanges", &serde_json::json!({ "exchanges": exchanges }))
+    }
+}
+
+/// When each session began, in nanoseconds since 1970 by its machine's wall clock.
+fn wall_starts(sessions: &[Session]) -> BTreeMap<Id, u64> {
+    sessions.iter().map(|session| (session.id, session.started.wall_unix_ns)).collect()
+}
+
+/// Each entry with its parent where that is listed too: then it stands below it.
+fn as_tree<'a>(entries: &[&'a Entry]) -> Vec<(&'a Entry, Option<&'a Entry>)> {
+    let listed: BTreeSet<Id> = entries.iter().map(|entry| entry.id).collect();
+    let parent_of = |entry: &Entry| entry.parent.filter(|parent| listed.contains(parent) && *parent != entry.id);
+    let mut children: BTreeMap<Id, Vec<&Entry>> = BTreeMap::new();
+    for entry in entries {
+        if let Some(parent) = parent_of(entry) {
+            children.entry(parent).or_default().push(entry);
+        }
+    }
+    let mut rows = Vec::with_capacity(entries.len());
+    for entry in entries.iter().filter(|entry| parent_of(entry).is_none()) {
+        rows.push((*entry, None));
+        rows.extend(children.remove(&entry.id).into_iter().flatten().map(|child| (child, Some(*entry))));
+    }
+    // A parent that is itself a child, or its own ancestor, is not what we record; such entries still show.
+    rows.extend(children.into_values().flatten().map(|entry| (entry, None)));
+    rows
+}
+
+fn row(entry: &Entry, parent: Option<&Entry>, walls: &BTreeMap<Id, u64>) -> Vec<Cell> {
+    let took = entry.ended_ns.saturating_sub(entry.started_ns);
+    let is_complete = entry.end == "complete";
+    let end = if entry.whole { entry.end.clone() } else { format!("{}, not kept whole", entry.end) };
+    let end_paint = if is_complete && entry.whole { Paint::Dim } else { Paint::Yellow };
+    vec![
+        Cell::new(entry.id.short(), Paint::Cyan),
+        began(entry, parent, walls),
+        request(entry, parent.is_some()).into(),
+        status(entry.status),
+        span(took).into(),
+        bytes(entry.request_len).into(),
+        entry.response_len.map_or_else(|| "-".to_owned(), bytes).into(),
+        Cell::new(end, end_paint),
+    ]
+}
+
+/// A clock time, or for a child the time since its parent began.
+fn began(entry: &Entry, parent: Option<&Entry>, walls: &BTreeMap<Id, u64>) -> Cell {
+    match (parent, walls.get(&entry.session)) {
+        (Some(parent), _) if parent.session == entry.session => {
+            Cell::new(format!("  +{}", span(entry.started_ns.saturating_sub(parent.started_ns))), Paint::Dim)
+        }
+        (_, Some(start)) => instant(start.saturating_add(entry.started_ns)).into(),
+        (_, None) => Cell::new("unknown", Paint::Dim),
+    }
+}
+
+fn request(entry: &Entry, is_child: bool) -> String {
+    let mark = match entry.certainty {
+        Some(Certainty::Inferred) => "~",
+        Some(Certainty::Ambiguous) => "?",
+        Some(Certainty::Recorded) | None => "",
+    };
+    match (&entry.dependency, is_child) {
+        (None, _) => entry.title.clone(),
+        (Some(name), true) => format!("  └ {mark}{name}: {}", entry.title),
+        (Some(name), false) => format!("→ {mark}{name}: {}", entry.title),
+    }
+}
+
+pub(crate) fn status(status: Option<u16>) -> Cell {
+    let paint = match status {
+        Some(0..400) => Paint::Green,
+        Some(400..500) => Paint::Yellow,
+        Some(500..) | None => Paint::Red,
+    };
+    Cell::new(status.map_or_else(|| "-".to_owned(), |status| status.to_string()), paint)
+}
+
+#[cfg(test)]
+mod tests {
+    use exchange::{ClockPair, Digests};
+
+    use super::*;
+
+    fn entry(number: u8, title: &str, dependency: Option<&str>, parent: Option<u8>) -> Entry {
+        Entry {
+            id: Id([number; 16]),
+            session: Id([9; 16]),
+            sequence: u64::from(number),
+            dependency: dependency.map(str::to_owned),
+            parent: parent.map(|number| Id([number; 16])),
+            certainty: parent.map(|_| Certainty::Inferred),
+            candidates: Vec::new(),
+            title: title.to_owned(),
+            status: Some(200),
+            end: "complete".to_owned(),
+            started_ns: u64::from(number) * 1_000_000,
+            ended_ns: u64::from(number) * 1_000_000 + 12_300_000,
+            request_len: 42,
+            response_len: Some(4200),
+            whole: true,
+            digests: Digests::default(),
+            fingerprint: None,
+            original: None,
+            repeat: None,
+        }
+    }
+
+    fn session() -> Session {
+        let started = ClockPair { monotonic_ns: 0, wall_unix_ns: 1_795_460_651_000_000_000 };
+        let listeners = Vec::new();
+        Session {
+            id: Id([9; 16]),
+            tool_version: String::new(),
+            started,
+            listeners,
+            service_version: None,
+            command: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_call_stands_under_its_parent_and_says_how_that_is_known() {
+        let mut cut = entry(3, "POST /tickets", None, None);
+        (cut.status, cut.response_len, cut.end) = (None, None, "client gone".to_owned());
+        let entries = [
+            entry(1, "POST /tickets", None, None),
+            cut,
+            entry(2, "POST /v1/chat", Some("model"), Some(1)),
+            entry(4, "GET /x\x1b[2J", Some("db"), Some(8)),
+        ];
+        let listed: Vec<&Entry> = entries.iter().collect();
+        insta::assert_snapshot!(exchange_list(&Listed { entries: &listed, sessions: &[session()] }, Style::PLAIN), @r"
+        ID            BEGAN (UTC)              REQUEST                    STATUS     TOOK  SENT      GOT  END
+        010101010101  2026-11-23 19:04:11.001  POST /tickets              200     12.3 ms  42 B  4.1 KiB  complete
+        020202020202    +1.0 ms                  └ ~model: POST /v1/chat  200     12.3 ms  42 B  4.1 KiB  complete
+        030303030303  2026-11-23 19:04:11.003  POST /tickets              -       12.3 ms  42 B        -  client gone
+        040404040404  2026-11-23 19:04:11.004  → ~db: GET /x\x1b[2J       200     12.3 ms  42 B  4.1 KiB  complete
+        ");
+    }
+
+    #[test]
+    fn exchanges_that_claim_to_be_each_others_parents_are_listed_once_each() {
+        let entries =
+            [entry(1, "a", Some("x"), Some(2)), entry(2, "b", Some("x"), Some(1)), entry(3, "c", Some("x"), Some(3))];
+        let listed: Vec<&Entry> = entries.iter().collect();
+        assert_eq!(as_tree(&listed).len(), 3);
+    }
+}

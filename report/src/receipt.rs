@@ -1,0 +1,238 @@
+//! The receipt of a replay, in at most eight lines: verdict first, then what proves it, the top differences, the command to
+//! type next. The whole of it is in `--json`.
+
+use diff::{ExchangeResult, Tally, Verdict};
+use replayer::receipt::{Egress, Receipt};
+use serde::Serialize;
+
+use crate::{Style, escape_line, json};
+
+/// Differences shown on the terminal. The page has eight lines: five are the verdict, its three proofs and the next command.
+const TOP_DIFFERENCES: usize = 3;
+
+/// Longest line, in characters; what is longer ends in `…`, and stands whole in `--json`.
+const LINE_CHARS_MAX: usize = 400;
+
+/// All that the page shows.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ReceiptPage<'a> {
+    /// What the replay can prove about itself.
+    pub receipt: &'a Receipt,
+    /// One entry for each exchange.
+    pub results: &'a [ExchangeResult],
+    /// The run as a SOURCE of other commands: a path.
+    pub run_path: &'a str,
+    /// The exit code that follows.
+    pub exit_code: u8,
+}
+
+impl ReceiptPage<'_> {
+    /// The page for a machine: schema `retake.replay/0`.
+    pub fn to_json(&self) -> String {
+        json::document("replay", self)
+    }
+}
+
+/// The page for a person.
+pub fn receipt_page(page: &ReceiptPage<'_>, style: Style) -> String {
+    let mut lines = vec![verdict_line(page.receipt, style)];
+    lines.push(labelled("pinned", &pinned_words(page.receipt), style));
+    lines.push(labelled("answers", &answer_words(page.receipt), style));
+    lines.push(labelled("held", &held_words(page.receipt), style));
+    lines.extend(top_differences(page, style));
+    lines.push(labelled("next", &next_command(page), style));
+    let mut text = lines.join("\n");
+    text.push('\n');
+    text
+}
+
+fn labelled(label: &str, words: &str, style: Style) -> String {
+    let words = escape_line(words);
+    let cut: String = words.chars().take(LINE_CHARS_MAX).collect();
+    let more = if cut.len() < words.len() { "…" } else { "" };
+    format!("{} {cut}{more}", style.dim(&format!("{label:<8}")))
+}
+
+fn verdict_line(receipt: &Receipt, style: Style) -> String {
+    let tally = &receipt.tally;
+    if let Some(void) = &receipt.void {
+        return format!("{} {}", style.yellow("VOID    "), escape_line(&void.reason));
+    }
+    let stopped = if receipt.interrupted { "; the replay was interrupted" } else { "" };
+    let skipped = receipt.skipped.len();
+    let not_sent = if skipped > 0 { format!("; {skipped} skipped") } else { String::new() };
+    let total = tally.total();
+    let words = match tally.exit_code() {
+        0 => style.green("SAME    "),
+        1 => style.red(&format!("{:<8}", leading_word(tally).to_uppercase())),
+        _ => style.yellow("UNJUDGED"),
+    };
+    format!("{words} {} of {total} {}{not_sent}{stopped}", counted(tally), plural(total, "exchange"))
+}
+
+/// The word that the exit code rests on, the gravest that there is.
+fn leading_word(tally: &Tally) -> &'static str {
+    match tally {
+        Tally { failed: 1.., .. } => "failed",
+        Tally { diverged: 1.., .. } => "diverged",
+        _ => "changed",
+    }
+}
+
+fn counted(tally: &Tally) -> String {
+    let counts = [
+        (tally.failed, "failed"),
+        (tally.diverged, "diverged"),
+        (tally.changed, "changed"),
+        (tally.unjudged, "unjudged"),
+        (tally.noise, "noise"),
+        (tally.same, "same"),
+    ];
+    let words: Vec<_> = counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    if words.is_empty() { "0 same".to_owned() } else { words.join(", ") }
+}
+
+fn pinned_words(receipt: &Receipt) -> String {
+    let sources: Vec<_> = receipt
+        .sources
+        .iter()
+        .map(|source| {
+            let digest = source.digest.map(|digest| format!(" {}", &digest.to_string()[..12])).unwrap_or_default();
+            let verified = if source.verified { "verified" } else { "not verified" };
+            format!("{}{digest} {verified}", source.path)
+        })
+        .collect();
+    let pinned = &receipt.pinned;
+    let ran = match (pinned.wanted.as_str(), pinned.used.as_str()) {
+        ("", "") => String::new(),
+        (wanted, "") => format!("wanted {}, ", short_digest(wanted)),
+        ("", used) => format!("ran {}, ", short_digest(used)),
+        (wanted, used) if wanted == used => format!("ran {}, ", short_digest(used)),
+        (wanted, used) => format!("wanted {}, ran {}, ", short_digest(wanted), short_digest(used)),
+    };
+    format!("{}; {ran}{}", sources.join(", "), pinned.relation.words())
+}
+
+/// `sha256:` and twelve digits; anything else as it is.
+fn short_digest(identity: &str) -> String {
+    match identity.split_once("sha256:") {
+        Some((before, digits)) if digits.len() > 12 && digits.is_ascii() => format!("{before}sha256:{}", &digits[..12]),
+        _ => identity.to_owned(),
+    }
+}
+
+fn answer_words(receipt: &Receipt) -> String {
+    let answers = &receipt.answers;
+    let served = if answers.observed {
+        let mut scopes = Vec::new();
+        for (count, scope) in [
+            (answers.served_by_parent, "by parent"),
+            (answers.served_by_inference, "by inferred parent"),
+            (answers.served_anywhere, "from elsewhere"),
+        ] {
+            if count > 0 {
+                scopes.push(format!("{count} {scope}"));
+            }
+        }
+        let scopes = if scopes.is_empty() { String::new() } else { format!(" ({})", scopes.join(", ")) };
+        format!("{} served{scopes}, {} missed, {} never asked for", answers.served(), answers.missed, answers.never_asked)
+    } else {
+        "dependency calls not observed".to_owned()
+    };
+    format!("{served}; egress: {}", egress_words(&receipt.egress))
+}
+
+fn egress_words(egress: &Egress) -> String {
+    let prevented = if egress.prevented { "no network" } else { "not prevented" };
+    let names = match &egress.names {
+        None => "names not observed".to_owned(),
+        Some(names) if names.is_empty() => "0 names asked".to_owned(),
+        Some(names) => format!("{} asked: {}", plural_count(names.len() as u64, "name"), names.join(" ")),
+    };
+    let addresses = match egress.without_route {
+        None => "addresses not observed".to_owned(),
+        Some(count) => format!("{} without a route", plural_count(count, "attempt")),
+    };
+    format!("{prevented}, {names}, {addresses}")
+}
+
+fn held_words(receipt: &Receipt) -> String {
+    let determinism = &receipt.determinism;
+    let level = match determinism.level {
+        Some(level) => format!("level {level}"),
+        None => "no level".to_owned(),
+    };
+    let mut words = vec![format!("{level}, order {}, timing {}", determinism.order, determinism.timing)];
+    if let Some(ended) = &receipt.service_ended {
+        words.push(format!("service ended: {ended}"));
+    }
+    if !receipt.environment.is_empty() {
+        let names: Vec<_> = receipt.environment.iter().map(|difference| difference.what.as_str()).collect();
+        words.push(format!("differs here: {}", names.join(", ")));
+    }
+    if !receipt.replacements.is_empty() {
+        words.push(format!("replaced: {}", receipt.replacements.join(", ")));
+    }
+    let rules: Vec<_> = receipt.rules.iter().map(|rule| format!("{} {}×", rule.rule, rule.count)).collect();
+    words.push(if rules.is_empty() { "no rule used".to_owned() } else { format!("rules used: {}", rules.join(", ")) });
+    words.join("; ")
+}
+
+/// The most common kinds of difference, each with an example.
+fn top_differences(page: &ReceiptPage<'_>, style: Style) -> Vec<String> {
+    let clusters = diff::top_changes(page.results, TOP_DIFFERENCES);
+    let shown = clusters.iter().map(|cluster| {
+        let words = format!("{} {}", cluster.count, cluster.headline());
+        labelled("differs", &words, style)
+    });
+    let mut lines: Vec<_> = shown.collect();
+    for result in page.results {
+        if lines.len() >= TOP_DIFFERENCES {
+            break;
+        }
+        let Some((label, words)) = beyond_comparison(&result.verdict) else { continue };
+        lines.push(labelled(label, &format!("{} {}: {words}", result.id.short(), result.title), style));
+    }
+    lines
+}
+
+/// What a verdict that rests on no change of the answer has to say.
+fn beyond_comparison(verdict: &Verdict) -> Option<(&'static str, String)> {
+    match verdict {
+        Verdict::Diverged(divergence) => {
+            let missed = divergence.missed.iter().map(|call| match &call.nearest {
+                Some(nearest) => format!("asked {}; nearest {nearest}", call.asked),
+                None => format!("asked {}", call.asked),
+            });
+            let never = divergence.never_asked.iter().map(|title| format!("did not ask {title}"));
+            let extra = divergence.extra.iter().map(|title| format!("asked more: {title}"));
+            missed.chain(never).chain(extra).next().map(|words| ("diverged", words))
+        }
+        Verdict::Failed(failure) => Some(("failed", failure.reason.clone())),
+        Verdict::Unjudged(unjudged) => Some(("unjudged", unjudged.reason.clone())),
+        _ => None,
+    }
+}
+
+fn next_command(page: &ReceiptPage<'_>) -> String {
+    if let Some(void) = &page.receipt.void {
+        return if void.help.is_empty() { "retake replay --help".to_owned() } else { void.help.clone() };
+    }
+    let first_not_same = page.results.iter().find(|result| !matches!(result.verdict, Verdict::Same | Verdict::Noise));
+    let source = page.receipt.sources.first().map(|source| source.path.as_str()).unwrap_or_default();
+    match first_not_same {
+        Some(result) => match &result.replayed_id {
+            Some(replayed) => format!("retake show {} {}   (recorded: retake show {source} {})", page.run_path, replayed.short(), result.id.short()),
+            None => format!("retake show {source} {}", result.id.short()),
+        },
+        None => format!("retake ls {}", page.run_path),
+    }
+}
+
+fn plural(count: u64, word: &str) -> String {
+    if count == 1 { word.to_owned() } else { format!("{word}s") }
+}
+
+fn plural_count(count: u64, word: &str) -> String {
+    format!("{count} {}", plural(count, word))
+}

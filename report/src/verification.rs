@@ -1,0 +1,123 @@
+//! What `verify` found, with each damage on a line of its own.
+
+use bundle::{Damage, TornTail, VerifyReport};
+use serde_json::json;
+
+use crate::{Style, bytes, escape_line, json as document};
+
+/// Ids named for one damage; all are in the JSON.
+const COSTS_SHOWN_MAX: usize = 5;
+
+/// The report for a person; the result is the last line.
+pub fn verification_page(name: &str, report: &VerifyReport, style: Style) -> String {
+    let mut text = String::new();
+    for damage in &report.damage {
+        text += &damage_lines(damage, style);
+    }
+    for torn in &report.torn {
+        text += &format!("{} {}\n", style.yellow("torn tail:"), escape_line(&torn.to_string()));
+    }
+    let counts = format!(
+        "{} exchanges, {} blobs, {} in {} {}",
+        report.exchanges,
+        report.blobs,
+        bytes(report.bytes),
+        report.files,
+        if report.files == 1 { "file" } else { "files" },
+    );
+    if let Some(digest) = &report.digest {
+        text += &format!("{} {digest}\n", style.dim("digest"));
+    }
+    let name = escape_line(name);
+    text + &match report.damage.len() {
+        0 => format!("{} `{name}`: {counts}\n", style.green("whole")),
+        count => format!("{} `{name}`: {count} {}; {counts} can be read\n", style.red("damaged"), places(count)),
+    }
+}
+
+/// The report as a document of schema `retake.verification`.
+pub fn verification_json(name: &str, report: &VerifyReport) -> String {
+    let damage = |damage: &Damage| {
+        json!({
+            "path": damage.path.to_string_lossy(),
+            "from": damage.range.start,
+            "to": damage.range.end,
+            "what": damage.what,
+            "costs": damage.costs,
+        })
+    };
+    let torn = |tail: &TornTail| json!({ "path": tail.path.to_string_lossy(), "offset": tail.offset, "len": tail.len });
+    document::document(
+        "verification",
+        &json!({
+            "path": name,
+            "whole": report.damage.is_empty(),
+            "digest": report.digest,
+            "files": report.files,
+            "exchanges": report.exchanges,
+            "blobs": report.blobs,
+            "bytes": report.bytes,
+            "damage": report.damage.iter().map(damage).collect::<Vec<_>>(),
+            "torn": report.torn.iter().map(torn).collect::<Vec<_>>(),
+        }),
+    )
+}
+
+fn damage_lines(damage: &Damage, style: Style) -> String {
+    let place = format!("`{}` bytes {}..{}", damage.path.display(), damage.range.start, damage.range.end);
+    let mut text = format!("{} {}: {}\n", style.red("damaged:"), escape_line(&place), escape_line(&damage.what));
+    let shown: Vec<String> = damage.costs.iter().take(COSTS_SHOWN_MAX).map(exchange::Id::short).collect();
+    match damage.costs.len().saturating_sub(COSTS_SHOWN_MAX) {
+        0 if shown.is_empty() => {}
+        0 => text += &format!("  costs {}\n", shown.join(", ")),
+        more => text += &format!("  costs {} and {more} more\n", shown.join(", ")),
+    }
+    text
+}
+
+fn places(count: usize) -> &'static str {
+    if count == 1 { "place" } else { "places" }
+}
+
+#[cfg(test)]
+mod tests {
+    use exchange::{Digest, Id};
+
+    use super::*;
+
+    #[test]
+    fn damage_names_file_bytes_and_what_it_costs() {
+        let damage = Damage {
+            path: "case.retake".into(),
+            range: 512..4096,
+            what: "hash differs".to_owned(),
+            costs: vec![Id([1; 16]); 7],
+        };
+        let report = VerifyReport {
+            files: 1,
+            exchanges: 3,
+            blobs: 9,
+            bytes: 70_000,
+            damage: vec![damage],
+            ..VerifyReport::default()
+        };
+        insta::assert_snapshot!(verification_page("case.retake", &report, Style::PLAIN), @r"
+        damaged: `case.retake` bytes 512..4096: hash differs
+          costs 010101010101, 010101010101, 010101010101, 010101010101, 010101010101 and 2 more
+        damaged `case.retake`: 1 place; 3 exchanges, 9 blobs, 68.3 KiB in 1 file can be read
+        ");
+    }
+
+    #[test]
+    fn a_torn_tail_is_named_and_the_store_is_whole() {
+        let torn = vec![TornTail { path: "s/1.retake".into(), offset: 100, len: 7 }];
+        let report = VerifyReport { digest: Some(Digest([7; 32])), files: 2, torn, ..VerifyReport::default() };
+        insta::assert_snapshot!(verification_page(".retake", &report, Style::PLAIN), @r"
+        torn tail: `s/1.retake` from byte 100: 7 bytes of a block that was not finished
+        digest 0707070707070707070707070707070707070707070707070707070707070707
+        whole `.retake`: 0 exchanges, 0 blobs, 0 B in 2 files
+        ");
+        let read: serde_json::Value = serde_json::from_str(&verification_json(".retake", &report)).unwrap();
+        assert_eq!((&read["whole"], &read["torn"][0]["offset"]), (&json!(true), &json!(100)));
+    }
+}
