@@ -1,1 +1,19 @@
-//! Docker, processes, fingerprints.
+//! Docker, processes, fingerprints: what the service runs in, and how to run it again.
+//!
+//! In: the container engine's API and this machine's files. Out: identities and fingerprints in the vocabulary's words,
+//! secrets already hashed, and containers whose lives end with their owner's. What is done with a running service is left
+//! to the actors.
+
+mod container;
+mod docker;
+mod elf;
+mod error;
+mod image;
+mod inspect;
+pub mod secret;
+
+pub use container::{ContainerSpec, OWNER_LABEL, RUN_LABEL, RunningContainer};
+pub use docker::Docker;
+pub use elf::is_static;
+pub use error::DockerError;
+pub use image::{FoundImage, SameImage, same_image};

@@ -1,0 +1,69 @@
+//! What can go wrong with a container engine.
+
+/// Why the container engine did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DockerError {
+    /// No engine answered.
+    #[error("no container engine answers at `{address}`")]
+    NoEngine {
+        /// Where it was looked for.
+        address: String,
+        /// Why not.
+        #[source]
+        source: Box<bollard::errors::Error>,
+    },
+    /// There is no such container.
+    #[error("there is no container `{name}`")]
+    NoContainer {
+        /// As it was named.
+        name: String,
+    },
+    /// There is no such image.
+    #[error("there is no image `{reference}` on this machine")]
+    NoImage {
+        /// As it was named.
+        reference: String,
+    },
+    /// What is to go into the container is not a static executable.
+    #[error("`{path}` is not a static executable, and only such a one runs in every image")]
+    NotStatic {
+        /// The executable.
+        path: String,
+    },
+    /// The engine refused.
+    #[error("the container engine refused to {action}")]
+    Refused {
+        /// What was asked of it.
+        action: String,
+        /// Its answer.
+        #[source]
+        source: Box<bollard::errors::Error>,
+    },
+    /// What is to be loaded as an image could not be read.
+    #[error("cannot read the image's archive")]
+    Archive(#[source] std::io::Error),
+}
+
+impl DockerError {
+    /// What the user can do next.
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::NoEngine { .. } => Some(
+                "start Docker (on Debian: `apt-get install docker.io`, then `dockerd`), or set DOCKER_HOST; without it, \
+                 replay against `--process CMD` or `--target URL`",
+            ),
+            Self::NoContainer { .. } => Some("see the running ones with `docker ps`"),
+            Self::NoImage { .. } => Some("pull it, or load it from a bundle that was exported with `--with-image`"),
+            Self::NotStatic { .. } => {
+                Some("use the release's binary, or build with the target and flags in `.cargo/config.toml`")
+            }
+            Self::Refused { .. } | Self::Archive(_) => None,
+        }
+    }
+
+    pub(crate) fn refused(action: impl Into<String>) -> impl FnOnce(bollard::errors::Error) -> Self {
+        let action = action.into();
+        move |source| Self::Refused { action, source: Box::new(source) }
+    }
+}
