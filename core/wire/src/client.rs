@@ -331,9 +331,9 @@ impl<R: AsyncRead + Unpin> Gatherer<'_, R> {
             if reply.body.len() > before {
                 reply.chunks.push(Chunk { offset: before as u64, at_ns });
             }
-            match fed {
-                Ok(used) => drop(self.unread.split_to(used)),
-                Err(unclear) => return ReplyEnd::Unclear(unclear),
+            drop(self.unread.split_to(fed));
+            if decoder.is_broken() {
+                return ReplyEnd::Unclear(Unclear::BadChunk);
             }
             if reply.body.len() as u64 > body_bytes_max {
                 reply.body.truncate(usize::try_from(body_bytes_max).unwrap_or(usize::MAX));

@@ -5,6 +5,15 @@
 //! (`docs/decisions/0001-own-http1-codec.md`). What is kept of it is `capture`'s, what is answered is the replayer's.
 
 pub mod client;
+mod connect;
+mod edit;
 pub mod framing;
 pub mod head;
+pub mod proxy;
 pub mod server;
+mod tee;
+mod upstream;
+
+pub use connect::{ConnectError, Connector, Stream};
+pub use tee::{Begun, Observer, Start, Tap, Ticket};
+pub use upstream::{Upstream, UpstreamError};

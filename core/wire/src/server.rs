@@ -206,10 +206,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 incoming.chunks.push(Chunk { offset: before, at_ns });
             }
             incoming.ended_ns = at_ns;
-            let Ok(used) = fed else { return Ok(incoming) };
-            drop(self.unread.split_to(used));
+            drop(self.unread.split_to(fed));
             incoming.is_whole = decoder.is_done();
-            if incoming.is_whole || self.read_more().await? == 0 {
+            if incoming.is_whole || decoder.is_broken() || self.read_more().await? == 0 {
                 return Ok(incoming);
             }
         }

@@ -1,0 +1,147 @@
+//! Where traffic goes: an `http` or `https` URL, taken apart.
+//!
+//! In: what a person typed. Out: an [`Upstream`], or what is wrong with it. Reaching it is `connect`'s.
+
+use std::{fmt, net::Ipv6Addr, str::FromStr};
+
+/// A server that traffic is passed on to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// True for `https`.
+    pub is_tls: bool,
+    /// A name or an address literal, an IPv6 one without brackets.
+    pub host: String,
+    /// The port, 80 or 443 where the URL names none.
+    pub port: u16,
+    /// What is put before the path of every request: empty, or beginning and not ending with `/`.
+    pub base_path: String,
+}
+
+/// Why a text is no upstream.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{url}` is no upstream: {problem}")]
+pub struct UpstreamError {
+    url: String,
+    problem: &'static str,
+}
+
+impl UpstreamError {
+    /// What the user can do next.
+    pub fn help(&self) -> Option<&'static str> {
+        Some("write it as `http://HOST:PORT` or `https://HOST/BASE/PATH`")
+    }
+}
+
+impl Upstream {
+    /// The URL's authority: the host, and the port where it is not the scheme's own. What a `Host` field says.
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let is_default = self.port == if self.is_tls { 443 } else { 80 };
+        if is_default { host } else { format!("{host}:{}", self.port) }
+    }
+}
+
+impl fmt::Display for Upstream {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        write!(formatter, "{scheme}://{}{}", self.authority(), self.base_path)
+    }
+}
+
+impl FromStr for Upstream {
+    type Err = UpstreamError;
+
+    fn from_str(url: &str) -> Result<Self, Self::Err> {
+        parse(url).map_err(|problem| UpstreamError { url: url.chars().take(200).collect(), problem })
+    }
+}
+
+fn parse(url: &str) -> Result<Upstream, &'static str> {
+    let (scheme, rest) = url.split_once("://").ok_or("it names no scheme")?;
+    let is_tls = match scheme.to_ascii_lowercase().as_str() {
+        "http" => false,
+        "https" => true,
+        _ => return Err("its scheme is neither `http` nor `https`"),
+    };
+    let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
+    if url.contains(['?', '#']) {
+        return Err("it has a query or a fragment, which a base URL has not");
+    }
+    if authority.contains('@') {
+        return Err("it holds a user name; the client sends its own credentials");
+    }
+    if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("it holds a character that has to be percent-encoded");
+    }
+    let (host, port) = split_authority(authority)?;
+    let default_port = if is_tls { 443 } else { 80 };
+    let base_path = path.trim_end_matches('/').to_owned();
+    Ok(Upstream { is_tls, host: host.to_owned(), port: port.unwrap_or(default_port), base_path })
+}
+
+fn split_authority(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (host, after) = rest.split_once(']').ok_or("its IPv6 address has no closing bracket")?;
+            host.parse::<Ipv6Addr>().map_err(|_| "what stands in brackets is no IPv6 address")?;
+            (host, if after.is_empty() { None } else { Some(after.strip_prefix(':').ok_or("its port is no number")?) })
+        }
+        None => authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port))),
+    };
+    if host.is_empty() {
+        return Err("it names no host");
+    }
+    let port = match port {
+        None => None,
+        Some(digits) => {
+            let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+            let port = is_number.then(|| digits.parse::<u16>().ok()).flatten().filter(|&port| port != 0);
+            Some(port.ok_or("its port is no number from 1 to 65535")?)
+        }
+    };
+    Ok((host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_apart_and_shown_again() {
+        for url in ["http://127.0.0.1:8080", "https://api.openai.com/v1", "http://[::1]:81/a/b", "http://[::1]"] {
+            assert_eq!(url.parse::<Upstream>().unwrap().to_string(), url);
+        }
+        let upstream: Upstream = "HTTPS://api.example:443/v1/".parse().unwrap();
+        assert_eq!(
+            (upstream.port, upstream.base_path.as_str(), upstream.authority().as_str()),
+            (443, "/v1", "api.example")
+        );
+        assert_eq!("http://host/".parse::<Upstream>().unwrap().base_path, "");
+    }
+
+    #[test]
+    fn what_is_no_base_url_is_refused_and_says_why() {
+        let refused = [
+            "host:80",
+            "ftp://host",
+            "http://",
+            "http://:80",
+            "http://u:p@host",
+            "http://host:0",
+            "http://host:70000",
+            "http://host:+1",
+            "http://host:",
+            "http://host/?q",
+            "http://[::1",
+            "http://[x]",
+            "http://a b",
+            "http://[::1]x",
+            "http://1:2:3",
+        ];
+        for url in refused {
+            assert!(url.parse::<Upstream>().is_err(), "{url}");
+        }
+        let error = "host:80".parse::<Upstream>().unwrap_err();
+        assert_eq!(error.to_string(), "`host:80` is no upstream: it names no scheme");
+    }
+}

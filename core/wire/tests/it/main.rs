@@ -1,0 +1,10 @@
+//! The proxy through real sockets on 127.0.0.1.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that fails is to say where")]
+
+mod bodies;
+mod endings;
+mod heads;
+mod support;
+mod tls;
+mod unclear;
