@@ -4,6 +4,7 @@
 //! they passed. Our own codec, because a recording wants names, case, order and repetition of fields unchanged
 //! (`docs/decisions/0001-own-http1-codec.md`). What is kept of it is `capture`'s, what is answered is the replayer's.
 
+pub mod bridge;
 pub mod client;
 mod connect;
 mod edit;

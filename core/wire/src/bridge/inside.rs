@@ -1,0 +1,251 @@
+//! The bridge's end inside the container.
+
+use std::{
+    future::Future,
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    ops::ControlFlow,
+    pin::pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+
+use super::{
+    counters,
+    frame::{BridgeError, Header, Kind},
+    host::ListenerInside,
+    link::{Link, Side, locked},
+    pump,
+    resolver::{Names, Resolver},
+    stream::{BridgeStream, refusal},
+};
+
+/// How often what was observed is told. A choice: `Observed::complete` says how stale it may be.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a connect on loopback may take. A choice: only a full backlog makes one wait.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Pause after a failed accept, which means as a rule that there are no file descriptors left. A choice.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// What the inside is told to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inside {
+    /// The recorded addresses to listen on.
+    pub listen: Vec<SocketAddr>,
+    /// Whether to answer as a resolver on 127.0.0.1:53, so as to see the names that are asked.
+    pub resolver: bool,
+}
+
+/// Runs the inside of the bridge over `stream` until the host says goodbye or `stop` is done.
+///
+/// `on_listening` is called once everything listens that can, before the host is told: what starts the service may
+/// go on. After `stop` the last counts are sent.
+///
+/// # Errors
+/// What ended the bridge before its time.
+pub async fn inside<S>(
+    stream: S,
+    settings: &Inside,
+    on_listening: impl FnOnce(),
+    stop: impl Future<Output = ()>,
+) -> Result<(), BridgeError>
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let link = Link::new(Side::Inside);
+    let baseline = counters::packets_without_route();
+    let names = Arc::new(Mutex::new(Names::default()));
+    let (ready, _listening) = listen(&link, settings, &names).await;
+    on_listening();
+    link.send(Kind::Ready, 0, &ready.write());
+
+    let (reader, writer) = tokio::io::split(stream);
+    let mut write = pin!(link.write_all(writer));
+    let mut teller = Teller { link: Arc::clone(&link), baseline, told: None, names };
+    let mut opener = Opener { has_loopback_v6: counters::has_loopback_v6() };
+    let outcome = tokio::select! {
+        read = link.read_all(reader, &mut opener) => read,
+        () = teller.tell_regularly() => Ok(()),
+        () = stop => Ok(()),
+        written = &mut write => Err(written.err().map_or(BridgeError::Gone, BridgeError::from)),
+    };
+    if let Err(error) = outcome {
+        link.fail(error.clone());
+        return Err(error);
+    }
+    teller.tell();
+    link.send(Kind::Bye, 0, &[]);
+    link.close();
+    Ok(write.await?)
+}
+
+/// Listens on all that the settings name, each in a task of its own, until those are dropped.
+async fn listen(link: &Arc<Link>, settings: &Inside, names: &Arc<Mutex<Names>>) -> (Ready, JoinSet<()>) {
+    let mut tasks = JoinSet::new();
+    let mut listeners = Vec::with_capacity(settings.listen.len());
+    for &address in &settings.listen {
+        let error = match TcpListener::bind(address).await {
+            Ok(listener) => {
+                tasks.spawn(accept_all(Arc::clone(link), listener, address));
+                None
+            }
+            Err(error) => Some(error.to_string()),
+        };
+        listeners.push(ListenerInside { address, error });
+    }
+    let bound = match settings.resolver {
+        true => Resolver::bind((Ipv4Addr::LOCALHOST, 53).into()).await.ok(),
+        false => None,
+    };
+    let resolver = bound.map(|resolver| resolver.start(names, &mut tasks)).is_some();
+    (Ready { listeners, resolver }, tasks)
+}
+
+async fn accept_all(link: Arc<Link>, listener: TcpListener, address: SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok((tcp, _)) => accept_one(&link, tcp, address),
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+fn accept_one(link: &Arc<Link>, tcp: TcpStream, address: SocketAddr) {
+    match link.open(address.to_string().as_bytes(), true) {
+        Ok(stream) => {
+            set_no_delay(&tcp);
+            tokio::spawn(pump::carry(tcp, stream));
+        }
+        // Too many connections, or no bridge any more: the service sees a reset.
+        Err(_) => tcp.set_zero_linger().unwrap_or_default(),
+    }
+}
+
+/// Small writes pass at once. A connection for which this fails is slower, or already gone.
+fn set_no_delay(tcp: &TcpStream) {
+    tcp.set_nodelay(true).unwrap_or_default();
+}
+
+/// Takes the frames that only the inside understands: opening connections to the service.
+struct Opener {
+    has_loopback_v6: bool,
+}
+
+impl super::link::Peer for Opener {
+    fn take(&mut self, link: &Arc<Link>, header: Header, payload: &[u8]) -> Result<ControlFlow<()>, BridgeError> {
+        match header.kind {
+            Kind::Open => {
+                let port = payload.try_into().map(u16::from_be_bytes).map_err(|_| Kind::Open.malformed())?;
+                match link.accept(header.stream)? {
+                    Some(stream) => drop(tokio::spawn(connect(stream, port, self.has_loopback_v6))),
+                    None => {
+                        let text = "too many connections are open through the bridge";
+                        link.send(Kind::Refused, header.stream, &refusal(0, text));
+                    }
+                }
+                Ok(ControlFlow::Continue(()))
+            }
+            Kind::Bye => Ok(ControlFlow::Break(())),
+            other => Err(other.malformed()),
+        }
+    }
+}
+
+async fn connect(stream: BridgeStream, port: u16, has_loopback_v6: bool) {
+    match tokio::time::timeout(CONNECT_PATIENCE, connect_loopback(port, has_loopback_v6)).await {
+        Ok(Ok(tcp)) => {
+            set_no_delay(&tcp);
+            stream.answer_opened();
+            pump::carry(tcp, stream).await;
+        }
+        Ok(Err(error)) => stream.answer_refused(&error),
+        Err(_) => stream.answer_refused(&io::Error::from_raw_os_error(libc::ETIMEDOUT)),
+    }
+}
+
+async fn connect_loopback(port: u16, has_loopback_v6: bool) -> io::Result<TcpStream> {
+    match TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
+        Err(_) if has_loopback_v6 => TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await,
+        connected => connected,
+    }
+}
+
+/// Tells the host what was observed.
+struct Teller {
+    link: Arc<Link>,
+    baseline: Option<u64>,
+    /// The last counters sent.
+    told: Option<Option<u64>>,
+    names: Arc<Mutex<Names>>,
+}
+
+impl Teller {
+    async fn tell_regularly(&mut self) {
+        let mut interval = tokio::time::interval(TELL_EVERY);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        let changed = locked(&self.names).changed();
+        for (count, name) in changed {
+            self.link.send(Kind::Name, 0, &[&count.to_be_bytes(), name.as_bytes()].concat());
+        }
+        let now = counters::packets_without_route();
+        let count = now.zip(self.baseline).map(|(now, baseline)| now.saturating_sub(baseline));
+        if self.told != Some(count) {
+            let payload = count.map_or_else(|| vec![0], |count| [&[1_u8][..], &count.to_be_bytes()].concat());
+            self.link.send(Kind::Counters, 0, &payload);
+            self.told = Some(count);
+        }
+    }
+}
+
+/// What the inside listens on. As text: `resolver` and `yes` or `no`, then for each listener its address and why it
+/// could not be listened on, or nothing; a tab between, a line feed after each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ready {
+    pub(super) listeners: Vec<ListenerInside>,
+    pub(super) resolver: bool,
+}
+
+impl Ready {
+    pub(super) fn write(&self) -> Vec<u8> {
+        let mut text = format!("resolver\t{}\n", if self.resolver { "yes" } else { "no" });
+        for listener in &self.listeners {
+            let error = listener.error.as_deref().unwrap_or_default().replace(['\t', '\n'], " ");
+            text.push_str(&format!("{}\t{error}\n", listener.address));
+        }
+        text.into_bytes()
+    }
+
+    pub(super) fn read(payload: &[u8]) -> Result<Self, BridgeError> {
+        Self::parse(payload).ok_or_else(|| Kind::Ready.malformed())
+    }
+
+    fn parse(payload: &[u8]) -> Option<Self> {
+        let mut lines = std::str::from_utf8(payload).ok()?.lines().map(|line| line.split_once('\t'));
+        let resolver = match lines.next()?? {
+            ("resolver", "yes") => true,
+            ("resolver", "no") => false,
+            _ => return None,
+        };
+        let listener = |line: Option<(&str, &str)>| {
+            let (address, error) = line?;
+            let error = (!error.is_empty()).then(|| error.to_owned());
+            Some(ListenerInside { address: address.parse().ok()?, error })
+        };
+        Some(Self { listeners: lines.map(listener).collect::<Option<_>>()?, resolver })
+    }
+}

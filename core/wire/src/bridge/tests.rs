@@ -1,0 +1,359 @@
+use std::{io, net::SocketAddr, time::Duration};
+
+use bytes::BytesMut;
+use proptest::prelude::*;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, duplex},
+    net::{TcpListener, TcpStream, UnixStream},
+    sync::oneshot,
+    task::{JoinHandle, JoinSet},
+};
+
+use super::{
+    frame::{self, HEADER_LEN, Header, Kind, PAYLOAD_LEN_MAX},
+    inside::Ready,
+    *,
+};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Both ends of a bridge in one process, over a real socket.
+struct Bridge {
+    host: Host,
+    stop: oneshot::Sender<()>,
+    inside: JoinHandle<Result<(), BridgeError>>,
+}
+
+async fn bridge(listen: Vec<SocketAddr>) -> Bridge {
+    let (outer, inner) = UnixStream::pair().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let settings = Inside { listen, resolver: false };
+    let inside = tokio::spawn(async move { inside(inner, &settings, || (), async { drop(stopped.await) }).await });
+    Bridge { host: Host::over(outer, PATIENCE).await.unwrap(), stop, inside }
+}
+
+/// A service on a free port that answers every connection with `serve`.
+async fn service<F, Fut>(serve: F) -> u16
+where
+    F: Fn(TcpStream) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            tokio::spawn(serve(connection));
+        }
+    });
+    port
+}
+
+/// A loopback address that no other test's process uses.
+fn an_address_of_our_own() -> SocketAddr {
+    let [high, low, ..] = (std::process::id() as u16).to_be_bytes();
+    SocketAddr::from(([127, 77, high, low], 8000))
+}
+
+async fn echo(mut connection: TcpStream) {
+    let (mut reader, mut writer) = connection.split();
+    drop(tokio::io::copy(&mut reader, &mut writer).await);
+    drop(writer.shutdown().await);
+}
+
+/// Bytes that differ from stream to stream and place to place.
+fn pattern(seed: usize, len: usize) -> Vec<u8> {
+    (0..len).map(|at| ((at / 7 + seed * 31 + at * at % 251) % 256) as u8).collect()
+}
+
+async fn send_and_read_all(stream: impl AsyncRead + AsyncWrite, sent: Vec<u8>) -> Vec<u8> {
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let mut received = Vec::new();
+    let write = async {
+        writer.write_all(&sent).await.unwrap();
+        writer.shutdown().await.unwrap();
+    };
+    let read = async { reader.read_to_end(&mut received).await.unwrap() };
+    tokio::join!(write, read);
+    received
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_streams_of_all_sizes_come_back_byte_for_byte() {
+    let port = service(echo).await;
+    let Bridge { host, stop: _stop, .. } = bridge(vec![]).await;
+    let mut echoes = JoinSet::new();
+    for seed in 0..100 {
+        let stream = host.open(port).await.unwrap();
+        echoes.spawn(async move {
+            let sent = pattern(seed, (seed * seed * 97) % 700_001);
+            assert!(send_and_read_all(stream, sent.clone()).await == sent, "stream {seed}");
+        });
+    }
+    while let Some(echoed) = echoes.join_next().await {
+        echoed.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_connection_made_inside_arrives_with_the_address_it_was_made_to() {
+    let free = an_address_of_our_own();
+    let Bridge { host, stop: _stop, .. } = bridge(vec![free]).await;
+    assert_eq!(host.observed().listeners, [ListenerInside { address: free, error: None }]);
+    let client = tokio::spawn(async move {
+        let connection = TcpStream::connect(free).await.unwrap();
+        send_and_read_all(connection, pattern(1, 300_000)).await
+    });
+    let (address, mut stream) = host.incoming().await.unwrap();
+    assert_eq!(address, free);
+    let mut asked = Vec::new();
+    stream.read_to_end(&mut asked).await.unwrap();
+    assert!(asked == pattern(1, 300_000));
+    stream.write_all(b"answered after the end of the question").await.unwrap();
+    stream.shutdown().await.unwrap();
+    assert_eq!(client.await.unwrap(), b"answered after the end of the question");
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_listened_on_is_named_with_the_reason() {
+    let taken = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = taken.local_addr().unwrap();
+    let Bridge { host, stop: _stop, .. } = bridge(vec![address]).await;
+    let observed = host.observed();
+    assert!(observed.listeners[0].error.as_deref().unwrap().contains("in use"), "{observed:?}");
+    assert!(!observed.names_observed);
+}
+
+#[tokio::test]
+async fn a_port_where_nothing_listens_is_refused_as_the_kernel_refuses_it() {
+    let Bridge { host, stop: _stop, .. } = bridge(vec![]).await;
+    let error = host.open(1).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+}
+
+#[tokio::test]
+async fn a_stream_that_nobody_reads_holds_up_no_other() {
+    let port = service(|mut connection| async move {
+        // Ends when the connection does; far more than any window.
+        while connection.write_all(&[7; 65536]).await.is_ok() {}
+    })
+    .await;
+    let echo_port = service(echo).await;
+    let Bridge { host, stop: _stop, .. } = bridge(vec![]).await;
+    let unread = host.open(port).await.unwrap();
+    for seed in 0..20 {
+        let sent = pattern(seed, 200_000);
+        assert!(send_and_read_all(host.open(echo_port).await.unwrap(), sent.clone()).await == sent);
+    }
+    drop(unread);
+}
+
+#[tokio::test]
+async fn what_came_before_a_reset_is_read_and_then_the_reset_is_seen() {
+    let port = service(|mut connection| async move {
+        connection.write_all(b"half an ans").await.unwrap();
+        // Only when this has arrived: a reset overtakes what is under way.
+        connection.read_exact(&mut [0; 2]).await.unwrap();
+        connection.set_zero_linger().unwrap();
+    })
+    .await;
+    let Bridge { host, stop: _stop, .. } = bridge(vec![]).await;
+    let mut stream = host.open(port).await.unwrap();
+    let mut start = [0; 11];
+    stream.read_exact(&mut start).await.unwrap();
+    assert_eq!(&start, b"half an ans");
+    stream.write_all(b"ok").await.unwrap();
+    let error = stream.read(&mut start).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_reset_outside_is_reset_for_the_service() {
+    let (send_error, error) = oneshot::channel();
+    let send_error = std::sync::Mutex::new(Some(send_error));
+    let port = service(move |mut connection| {
+        let send_error = send_error.lock().unwrap().take();
+        async move {
+            let error = connection.read(&mut [0; 16]).await.unwrap_err();
+            send_error.unwrap().send(error.kind()).unwrap();
+        }
+    })
+    .await;
+    let Bridge { host, stop: _stop, .. } = bridge(vec![]).await;
+    host.open(port).await.unwrap().reset();
+    assert_eq!(error.await.unwrap(), io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_dropped_with_nothing_unread_ends_in_good_order() {
+    let (send_end, end) = oneshot::channel();
+    let send_end = std::sync::Mutex::new(Some(send_end));
+    let port = service(move |mut connection| {
+        let send_end = send_end.lock().unwrap().take();
+        async move { send_end.unwrap().send(connection.read(&mut [0; 16]).await.unwrap()).unwrap() }
+    })
+    .await;
+    let Bridge { host, stop: _stop, .. } = bridge(vec![]).await;
+    drop(host.open(port).await.unwrap());
+    assert_eq!(end.await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn when_the_inside_is_stopped_it_says_its_last_word_and_streams_break() {
+    let port = service(echo).await;
+    let Bridge { host, stop, inside } = bridge(vec![]).await;
+    let mut stream = host.open(port).await.unwrap();
+    assert!(!host.observed().complete);
+    stop.send(()).unwrap();
+    inside.await.unwrap().unwrap();
+    host.ended().await;
+    assert_eq!(stream.read(&mut [0; 1]).await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    let observed = host.close().await;
+    assert!(observed.complete);
+    assert!(observed.no_route_count.is_some());
+}
+
+#[tokio::test]
+async fn closing_from_outside_collects_the_last_word_too() {
+    let Bridge { host, inside, stop: _stop } = bridge(vec![]).await;
+    assert!(host.close().await.complete);
+    inside.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn an_inside_that_vanishes_is_an_error_and_its_counts_are_not_called_complete() {
+    let Bridge { host, inside, stop: _stop } = bridge(vec![]).await;
+    inside.abort();
+    host.ended().await;
+    assert!(matches!(host.error(), Some(BridgeError::Gone)));
+    assert_eq!(host.open(1).await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    assert!(host.incoming().await.is_none());
+    assert!(!host.close().await.complete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_inside_that_never_speaks_is_given_up_on() {
+    let (_inner, outer) = duplex(1024);
+    assert!(matches!(Host::over(outer, PATIENCE).await, Err(BridgeError::Silent { seconds: 10 })));
+}
+
+/// A host whose other side is played by the test.
+async fn host_and_raw_inside() -> (Host, DuplexStream) {
+    let (mut inner, outer) = duplex(1 << 20);
+    let mut greeting = BytesMut::new();
+    frame::put(&mut greeting, Kind::Hello, 0, &frame::hello());
+    frame::put(&mut greeting, Kind::Ready, 0, &Ready { listeners: vec![], resolver: true }.write());
+    inner.write_all(&greeting).await.unwrap();
+    (Host::over(outer, PATIENCE).await.unwrap(), inner)
+}
+
+/// What the bridge ends with when the inside sends `bytes`.
+async fn error_after(bytes: &[u8]) -> BridgeError {
+    let (host, mut inner) = host_and_raw_inside().await;
+    inner.write_all(bytes).await.unwrap();
+    tokio::time::timeout(PATIENCE, host.ended()).await.unwrap();
+    host.error().unwrap()
+}
+
+fn raw(kind: u8, stream: u32, len: u32) -> Vec<u8> {
+    [&[kind][..], &stream.to_be_bytes(), &len.to_be_bytes()].concat()
+}
+
+#[tokio::test]
+async fn hostile_frames_end_the_bridge_with_an_error_that_names_them() {
+    let data = Kind::Data as u8;
+    assert!(matches!(error_after(&raw(99, 1, 0)).await, BridgeError::UnknownKind { kind: 99 }));
+    assert!(matches!(error_after(&raw(data, 1, u32::MAX)).await, BridgeError::TooLong { .. }));
+    assert!(matches!(error_after(&raw(data, 1, 65537)).await, BridgeError::TooLong { len: 65537, .. }));
+    assert!(matches!(error_after(&raw(data, 1, 0)).await, BridgeError::UnknownStream { stream: 1, .. }));
+    assert!(matches!(error_after(&raw(data, 0, 0)).await, BridgeError::UnknownStream { stream: 0, .. }));
+    assert!(matches!(error_after(&raw(Kind::Hello as u8, 0, 0)).await, BridgeError::Malformed { .. }));
+    assert!(matches!(error_after(&raw(Kind::Ready as u8, 0, 0)).await, BridgeError::Malformed { .. }));
+    assert!(matches!(error_after(&raw(Kind::Open as u8, 2, 0)).await, BridgeError::Malformed { .. }));
+    let open_an_odd_one = [raw(Kind::Open as u8, 3, 14), b"127.0.0.1:8000".to_vec()].concat();
+    assert!(matches!(error_after(&open_an_odd_one).await, BridgeError::UnknownStream { stream: 3, .. }));
+}
+
+#[tokio::test]
+async fn more_bytes_than_the_window_end_the_bridge() {
+    let mut bytes = [raw(Kind::Open as u8, 2, 14), b"127.0.0.1:8000".to_vec()].concat();
+    for _ in 0..3 {
+        bytes.extend(raw(Kind::Data as u8, 2, PAYLOAD_LEN_MAX as u32));
+        bytes.extend([0; PAYLOAD_LEN_MAX]);
+    }
+    assert!(matches!(error_after(&bytes).await, BridgeError::Overrun { stream: 2 }));
+}
+
+#[tokio::test]
+async fn credit_that_was_never_used_is_not_taken() {
+    let bytes = [
+        raw(Kind::Open as u8, 2, 14),
+        b"127.0.0.1:8000".to_vec(),
+        raw(Kind::Window as u8, 2, 4),
+        u32::MAX.to_be_bytes().to_vec(),
+    ]
+    .concat();
+    assert!(matches!(error_after(&bytes).await, BridgeError::Overrun { stream: 2 }));
+}
+
+#[tokio::test]
+async fn another_program_on_the_socket_is_told_apart() {
+    let (mut inner, outer) = duplex(1024);
+    inner.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert!(Host::over(outer, PATIENCE).await.is_err());
+    let (mut inner, outer) = duplex(1024);
+    let mut greeting = BytesMut::new();
+    frame::put(&mut greeting, Kind::Hello, 0, b"retake-bridge\x00\x63");
+    inner.write_all(&greeting).await.unwrap();
+    let error = Host::over(outer, PATIENCE).await.err().unwrap();
+    assert!(matches!(&error, BridgeError::Version { found } if found == "99"), "{error}");
+}
+
+#[tokio::test]
+async fn names_asked_inside_are_told_sorted_and_with_their_count() {
+    let (host, mut inner) = host_and_raw_inside().await;
+    let mut bytes = BytesMut::new();
+    frame::put(&mut bytes, Kind::Name, 0, &[&1_u64.to_be_bytes()[..], b"b.example"].concat());
+    frame::put(&mut bytes, Kind::Name, 0, &[&2_u64.to_be_bytes()[..], b"a.example"].concat());
+    frame::put(&mut bytes, Kind::Name, 0, &[&4_u64.to_be_bytes()[..], b"b.example"].concat());
+    frame::put(&mut bytes, Kind::Counters, 0, &[&[1][..], &9_u64.to_be_bytes()].concat());
+    frame::put(&mut bytes, Kind::Bye, 0, &[]);
+    inner.write_all(&bytes).await.unwrap();
+    let observed = host.close().await;
+    let asked = |name: &str, question_count| NameAsked { name: name.to_owned(), question_count };
+    assert_eq!(observed.names, [asked("a.example", 2), asked("b.example", 4)]);
+    assert_eq!(observed.no_route_count, Some(9));
+    assert!(observed.names_observed && observed.complete);
+}
+
+proptest! {
+    #[test]
+    fn a_frame_is_read_as_it_was_written(number in 1_u8..=12, stream: u32, payload in prop::collection::vec(any::<u8>(), 0..300)) {
+        let kind = Header::peek(&raw(number, 0, 0)).unwrap().unwrap().kind;
+        let mut bytes = BytesMut::new();
+        frame::put(&mut bytes, kind, stream, &payload);
+        prop_assert_eq!(Header::peek(&bytes).unwrap(), Some(Header { kind, stream, len: payload.len() }));
+        prop_assert_eq!(&bytes[HEADER_LEN..], &payload[..]);
+        prop_assert_eq!(Header::peek(&bytes[..HEADER_LEN - 1]).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_listened_on_is_read_as_it_was_written(ports in prop::collection::vec(any::<u16>(), 0..5), error in "[a-z ]{0,20}", resolver: bool) {
+        let listener = |port| ListenerInside {
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            error: (!error.is_empty()).then(|| error.clone()),
+        };
+        let ready = Ready { listeners: ports.into_iter().map(listener).collect(), resolver };
+        prop_assert_eq!(Ready::read(&ready.write()).unwrap(), ready);
+    }
+
+    #[test]
+    fn noise_from_inside_never_panics(noise in prop::collection::vec(any::<u8>(), 0..2000)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (host, mut inner) = host_and_raw_inside().await;
+            inner.write_all(&noise).await.unwrap();
+            drop(inner);
+            host.ended().await;
+        });
+    }
+}
