@@ -1,1 +1,78 @@
-//! Runs inside the container: reaps, forwards signals, serves the bridge.
+//! The first process of a replay's container.
+//!
+//! It starts the bridge as a process of its own and waits until that listens, starts the recorded command with the
+//! environment it finds, hands on the signals it gets, reaps what the service leaves behind, and ends as the service
+//! ended. When the service is over the bridge may say its last counts; when the bridge is over, because whoever
+//! replays is done or dead, the service is asked to end. The same binary runs outside: `main` has to come here before
+//! any runtime or thread starts.
+//!
+//! With `--isolate` it first makes name spaces of its own, for replaying a process without a container engine.
+
+mod arguments;
+mod bridge;
+mod config;
+mod isolate;
+mod service;
+#[allow(unsafe_code, reason = "signals, name spaces and mounts have no safe wrapper in the standard library")]
+mod system;
+
+use std::{ffi::OsString, fmt, process::ExitCode};
+
+pub use config::Config;
+
+use arguments::Arguments;
+
+/// The first argument that makes `retake` an init.
+pub const WORD: &str = "__init";
+
+/// Exit status when the container could not be set up, as container engines use it.
+const STATUS_SETUP_FAILED: u8 = 125;
+
+/// Runs as init with the arguments after [`WORD`]: `[--isolate] CONFIG -- COMMAND…`, `--bridge CONFIG` or `--probe`.
+///
+/// The status is the service's own, 128 and its signal, 127 or 126 where it could not be started, and 125 where it
+/// never came to that.
+pub fn main(arguments: &[OsString]) -> ExitCode {
+    let status = match Arguments::read(arguments) {
+        Ok(Arguments::Run { config, command }) => service::run(&config, &command),
+        Ok(Arguments::Isolate { config, command }) => isolate::run(&config, &command),
+        Ok(Arguments::Bridge { config }) => bridge::run(&config),
+        Ok(Arguments::Probe) => isolate::probe(),
+        Err(error) => Err(error),
+    };
+    ExitCode::from(status.unwrap_or_else(|error| {
+        say(&error);
+        error.status()
+    }))
+}
+
+/// Why the service was not run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InitError {
+    #[error("`{WORD}` takes `CONFIG -- COMMAND…`")]
+    Arguments,
+    #[error("cannot read `{path}`: {reason}")]
+    Config { path: String, reason: String },
+    #[error("cannot {what}: {source}")]
+    System { what: &'static str, source: std::io::Error },
+    #[error("the container bridge did not start")]
+    Bridge,
+    #[error("cannot start `{program}`: {source}")]
+    Start { program: String, source: std::io::Error },
+}
+
+impl InitError {
+    /// 127 for a program that is not there and 126 for one that cannot be run, as shells have it (POSIX, 2.8.2).
+    fn status(&self) -> u8 {
+        match self {
+            Self::Start { source, .. } if source.kind() == std::io::ErrorKind::NotFound => 127,
+            Self::Start { .. } => 126,
+            _ => STATUS_SETUP_FAILED,
+        }
+    }
+}
+
+/// Says something on standard error, where the service's log is.
+pub(crate) fn say(what: &impl fmt::Display) {
+    eprintln!("retake: {what}");
+}

@@ -1,0 +1,89 @@
+//! The bridge's process: started by init, ends when init closes its standard input.
+
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    os::fd::AsFd as _,
+    path::Path,
+    process::{Child, ChildStdin, Command, Stdio},
+};
+
+use tokio::{
+    net::{UnixStream, unix::pipe},
+    runtime,
+};
+use wire::bridge::{self, Inside};
+
+use crate::{Config, InitError, WORD, say, system};
+
+/// What the bridge writes to its standard output once it listens.
+const LISTENING: &str = "listening\n";
+
+/// A bridge that listens.
+pub(crate) struct Bridge {
+    pub(crate) pid: i32,
+    /// Dropping it asks the bridge to say its last word and end.
+    pub(crate) stop: ChildStdin,
+}
+
+impl Bridge {
+    /// Starts the bridge and waits until it listens.
+    pub(crate) fn start(config: &Path) -> Result<Self, InitError> {
+        let failed = |source| InitError::System { what: "start the container bridge", source };
+        let mut child: Child = Command::new(system::own_executable())
+            .args([WORD, "--bridge"])
+            .arg(config)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(failed)?;
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let (stop, stdout) = stdin.zip(stdout).ok_or(InitError::Bridge)?;
+        let mut line = String::new();
+        BufReader::new(stdout.take(64)).read_line(&mut line).map_err(failed)?;
+        if line != LISTENING {
+            return Err(InitError::Bridge);
+        }
+        Ok(Self { pid: system::pid_of(&child), stop })
+    }
+}
+
+/// Is the bridge: connects, listens, carries, until standard input ends or the host says goodbye.
+pub(crate) fn run(config: &Path) -> Result<u8, InitError> {
+    // A service that signals everything it can reach must not silence what reports on it.
+    system::ignore_polite_signals();
+    let config = Config::read(config)?;
+    let Some(socket) = &config.socket else { return Err(InitError::Bridge) };
+    let settings = Inside { listen: config.listen, resolver: config.resolver };
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| InitError::System { what: "start the bridge's runtime", source })?;
+    let outcome = runtime.block_on(async {
+        let stream = UnixStream::connect(socket).await?;
+        bridge::inside(stream, &settings, tell_listening, standard_input_ended()).await
+    });
+    match outcome {
+        Ok(()) => Ok(0),
+        Err(error) => {
+            say(&error);
+            Ok(1)
+        }
+    }
+}
+
+/// Tells init that it may go on. Init is gone when this fails, and the container with it.
+fn tell_listening() {
+    let written = std::io::stdout().as_fd().try_clone_to_owned().map(File::from);
+    drop(written.and_then(|mut stdout| stdout.write_all(LISTENING.as_bytes())));
+}
+
+/// Nothing is ever written to it: its end, and any error, mean that init wants us to end.
+async fn standard_input_ended() {
+    let input = std::io::stdin().as_fd().try_clone_to_owned().and_then(pipe::Receiver::from_owned_fd);
+    if let Ok(input) = input {
+        drop(input.readable().await);
+    }
+}

@@ -1,0 +1,44 @@
+//! The file that tells init what to serve; `host` writes it.
+
+use std::{
+    fs, io,
+    io::Read as _,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use crate::InitError;
+
+/// Largest file taken, in bytes. A choice: thousands of listeners fit.
+const LEN_MAX: u64 = 1024 * 1024;
+
+/// What init is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The bridge's socket; without one there is no bridge.
+    #[serde(default)]
+    pub socket: Option<PathBuf>,
+    /// The recorded addresses to listen on.
+    #[serde(default)]
+    pub listen: Vec<SocketAddr>,
+    /// Whether to answer as a resolver on the loopback.
+    #[serde(default)]
+    pub resolver: bool,
+}
+
+impl Config {
+    pub(crate) fn read(path: &Path) -> Result<Self, InitError> {
+        let failed = |reason: String| InitError::Config { path: path.display().to_string(), reason };
+        let bytes = read_capped(path).map_err(|error| failed(error.to_string()))?;
+        serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))
+    }
+}
+
+fn read_capped(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(LEN_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,79 @@
+//! The service and its end: signals handed on, the orphaned reaped, the bridge left time for its last word.
+
+use std::{
+    ffi::OsString,
+    path::Path,
+    process::{Child, Command},
+    time::Duration,
+};
+
+use crate::{Config, InitError, bridge::Bridge, say, system};
+
+/// How long the bridge has for its last word. A choice: it has a few hundred bytes to write.
+const LAST_WORD_PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long a service may take to end once nobody replays it any more. Docker's own default.
+const END_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs the recorded command with the bridge beside it, and gives its exit status.
+pub(crate) fn run(config: &Path, command: &[OsString]) -> Result<u8, InitError> {
+    let settings = Config::read(config)?;
+    system::become_reaper();
+    system::block_signals();
+    let bridge = settings.socket.as_ref().map(|_| Bridge::start(config)).transpose()?;
+    let service = start(Command::new(&command[0]).args(&command[1..]), &command[0])?;
+    let bridge_pid = bridge.as_ref().map(|bridge| bridge.pid);
+    let (status, bridge_ended) = wait_for(system::pid_of(&service), bridge_pid);
+    if let Some(Bridge { pid, stop }) = bridge {
+        drop(stop);
+        if !bridge_ended {
+            wait_for_last_word(pid);
+        }
+    }
+    Ok(status)
+}
+
+/// Starts a command, naming it where that fails.
+pub(crate) fn start(command: &mut Command, program: &OsString) -> Result<Child, InitError> {
+    let spawned = system::with_no_signal_blocked(command).spawn();
+    spawned.map_err(|source| InitError::Start { program: program.to_string_lossy().into_owned(), source })
+}
+
+/// Waits for the service, meanwhile handing on signals. Also says whether the bridge ended before it.
+pub(crate) fn wait_for(service: i32, bridge: Option<i32>) -> (u8, bool) {
+    let mut bridge_ended = false;
+    let mut patience = None;
+    loop {
+        match system::wait_for_signal(patience) {
+            Some(system::Signalled::Child) => {}
+            Some(system::Signalled::Other(signal)) => system::send_signal(service, signal),
+            None => system::send_signal(service, libc::SIGKILL),
+        }
+        while let Some((pid, status)) = system::reap() {
+            if pid == service {
+                // Another child's end may be waiting behind it, which the last word's wait will meet.
+                return (status, bridge_ended);
+            }
+            if Some(pid) == bridge {
+                bridge_ended = true;
+                patience = Some(END_PATIENCE);
+                say(&"the container bridge has ended; asking the service to end");
+                system::send_signal(service, libc::SIGTERM);
+            }
+        }
+    }
+}
+
+fn wait_for_last_word(bridge: i32) {
+    // Each child's end wakes us; what is not the bridge only shortens the wait.
+    loop {
+        while let Some((pid, _)) = system::reap() {
+            if pid == bridge {
+                return;
+            }
+        }
+        if system::wait_for_signal(Some(LAST_WORD_PATIENCE)).is_none() {
+            return;
+        }
+    }
+}
