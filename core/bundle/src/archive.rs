@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    io,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -109,6 +110,9 @@ impl Archive {
                     torn.extend(tail);
                 }
                 Err(OpenError::NotABundle { path }) => damage.push(store::no_segment(path)),
+                Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                    // Removed since the folder was listed.
+                }
                 Err(error) => return Err(error),
             }
         }

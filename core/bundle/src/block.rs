@@ -95,6 +95,15 @@ mod tests {
     }
 
     #[test]
+    fn an_index_larger_than_a_block_of_records_is_read_back() {
+        let raw: Vec<u8> = (0..3_000_000_u64).flat_map(|number| (number * number).to_le_bytes()).collect();
+        let block = RawBlock { kind: block_kind::INDEX, offset: 40, record_count: 0, raw: &raw };
+        let bytes = BlockMaker::new().unwrap().make(&block).unwrap();
+        let header = BlockHeader::read(&bytes, 40).unwrap();
+        assert!(open_frame(&header, &bytes[HEADER_LEN as usize..]).unwrap() == raw);
+    }
+
+    #[test]
     fn a_frame_of_another_length_than_the_header_says_is_refused() {
         let (header, frame) = made(&[7; 1000]);
         for raw_len in [0, 999, 1001, BLOCK_BYTES_MAX as u32] {

@@ -93,6 +93,16 @@ impl Writer {
     pub fn create_with(path: &Path, options: WriterOptions) -> Result<Self, WriteError> {
         let refused = |source| WriteError::Create { path: path.to_owned(), source };
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(refused)?;
+        let writer = Self::on_new_file(path, file, options);
+        if writer.is_err() {
+            // A file that holds nothing would only be in the way of the next attempt.
+            std::fs::remove_file(path).ok();
+        }
+        writer
+    }
+
+    fn on_new_file(path: &Path, file: File, options: WriterOptions) -> Result<Self, WriteError> {
+        let refused = |source| WriteError::Create { path: path.to_owned(), source };
         rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).map_err(|error| refused(error.into()))?;
         sync_folder_of(path).map_err(refused)?;
         Self::on(path, Box::new(file), options)

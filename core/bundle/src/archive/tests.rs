@@ -139,6 +139,57 @@ fn a_store_is_read_while_it_is_written_and_a_damaged_segment_leaves_the_others_r
     assert_eq!(archive.exchange(&sample::id(1002)).unwrap().sequence, 2);
 }
 
+#[test]
+fn an_archive_is_shared_between_threads_and_a_writer_moves_to_one() {
+    fn is_shared<T: Send + Sync>() {}
+    fn is_moved<T: Send>() {}
+    is_shared::<Archive>();
+    is_moved::<Writer>();
+}
+
+#[test]
+fn an_index_that_lists_one_record_twice_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.retake");
+    let mut writer = Writer::create(&path).unwrap();
+    sample::put_recording(&mut writer);
+    writer.lie_in_the_index(|index| index.events = vec![index.events[0]; 1000]);
+    writer.seal().unwrap();
+    let error = Archive::open(&path).err().unwrap();
+    assert!(error.to_string().contains("the index is not in the file's order"), "{error}");
+}
+
+#[test]
+fn an_entry_that_points_anywhere_gives_an_error_and_nothing_worse() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut places: Vec<Place> = [0, 39, 40, 41, 1000, u64::MAX - 1, u64::MAX]
+        .into_iter()
+        .flat_map(|block| [0, 1, 5, u32::MAX].map(|offset| Place { block, offset, len: 9 }))
+        .collect();
+    places.push(Place { block: 40, offset: 0, len: u32::MAX });
+    for (number, place) in places.into_iter().enumerate() {
+        let path = folder.path().join(format!("{number}.retake"));
+        let mut writer = Writer::create(&path).unwrap();
+        sample::put_recording(&mut writer);
+        writer.lie_in_the_index(|index| {
+            index.exchanges.truncate(1);
+            index.exchanges[0].at = place;
+            index.fingerprints[0].1 = place;
+            index.runs.push(crate::index::IndexedRun {
+                id: sample::id(1),
+                started: ClockPair { monotonic_ns: 0, wall_unix_ns: 0 },
+                at: place,
+            });
+        });
+        writer.seal().unwrap();
+        let archive = Archive::open(&path).unwrap();
+        assert!(archive.exchange(&sample::id(1001)).is_err(), "{place:?}");
+        assert!(archive.fingerprints().is_err(), "{place:?}");
+        assert!(archive.runs().is_err(), "{place:?}");
+        assert!(Archive::open_verified(&path).is_err(), "{place:?}");
+    }
+}
+
 /// What a property test puts into a file.
 #[derive(Clone, Debug)]
 enum Put {

@@ -1,7 +1,11 @@
 use std::{fs, fs::File};
 
 use super::*;
-use crate::{Writer, layout::OPENING_LEN, sample};
+use crate::{
+    Writer,
+    layout::{HEADER_LEN, OPENING_LEN},
+    sample,
+};
 
 /// The bytes of an unsealed recording, and where each of its blocks ends.
 fn unsealed() -> (tempfile::TempDir, std::path::PathBuf, Vec<u8>, Vec<u64>) {
@@ -69,6 +73,19 @@ fn a_complete_block_that_does_not_hold_is_damage_even_at_the_end() {
     fs::write(&path, &bytes).unwrap();
     let scanned = scan_file(&path);
     assert_eq!((scanned.damage.len(), scanned.torn), (1, None));
+}
+
+#[test]
+fn a_last_block_that_the_disk_lost_after_its_first_bytes_is_a_torn_tail() {
+    let (_folder, path, mut bytes, ends) = unsealed();
+    let last_start = ends[ends.len() - 2];
+    for kept_len in [HEADER_LEN + 20, HEADER_LEN, HEADER_LEN / 2, 0] {
+        bytes[usize::try_from(last_start + kept_len).unwrap()..].fill(0);
+        fs::write(&path, &bytes).unwrap();
+        let scanned = scan_file(&path);
+        assert_eq!(scanned.damage, [], "{kept_len} bytes kept");
+        assert_eq!(scanned.torn.unwrap().offset, last_start);
+    }
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn an_index_that_lists_something_else_is_noticed_although_every_digest_holds() {
     let path = folder.path().join("a.retake");
     let mut writer = Writer::create(&path).unwrap();
     sample::put_recording(&mut writer);
-    writer.lie_in_the_index();
+    writer.lie_in_the_index(|index| index.exchanges[0].entry.id = sample::id(77));
     writer.seal().unwrap();
     let report = quietly(&path).unwrap();
     assert!(report.damage[0].what.contains("the index does not list"), "{:?}", report.damage);

@@ -4,9 +4,9 @@ use super::*;
 use crate::{Archive, BLOCK_BYTES_MAX, layout::HEADER_LEN, sample, verify};
 
 impl Writer {
-    /// Gives the first exchange another id in the index alone.
-    pub(crate) fn lie_in_the_index(&mut self) {
-        self.index.exchanges[0].entry.id = sample::id(77);
+    /// Lets the index say something else than there is.
+    pub(crate) fn lie_in_the_index(&mut self, lie: impl FnOnce(&mut Index)) {
+        lie(&mut self.index);
     }
 }
 
@@ -175,4 +175,26 @@ fn the_ordinary_zstd_tool_opens_a_sealed_file() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => println!("skipped: there is no `zstd` on PATH"),
         Err(error) => panic!("{error}"),
     }
+}
+#[test]
+fn the_example_in_the_format_description_is_what_is_written() {
+    let (_folder, disk, mut writer) = writer_on(usize::MAX);
+    writer.put_blob(b"hello").unwrap();
+    writer.flush().unwrap();
+    let mut lines = hex_lines(0, &disk.0.lock().unwrap().bytes);
+    let footer = Footer { manifest_offset: 1000, manifest_len: 500, digest: Digest::of(b"{}") };
+    lines.extend(hex_lines(1500, &footer.to_bytes()));
+    let described = include_str!("../../../../docs/format.md");
+    for line in &lines {
+        assert!(described.contains(line.as_str()), "not in docs/format.md: {line}\nof:\n{}", lines.join("\n"));
+    }
+}
+
+/// As `hexdump` shows bytes that stand at `offset`.
+fn hex_lines(offset: usize, bytes: &[u8]) -> Vec<String> {
+    let line = |(number, line): (usize, &[u8])| {
+        let hex: Vec<_> = line.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{:04x}  {}", offset + number * 16, hex.join(" "))
+    };
+    bytes.chunks(16).enumerate().map(line).collect()
 }
