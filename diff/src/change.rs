@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use content::json::Value;
 use serde::{Deserialize, Serialize};
 
 use crate::RuleUse;
@@ -88,7 +89,7 @@ pub enum ComparedAs {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// Where: `status`, `header:NAME`, a JSON Pointer into the body (empty for the whole of it), or `sse:` and a pointer
-    /// into an event's data; `sse:event`, `sse:id` and `sse:retry` are an event's other fields. As a rule it covers just
+    /// into an event's data; `sse:event`, `sse:id`, `sse:retry` and `sse:others` are an event's other fields. As a rule it covers just
     /// this. Indices are those of the recorded side, of the replayed one where something was added.
     pub pointer: String,
     /// The pointer on the replayed side, where what was inserted or left out before it gives it another index.
@@ -114,6 +115,20 @@ pub struct Change {
 }
 
 impl Change {
+    /// A difference whose values are still to be filled in.
+    pub(crate) fn at(pointer: impl Into<String>, kind: ChangeKind) -> Self {
+        Self {
+            pointer: pointer.into(),
+            replayed_pointer: None,
+            event: None,
+            replayed_event: None,
+            kind,
+            recorded: None,
+            replayed: None,
+            text: None,
+        }
+    }
+
     /// The same difference seen from the other side.
     #[must_use]
     pub fn mirrored(self) -> Self {
@@ -171,7 +186,7 @@ impl ChangeKind {
     }
 }
 
-/// A value as it is shown: JSON without white space, a header's value as sent, or what a body of bytes is.
+/// A value as it is shown: JSON in canonical form, a header's value as sent, or what a body of bytes is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shown {
     /// At most [`SHOWN_CHARS_MAX`] characters; `…` stands where something was left out. Not escaped for a terminal.
@@ -196,6 +211,13 @@ impl Shown {
             shown.push('…');
         }
         Self { text: shown, len: text.len() as u64 }
+    }
+
+    /// The beginning of a value's canonical form: so that the order of members does not show either.
+    pub(crate) fn of_json(value: &Value) -> Self {
+        let mut canonical = Vec::new();
+        value.write_canonical(&mut canonical);
+        Self::beginning_of(&String::from_utf8_lossy(&canonical))
     }
 
     /// What is told of bytes that are no text.

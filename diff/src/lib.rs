@@ -4,18 +4,33 @@
 //! exchange, and the count that chooses the exit code. Pure: no files, sockets, clock or threads, and the same input
 //! gives the same output on every machine. How results look is left to `report`.
 
+mod align;
 mod change;
+mod cluster;
+mod compare;
+mod documents;
+mod findings;
+mod headers;
 mod json;
+mod outcome;
 mod output;
 mod pointer;
 mod result;
 mod route;
 mod rules;
+mod stream;
+mod text;
 mod verdict;
+mod view;
 
 pub use change::{
     CHANGES_LEN_MAX, Change, ChangeKind, ComparedAs, Comparison, Hunk, SHOWN_CHARS_MAX, Shown, TextChange,
 };
+pub use cluster::{Cluster, top_changes};
+pub use compare::{compare_call_responses, compare_responses};
+pub use documents::compare_documents;
+pub use headers::headers_not_compared;
+pub use outcome::outcome_bytes;
 pub use output::Output;
 pub use result::{ExchangeResult, Tally};
 pub use route::Route;

@@ -48,7 +48,7 @@ enum Place {
     Body(Pattern),
     /// `sse:` and a pointer into each event's data.
     EventData(Pattern),
-    /// `sse:event`, `sse:id`, `sse:retry`
+    /// `sse:event`, `sse:id`, `sse:retry`, `sse:others`
     EventField(EventField),
     /// `dep:NAME:/…`, in the body of a dependency call's request.
     CallRequest { dependency: String, pattern: Pattern },
@@ -131,6 +131,15 @@ impl Rules {
         let applies = |rule: &Rule| rule.route.as_ref().is_none_or(|pattern| pattern.matches(route));
         let mut active = Active::default();
         for (at, rule) in self.rules.iter().enumerate().filter(|(_, rule)| applies(rule)) {
+            active.add_for_response(at, &rule.place);
+        }
+        active
+    }
+
+    /// The rules for a document that belongs to no route: those that are not limited to one.
+    pub(crate) fn for_document(&self) -> Active<'_> {
+        let mut active = Active::default();
+        for (at, rule) in self.rules.iter().enumerate().filter(|(_, rule)| rule.route.is_none()) {
             active.add_for_response(at, &rule.place);
         }
         active

@@ -71,7 +71,7 @@ pub struct Divergence {
     /// Calls beyond the recorded ones that an equal recording of another exchange answered, each by its title.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extra: Vec<String>,
-    /// Recorded calls that were not made, each by its title and short id.
+    /// Recorded calls that were not made, each by its title and, in parentheses, its short id.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub never_asked: Vec<String>,
     /// The same calls in another order: reported, and no divergence by itself.

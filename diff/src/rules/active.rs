@@ -29,18 +29,21 @@ pub(crate) enum EventField {
     Id,
     /// The reconnection time.
     Retry,
+    /// All fields that the standard does not know.
+    Others,
 }
 
 impl EventField {
     /// All of them, in the order in which they are compared.
-    pub(crate) const ALL: [Self; 3] = [Self::Event, Self::Id, Self::Retry];
+    pub(crate) const ALL: [Self; 4] = [Self::Event, Self::Id, Self::Retry, Self::Others];
 
-    /// The field's name in the stream.
+    /// The name by which rules and pointers call it: that of the stream.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Event => "event",
             Self::Id => "id",
             Self::Retry => "retry",
+            Self::Others => "others",
         }
     }
 }

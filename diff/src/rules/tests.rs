@@ -1,1 +1,93 @@
+use super::*;
 
+fn rules(texts: &[&str]) -> Rules {
+    texts.iter().try_fold(Rules::strict(), |rules, text| rules.ignoring(text)).unwrap()
+}
+
+fn refused(text: &str) -> String {
+    Rules::strict().ignoring(text).unwrap_err().to_string()
+}
+
+fn place(text: &str) -> Place {
+    rules(&[text]).rules.remove(0).place
+}
+
+#[test]
+fn a_rule_names_its_place_by_how_it_begins() {
+    let pattern = |text: &str| Pattern::parse(text).unwrap();
+    assert_eq!(place("/choices/*/id"), Place::Body(pattern("/choices/*/id")));
+    assert_eq!(place("/a key with spaces"), Place::Body(pattern("/a key with spaces")));
+    assert_eq!(place("status"), Place::Status);
+    assert_eq!(place("header:X-Request-Cost"), Place::Header("x-request-cost".to_owned()));
+    assert_eq!(place("sse:/id"), Place::EventData(pattern("/id")));
+    assert_eq!(place("sse:"), Place::EventData(pattern("")));
+    assert_eq!(place("sse:id"), Place::EventField(EventField::Id));
+    let dependency = "openai".to_owned();
+    assert_eq!(
+        place("dep:openai:/user"),
+        Place::CallRequest { dependency: dependency.clone(), pattern: pattern("/user") }
+    );
+    assert_eq!(place("dep:openai:response:/id"), Place::CallResponse { dependency, pattern: pattern("/id") });
+}
+
+#[test]
+fn a_route_before_the_pointer_limits_the_rule() {
+    let rules = rules(&["POST /tickets/* /id", "* /** header:etag"]);
+    let body_rules = |method: &str, path: &str| rules.for_response(&Route::new(method, path)).body.len();
+    assert_eq!(body_rules("POST", "/tickets/7"), 1);
+    assert_eq!(body_rules("GET", "/tickets/7"), 0);
+    assert_eq!(body_rules("POST", "/tickets"), 0);
+    assert_eq!(rules.for_response(&Route::new("GET", "/x")).for_header("etag"), Some(1));
+    assert!(rules.for_document().body.is_empty(), "a file has no route");
+}
+
+#[test]
+fn what_is_no_rule_is_refused_with_the_column_and_what_is_expected() {
+    insta::assert_snapshot!(refused("id"), @"rule `id`, column 1: neither a pointer (`/…`, `status`, `header:NAME`, `sse:/…`, `dep:NAME:/…`) nor a method in upper case");
+    insta::assert_snapshot!(refused("/a/b*c"), @"rule `/a/b*c`, column 5: `*` and `**` stand alone in a step; a literal `*` is written `~2`");
+    insta::assert_snapshot!(refused("  /é/~x"), @"rule `  /é/~x`, column 6: after `~` comes 0 (for `~`), 1 (for `/`) or 2 (for `*`)");
+    insta::assert_snapshot!(refused("POST tickets /id"), @"rule `POST tickets /id`, column 6: a path that begins with `/` is expected after the method");
+    insta::assert_snapshot!(refused("POST /tickets id"), @"rule `POST /tickets id`, column 15: a pointer begins with `/`");
+    insta::assert_snapshot!(refused("POST /tickets"), @"rule `POST /tickets`, column 14: a pointer is expected: `/…`, `status`, `header:NAME`, `sse:/…` or `dep:NAME:/…`");
+    insta::assert_snapshot!(refused("header:"), @"rule `header:`, column 8: the name of a header field is expected");
+    insta::assert_snapshot!(refused("sse:7"), @"rule `sse:7`, column 5: a pointer begins with `/`");
+    insta::assert_snapshot!(refused("dep:/user"), @"rule `dep:/user`, column 5: `dep:` is followed by a dependency's name and `:`, as in `dep:openai:/user`");
+    insta::assert_snapshot!(refused("POST /t dep:openai:/user"), @"rule `POST /t dep:openai:/user`, column 1: a rule for a dependency takes no route: the call's own route is not the service's");
+    insta::assert_snapshot!(refused(" "), @"rule ` `, column 2: a pointer is expected: `/…`, `status`, `header:NAME`, `sse:/…` or `dep:NAME:/…`");
+    insta::assert_snapshot!(refused("statuses"), @"rule `statuses`, column 7: nothing may follow `status`");
+    assert!(Rules::strict().ignoring("id").unwrap_err().help().unwrap().contains("/id"));
+}
+
+#[test]
+fn the_same_rule_twice_is_one_rule() {
+    assert_eq!(rules(&["/id", " /id "]).texts().collect::<Vec<_>>(), ["/id"]);
+}
+
+#[test]
+fn what_a_dependency_rule_covers_is_taken_out_of_the_call_and_told() {
+    let rules = rules(&["dep:llm:/**/id", "dep:store:/at", "/x"]);
+    assert!(rules.has_any_for_dependency("llm") && !rules.has_any_for_dependency("other"));
+    let mut body = content::json::parse(br#"{"id":1,"messages":[{"id":2,"text":"hi"}],"at":3,"x":4}"#).unwrap();
+    let taken = rules.take_out_of_call("llm", &mut body);
+    assert_eq!(body.to_compact_text(), r#"{"messages":[{"text":"hi"}],"at":3,"x":4}"#);
+    let places: Vec<_> = taken.iter().map(|taken| (taken.rule.as_str(), taken.pointer.as_str())).collect();
+    assert_eq!(places, [("dep:llm:/**/id", "/id"), ("dep:llm:/**/id", "/messages/0/id")]);
+    assert_ne!(taken[0].digest, taken[1].digest);
+}
+
+#[test]
+fn uses_of_the_same_rule_are_added_up() {
+    let used = |rule: &str, count| RuleUse { rule: rule.to_owned(), pointer: rule.to_owned(), count };
+    let mut all = vec![used("/a", 1)];
+    RuleUse::merge(&mut all, &[used("/b", 2), used("/a", 3)]);
+    assert_eq!(all, [used("/a", 4), used("/b", 2)]);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_at_all_makes_reading_a_rule_panic(text in "(POST |\\* |/|~|\\*|dep:|sse:|header:|status|:|é| |a){0,8}") {
+        if let Err(error) = Rules::strict().ignoring(&text) {
+            proptest::prop_assert!(error.column >= 1);
+        }
+    }
+}

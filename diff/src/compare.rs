@@ -1,0 +1,135 @@
+//! One answer compared with another: status, header fields, body.
+//!
+//! In: two answers and the rules. Out: a [`Comparison`]. Where one answer is a part only, that part is compared with the
+//! beginning of the other. Whether a difference makes a verdict is decided in `verdict`.
+
+use content::canonical::BODY_BYTES_MAX;
+use exchange::MediaKind;
+
+use crate::{
+    Change, ChangeKind, ComparedAs, Comparison, Output, Route, Rules,
+    findings::Findings,
+    headers, json,
+    rules::{Active, first_covering},
+    stream, text,
+    view::View,
+};
+
+/// Compares the replayed answer of the service with the recorded one.
+pub fn compare_responses(recorded: &Output<'_>, replayed: &Output<'_>, rules: &Rules, route: &Route) -> Comparison {
+    compare(recorded, replayed, rules, &rules.for_response(route))
+}
+
+/// Compares two answers of a dependency, under the `dep:NAME:response:/…` rules.
+pub fn compare_call_responses(
+    recorded: &Output<'_>,
+    replayed: &Output<'_>,
+    rules: &Rules,
+    dependency: &str,
+) -> Comparison {
+    compare(recorded, replayed, rules, &rules.for_call_response(dependency))
+}
+
+fn compare(recorded: &Output<'_>, replayed: &Output<'_>, rules: &Rules, active: &Active<'_>) -> Comparison {
+    let shorter_is_replayed = !recorded.is_part() || replayed.body.len() < recorded.body.len();
+    let comparison = if replayed.is_part() && shorter_is_replayed {
+        compare_beginning(replayed, recorded, rules, active).mirrored()
+    } else {
+        compare_beginning(recorded, replayed, rules, active)
+    };
+    Comparison { recorded_part_only: recorded.is_part(), replayed_part_only: replayed.is_part(), ..comparison }
+}
+
+/// Compares all of `one` with `other`, or with its beginning where `one` is a part.
+fn compare_beginning(one: &Output<'_>, other: &Output<'_>, rules: &Rules, active: &Active<'_>) -> Comparison {
+    let mut findings = Findings::new();
+    let bodies_equal = one.body == other.body;
+    headers::compare(one.head, other.head, bodies_equal, active, &mut findings);
+    let before = findings.changes_count();
+    let mut views = Views { one: View::of(one), other: View::of(other), is_part: one.is_part() };
+    views.read_alike(other);
+    let compared_as = views.compare(active, &mut findings);
+    let too_long = |output: &Output<'_>| output.body.len() as u64 > BODY_BYTES_MAX;
+    if findings.changes_count() > before && (too_long(one) || too_long(other)) {
+        findings.note_coarse();
+    }
+    findings.into_comparison(rules, compared_as)
+}
+
+/// Two bodies that are to be compared.
+pub(crate) struct Views<'a> {
+    /// The recorded one.
+    pub(crate) one: View<'a>,
+    /// The replayed one.
+    pub(crate) other: View<'a>,
+    /// True when the recorded one was cut.
+    pub(crate) is_part: bool,
+}
+
+impl<'a> Views<'a> {
+    /// A part that could not be read as what it is a part of is compared as text.
+    fn read_alike(&mut self, other: &Output<'a>) {
+        let one_is_raw = self.one.as_bytes().is_some();
+        if self.is_part && one_is_raw && self.other.as_bytes().is_none() {
+            self.other = View::of_as(MediaKind::Other, other);
+        }
+    }
+
+    /// Compares them, and says as what.
+    pub(crate) fn compare(&self, rules: &Active<'_>, findings: &mut Findings) -> ComparedAs {
+        match (&self.one, &self.other) {
+            (View::Nothing, View::Nothing) => ComparedAs::Nothing,
+            (View::Nothing, _) if self.is_part => ComparedAs::Nothing,
+            (View::Json(one, open), View::Json(other, _)) => {
+                let document = json::Document { prefix: "", events: None };
+                json::compare(one, other, *open, document, &rules.body, findings);
+                ComparedAs::Json
+            }
+            (View::Events(one), View::Events(other)) => {
+                stream::compare(one, other, self.is_part, rules, findings);
+                ComparedAs::Events
+            }
+            (View::Text(one), View::Text(other)) => {
+                let is_equal = if self.is_part { other.starts_with(&**one) } else { one == other };
+                self.add_whole(is_equal, ChangeKind::Changed, rules, findings);
+                ComparedAs::Text
+            }
+            _ => self.compare_as_bytes(rules, findings),
+        }
+    }
+
+    fn compare_as_bytes(&self, rules: &Active<'_>, findings: &mut Findings) -> ComparedAs {
+        let (is_equal, kind) = match (self.one.as_bytes(), self.other.as_bytes()) {
+            (Some(one), Some(other)) if self.is_part => (other.starts_with(one), ChangeKind::Changed),
+            (Some(one), Some(other)) => (one == other, ChangeKind::Changed),
+            _ => match (&self.one, &self.other) {
+                (View::Nothing, _) => (false, ChangeKind::Added),
+                (_, View::Nothing) => (false, ChangeKind::Removed),
+                _ => (false, ChangeKind::TypeChanged),
+            },
+        };
+        self.add_whole(is_equal, kind, rules, findings);
+        ComparedAs::Bytes
+    }
+
+    /// Notes that the bodies differ as a whole, unless a rule covers all of it.
+    fn add_whole(&self, is_equal: bool, kind: ChangeKind, rules: &Active<'_>, findings: &mut Findings) {
+        if is_equal {
+            return;
+        }
+        if let Some(rule_at) = first_covering(&rules.body, &[]) {
+            return findings.count_use(rule_at, String::new);
+        }
+        if !findings.has_room() {
+            return;
+        }
+        let text = match (&self.one, &self.other) {
+            (View::Text(one), View::Text(other)) => Some(text::change(one, other, findings)),
+            (one, other) => one.as_bytes().zip(other.as_bytes()).map(|(one, other)| text::change_of_bytes(one, other)),
+        };
+        findings.add(Change { recorded: self.one.shown(), replayed: self.other.shown(), text, ..Change::at("", kind) });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,204 @@
+use std::io::Write as _;
+
+use exchange::Head;
+use proptest::prelude::*;
+
+use super::*;
+
+const JSON: &str = "content-type: application/json";
+const EVENTS: &str = "content-type: text/event-stream";
+const TEXT: &str = "content-type: text/plain";
+
+/// One answer of a story.
+#[derive(Debug)]
+struct Answer {
+    head: Head,
+    body: Vec<u8>,
+    complete: bool,
+}
+
+fn answer(field: &str, body: impl Into<Vec<u8>>) -> Answer {
+    Answer { head: Head::new(format!("HTTP/1.1 200 OK\r\n{field}\r\n\r\n")), body: body.into(), complete: true }
+}
+
+fn cut(field: &str, body: impl Into<Vec<u8>>) -> Answer {
+    Answer { complete: false, ..answer(field, body) }
+}
+
+fn output(answer: &Answer) -> Output<'_> {
+    Output { head: &answer.head, body: &answer.body, complete: answer.complete, whole: true }
+}
+
+fn between(recorded: &Answer, replayed: &Answer, texts: &[&str]) -> Comparison {
+    let rules = texts.iter().try_fold(Rules::strict(), |rules, text| rules.ignoring(text)).unwrap();
+    compare_responses(&output(recorded), &output(replayed), &rules, &Route::new("POST", "/tickets"))
+}
+
+fn pointers(comparison: &Comparison) -> Vec<String> {
+    comparison.changes.iter().map(|change| format!("{} {}", change.kind.word(), change.pointer)).collect()
+}
+
+#[test]
+fn a_fresh_request_id_is_ignored_and_counted_but_a_changed_answer_is_not() {
+    let recorded = answer(JSON, r#"{"id":"req-1","answer":"yes"}"#);
+    let only_a_new_id = answer(JSON, r#"{"id":"req-2","answer":"yes"}"#);
+    let another_answer = answer(JSON, r#"{"id":"req-2","answer":"no"}"#);
+    let comparison = between(&recorded, &only_a_new_id, &["POST /tickets /id"]);
+    assert!(comparison.is_equal() && comparison.rules_used.len() == 1);
+    assert_eq!(pointers(&between(&recorded, &another_answer, &["/id"])), ["changed /answer"]);
+    assert_eq!(pointers(&between(&recorded, &only_a_new_id, &["GET /tickets /id"])), ["changed /id"]);
+}
+
+#[test]
+fn white_space_in_json_is_no_difference_though_the_bytes_and_their_length_differ() {
+    let recorded = answer(&format!("{JSON}\r\ncontent-length: 7"), r#"{"a":1}"#);
+    let replayed = answer(&format!("{JSON}\r\ncontent-length: 10"), "{ \"a\" : 1}");
+    assert!(between(&recorded, &replayed, &[]).is_equal());
+}
+
+#[test]
+fn a_body_is_compared_decoded_and_its_encoding_as_a_header_field() {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(br#"{"a":2}"#).unwrap();
+    let replayed = answer(&format!("{JSON}\r\ncontent-encoding: gzip"), encoder.finish().unwrap());
+    let comparison = between(&answer(JSON, r#"{"a":1}"#), &replayed, &[]);
+    assert_eq!(pointers(&comparison), ["added header:content-encoding", "changed /a"]);
+}
+
+#[test]
+fn a_body_that_does_not_decode_is_compared_as_it_was_sent() {
+    let broken = |body: &str| answer(&format!("{JSON}\r\ncontent-encoding: gzip"), body);
+    let comparison = between(&broken("no gzip"), &broken("no gzIp"), &[]);
+    assert_eq!((pointers(&comparison), comparison.compared_as), (vec!["changed ".to_owned()], ComparedAs::Bytes));
+    assert_eq!(comparison.changes[0].text.as_ref().unwrap().first_difference, 5);
+}
+
+#[test]
+fn json_where_a_text_stands_now_is_another_type_and_an_empty_body_is_a_removed_one() {
+    let recorded = answer(JSON, r#"{"a":1}"#);
+    assert_eq!(pointers(&between(&recorded, &answer(JSON, "Internal Server Error"), &[])), ["type changed "]);
+    assert_eq!(pointers(&between(&recorded, &answer(JSON, ""), &[])), ["removed "]);
+    assert_eq!(pointers(&between(&recorded, &answer("x: y", ""), &["header:x", "header:content-type"])), ["removed "]);
+}
+
+#[test]
+fn an_answer_without_content_type_that_is_json_is_compared_as_json() {
+    let comparison = between(&answer("x: y", r#"{"a":1}"#), &answer("x: y", r#"{ "a":2}"#), &[]);
+    assert_eq!((pointers(&comparison), comparison.compared_as), (vec!["changed /a".to_owned()], ComparedAs::Json));
+}
+
+#[test]
+fn another_status_is_a_change_that_a_rule_can_hide() {
+    let failed = Answer { head: Head::new(format!("HTTP/1.1 500 Oh\r\n{TEXT}\r\n\r\n")), ..answer(TEXT, "x") };
+    assert_eq!(pointers(&between(&answer(TEXT, "x"), &failed, &[])), ["changed status"]);
+    assert_eq!(between(&answer(TEXT, "x"), &failed, &["status"]).rules_used[0].count, 1);
+}
+
+#[test]
+fn of_json_that_was_cut_in_production_the_recorded_part_is_compared_and_that_is_said() {
+    let whole = answer(JSON, r#"{"id":2,"list":[{"t":"one"},{"t":"two and more"}],"end":true}"#);
+    let recorded = |body: &str| cut(JSON, body);
+    let comparison = between(&recorded(r#"{"id":1,"list":[{"t":"one"},{"t":"two a"#), &whole, &["/id"]);
+    assert!(comparison.is_equal() && comparison.recorded_part_only && !comparison.replayed_part_only);
+    let other = between(&recorded(r#"{"id":1,"list":[{"t":"ONE"},{"t":"two b"#), &whole, &["/id"]);
+    assert_eq!(pointers(&other), ["changed /list/0/t", "changed /list/1/t"]);
+    assert!(between(&recorded(r#"{"#), &whole, &[]).is_equal());
+    assert!(between(&recorded(""), &whole, &[]).is_equal());
+}
+
+#[test]
+fn of_an_answer_that_is_cut_now_the_part_is_compared_with_the_recorded_beginning() {
+    let comparison = between(&answer(TEXT, "all of it"), &cut(TEXT, "all"), &[]);
+    assert!(comparison.is_equal() && comparison.replayed_part_only && !comparison.recorded_part_only);
+    let other = between(&answer(JSON, r#"{"a":1,"b":2}"#), &cut(JSON, r#"{"a":7,"#), &[]);
+    let change = &other.changes[0];
+    assert_eq!(
+        (change.recorded.as_ref().unwrap().text.as_str(), change.replayed.as_ref().unwrap().text.as_str()),
+        ("1", "7")
+    );
+}
+
+#[test]
+fn of_events_that_were_cut_in_production_those_that_came_are_compared_the_last_as_far_as_it_goes() {
+    let whole = answer(EVENTS, "data: {\"t\":\"a\"}\n\ndata: {\"t\":\"be\",\"n\":1}\n\ndata: [DONE]\n\n");
+    let recorded = |body: &str| cut(EVENTS, body);
+    assert!(between(&recorded("data: {\"t\":\"a\"}\n\ndata: {\"t\":\"b"), &whole, &[]).is_equal());
+    assert!(between(&recorded("data: {\"t\":\"a\"}\n\nda"), &whole, &[]).is_equal());
+    let other = between(&recorded("data: {\"t\":\"a\"}\n\ndata: {\"t\":\"x"), &whole, &[]);
+    assert_eq!((pointers(&other), other.changes[0].event), (vec!["changed sse:/t".to_owned()], Some(1)));
+}
+
+#[test]
+fn a_character_that_was_cut_is_no_difference() {
+    let body = "é".as_bytes();
+    assert!(between(&cut(TEXT, &body[..1]), &answer(TEXT, "é"), &[]).is_equal());
+    assert!(between(&cut(TEXT, "ab"), &answer(TEXT, "é"), &[]).changes_count() > 0);
+}
+
+#[test]
+fn a_body_too_long_to_read_is_compared_as_bytes_and_a_difference_says_that_it_is_coarse() {
+    let long = |end: &str| answer(JSON, format!("[\"{}\",{end}]", "x".repeat(BODY_BYTES_MAX as usize)));
+    let comparison = between(&long("1"), &long("2"), &[]);
+    assert!(comparison.coarse && comparison.compared_as == ComparedAs::Bytes);
+    let equal = between(&long("1"), &long("1"), &[]);
+    assert!(equal.is_equal() && !equal.coarse);
+}
+
+#[test]
+fn the_answers_of_a_dependency_have_rules_of_their_own() {
+    let rules = Rules::strict().ignoring("dep:llm:response:/id").unwrap().ignoring("/model").unwrap();
+    let (recorded, replayed) = (answer(JSON, r#"{"id":1,"model":"a"}"#), answer(JSON, r#"{"id":2,"model":"b"}"#));
+    let comparison = compare_call_responses(&output(&recorded), &output(&replayed), &rules, "llm");
+    assert_eq!(pointers(&comparison), ["changed /model"]);
+    assert_eq!(comparison.rules_used[0].rule, "dep:llm:response:/id");
+}
+
+#[test]
+fn what_a_comparison_found_is_read_back_from_its_json() {
+    let comparison = between(&answer(JSON, r#"{"a":"x","b":1}"#), &answer(JSON, r#"{"a":"y","b":2}"#), &["/b"]);
+    let written = serde_json::to_string(&comparison).unwrap();
+    insta::assert_snapshot!(written, @r#"{"changes":[{"pointer":"/a","kind":"changed","recorded":{"text":"\"x\"","len":3},"replayed":{"text":"\"y\"","len":3}}],"rules_used":[{"rule":"/b","pointer":"/b","count":1}],"compared_as":"json"}"#);
+    assert_eq!(serde_json::from_str::<Comparison>(&written).unwrap(), comparison);
+}
+
+/// Bodies that look like what services send, and some that do not.
+fn any_answer() -> impl Strategy<Value = Answer> {
+    let json = crate::json::any_value().prop_map(|value| value.to_compact_text());
+    let events = "((data|id|event|retry|x): (\\{\"a\":[12]\\}|a|b)?\n|\n|:c\n){0,12}";
+    let body = prop_oneof![json, events, "[ab\n ]{0,30}"];
+    let field = prop_oneof![Just(JSON), Just(EVENTS), Just(TEXT), Just("x-a: 1"), Just("content-encoding: gzip")];
+    (field, body).prop_map(|(field, body)| answer(field, body))
+}
+
+proptest! {
+    #[test]
+    fn an_answer_is_equal_to_itself(one in any_answer()) {
+        let comparison = between(&one, &one, &["/a", "sse:/a"]);
+        prop_assert!(comparison.is_equal() && comparison.rules_used.is_empty());
+    }
+
+    #[test]
+    fn swapping_sides_swaps_the_comparison(one in any_answer(), other in any_answer()) {
+        prop_assert_eq!(between(&one, &other, &[]).mirrored(), between(&other, &one, &[]));
+    }
+
+    /// Two views of one thing: the bytes that count are equal exactly when nothing differs.
+    #[test]
+    fn outcomes_are_equal_exactly_when_nothing_differs(one in any_answer(), other in any_answer()) {
+        let (rules, route) = (Rules::strict().ignoring("/a").unwrap().ignoring("sse:/a").unwrap(), Route::default());
+        let outcome = |answer: &Answer| crate::outcome_bytes(&output(answer), &rules, &route);
+        let comparison = compare_responses(&output(&one), &output(&other), &rules, &route);
+        prop_assert_eq!(outcome(&one) == outcome(&other), comparison.is_equal());
+    }
+
+    #[test]
+    fn anything_at_all_is_compared_without_panic(
+        fields in prop::collection::vec(prop_oneof![Just(JSON), Just(EVENTS), Just("content-encoding: br")], 2),
+        bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 2),
+        complete in any::<(bool, bool)>(),
+    ) {
+        let one = Answer { complete: complete.0, ..answer(fields[0], bodies[0].clone()) };
+        let other = Answer { complete: complete.1, ..answer(fields[1], bodies[1].clone()) };
+        between(&one, &other, &["/**/a", "sse:/0"]);
+    }
+}

@@ -1,0 +1,76 @@
+//! Two files compared: JSON, server-sent events, text or bytes, by what is in them.
+//!
+//! In: the bytes of both. Out: a [`Comparison`]. Rules that are limited to a route do not apply, since a file has none.
+
+use std::borrow::Cow;
+
+use content::{canonical::VALUES_MAX, json, sse};
+use exchange::MediaKind;
+
+use crate::{Comparison, Rules, compare::Views, findings::Findings, view::View};
+
+/// Compares two documents as what both of them are; where they are of different kinds, as text or bytes.
+pub fn compare_documents(recorded: &[u8], replayed: &[u8], rules: &Rules) -> Comparison {
+    let kind = common_kind(recorded, replayed);
+    let view = |bytes| View::read(kind, Cow::Borrowed(bytes), false);
+    let mut findings = Findings::new();
+    let views = Views { one: view(recorded), other: view(replayed), is_part: false };
+    let compared_as = views.compare(&rules.for_document(), &mut findings);
+    findings.into_comparison(rules, compared_as)
+}
+
+fn common_kind(one: &[u8], other: &[u8]) -> MediaKind {
+    let both = |is: fn(&[u8]) -> bool| is(one) && is(other);
+    if both(is_json) {
+        MediaKind::Json
+    } else if both(is_event_stream) {
+        MediaKind::EventStream
+    } else {
+        MediaKind::Other
+    }
+}
+
+fn is_json(bytes: &[u8]) -> bool {
+    json::parse_limited(bytes, VALUES_MAX).is_ok()
+}
+
+/// True where every line is one that an event stream has, and there is data. A YAML file with an `id:` has other lines.
+fn is_event_stream(bytes: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
+    let known = |line: &[u8]| line.is_empty() || BEGINNINGS.iter().any(|beginning| line.starts_with(beginning));
+    let mut lines = bytes.split(|byte| matches!(byte, b'\n' | b'\r'));
+    lines.all(known) && bytes.windows(5).any(|window| window == b"data:") && !sse::parse(bytes).events.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ComparedAs;
+
+    fn between(recorded: &str, replayed: &str, rules: &[&str]) -> Comparison {
+        let rules = rules.iter().try_fold(Rules::strict(), |rules, text| rules.ignoring(text)).unwrap();
+        compare_documents(recorded.as_bytes(), replayed.as_bytes(), &rules)
+    }
+
+    #[test]
+    fn files_are_compared_as_what_both_of_them_are() {
+        let kind = |one: &str, other: &str| between(one, other, &[]).compared_as;
+        assert_eq!(kind("{}", "[1]"), ComparedAs::Json);
+        assert_eq!(kind("data: 1\n\n", ": hi\r\n\r\nevent: x\r\ndata: 2\r\n\r\n"), ComparedAs::Events);
+        assert_eq!(kind("{}", "no json"), ComparedAs::Text);
+        assert_eq!(kind("id: 7\nname: x\n", "id: 8\nname: x\n"), ComparedAs::Text);
+        assert_eq!(kind("", ""), ComparedAs::Nothing);
+    }
+
+    #[test]
+    fn a_rule_applies_unless_it_is_limited_to_a_route() {
+        assert!(between(r#"{"id":1}"#, r#"{"id":2}"#, &["/id"]).is_equal());
+        assert!(!between(r#"{"id":1}"#, r#"{"id":2}"#, &["GET /a /id"]).is_equal());
+    }
+
+    #[test]
+    fn a_file_that_is_empty_on_one_side_is_added_or_removed_as_a_whole() {
+        let change = &between("", "some text", &[]).changes[0];
+        assert_eq!((change.kind, change.pointer.as_str()), (crate::ChangeKind::Added, ""));
+    }
+}

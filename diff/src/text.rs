@@ -1,0 +1,237 @@
+//! Where two texts part, and how far: the first difference, words gone and new, groups of lines.
+//!
+//! In: two texts that differ, or two byte strings. Out: a [`TextChange`]. Which words and lines are equal is `similar`'s
+//! work (Myers' algorithm), given only as much as it can do quickly.
+
+use std::hash::Hash;
+
+use similar::{Algorithm, DiffOp, capture_diff_slices};
+
+use crate::{Hunk, SHOWN_CHARS_MAX, TextChange, findings::Findings};
+
+/// Words or lines of both texts together that are compared one by one. Myers' algorithm takes at most the square of it:
+/// 16 million steps. A choice.
+const PIECES_LEN_MAX: usize = 4_000;
+
+/// Longest text that is compared by words, in bytes. A choice that bounds the memory for its words to 16 MB.
+const WORDS_BYTES_MAX: usize = 1 << 20;
+
+/// Characters shown before the first difference. A choice.
+const EXCERPT_CHARS_BEFORE: usize = 30;
+
+/// Characters shown from the first difference on. A choice.
+const EXCERPT_CHARS_AFTER: usize = 70;
+
+/// Most lines listed of one group, of either side. A choice.
+const HUNK_LINES_MAX: usize = 20;
+
+/// How two different texts differ.
+pub(crate) fn change(recorded: &str, replayed: &str, findings: &mut Findings) -> TextChange {
+    let first_difference = common_start(recorded, replayed);
+    let words = changed_words(recorded, replayed, findings);
+    let mut change = TextChange {
+        first_difference: first_difference as u64,
+        recorded_excerpt: excerpt(recorded, first_difference),
+        replayed_excerpt: excerpt(replayed, first_difference),
+        words_removed: words.map(|(removed, _)| removed),
+        words_added: words.map(|(_, added)| added),
+        ..TextChange::default()
+    };
+    if recorded.contains('\n') || replayed.contains('\n') {
+        add_hunks(&mut change, recorded, replayed, findings);
+    }
+    change
+}
+
+/// How two different byte strings differ.
+pub(crate) fn change_of_bytes(recorded: &[u8], replayed: &[u8]) -> TextChange {
+    let at = recorded.iter().zip(replayed).take_while(|(one, other)| one == other).count();
+    let excerpt = |bytes: &[u8]| match bytes.get(at) {
+        Some(byte) => format!("0x{byte:02x} at byte {at}"),
+        None => format!("ends after {at} bytes"),
+    };
+    TextChange {
+        first_difference: at as u64,
+        recorded_excerpt: excerpt(recorded),
+        replayed_excerpt: excerpt(replayed),
+        ..TextChange::default()
+    }
+}
+
+/// Length of the common beginning, in bytes, up to the end of a character.
+fn common_start(one: &str, other: &str) -> usize {
+    let len = one.bytes().zip(other.bytes()).take_while(|(one, other)| one == other).count();
+    (0..=len).rev().find(|&at| one.is_char_boundary(at) && other.is_char_boundary(at)).unwrap_or(0)
+}
+
+/// The surroundings of a place, `…` where something was left out.
+fn excerpt(text: &str, at: usize) -> String {
+    let (before, after) = text.split_at(at);
+    let begin = before.char_indices().rev().nth(EXCERPT_CHARS_BEFORE - 1).map_or(0, |(begin, _)| begin);
+    let end = after.char_indices().nth(EXCERPT_CHARS_AFTER).map_or(after.len(), |(end, _)| end);
+    let mark = |is_cut: bool| if is_cut { "…" } else { "" };
+    format!("{}{}{}{}", mark(begin > 0), &before[begin..], &after[..end], mark(end < after.len()))
+}
+
+/// How many words are gone, and how many are new; `None` when there are too many to tell.
+fn changed_words(recorded: &str, replayed: &str, findings: &mut Findings) -> Option<(u64, u64)> {
+    if recorded.len().max(replayed.len()) > WORDS_BYTES_MAX {
+        return None;
+    }
+    let groups = changed_pieces(&words(recorded), &words(replayed), findings)?;
+    let total = |len: fn(&Group) -> usize| groups.iter().map(len).sum::<usize>() as u64;
+    Some((total(|group| group.recorded_len), total(|group| group.replayed_len)))
+}
+
+/// Words, each with the white space that ends it.
+fn words(text: &str) -> Vec<&str> {
+    text.split_inclusive(char::is_whitespace).collect()
+}
+
+/// Pieces that stand where other pieces stood.
+struct Group {
+    recorded_at: usize,
+    recorded_len: usize,
+    replayed_at: usize,
+    replayed_len: usize,
+}
+
+impl Group {
+    fn mirrored(self) -> Self {
+        Self {
+            recorded_at: self.replayed_at,
+            recorded_len: self.replayed_len,
+            replayed_at: self.recorded_at,
+            replayed_len: self.recorded_len,
+        }
+    }
+}
+
+/// The groups that differ, or `None` when there are too many pieces to tell. Swapping sides swaps the groups.
+fn changed_pieces<T: Hash + Ord>(recorded: &[T], replayed: &[T], findings: &mut Findings) -> Option<Vec<Group>> {
+    if recorded > replayed {
+        let mirrored = changed_pieces(replayed, recorded, findings)?;
+        return Some(mirrored.into_iter().map(Group::mirrored).collect());
+    }
+    let begin = recorded.iter().zip(replayed).take_while(|(one, other)| one == other).count();
+    let (recorded, replayed) = (&recorded[begin..], &replayed[begin..]);
+    let end = recorded.iter().rev().zip(replayed.iter().rev()).take_while(|(one, other)| one == other).count();
+    let (recorded, replayed) = (&recorded[..recorded.len() - end], &replayed[..replayed.len() - end]);
+    let pieces = recorded.len() + replayed.len();
+    let one_side_only = recorded.is_empty() || replayed.is_empty();
+    if !one_side_only && (pieces > PIECES_LEN_MAX || !findings.spend((pieces * pieces) as u64)) {
+        return None;
+    }
+    let group = |op: &DiffOp| {
+        let (recorded, replayed) = (op.old_range(), op.new_range());
+        Group {
+            recorded_at: begin + recorded.start,
+            recorded_len: recorded.len(),
+            replayed_at: begin + replayed.start,
+            replayed_len: replayed.len(),
+        }
+    };
+    let ops = capture_diff_slices(Algorithm::Myers, recorded, replayed);
+    Some(ops.iter().filter(|op| !matches!(op, DiffOp::Equal { .. })).map(group).collect())
+}
+
+fn add_hunks(change: &mut TextChange, recorded: &str, replayed: &str, findings: &mut Findings) {
+    let (recorded, replayed): (Vec<_>, Vec<_>) = (lines(recorded), lines(replayed));
+    let Some(groups) = changed_pieces(&recorded, &replayed, findings) else { return findings.note_coarse() };
+    change.hunks_more = groups.len().saturating_sub(TextChange::HUNKS_LEN_MAX) as u64;
+    change.hunks =
+        groups.iter().take(TextChange::HUNKS_LEN_MAX).map(|group| hunk(group, &recorded, &replayed)).collect();
+}
+
+/// Lines with their ends, which count.
+fn lines(text: &str) -> Vec<&str> {
+    text.split_inclusive('\n').collect()
+}
+
+fn hunk(group: &Group, recorded: &[&str], replayed: &[&str]) -> Hunk {
+    let shown =
+        |lines: &[&str]| -> Vec<String> { lines.iter().take(HUNK_LINES_MAX).map(|line| shown_line(line)).collect() };
+    let more = |len: usize| len.saturating_sub(HUNK_LINES_MAX) as u64;
+    Hunk {
+        recorded_line: group.recorded_at as u64 + 1,
+        replayed_line: group.replayed_at as u64 + 1,
+        removed: shown(&recorded[group.recorded_at..][..group.recorded_len]),
+        added: shown(&replayed[group.replayed_at..][..group.replayed_len]),
+        lines_more: more(group.recorded_len) + more(group.replayed_len),
+    }
+}
+
+fn shown_line(line: &str) -> String {
+    let line = line.strip_suffix('\n').unwrap_or(line);
+    let mut characters = line.chars();
+    let shown: String = characters.by_ref().take(SHOWN_CHARS_MAX - 1).collect();
+    if characters.next().is_some() { shown + "…" } else { shown }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn between(recorded: &str, replayed: &str) -> TextChange {
+        change(recorded, replayed, &mut Findings::new())
+    }
+
+    #[test]
+    fn the_first_difference_is_shown_with_its_surroundings_and_words_are_counted() {
+        let recorded = format!("{}the invoice is wrong and must be paid{}", "so ".repeat(30), " now".repeat(30));
+        let change = between(&recorded, &recorded.replace("wrong", "right"));
+        assert_eq!(change.first_difference, 105);
+        insta::assert_snapshot!(change.recorded_excerpt, @"…so so so so so the invoice is wrong and must be paid now now now now now now now now now now now now…");
+        assert_eq!((change.words_removed, change.words_added), (Some(1), Some(1)));
+        assert!(change.hunks.is_empty());
+    }
+
+    #[test]
+    fn texts_of_several_lines_list_the_groups_of_lines_that_differ() {
+        let change = between("a\nb\nc\nd\n", "a\nB\nc\nd\ne");
+        let first = Hunk {
+            recorded_line: 2,
+            replayed_line: 2,
+            removed: vec!["b".into()],
+            added: vec!["B".into()],
+            lines_more: 0,
+        };
+        let last = Hunk { recorded_line: 5, replayed_line: 5, removed: vec![], added: vec!["e".into()], lines_more: 0 };
+        assert_eq!(change.hunks, [first, last]);
+    }
+
+    #[test]
+    fn a_difference_inside_a_character_is_reported_at_its_start() {
+        assert_eq!(between("aé", "aè").first_difference, 1);
+    }
+
+    #[test]
+    fn of_bytes_the_first_that_differs_is_told() {
+        let change = change_of_bytes(&[1, 2, 3], &[1, 2]);
+        assert_eq!(
+            (change.first_difference, &*change.recorded_excerpt, &*change.replayed_excerpt),
+            (2, "0x03 at byte 2", "ends after 2 bytes")
+        );
+    }
+
+    #[test]
+    fn very_long_texts_that_have_nothing_in_common_are_not_compared_by_words() {
+        let many = |word: &str| format!("{word} ").repeat(50_000);
+        let change = between(&many("one"), &many("two"));
+        assert_eq!((change.first_difference, change.words_removed), (0, None));
+    }
+
+    proptest! {
+        #[test]
+        fn swapping_sides_swaps_the_change(one in "[ab \n]{0,40}", other in "[ab \n]{0,40}") {
+            prop_assume!(one != other);
+            let mirrored = crate::Change {
+                pointer: String::new(), replayed_pointer: None, event: None, replayed_event: None,
+                kind: crate::ChangeKind::Changed, recorded: None, replayed: None, text: Some(between(&other, &one)),
+            }.mirrored();
+            prop_assert_eq!(Some(between(&one, &other)), mirrored.text);
+        }
+    }
+}
