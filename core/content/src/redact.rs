@@ -61,6 +61,16 @@ impl fmt::Debug for Redactor {
     }
 }
 
+/// A request's target with the values of its credential keys (`?key=…`) as `*`: equal for a recorded pseudonym, a stand-in
+/// and the secret itself.
+pub fn without_credentials(target: &[u8]) -> Vec<u8> {
+    let mut shown = target.to_vec();
+    for pair in url::secret_pairs(target, 0..target.len(), names::is_secret_query_key).into_iter().rev() {
+        shown.splice(pair.value, *b"*");
+    }
+    shown
+}
+
 impl Redactor {
     /// A redactor under this key. A store keeps one for itself; a replay makes one of its own.
     pub fn new(key: [u8; 32], extra: &Extra) -> Self {
@@ -85,14 +95,32 @@ impl Redactor {
         self
     }
 
-    /// Replaces the secrets of a request's head; gives the places, each once, in the order of the head.
+    /// Replaces the secrets of a request's head; gives the places, sorted, each once.
     pub fn request_head(&self, head: &mut Head) -> Vec<Redaction> {
-        head::Walk::request(self, head).redactions
+        head::Walk::request(self, head).redactions()
     }
 
-    /// Replaces the secrets of a response's head; gives the places, each once, in the order of the head.
+    /// Replaces the secrets of a response's head; gives the places, sorted, each once.
     pub fn response_head(&self, head: &mut Head) -> Vec<Redaction> {
-        head::Walk::response(self, head).redactions
+        head::Walk::response(self, head).redactions()
+    }
+
+    /// Replaces the secrets of the trailer fields that followed a request's body.
+    pub fn request_trailers(&self, trailers: &mut [u8]) -> Vec<Redaction> {
+        self.trailers(trailers, "request trailer")
+    }
+
+    /// Replaces the secrets of the trailer fields that followed a response's body.
+    pub fn response_trailers(&self, trailers: &mut [u8]) -> Vec<Redaction> {
+        self.trailers(trailers, "response trailer")
+    }
+
+    fn trailers(&self, trailers: &mut [u8], side: &'static str) -> Vec<Redaction> {
+        const NO_FIRST_LINE: &[u8] = b"\r\n";
+        let mut head = Head::new([NO_FIRST_LINE, &trailers[..]].concat());
+        let redactions = head::Walk::trailers(self, &mut head, side).redactions();
+        trailers.copy_from_slice(&head.bytes[NO_FIRST_LINE.len()..]);
+        redactions
     }
 
     /// What stands where a request's head has its secrets: in a recorded one, the pseudonyms.

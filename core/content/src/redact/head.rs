@@ -1,6 +1,6 @@
 //! Goes through a head and replaces its secrets where they stand.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use exchange::{Head, Redaction};
 
@@ -33,11 +33,12 @@ const URL_HEADERS: &[&str] =
 pub(super) struct Walk<'a> {
     redactor: &'a Redactor,
     head: &'a mut Head,
-    /// `request` or `response`.
+    /// `request`, `response`, or the trailers of one.
     side: &'static str,
     /// Which bytes are replaced already: a pseudonym looks like a secret.
     done: Vec<bool>,
-    pub(super) redactions: Vec<Redaction>,
+    /// How often each place was replaced.
+    counts: BTreeMap<String, u32>,
     pub(super) found: Vec<Found>,
 }
 
@@ -57,28 +58,36 @@ impl<'a> Walk<'a> {
         walk
     }
 
+    /// Trailer fields: a head without its first line.
+    pub(super) fn trailers(redactor: &'a Redactor, head: &'a mut Head, side: &'static str) -> Self {
+        let mut walk = Self::new(redactor, head, side);
+        walk.fields();
+        walk
+    }
+
+    /// The places, sorted, each once.
+    pub(super) fn redactions(self) -> Vec<Redaction> {
+        self.counts.into_iter().map(|(place, count)| Redaction { place, count }).collect()
+    }
+
     fn new(redactor: &'a Redactor, head: &'a mut Head, side: &'static str) -> Self {
         let done = vec![false; head.bytes.len()];
-        Self { redactor, head, side, done, redactions: Vec::new(), found: Vec::new() }
+        Self { redactor, head, side, done, counts: BTreeMap::new(), found: Vec::new() }
     }
 
     fn fields(&mut self) {
-        for field in fields::fields(self.head) {
+        let fields = fields::fields(self.head);
+        for field in &fields {
             let name = field.lower_name(self.head);
-            let place = format!("header:{name}");
             match name.as_str() {
-                "cookie" => self.cookies(&field, &place),
-                "set-cookie" => self.set_cookie(&field, &place),
-                _ if self.is_credential(&name) => self.credential(&field, &place),
-                _ if URL_HEADERS.contains(&name.as_str()) => self.urls(&field, &place),
+                "cookie" => self.cookies(field, &place_of(&name)),
+                "set-cookie" => self.set_cookie(field, &place_of(&name)),
+                _ if self.is_credential(&name) => self.credential(field, &place_of(&name)),
+                _ if URL_HEADERS.contains(&name.as_str()) => self.urls(field, &place_of(&name)),
                 _ => {}
             }
-            for line in &field.lines {
-                self.by_form(line.clone(), &place);
-            }
         }
-        // Whatever is no field: the first line, one without a colon, what follows the blank line.
-        self.by_form(0..self.head.bytes.len(), "head");
+        self.by_form(&fields);
     }
 
     fn is_credential(&self, name: &str) -> bool {
@@ -159,9 +168,14 @@ impl<'a> Walk<'a> {
         names::is_secret_query_key(key) || self.redactor.extra.query_keys.iter().any(|extra| extra == key)
     }
 
-    fn by_form(&mut self, range: Range<usize>, place: &str) {
-        for secret in forms::find(&self.head.bytes[range.clone()]) {
-            self.replace(range.start + secret.start..range.start + secret.end, place);
+    /// Whatever shows by its form: also in the first line, in one without a colon, and after the blank line.
+    fn by_form(&mut self, fields: &[FieldAt]) {
+        for secret in forms::find(&self.head.bytes) {
+            let before = &fields[..fields.partition_point(|field| field.name.start <= secret.start)];
+            let holds = |line: &Range<usize>| line.start <= secret.start && secret.end <= line.end;
+            let field = before.last().filter(|field| field.lines.iter().any(holds));
+            let place = field.map(|field| place_of(&field.lower_name(self.head)));
+            self.replace(secret, place.as_deref().unwrap_or("head"));
         }
     }
 
@@ -188,16 +202,18 @@ impl<'a> Walk<'a> {
         self.head.bytes[range.clone()].copy_from_slice(pseudonym);
         self.done[range].fill(true);
         let place = format!("{} {place}", self.side);
-        match self.redactions.iter_mut().find(|redaction| redaction.place == place) {
-            Some(redaction) => redaction.count = redaction.count.saturating_add(1),
-            None => self.redactions.push(Redaction { place: place.clone(), count: 1 }),
-        }
+        let count = self.counts.entry(place.clone()).or_default();
+        *count = count.saturating_add(1);
         self.found.push(Found { place, value });
     }
 
     fn is_done(&self, range: &Range<usize>) -> bool {
         range.is_empty() || self.done[range.clone()].contains(&true)
     }
+}
+
+fn place_of(name: &str) -> String {
+    format!("header:{name}")
 }
 
 /// The length of the scheme's word and the space after it, where a credential begins with one.

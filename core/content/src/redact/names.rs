@@ -17,6 +17,9 @@ pub(crate) const CREDENTIAL_HEADERS: &[&str] = &[
 const CREDENTIAL_WORDS: &[&str] =
     &["APIKEY", "AUTHORIZATION", "CREDENTIAL", "CREDENTIALS", "PASSWORD", "PASSWD", "SECRET", "TOKEN"];
 
+/// In lower case, parts of all of these words and of `key`.
+const CREDENTIAL_HINTS: &[&str] = &["auth", "credential", "key", "passw", "secret", "token"];
+
 /// Words before `KEY` that make a header's name one, such as `Ocp-Apim-Subscription-Key`; not `Idempotency-Key`.
 const CREDENTIAL_KEY_WORDS: &[&str] = &["ACCESS", "API", "AUTH", "FUNCTIONS", "MASTER", "PRIVATE", "SUBSCRIPTION"];
 
@@ -115,6 +118,11 @@ const INNOCENT_NAMES: &[&str] = &["GPG_KEY", "OLDPWD", "PWD"];
 pub fn is_credential_header(name: &str) -> bool {
     if CREDENTIAL_HEADERS.iter().any(|known| name.eq_ignore_ascii_case(known)) {
         return true;
+    }
+    // Every head's every name comes by here: most are dismissed before they are taken apart.
+    let lower = name.to_ascii_lowercase();
+    if !CREDENTIAL_HINTS.iter().any(|hint| lower.contains(hint)) {
+        return false;
     }
     let words = words(name);
     let is_credential_word = |word: &String| CREDENTIAL_WORDS.contains(&word.as_str());
