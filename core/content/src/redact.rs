@@ -86,8 +86,9 @@ impl Redactor {
     /// end a line: such pairs are passed over.
     #[must_use]
     pub fn knowing(mut self, pairs: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Self {
-        let is_safe =
-            |(value, other): &(Vec<u8>, Vec<u8>)| value.len() == other.len() && !other.iter().any(u8::is_ascii_control);
+        let is_safe = |(value, other): &(Vec<u8>, Vec<u8>)| {
+            value == other || value.len() == other.len() && !other.iter().any(u8::is_ascii_control)
+        };
         for (value, replacement) in pairs.into_iter().filter(is_safe) {
             self.known.entry(replacement.clone()).or_insert_with(|| replacement.clone());
             self.known.insert(value, replacement);
