@@ -67,3 +67,38 @@ impl DockerError {
         move |source| Self::Refused { action, source: Box::new(source) }
     }
 }
+
+/// Why a process could not be described.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProcessError {
+    /// There is no such process.
+    #[error("there is no process {pid}")]
+    Gone {
+        /// Its number.
+        pid: u32,
+    },
+    /// Something of the process cannot be read.
+    #[error("cannot read `{path}`")]
+    Unreadable {
+        /// The file or link.
+        path: String,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// There are no random bytes for the salt of a secret.
+    #[error("the operating system gives no random bytes")]
+    Random(#[source] std::io::Error),
+}
+
+impl ProcessError {
+    /// What the user can do next.
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::Gone { .. } => Some("see the running ones with `ps`"),
+            Self::Unreadable { .. } => Some("run as the process's own user, or as root"),
+            Self::Random(_) => None,
+        }
+    }
+}

@@ -10,10 +10,12 @@ mod elf;
 mod error;
 mod image;
 mod inspect;
+mod proc;
 pub mod secret;
 
 pub use container::{ContainerSpec, OWNER_LABEL, RUN_LABEL, RunningContainer};
 pub use docker::Docker;
 pub use elf::is_static;
-pub use error::DockerError;
+pub use error::{DockerError, ProcessError};
 pub use image::{FoundImage, SameImage, same_image};
+pub use proc::{file_digest, process_identity};

@@ -1,0 +1,177 @@
+//! Which process it is: its executable and the files that its arguments name, by content.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Read},
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
+
+use content::redact::Redactor;
+use exchange::{Digest, ProcessIdentity};
+
+use crate::{error::ProcessError, secret};
+
+/// Most of `/proc/PID/cmdline` and `environ` that is read, in bytes. A choice, twice the kernel's usual limit.
+const PROC_LEN_MAX: u64 = 4 << 20;
+
+/// Most files that are taken from the arguments. A choice.
+const FILES_MAX: usize = 64;
+
+/// Which process `pid` is. Reads its executable and the files its arguments name whole: seconds for large models, so
+/// call it off the runtime's threads.
+///
+/// Secrets are replaced in the arguments by `redactor`, and kept as hashes in the environment, those in `secret_names`
+/// too.
+///
+/// # Errors
+/// `Gone` when there is no such process, `Unreadable` when it is another user's.
+pub fn process_identity(
+    pid: u32,
+    redactor: &Redactor,
+    secret_names: &[String],
+) -> Result<ProcessIdentity, ProcessError> {
+    let proc = PathBuf::from(format!("/proc/{pid}"));
+    if !proc.exists() {
+        return Err(ProcessError::Gone { pid });
+    }
+    let unreadable = |path: &Path| {
+        let path = path.display().to_string();
+        move |source| ProcessError::Unreadable { path, source }
+    };
+    let read = |name: &str| read_capped(&proc.join(name)).map_err(unreadable(&proc.join(name)));
+    let arguments = texts(&read("cmdline")?);
+    let environment = texts(&read("environ")?);
+    let link = |name: &str| fs::read_link(proc.join(name)).map_err(unreadable(&proc.join(name)));
+    let (executable, working_dir) = (link("exe")?, link("cwd")?);
+    // The files as the process sees them, which may have a root of its own.
+    let root = proc.join("root");
+    Ok(ProcessIdentity {
+        executable: text_of(&executable),
+        digest: file_digest(&proc.join("exe")).ok(),
+        files: files_of(&arguments, &working_dir, &root),
+        arguments: redactor.arguments(&arguments).0,
+        working_dir: text_of(&working_dir),
+        variables: variables(&environment, secret_names)?,
+    })
+}
+
+fn variables(environment: &[String], secret_names: &[String]) -> Result<Vec<exchange::Variable>, ProcessError> {
+    let pairs: BTreeMap<_, _> = environment.iter().filter_map(|line| line.split_once('=')).collect();
+    let kept = pairs.into_iter().map(|(name, value)| secret::variable(name, value, secret_names));
+    kept.collect::<io::Result<_>>().map_err(ProcessError::Random)
+}
+
+/// The regular files that arguments name, by themselves or behind an option's `=`, sorted by path.
+fn files_of(arguments: &[String], working_dir: &Path, root: &Path) -> Vec<(String, Digest)> {
+    let named = arguments.iter().skip(1).flat_map(|argument| {
+        let value = argument.split_once('=').map(|(_, value)| value);
+        std::iter::once(argument.as_str()).chain(value).filter(|word| !word.is_empty())
+    });
+    let mut files = BTreeMap::new();
+    for word in named {
+        let path = working_dir.join(word);
+        if files.len() >= FILES_MAX || files.contains_key(&text_of(&path)) {
+            continue;
+        }
+        let inside = root.join(path.strip_prefix("/").unwrap_or(&path));
+        if let Ok(digest) = file_digest(&inside) {
+            files.insert(text_of(&path), digest);
+        }
+    }
+    files.into_iter().collect()
+}
+
+/// BLAKE3 of a regular file's content. Nothing else is opened: a device or a pipe might never end.
+///
+/// # Errors
+/// `InvalidInput` for what is no regular file, else whatever reading it fails with.
+pub fn file_digest(path: &Path) -> io::Result<Digest> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(File::open(path)?)?;
+    Ok(Digest(*hasher.finalize().as_bytes()))
+}
+
+fn read_capped(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(PROC_LEN_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Texts that end with a zero byte each.
+fn texts(bytes: &[u8]) -> Vec<String> {
+    let bytes = bytes.strip_suffix(b"\0").unwrap_or(bytes);
+    if bytes.is_empty() {
+        return Vec::new();
+    }
+    bytes.split(|&byte| byte == 0).map(|text| String::from_utf8_lossy(text).into_owned()).collect()
+}
+
+fn text_of(path: &Path) -> String {
+    String::from_utf8_lossy(path.as_os_str().as_bytes()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command};
+
+    use exchange::VariableValue;
+
+    use super::*;
+
+    struct Killed(Child);
+
+    impl Drop for Killed {
+        fn drop(&mut self) {
+            self.0.kill().unwrap();
+            self.0.wait().unwrap();
+        }
+    }
+
+    fn redactor() -> Redactor {
+        Redactor::new([7; 32], &content::redact::Extra::default())
+    }
+
+    #[test]
+    fn a_process_is_known_by_its_executable_and_the_files_it_names_and_its_secrets_are_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("model.gguf"), "weights").unwrap();
+        fs::write(folder.path().join("serve.sh"), "read line\n").unwrap();
+        let child = Command::new("/bin/sh")
+            .args(["serve.sh", "--model=model.gguf", "--api-key", "sk-live-0123456789abcdef", "nofile"])
+            .current_dir(folder.path())
+            .env_clear()
+            .envs([("MODEL_TOKEN", "hunter2hunter2"), ("LANG", "C")])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let child = Killed(child);
+        let identity = process_identity(child.0.id(), &redactor(), &[]).unwrap();
+
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        assert_eq!(identity.digest, Some(file_digest(Path::new("/bin/sh")).unwrap()));
+        let files = [(path("model.gguf"), Digest::of(b"weights")), (path("serve.sh"), Digest::of(b"read line\n"))];
+        assert_eq!(identity.files, files);
+        assert_eq!(identity.variables[0].value, VariableValue::Plain("C".to_owned()));
+        assert!(matches!(identity.variables[1].value, VariableValue::Secret { .. }));
+        let kept = serde_json::to_string(&identity).unwrap();
+        assert!(!kept.contains("0123456789abcdef") && !kept.contains("hunter2"), "{kept}");
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_is_named() {
+        let error = process_identity(u32::MAX, &redactor(), &[]).unwrap_err();
+        assert!(matches!(error, ProcessError::Gone { pid: u32::MAX }));
+    }
+
+    #[test]
+    fn devices_are_not_read() {
+        let arguments = ["x", "/dev/zero", "--in=/dev/zero", "/proc/self"].map(str::to_owned);
+        assert_eq!(files_of(&arguments, Path::new("/"), Path::new("/")), []);
+        assert_eq!(file_digest(Path::new("/dev/zero")).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+}
