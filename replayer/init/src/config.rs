@@ -27,6 +27,9 @@ pub struct Config {
     /// Whether to answer as a resolver on the loopback.
     #[serde(default)]
     pub resolver: bool,
+    /// The program's file, where the command's first word is not where it is found.
+    #[serde(default)]
+    pub program: Option<PathBuf>,
 }
 
 impl Config {

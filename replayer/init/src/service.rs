@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsString,
+    os::unix::process::CommandExt as _,
     path::Path,
     process::{Child, Command},
     time::Duration,
@@ -21,7 +22,8 @@ pub(crate) fn run(config: &Path, command: &[OsString]) -> Result<u8, InitError> 
     system::become_reaper();
     system::block_signals();
     let bridge = settings.socket.as_ref().map(|_| Bridge::start(config)).transpose()?;
-    let service = start(Command::new(&command[0]).args(&command[1..]), &command[0])?;
+    let program = settings.program.map_or_else(|| command[0].clone(), OsString::from);
+    let service = start(Command::new(&program).arg0(&command[0]).args(&command[1..]), &program)?;
     let bridge_pid = bridge.as_ref().map(|bridge| bridge.pid);
     let (status, bridge_ended) = wait_for(system::pid_of(&service), bridge_pid);
     if let Some(Bridge { pid, stop }) = bridge {

@@ -80,6 +80,13 @@ fn a_program_that_is_not_there_is_127_and_one_that_cannot_be_run_126() {
 }
 
 #[test]
+fn the_programs_file_and_its_name_may_differ() {
+    let setup = Setup::of(r#"{"program": "/bin/sh"}"#);
+    let output = setup.output(&["/venv/bin/python", "-c", "echo $0; cat /proc/$$/cmdline | tr '\\0' ' '"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("\n/venv/bin/python -c"), "{output:?}");
+}
+
+#[test]
 fn a_configuration_that_cannot_be_read_is_125_and_named() {
     let setup = Setup::of(r#"{"listen": [], "speed": 3}"#);
     let output = setup.output(&["true"]);
