@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop here")]
 
+mod docker;
+
 use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},

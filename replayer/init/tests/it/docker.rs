@@ -1,0 +1,215 @@
+//! Init, bridge and a service in a real container. Skipped, and said so, where no engine answers; with
+//! `RETAKE_REQUIRE_DOCKER=1` that is a failure.
+
+use std::{
+    env,
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream, UdpSocket},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use exchange::{ContainerConfig, LogLine};
+use host::{ContainerSpec, Docker, RunningContainer};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use wire::bridge::{self, Host, Observed};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn engine() -> Option<Docker> {
+    match Docker::connect().await {
+        Ok(docker) => Some(docker),
+        Err(error) if env::var_os("RETAKE_REQUIRE_DOCKER").is_some_and(|value| value == "1") => panic!("{error}"),
+        Err(error) => {
+            eprintln!("skipped: {error}");
+            None
+        }
+    }
+}
+
+/// An image that holds this test's own executable and nothing else; removed when dropped.
+struct Image(String);
+
+impl Image {
+    fn make(name: &str) -> Self {
+        let name = format!("retake-test/{name}:{}", std::process::id());
+        let folder = tempfile::tempdir().unwrap();
+        let service = folder.path().join("service");
+        std::fs::copy(env::current_exe().unwrap(), &service).unwrap();
+        std::fs::set_permissions(&service, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let mut tar =
+            Command::new("tar").arg("-cC").arg(folder.path()).arg("service").stdout(Stdio::piped()).spawn().unwrap();
+        let import =
+            Command::new("docker").args(["import", "-", &name]).stdin(tar.stdout.take().unwrap()).output().unwrap();
+        assert!(tar.wait().unwrap().success() && import.status.success(), "{import:?}");
+        Self(name)
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        Command::new("docker").args(["rmi", &self.0]).stdout(Stdio::null()).status().unwrap();
+    }
+}
+
+/// A container that runs the test `part` of this executable as its service.
+struct Contained {
+    container: RunningContainer,
+    host: Host,
+    _folder: TempDir,
+}
+
+impl Contained {
+    async fn start(docker: &Docker, image: &Image, part: &str, config: ContainerConfig) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let run_folder = folder.path().join("run");
+        std::fs::create_dir(&run_folder).unwrap();
+        std::fs::set_permissions(&run_folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let settings = r#"{"socket": "/.retake/run/bridge.sock", "listen": ["127.0.0.1:8101"], "resolver": true}"#;
+        std::fs::write(run_folder.join("init.json"), settings).unwrap();
+        let listener = bridge::listen(&run_folder).unwrap();
+        let argv = ["/service", "--exact", part, "--ignored", "--nocapture"];
+        let spec = ContainerSpec {
+            image: image.0.clone(),
+            config,
+            argv: argv.map(str::to_owned).to_vec(),
+            variables: vec![("RETAKE_TEST_PART".to_owned(), part.to_owned())],
+            executable: Path::new(env!("CARGO_BIN_EXE_retake-init")).to_owned(),
+            run_folder,
+            run: "test".to_owned(),
+        };
+        let container = docker.start(&spec, Arc::new(|| 0)).await.unwrap();
+        let host = Host::accept(listener, PATIENCE).await.unwrap();
+        Self { container, host, _folder: folder }
+    }
+
+    /// Waits for the service's own end, and gives its status, what was observed, and its log.
+    async fn ended(mut self) -> (Option<i64>, Observed, Vec<LogLine>) {
+        let status = tokio::time::timeout(PATIENCE, self.container.ended()).await.unwrap();
+        self.host.ended().await;
+        (status, self.host.close().await, self.container.remove().await.unwrap())
+    }
+}
+
+/// True where this runs as the service of a container, and not because somebody asked for ignored tests.
+fn is_service() -> bool {
+    env::var_os("RETAKE_TEST_PART").is_some()
+}
+
+#[test]
+#[ignore = "the service inside the container"]
+fn service_that_calls_and_tries_to_leave() {
+    if !is_service() {
+        return;
+    }
+    let mut dependency = TcpStream::connect("127.0.0.1:8101").unwrap();
+    dependency.write_all(b"question").unwrap();
+    dependency.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    dependency.read_to_string(&mut answer).unwrap();
+    println!("answered: {answer}");
+
+    let resolver = std::fs::read_to_string("/etc/resolv.conf").unwrap();
+    assert!(resolver.lines().any(|line| line == "nameserver 127.0.0.1"), "{resolver}");
+    let query = [&[0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], b"\x03api\x06retake\x07example\0\0\x01\0\x01"].concat();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.send_to(&query, "127.0.0.1:53").unwrap();
+    let mut reply = [0; 64];
+    socket.recv(&mut reply).unwrap();
+    println!("no such name: {}", reply[3] & 0xf == 3);
+
+    for _ in 0..2 {
+        println!("tcp: {}", TcpStream::connect("192.0.2.1:443").unwrap_err());
+    }
+    println!("udp: {}", socket_error());
+    let service = TcpListener::bind("0.0.0.0:80").unwrap();
+    let (mut connection, _) = service.accept().unwrap();
+    connection.write_all(b"served").unwrap();
+    drop(connection);
+    std::process::exit(7);
+}
+
+fn socket_error() -> std::io::Error {
+    UdpSocket::bind("0.0.0.0:0").unwrap().send_to(b"x", "198.51.100.1:53").unwrap_err()
+}
+
+#[tokio::test]
+async fn a_contained_service_is_reached_and_answered_and_what_it_tries_to_reach_is_seen() {
+    let Some(docker) = engine().await else { return };
+    let image = Image::make("egress");
+    let ordinary = ContainerConfig { user: "1000:1000".to_owned(), read_only: true, ..ContainerConfig::default() };
+    for config in [ordinary, ContainerConfig::default()] {
+        let name = "docker::service_that_calls_and_tries_to_leave";
+        let contained = Contained::start(&docker, &image, name, config).await;
+        let (address, mut call) = contained.host.incoming().await.unwrap();
+        assert_eq!(address.to_string(), "127.0.0.1:8101");
+        let mut question = String::new();
+        call.read_to_string(&mut question).await.unwrap();
+        assert_eq!(question, "question");
+        call.write_all(b"as recorded").await.unwrap();
+        call.shutdown().await.unwrap();
+        let mut connection = connect(&contained.host, 80).await;
+        let mut served = String::new();
+        connection.read_to_string(&mut served).await.unwrap();
+        assert_eq!(served, "served");
+
+        let (status, observed, log) = contained.ended().await;
+        let log: Vec<_> = log.into_iter().map(|line| line.text).collect();
+        assert_eq!(status, Some(7), "{log:?}");
+        for line in ["answered: as recorded", "no such name: true"] {
+            assert!(log.iter().any(|found| found == line), "{log:?}");
+        }
+        assert_eq!(log.iter().filter(|line| line.contains("unreachable")).count(), 3, "{log:?}");
+        assert!(observed.complete && observed.names_observed, "{observed:?}");
+        assert_eq!(observed.names.len(), 1);
+        assert_eq!((observed.names[0].name.as_str(), observed.names[0].question_count), ("api.retake.example", 1));
+        assert_eq!(observed.no_route_count, Some(3), "{observed:?}");
+    }
+}
+
+/// Tries until the service listens.
+async fn connect(host: &Host, port: u16) -> bridge::BridgeStream {
+    for _ in 0..600 {
+        match host.open(port).await {
+            Ok(stream) => return stream,
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+    panic!("nothing listens on {port}");
+}
+
+#[test]
+#[ignore = "the service inside the container"]
+fn service_that_waits() {
+    if is_service() {
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_container_that_is_stopped_passes_the_signal_on_and_has_its_last_word() {
+    let Some(docker) = engine().await else { return };
+    let image = Image::make("stop");
+    let contained = Contained::start(&docker, &image, "docker::service_that_waits", ContainerConfig::default()).await;
+    contained.container.stop(Duration::from_secs(20)).await.unwrap();
+    let (status, observed, _) = contained.ended().await;
+    assert_eq!(status, Some(128 + 15));
+    assert_eq!((observed.complete, observed.no_route_count), (true, Some(0)));
+}
+
+#[tokio::test]
+async fn a_container_ends_by_itself_when_whoever_replays_is_gone() {
+    let Some(docker) = engine().await else { return };
+    let image = Image::make("gone");
+    let contained = Contained::start(&docker, &image, "docker::service_that_waits", ContainerConfig::default()).await;
+    let Contained { mut container, host, _folder } = contained;
+    drop(host);
+    assert_eq!(tokio::time::timeout(PATIENCE, container.ended()).await.unwrap(), Some(128 + 15));
+    container.remove().await.unwrap();
+}
