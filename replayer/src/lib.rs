@@ -1,1 +1,27 @@
-//! Plan, start, drive, answer: makes a recorded service do it again.
+//! Makes a recorded service do it again, and says how that went.
+//!
+//! In: a verified recording and what to run it against. Out: a receipt, a verdict for each exchange, and the run as a bundle
+//! of its own. Read the modules in this order: [`replay`](mod@replay) is the sentence; `select` chooses exchanges, `order`
+//! keeps what came before what, `container`, `process` and `target` start the service, `drive` sends, `answer` plays the
+//! dependencies, `judge` decides, `ledger` writes, [`receipt`] proves.
+
+mod answer;
+mod container;
+mod drive;
+mod environment;
+mod error;
+mod judge;
+mod ledger;
+mod order;
+mod process;
+pub mod receipt;
+pub mod replay;
+mod rules;
+mod select;
+mod serve;
+mod service;
+mod target;
+
+pub use environment::GivenVariable;
+pub use error::ReplayError;
+pub use serve::{Place, ServeSettings, Serving};

@@ -1,0 +1,370 @@
+//! Answers the service's calls to its dependencies from the recording.
+//!
+//! In: calls as they arrive on the listeners. Out: the recorded answer with its chunks and the way it ended, or an answer
+//! that says what was asked and what the nearest recording was. Never a call to the outside. Which recording belongs to a
+//! call is `matching`'s to find; whether that is a divergence is judged later, from the notes kept here.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use bundle::Archive;
+use bytes::Bytes;
+use exchange::{
+    Certainty, Digest, Digests, End, Exchange, Head, Id, Parent, Repeats, Request, Response, Role, Times, Trace,
+    Transport,
+};
+use matching::{Call, Found, Library, Miss, Recorded, Scope};
+use wire::{
+    client::Clock,
+    server::{Answer, Cut, Handler, Incoming},
+};
+
+use crate::{
+    ledger::{BodyBytes, Ledger, redacted_request, redacted_response},
+    rules::MatchingRules,
+    select::{Selection, scope_of_call},
+};
+
+/// Largest body of a call that is held to be matched, in bytes. A choice: above the largest prompts seen, far below memory.
+pub(crate) const CALL_BODY_BYTES_MAX: u64 = 64 << 20;
+
+/// Largest recorded answer that is played, in bytes. A choice, as above.
+const ANSWER_BYTES_MAX: u64 = 256 << 20;
+
+/// Status of the answer to a call that was not recorded: 424 Failed Dependency (RFC 4918, section 11.4). SDKs retry on 5xx
+/// and read meaning into 404; this one they raise at once, with the text.
+const MISS_STATUS: &str = "424 Failed Dependency";
+
+/// One call that the service made, and what answered it.
+#[derive(Clone, Debug)]
+pub(crate) struct Note {
+    /// The exchange on whose behalf it was made, where that is known.
+    pub(crate) parent: Option<Id>,
+    /// How the parent is known.
+    pub(crate) certainty: Option<Certainty>,
+    /// All exchanges that were in flight when the parent is not known.
+    pub(crate) candidates: Vec<Id>,
+    /// Dependency, method and target.
+    pub(crate) title: String,
+    /// What answered it.
+    pub(crate) outcome: Result<Found, Miss>,
+    /// Digest of the request's canonical content.
+    pub(crate) digest: Digest,
+}
+
+/// Answers calls for one run, or for `retake serve`.
+pub(crate) struct Answerer {
+    archive: Arc<Archive>,
+    calls: BTreeMap<Id, Exchange>,
+    traces: BTreeMap<String, Vec<Id>>,
+    trace_of: BTreeMap<Id, String>,
+    recorded: Vec<Recorded>,
+    rules: diff::Rules,
+    reuse: bool,
+    state: Mutex<State>,
+    ledger: Option<Arc<Ledger>>,
+    run: Id,
+    target: String,
+    clock: Arc<Clock>,
+}
+
+struct State {
+    library: Library,
+    in_flight: BTreeSet<Id>,
+    notes: Vec<Note>,
+}
+
+/// What an answerer is made from.
+pub(crate) struct AnswererParts {
+    pub(crate) archive: Arc<Archive>,
+    pub(crate) rules: diff::Rules,
+    /// True for `retake serve`: a recording answers as often as it is asked for.
+    pub(crate) reuse: bool,
+    pub(crate) ledger: Option<Arc<Ledger>>,
+    pub(crate) run: Id,
+    pub(crate) target: String,
+    pub(crate) clock: Arc<Clock>,
+}
+
+impl Answerer {
+    /// Answers with the calls of `selection`.
+    ///
+    /// # Errors
+    /// When a recorded call's body cannot be read.
+    pub(crate) fn new(selection: &Selection, parts: AnswererParts) -> Result<Self, bundle::ReadError> {
+        let mut traces: BTreeMap<String, Vec<Id>> = BTreeMap::new();
+        let mut trace_of = BTreeMap::new();
+        for exchange in &selection.chosen {
+            let Some(trace) = &exchange.trace else { continue };
+            traces.entry(trace.trace_id.clone()).or_default().push(exchange.id);
+            trace_of.insert(exchange.id, trace.trace_id.clone());
+        }
+        let mut recorded = Vec::new();
+        for call in selection.calls.iter().filter(|call| call.transport == Transport::Http1 && is_answerable(call)) {
+            let scope = scope_of_call(call, |parent| trace_of.get(parent).map(String::as_str));
+            recorded.push(Recorded {
+                id: call.id,
+                dependency: call.role.dependency().unwrap_or_default().to_owned(),
+                scope: scope.map(|(key, certainty)| Scope { key: key.to_owned(), certainty }),
+                head: call.request.head.clone(),
+                body: parts.archive.body(&call.request.body, CALL_BODY_BYTES_MAX)?,
+            });
+        }
+        let library = library_of(&recorded, &parts.rules);
+        Ok(Self {
+            archive: parts.archive,
+            calls: selection.calls.iter().map(|call| (call.id, call.clone())).collect(),
+            traces,
+            trace_of,
+            recorded: if parts.reuse { recorded } else { Vec::new() },
+            rules: parts.rules,
+            reuse: parts.reuse,
+            state: Mutex::new(State { library, in_flight: BTreeSet::new(), notes: Vec::new() }),
+            ledger: parts.ledger,
+            run: parts.run,
+            target: parts.target,
+            clock: parts.clock,
+        })
+    }
+
+    /// Says that an exchange was sent.
+    pub(crate) fn began(&self, id: Id) {
+        self.state().in_flight.insert(id);
+    }
+
+    /// Says that an exchange has ended.
+    pub(crate) fn ended(&self, id: Id) {
+        self.state().in_flight.remove(&id);
+    }
+
+    /// All calls so far, in the order they came.
+    pub(crate) fn notes(&self) -> Vec<Note> {
+        self.state().notes.clone()
+    }
+
+    /// The recorded calls that were not asked for.
+    pub(crate) fn never_asked(&self) -> BTreeSet<Id> {
+        self.state().library.never_asked().into_iter().collect()
+    }
+
+    /// The handler for the calls to one dependency.
+    pub(crate) fn of_dependency(self: &Arc<Self>, name: &str) -> Arc<DependencyAnswers> {
+        Arc::new(DependencyAnswers { name: name.to_owned(), answerer: Arc::clone(self) })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Finds what answers a call, and notes it.
+    fn look_up(&self, dependency: &str, incoming: &Incoming) -> Note {
+        let mut state = self.state();
+        let behalf = self.on_behalf_of(&incoming.head, &state.in_flight);
+        let call = Call { dependency, scope: behalf.scope.as_ref(), head: &incoming.head, body: &incoming.body };
+        let mut answer = state.library.ask(call);
+        if self.reuse && matches!(&answer, matching::Answer::Missed(miss) if miss.exhausted > 0) {
+            state.library = library_of(&self.recorded, &self.rules);
+            answer = state.library.ask(call);
+        }
+        let outcome = match answer {
+            matching::Answer::Found(found) => Ok(found),
+            matching::Answer::Missed(miss) => Err(miss),
+        };
+        let note = Note {
+            parent: behalf.parent,
+            certainty: behalf.scope.map(|scope| scope.certainty),
+            candidates: behalf.candidates,
+            title: title_of(dependency, &incoming.head),
+            outcome,
+            digest: content::canonical::request_digest(&incoming.head, &incoming.body, incoming.transport),
+        };
+        if !self.reuse {
+            state.notes.push(note.clone());
+        }
+        note
+    }
+
+    /// By trace context, else by being the only one in flight.
+    fn on_behalf_of(&self, head: &Head, in_flight: &BTreeSet<Id>) -> Behalf {
+        let in_flight_of = |ids: &[Id]| ids.iter().copied().filter(|id| in_flight.contains(id)).collect::<Vec<_>>();
+        if let Some((key, ids)) = trace_id_of(head).and_then(|trace_id| self.traces.get_key_value(trace_id)) {
+            let flying = in_flight_of(ids);
+            let parent = if let [only] = ids[..] { Some(only) } else { (flying.len() == 1).then(|| flying[0]) };
+            let scope = Some(Scope { key: key.clone(), certainty: Certainty::Recorded });
+            return Behalf { parent, scope, candidates: flying };
+        }
+        let candidates: Vec<Id> = in_flight.iter().copied().collect();
+        let parent = if let [only] = candidates[..] { Some(only) } else { None };
+        let scope = parent
+            .and_then(|id| self.trace_of.get(&id))
+            .map(|key| Scope { key: key.clone(), certainty: Certainty::Inferred });
+        Behalf { parent, scope, candidates }
+    }
+
+    fn recorded_answer(&self, id: &Id) -> Result<Answer, bundle::ReadError> {
+        let Some(call) = self.calls.get(id) else { return Err(bundle::ReadError::NoExchange { id: *id }) };
+        let interim = call.interim.iter().map(|interim| interim.head.clone()).collect();
+        let cut = match &call.end {
+            End::Complete => None,
+            End::UpstreamReset | End::CaptureStopped => Some(Cut::Reset),
+            End::ClientGone | End::TimedOut => Some(Cut::Hang),
+            End::Unreachable { reason } => return Ok(unreachable_answer(reason)),
+        };
+        let Some(response) = &call.response else {
+            return Ok(Answer { interim, cut: cut.or(Some(Cut::Reset)), ..Answer::default() });
+        };
+        let body = Bytes::from(self.archive.body(&response.body, ANSWER_BYTES_MAX)?);
+        let cut = if response.body.is_whole() { cut } else { cut.or(Some(Cut::Reset)) };
+        Ok(Answer {
+            interim,
+            head: response.head.bytes.clone(),
+            pieces: pieces_of(&response.body, &body),
+            trailers: response.body.trailers.clone(),
+            cut,
+        })
+    }
+
+    fn write(&self, dependency: &str, incoming: &Incoming, note: &Note, answer: &Answer) {
+        let Some(ledger) = &self.ledger else { return };
+        let sequence = ledger.next_sequence();
+        let original = note.outcome.as_ref().ok().map(|found| found.id);
+        let (request_head, mut redactions) = redacted_request(ledger.redactor(), &incoming.head);
+        let request_body = ledger.put_body(BodyBytes {
+            bytes: &incoming.body,
+            len: incoming.body_len,
+            chunks: incoming.chunks.clone(),
+            trailers: incoming.trailers.clone(),
+        });
+        let answered: Vec<u8> = answer.pieces.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect();
+        let (response_head, more) = redacted_response(ledger.redactor(), &Head::new(answer.head.clone()));
+        redactions.extend(more);
+        let response_digest = content::canonical::response_digest(&response_head, &answered);
+        let response_body = ledger.put_body(BodyBytes {
+            bytes: &answered,
+            len: answered.len() as u64,
+            chunks: Vec::new(),
+            trailers: answer.trailers.clone(),
+        });
+        let parent = note.parent.map(|original| Parent {
+            id: Id::of_repeat(self.run, original, 0),
+            certainty: note.certainty.unwrap_or(Certainty::Inferred),
+            candidates: Vec::new(),
+        });
+        ledger.append_exchange(Exchange {
+            id: original.map_or_else(|| ledger.id_of_new(sequence), |original| Id::of_repeat(self.run, original, 0)),
+            session: self.run,
+            sequence,
+            role: Role::Dependency { name: dependency.to_owned(), parent },
+            transport: incoming.transport,
+            trace: trace_of_head(&request_head),
+            request: Request { head: request_head, body: request_body },
+            interim: Vec::new(),
+            response: (!answer.head.is_empty()).then_some(Response { head: response_head, body: response_body }),
+            end: answer.cut.map_or(End::Complete, |_| End::UpstreamReset),
+            times: Times {
+                started_ns: incoming.started_ns,
+                request_ended_ns: Some(incoming.ended_ns),
+                response_started_ns: None,
+                ended_ns: (self.clock)(),
+            },
+            seeds: Vec::new(),
+            fingerprint: None,
+            digests: Digests { request: Some(note.digest), response: Some(response_digest) },
+            redactions,
+            repeats: Some(Repeats { original, repeat: 0, target: self.target.clone(), replacements: Vec::new() }),
+        });
+    }
+}
+
+struct Behalf {
+    parent: Option<Id>,
+    scope: Option<Scope>,
+    candidates: Vec<Id>,
+}
+
+/// Answers the calls to one dependency.
+pub(crate) struct DependencyAnswers {
+    name: String,
+    answerer: Arc<Answerer>,
+}
+
+impl Handler for DependencyAnswers {
+    async fn answer(&self, incoming: Incoming) -> Answer {
+        let note = self.answerer.look_up(&self.name, &incoming);
+        let answer = match &note.outcome {
+            Ok(found) => self.answerer.recorded_answer(&found.id).unwrap_or_else(|error| damaged_answer(&error)),
+            Err(miss) => miss_answer(miss),
+        };
+        self.answerer.write(&self.name, &incoming, &note, &answer);
+        answer
+    }
+}
+
+fn library_of(recorded: &[Recorded], rules: &diff::Rules) -> Library {
+    let mut library = Library::new(Box::new(MatchingRules::new(rules.clone())));
+    recorded.iter().cloned().for_each(|call| library.add(call));
+    library
+}
+
+/// A call that was cut before its request was whole answers nothing.
+fn is_answerable(call: &Exchange) -> bool {
+    call.times.request_ended_ns.is_some() && call.request.body.is_whole() && call.end != End::CaptureStopped
+}
+
+/// The body in the pieces that it was recorded in.
+fn pieces_of(body: &exchange::Body, bytes: &Bytes) -> Vec<(Duration, Bytes)> {
+    let mut cuts: Vec<usize> = body.chunks.iter().filter_map(|chunk| usize::try_from(chunk.offset).ok()).collect();
+    cuts.push(0);
+    cuts.push(bytes.len());
+    cuts.retain(|&cut| cut <= bytes.len());
+    cuts.sort_unstable();
+    cuts.dedup();
+    cuts.windows(2).map(|ends| (Duration::ZERO, bytes.slice(ends[0]..ends[1]))).collect()
+}
+
+pub(crate) fn trace_id_of(head: &Head) -> Option<&str> {
+    let mut parts = head.text_of("traceparent")?.split('-');
+    let (_version, trace_id) = (parts.next()?, parts.next()?);
+    (trace_id.len() == 32).then_some(trace_id)
+}
+
+fn trace_of_head(head: &Head) -> Option<Trace> {
+    let mut parts = head.text_of("traceparent")?.split('-').skip(1);
+    let (trace_id, span_id) = (parts.next()?, parts.next()?);
+    (trace_id.len() == 32 && span_id.len() == 16).then(|| Trace {
+        trace_id: trace_id.to_owned(),
+        span_id: span_id.to_owned(),
+        made: false,
+    })
+}
+
+pub(crate) fn title_of(dependency: &str, head: &Head) -> String {
+    let method = head.request_line().map(|line| String::from_utf8_lossy(line.method).into_owned()).unwrap_or_default();
+    let target = content::redact::without_credentials(head.origin_target().unwrap_or_default());
+    format!("{dependency} {method} {}", String::from_utf8_lossy(&target))
+}
+
+fn miss_answer(miss: &Miss) -> Answer {
+    error_answer(MISS_STATUS, "retake_not_recorded", &miss.to_string())
+}
+
+fn damaged_answer(error: &bundle::ReadError) -> Answer {
+    error_answer(MISS_STATUS, "retake_damaged_recording", &error.to_string())
+}
+
+/// What the capture's proxy answered then.
+fn unreachable_answer(reason: &str) -> Answer {
+    error_answer("502 Bad Gateway", "retake_unreachable", reason)
+}
+
+fn error_answer(status: &str, kind: &str, message: &str) -> Answer {
+    let body = serde_json::json!({ "error": { "type": kind, "message": message } }).to_string();
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nRetake-Error: {kind}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    Answer { head: head.into_bytes(), pieces: vec![(Duration::ZERO, Bytes::from(body))], ..Answer::default() }
+}

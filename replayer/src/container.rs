@@ -1,0 +1,302 @@
+//! A replay in the recorded container image, or in the one that was asked for, without any network.
+//!
+//! In: the recorded container, the image in the bundle or on this machine. Out: a started container with the bridge into
+//! it, every recorded listener served inside at its recorded address. Another image than the recorded one is refused before
+//! the first request unless it was asked for.
+
+use std::{sync::Arc, time::Duration};
+
+use bundle::Archive;
+use exchange::{ContainerIdentity, ImageIdentity, ImageRecord, Subject};
+use host::{ContainerSpec, Docker, DockerError, FoundImage, RunningContainer, SameImage};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use wire::bridge;
+
+use crate::{
+    answer::Answerer,
+    environment::{Variables, container_variables},
+    error::ReplayError,
+    receipt::{Pinned, Relation, Void},
+    replay::{Halt, Job, Preparation, Running, Started},
+    serve::Place,
+    service::{Aftermath, Doorway, answer_bridge, egress_of},
+};
+
+/// How long the init may take to connect. A choice: starting a container takes 0.7 to 1.5 s under load.
+const BRIDGE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long the service may take to end when it is asked to. Docker's own default.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A container that runs for this replay.
+pub(crate) struct ContainerRun {
+    container: RunningContainer,
+    bridge: Arc<bridge::Host>,
+    answering: JoinHandle<()>,
+    /// Removed when it is dropped.
+    _folder: TempDir,
+}
+
+/// Starts the container.
+pub(crate) async fn start(
+    job: &Job<'_>,
+    other_image: Option<&str>,
+    answerer: &Arc<Answerer>,
+    preparation: &mut Preparation,
+) -> Result<Started, Halt> {
+    let docker = Docker::connect().await.map_err(ReplayError::from)?;
+    // Only containers whose owner is dead: what a killed replay left.
+    docker.remove_left_behind().await.map_err(ReplayError::from)?;
+    let recorded = recorded_container(job);
+    let image = match other_image {
+        Some(reference) => asked_for(&docker, reference, &recorded.image, preparation).await?,
+        None => pinned_image(&docker, &job.settings.archive, &recorded.image, preparation).await?,
+    };
+    let port = job.port()?;
+    let places = loopback_only(job.places(), preparation);
+    let variables = container_variables(&recorded, &image.identity.runtime, &job.settings.given);
+    let folder = run_folder(&places).map_err(ReplayError::Prepare)?;
+    let listener = bridge::listen(folder.path()).map_err(ReplayError::Prepare)?;
+    let spec = spec_of(job, &recorded, &image, &variables, &folder);
+    preparation.replacements.extend(variables.replacements);
+    preparation.injected = injected();
+    let clock = Arc::clone(&job.settings.clock);
+    let mut container = docker.start(&spec, clock).await.map_err(ReplayError::from)?;
+    let bridge = match bridge::Host::accept(listener, BRIDGE_PATIENCE).await {
+        Ok(bridge) => Arc::new(bridge),
+        Err(error) => return Err(no_bridge(&mut container, &error, preparation).await),
+    };
+    say_what_is_not_served(&bridge, preparation);
+    preparation.level = Some(0);
+    let answering = answer_bridge(Arc::clone(&bridge), places, Arc::clone(answerer), Arc::clone(&job.settings.clock));
+    let run =
+        ContainerRun { container, bridge: Arc::clone(&bridge), answering: tokio::spawn(answering), _folder: folder };
+    Ok(Started {
+        doorway: Doorway::Bridge(bridge, port),
+        running: Running::Container(Box::new(run)),
+        calls_observed: true,
+        host: None,
+    })
+}
+
+impl ContainerRun {
+    /// How the service ended, if it did.
+    pub(crate) fn gone(&self) -> Option<String> {
+        self.container.has_ended().then(|| "its container has stopped".to_owned())
+    }
+
+    /// Stops and removes the container, and tells what was seen of it.
+    pub(crate) async fn finish(mut self) -> Aftermath {
+        let service_ended = if self.container.has_ended() {
+            let status = self.container.ended().await;
+            Some(status.map_or_else(|| "by itself".to_owned(), |status| format!("by itself, with status {status}")))
+        } else {
+            None
+        };
+        // Stopping ends the service; then the init sends its last counts, and the bridge ends by itself.
+        let stopped = self.container.stop(STOP_PATIENCE).await;
+        let told = tokio::time::timeout(STOP_PATIENCE, self.bridge.ended()).await;
+        let observed = self.bridge.observed();
+        self.answering.abort();
+        let logs = self.container.remove().await.unwrap_or_default();
+        let mut egress = egress_of(&observed, true);
+        if stopped.is_err() || told.is_err() {
+            egress.names = None;
+            egress.without_route = None;
+        }
+        Aftermath { egress, logs, service_ended }
+    }
+}
+
+/// The recorded container; an empty one where `--image` is asked of a recording that knows none.
+fn recorded_container(job: &Job<'_>) -> ContainerIdentity {
+    match job.recorded.map(|recorded| &recorded.subject) {
+        Some(Subject::Container(container)) => (**container).clone(),
+        _ => ContainerIdentity { image: ImageIdentity::default(), config: exchange::ContainerConfig::default() },
+    }
+}
+
+async fn asked_for(
+    docker: &Docker,
+    reference: &str,
+    recorded: &ImageIdentity,
+    preparation: &mut Preparation,
+) -> Result<FoundImage, Halt> {
+    let (engine_id, identity) = docker.image_identity(reference).await.map_err(ReplayError::from)?;
+    let same = host::same_image(recorded, &identity);
+    preparation.pinned = Pinned {
+        wanted: name_of(recorded),
+        used: name_of(&identity),
+        relation: same.map_or(Relation::OtherImage, relation_of),
+    };
+    preparation.target = name_of(&identity);
+    Ok(FoundImage { engine_id, identity, same: same.unwrap_or(SameImage::ConfigDigest) })
+}
+
+/// The recorded image: on this machine, else out of the bundle.
+async fn pinned_image(
+    docker: &Docker,
+    archive: &Arc<Archive>,
+    wanted: &ImageIdentity,
+    preparation: &mut Preparation,
+) -> Result<FoundImage, Halt> {
+    preparation.pinned = Pinned { wanted: name_of(wanted), used: String::new(), relation: Relation::NothingRan };
+    preparation.target = name_of(wanted);
+    let mut found = docker.find_image(wanted).await.map_err(ReplayError::from)?;
+    if found.is_none() {
+        let images = archive.images().map_err(ReplayError::from)?;
+        if let Some(record) = images.iter().find(|record| host::same_image(&record.identity, wanted).is_some()) {
+            load(docker, archive, record).await?;
+            found = docker.find_image(wanted).await.map_err(ReplayError::from)?;
+        }
+    }
+    let Some(found) = found else { return Err(absent(wanted, preparation)) };
+    preparation.pinned.used = name_of(&found.identity);
+    preparation.pinned.relation = relation_of(found.same);
+    Ok(found)
+}
+
+fn absent(wanted: &ImageIdentity, preparation: &mut Preparation) -> Halt {
+    let names = if wanted.tags.is_empty() { String::new() } else { format!(" ({})", wanted.tags.join(", ")) };
+    let pull = wanted.repository_digests.first().map(|name| format!("`docker pull {name}`, or ")).unwrap_or_default();
+    let void = Void {
+        reason: format!(
+            "the recorded image {}{names} is neither on this machine nor in the recording",
+            name_of(wanted)
+        ),
+        help: format!(
+            "{pull}export the bundle with `--with-image` where the image is, or ask for another with `--image REF`"
+        ),
+    };
+    Halt::Void(void, Box::new(std::mem::take(preparation)))
+}
+
+/// Loads the image that the bundle carries. Its bytes are verified piece by piece as they are read.
+async fn load(docker: &Docker, archive: &Arc<Archive>, record: &ImageRecord) -> Result<(), ReplayError> {
+    let parts = record.archive.parts.clone();
+    let archive = Arc::clone(archive);
+    let pieces = parts.into_iter().map(move |part| {
+        let piece = exchange::Body { len: part.len(), parts: vec![part], ..exchange::Body::default() };
+        archive.body(&piece, bundle::BLOB_BYTES_MAX as u64).map(bytes::Bytes::from).map_err(std::io::Error::other)
+    });
+    Ok(docker.load_image(futures_util::stream::iter(pieces)).await?)
+}
+
+fn relation_of(same: SameImage) -> Relation {
+    match same {
+        SameImage::ConfigDigest => Relation::SameConfigDigest,
+        SameImage::RepositoryDigest => Relation::SameRepositoryDigest,
+        SameImage::LayersAndRuntime => Relation::SameLayers,
+    }
+}
+
+/// The digest that says most about an image.
+fn name_of(image: &ImageIdentity) -> String {
+    let digest = image.config_digest.as_ref().or(image.repository_digests.first()).cloned();
+    digest.or_else(|| image.layers.last().map(|layer| format!("top layer {layer}"))).unwrap_or_default()
+}
+
+/// What cannot be served inside is named: the container has its own loopback and nothing else.
+fn loopback_only(places: Vec<Place>, preparation: &mut Preparation) -> Vec<Place> {
+    let (inside, outside): (Vec<_>, Vec<_>) =
+        places.into_iter().partition(|place| place.address.ip().is_loopback() || place.address.ip().is_unspecified());
+    let lost = outside
+        .iter()
+        .map(|place| format!("{}: recorded at {}, which is not served inside", place.name, place.address));
+    preparation.replacements.extend(lost);
+    inside
+}
+
+/// The folder that becomes `/.retake/run`: the socket is made by the bridge, the settings here.
+fn run_folder(places: &[Place]) -> std::io::Result<TempDir> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::Builder::new().prefix("retake-run-").tempdir()?;
+    // The service's user inside may be any; the folder's name is what others cannot guess.
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
+    let listen: Vec<_> = places.iter().map(|place| inside_address(place).to_string()).collect();
+    let settings = serde_json::json!({ "socket": "/.retake/run/bridge.sock", "listen": listen, "resolver": true });
+    std::fs::write(folder.path().join("init.json"), settings.to_string())?;
+    Ok(folder)
+}
+
+fn inside_address(place: &Place) -> std::net::SocketAddr {
+    let mut address = place.address;
+    if address.ip().is_unspecified() {
+        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    address
+}
+
+fn spec_of(
+    job: &Job<'_>,
+    recorded: &ContainerIdentity,
+    image: &FoundImage,
+    variables: &Variables,
+    folder: &TempDir,
+) -> ContainerSpec {
+    let (was, is) = (&recorded.image.runtime, &image.identity.runtime);
+    let mut config = recorded.config.clone();
+    // What the recorded container had from its own image, this one has from its own.
+    let own = |recorded: &Vec<String>, of_image: &Vec<String>, now: &Vec<String>| {
+        if recorded == of_image || recorded.is_empty() { now.clone() } else { recorded.clone() }
+    };
+    let mut argv = own(&config.entrypoint, &was.entrypoint, &is.entrypoint);
+    argv.extend(own(&config.command, &was.command, &is.command));
+    if config.user == was.user {
+        config.user.clone_from(&is.user);
+    }
+    if config.working_dir == was.working_dir {
+        config.working_dir.clone_from(&is.working_dir);
+    }
+    ContainerSpec {
+        image: image.engine_id.clone(),
+        config,
+        argv,
+        variables: variables.values.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        executable: job.settings.executable.clone(),
+        run_folder: folder.path().to_owned(),
+        run: job.run.to_string(),
+    }
+}
+
+fn injected() -> Vec<String> {
+    let things = [
+        "/.retake/retake: this program, read-only, as the container's init",
+        "/.retake/run: the bridge's socket and settings, read-only",
+        "/etc/resolv.conf: the container's own loopback",
+        "network none, all capabilities dropped, no new privileges, no health check",
+    ];
+    things.map(str::to_owned).to_vec()
+}
+
+fn say_what_is_not_served(bridge: &bridge::Host, preparation: &mut Preparation) {
+    for listener in bridge.observed().listeners {
+        if let Some(error) = listener.error {
+            preparation.replacements.push(format!("{}: could not be listened on inside: {error}", listener.address));
+        }
+    }
+}
+
+/// The init never connected: the container ended at once, or hangs.
+async fn no_bridge(
+    container: &mut RunningContainer,
+    error: &bridge::BridgeError,
+    preparation: &mut Preparation,
+) -> Halt {
+    let ended = if container.has_ended() { container.ended().await } else { None };
+    let logs = container.remove().await.unwrap_or_default();
+    let last = logs.last().map(|line| format!("; its last line: {}", line.text)).unwrap_or_default();
+    let status = ended.map(|status| format!(" and the container ended with status {status}")).unwrap_or_default();
+    let void = Void {
+        reason: format!("the service could not be started: {error}{status}{last}"),
+        help: "look at the image's entrypoint and at the container engine's log".to_owned(),
+    };
+    Halt::Void(void, Box::new(std::mem::take(preparation)))
+}
+
+impl From<DockerError> for Halt {
+    fn from(error: DockerError) -> Self {
+        Self::Error(error.into())
+    }
+}

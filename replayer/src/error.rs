@@ -1,0 +1,109 @@
+//! What keeps a replay from being started: usage or environment trouble, or damage. What makes it void is in the receipt.
+
+use std::path::PathBuf;
+
+use exchange::Id;
+
+/// Why there was no replay. Exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// A record could not be read.
+    #[error("cannot read the recording")]
+    Read(#[from] bundle::ReadError),
+    /// A file could not be opened or does not verify.
+    #[error("cannot use `{path}`")]
+    Open {
+        /// The bundle or store.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: bundle::OpenError,
+    },
+    /// There is nothing in it to replay.
+    #[error("there is no exchange of a client with the service in it")]
+    NothingRecorded,
+    /// A dependency call was named.
+    #[error("`{id}` is a call of the service to a dependency; what is replayed is a client's call to the service")]
+    NotIngress {
+        /// The call.
+        id: Id,
+        /// The exchange it belongs to.
+        parent: Option<Id>,
+    },
+    /// The recording does not know what ran.
+    #[error("the recording names neither an image nor a process")]
+    NothingPinned,
+    /// The recording spans several images.
+    #[error("the selection was recorded from {count} different images or commands")]
+    SeveralTargets {
+        /// How many.
+        count: usize,
+    },
+    /// No container engine.
+    #[error("the recorded image cannot be run")]
+    Docker(#[from] host::DockerError),
+    /// A command or address given on the command line.
+    #[error("cannot replay against `{target}`: {reason}")]
+    Target {
+        /// As given.
+        target: String,
+        /// Why not.
+        reason: String,
+    },
+    /// An address of the recording cannot be listened on.
+    #[error("cannot listen on `{address}` for dependency `{name}`")]
+    Listen {
+        /// The dependency.
+        name: String,
+        /// The address.
+        address: String,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The recording has no such dependency.
+    #[error("the recording has no dependency `{name}`; it has {known}")]
+    UnknownDependency {
+        /// As given.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
+    /// The recording does not tell where the service listened.
+    #[error("the recording does not tell which port the service listened on")]
+    NoPort,
+    /// There is no dependency call in it.
+    #[error("there is no call to a dependency in it")]
+    NoDependencies,
+    /// The bridge or a temporary folder failed.
+    #[error("cannot prepare the run")]
+    Prepare(#[source] std::io::Error),
+    /// The run could not be written.
+    #[error("cannot write the run")]
+    Write(#[from] bundle::WriteError),
+}
+
+impl ReplayError {
+    /// What the user can do next.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Read(source) => source.help().map(Into::into),
+            Self::Open { source, .. } => source.help().map(Into::into),
+            Self::NothingRecorded => Some("see what is in it with `retake ls`".to_owned()),
+            Self::NotIngress { parent: Some(parent), .. } => {
+                Some(format!("replay its parent: `retake replay --only {parent} …`"))
+            }
+            Self::NothingPinned => {
+                Some("say what to replay against: `--image REF`, `--process CMD` or `--target URL`".to_owned())
+            }
+            Self::SeveralTargets { .. } => {
+                Some("choose exchanges of one of them with `--only ID`, or say `--image REF`".to_owned())
+            }
+            Self::Docker(source) => source.help().map(Into::into),
+            Self::NoPort => Some("say it with `--port N`".to_owned()),
+            Self::Listen { .. } => Some("end what listens there, or choose another address".to_owned()),
+            _ => None,
+        }
+    }
+}

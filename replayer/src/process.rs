@@ -1,0 +1,315 @@
+//! A replay in a child process, in name spaces of its own where this machine allows it.
+//!
+//! In: the recorded command, or the one that was asked for. Out: a started process, its recorded listeners served on its
+//! own loopback through the bridge; else, without name spaces, on this machine's, and then the receipt says that egress was
+//! neither prevented nor observed.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use exchange::{LogLine, ProcessIdentity, Stream, Subject};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    process::{Child, Command},
+    task::JoinHandle,
+};
+use wire::{bridge, client::Clock};
+
+use crate::{
+    answer::Answerer,
+    environment::{Variables, process_variables},
+    error::ReplayError,
+    receipt::{Egress, Pinned, Relation, Void},
+    replay::{Halt, Job, Preparation, Running, Started},
+    serve::{listen, serve_listener},
+    service::{Aftermath, Doorway, answer_bridge, egress_of},
+};
+
+/// How long the init may take to connect. A choice.
+const BRIDGE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the process may take to end when it is asked to. As Docker's default.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// Most log lines kept of one run. A choice.
+const LOG_LINES_MAX: usize = 100_000;
+
+/// A process that runs for this replay.
+pub(crate) struct ProcessRun {
+    child: Child,
+    ended: Option<ExitStatus>,
+    bridge: Option<Arc<bridge::Host>>,
+    answering: Vec<JoinHandle<()>>,
+    logs: Arc<Mutex<Vec<LogLine>>>,
+    readers: Vec<JoinHandle<()>>,
+    _folder: TempDir,
+}
+
+/// Starts the process.
+pub(crate) async fn start(
+    job: &Job<'_>,
+    command: Option<&[String]>,
+    answerer: &Arc<Answerer>,
+    preparation: &mut Preparation,
+) -> Result<Started, Halt> {
+    let recorded = match job.recorded.map(|recorded| &recorded.subject) {
+        Some(Subject::Process(process)) => Some(&**process),
+        _ => None,
+    };
+    let command = match (command, recorded) {
+        (Some(command), recorded) => {
+            let wanted = recorded.map(identity_words).unwrap_or_default();
+            let used = job.ledger.redactor().text(&command.join(" ")).0;
+            preparation.pinned = Pinned { wanted, used, relation: Relation::NotPinned };
+            command.to_vec()
+        }
+        (None, Some(recorded)) => pinned_command(recorded, preparation)?,
+        (None, None) => return Err(ReplayError::NothingPinned.into()),
+    };
+    preparation.target.clone_from(&preparation.pinned.used);
+    let variables = variables_for(job, recorded);
+    preparation.replacements.extend(variables.replacements.iter().cloned());
+    let port = job.port()?;
+    let launch = Launch { job, command, variables, working_dir: recorded.map(|recorded| recorded.working_dir.clone()) };
+    match isolation(&job.settings.executable).await {
+        Ok(()) => launch.isolated(answerer, preparation, port).await,
+        Err(reason) => launch.plain(answerer, preparation, port, &reason).await,
+    }
+}
+
+/// Why there are no name spaces to be had, if so.
+async fn isolation(executable: &Path) -> Result<(), String> {
+    let probe = Command::new(executable).args(["__init", "--probe"]).stdin(Stdio::null()).output().await;
+    match probe {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The recorded command, when its executable and the files it names are still what they were.
+fn pinned_command(recorded: &ProcessIdentity, preparation: &mut Preparation) -> Result<Vec<String>, Halt> {
+    preparation.pinned =
+        Pinned { wanted: identity_words(recorded), used: String::new(), relation: Relation::NothingRan };
+    let files = recorded.digest.map(|digest| (recorded.executable.clone(), digest));
+    for (path, digest) in files.into_iter().chain(recorded.files.iter().cloned()) {
+        let absolute = Path::new(&recorded.working_dir).join(&path);
+        let problem = match host::file_digest(&absolute) {
+            Ok(found) if found == digest => continue,
+            Ok(_) => "is not what it was when it was recorded".to_owned(),
+            Err(error) => format!("cannot be read: {error}"),
+        };
+        let void = Void {
+            reason: format!("`{path}` {problem}"),
+            help: "to replay against it all the same, say `--process CMD`".to_owned(),
+        };
+        return Err(Halt::Void(void, Box::new(std::mem::take(preparation))));
+    }
+    if recorded.digest.is_none() {
+        let void = Void {
+            reason: format!("the executable `{}` could not be read when it was recorded", recorded.executable),
+            help: "say `--process CMD`".to_owned(),
+        };
+        return Err(Halt::Void(void, Box::new(std::mem::take(preparation))));
+    }
+    preparation.pinned.used = preparation.pinned.wanted.clone();
+    preparation.pinned.relation = Relation::SameExecutable;
+    preparation.level = Some(0);
+    let mut command = vec![recorded.executable.clone()];
+    command.extend(recorded.arguments.iter().skip(1).cloned());
+    Ok(command)
+}
+
+fn identity_words(process: &ProcessIdentity) -> String {
+    let digest = process.digest.map(|digest| format!(" blake3:{}", &digest.to_string()[..12])).unwrap_or_default();
+    format!("{}{digest}", process.executable)
+}
+
+/// The recorded variables, over this process's own where the recording has none.
+fn variables_for(job: &Job<'_>, recorded: Option<&ProcessIdentity>) -> Variables {
+    let given = &job.settings.given;
+    match recorded {
+        Some(recorded) => process_variables(&recorded.variables, given),
+        None => {
+            let recorded = match job.recorded.map(|recorded| &recorded.subject) {
+                Some(Subject::Container(container)) => process_variables(&container.config.variables, given),
+                _ => process_variables(&[], given),
+            };
+            let mut values: BTreeMap<String, String> = std::env::vars().collect();
+            values.extend(recorded.values);
+            Variables { values, replacements: recorded.replacements }
+        }
+    }
+}
+
+struct Launch<'a> {
+    job: &'a Job<'a>,
+    command: Vec<String>,
+    variables: Variables,
+    working_dir: Option<String>,
+}
+
+impl Launch<'_> {
+    /// In name spaces of its own: no network but a loopback, and the bridge into it.
+    async fn isolated(
+        self,
+        answerer: &Arc<Answerer>,
+        preparation: &mut Preparation,
+        port: u16,
+    ) -> Result<Started, Halt> {
+        let folder = tempfile::Builder::new().prefix("retake-run-").tempdir().map_err(ReplayError::Prepare)?;
+        let places = self.job.places();
+        let listener = bridge::listen(folder.path()).map_err(ReplayError::Prepare)?;
+        let listen: Vec<_> = places.iter().map(|place| place.address.to_string()).collect();
+        let socket = folder.path().join(bridge::SOCKET_NAME);
+        let settings = serde_json::json!({ "socket": socket, "listen": listen, "resolver": true });
+        let settings_path = folder.path().join("init.json");
+        std::fs::write(&settings_path, settings.to_string()).map_err(ReplayError::Prepare)?;
+        let mut command = Command::new(&self.job.settings.executable);
+        command.args(["__init", "--isolate"]).arg(&settings_path).arg("--").args(&self.command);
+        let mut run = self.spawn(command, folder)?;
+        let bridge = match bridge::Host::accept(listener, BRIDGE_PATIENCE).await {
+            Ok(bridge) => Arc::new(bridge),
+            Err(error) => {
+                let aftermath = run.finish().await;
+                let last =
+                    aftermath.logs.last().map(|line| format!("; its last line: {}", line.text)).unwrap_or_default();
+                let void =
+                    Void { reason: format!("the service could not be started: {error}{last}"), help: String::new() };
+                return Err(Halt::Void(void, Box::new(std::mem::take(preparation))));
+            }
+        };
+        preparation.injected = vec!["name spaces of its own: network with a loopback only, processes".to_owned()];
+        let clock = Arc::clone(&self.job.settings.clock);
+        run.answering.push(tokio::spawn(answer_bridge(Arc::clone(&bridge), places, Arc::clone(answerer), clock)));
+        run.bridge = Some(Arc::clone(&bridge));
+        Ok(started(Doorway::Bridge(bridge, port), run))
+    }
+
+    /// On this machine's own network: recorded answers are served at the recorded addresses.
+    async fn plain(
+        self,
+        answerer: &Arc<Answerer>,
+        preparation: &mut Preparation,
+        port: u16,
+        reason: &str,
+    ) -> Result<Started, Halt> {
+        let folder = tempfile::Builder::new().prefix("retake-run-").tempdir().map_err(ReplayError::Prepare)?;
+        let mut answering = Vec::new();
+        for place in self.job.places() {
+            let (listener, place) = listen(&place).await?;
+            let clock = Arc::clone(&self.job.settings.clock);
+            answering.push(tokio::spawn(serve_listener(listener, answerer.of_dependency(&place.name), clock)));
+        }
+        preparation.injected = vec![format!("no name spaces ({reason}): it runs on this machine's network")];
+        let mut command = Command::new(&self.command[0]);
+        command.args(&self.command[1..]);
+        let mut run = self.spawn(command, folder)?;
+        run.answering = answering;
+        Ok(started(Doorway::Loopback(port), run))
+    }
+
+    fn spawn(&self, mut command: Command, folder: TempDir) -> Result<ProcessRun, Halt> {
+        command.env_clear().envs(&self.variables.values);
+        if let Some(working_dir) = self.working_dir.as_ref().filter(|path| !path.is_empty()) {
+            command.current_dir(working_dir);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let refused =
+            |error: std::io::Error| ReplayError::Target { target: self.command[0].clone(), reason: error.to_string() };
+        let mut child = command.spawn().map_err(refused)?;
+        let logs = Arc::new(Mutex::new(Vec::new()));
+        let mut readers = Vec::new();
+        if let Some(output) = child.stdout.take() {
+            readers.push(tokio::spawn(follow(
+                output,
+                Stream::Stdout,
+                Arc::clone(&logs),
+                Arc::clone(&self.job.settings.clock),
+            )));
+        }
+        if let Some(output) = child.stderr.take() {
+            readers.push(tokio::spawn(follow(
+                output,
+                Stream::Stderr,
+                Arc::clone(&logs),
+                Arc::clone(&self.job.settings.clock),
+            )));
+        }
+        Ok(ProcessRun { child, ended: None, bridge: None, answering: Vec::new(), logs, readers, _folder: folder })
+    }
+}
+
+fn started(doorway: Doorway, run: ProcessRun) -> Started {
+    Started { doorway, running: Running::Process(Box::new(run)), calls_observed: true, host: None }
+}
+
+impl ProcessRun {
+    /// How the service ended, if it did.
+    pub(crate) fn gone(&mut self) -> Option<String> {
+        if self.ended.is_none() {
+            self.ended = self.child.try_wait().ok().flatten();
+        }
+        self.ended.map(|status| status.to_string())
+    }
+
+    /// Ends the process and tells what was seen of it.
+    pub(crate) async fn finish(mut self) -> Aftermath {
+        let service_ended = self.gone().map(|status| format!("by itself, {status}"));
+        self.end_child().await;
+        let mut egress = Egress::default();
+        if let Some(bridge) = &self.bridge {
+            let told = tokio::time::timeout(STOP_PATIENCE, bridge.ended()).await;
+            let observed = bridge.observed();
+            egress = egress_of(&observed, true);
+            if told.is_err() {
+                (egress.names, egress.without_route) = (None, None);
+            }
+        }
+        self.answering.iter().for_each(JoinHandle::abort);
+        for reader in &mut self.readers {
+            // A grandchild may hold the pipe open; what it still writes is not waited for.
+            if tokio::time::timeout(Duration::from_secs(1), &mut *reader).await.is_err() {
+                reader.abort();
+            }
+        }
+        let logs = std::mem::take(&mut *self.logs.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        Aftermath { egress, logs, service_ended }
+    }
+
+    async fn end_child(&mut self) {
+        if self.ended.is_some() {
+            return;
+        }
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
+        // One that is gone already needs no signal.
+        let _gone = pid.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::TERM));
+        if tokio::time::timeout(STOP_PATIENCE, self.child.wait()).await.is_err() {
+            drop(self.child.kill().await);
+        }
+    }
+}
+
+/// Longest log line kept, in bytes.
+const LOG_LINE_BYTES_MAX: u64 = 64 << 10;
+
+async fn follow(output: impl AsyncRead + Unpin, stream: Stream, logs: Arc<Mutex<Vec<LogLine>>>, clock: Arc<Clock>) {
+    use tokio::io::AsyncReadExt as _;
+    let mut reader = BufReader::new(output);
+    loop {
+        let mut line = Vec::new();
+        match (&mut reader).take(LOG_LINE_BYTES_MAX).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        let mut logs = logs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if logs.len() < LOG_LINES_MAX {
+            let text = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
+            logs.push(LogLine { at_ns: clock(), stream, text });
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! What a replay can prove about itself. Every line of it is filled from what was observed, and says so where nothing was.
+
+use diff::{RuleUse, Tally};
+use exchange::{Digest, Id};
+use serde::{Deserialize, Serialize};
+
+/// The receipt of one replay.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The run's id.
+    pub run: Id,
+    /// Why the replay as a whole could not be judged; `None` when it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub void: Option<Void>,
+    /// What was read.
+    pub sources: Vec<SourceProof>,
+    /// What ran, against what should have.
+    pub pinned: Pinned,
+    /// Exchanges that were sent again.
+    pub replayed: u64,
+    /// Exchanges that were not, and why.
+    pub skipped: Vec<Skipped>,
+    /// Dependency calls and where their answers came from.
+    pub answers: Answers,
+    /// What tried to leave.
+    pub egress: Egress,
+    /// How deterministic the run was made.
+    pub determinism: Determinism,
+    /// What was changed so that the service could run here: variables, addresses, header fields.
+    pub replacements: Vec<String>,
+    /// What was put into the container beside the image.
+    pub injected: Vec<String>,
+    /// Where this environment differs from the recorded one.
+    pub environment: Vec<EnvironmentDifference>,
+    /// Rules by hand that were used, and how often.
+    pub rules: Vec<RuleUse>,
+    /// Header fields that are never compared.
+    pub headers_not_compared: Vec<String>,
+    /// Verdicts counted.
+    pub tally: Tally,
+    /// BLAKE3 over the canonical outcome of every exchange, fields under a rule taken out: two runs with the same digest
+    /// gave the same answers and asked the same questions. `None` when nothing was judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome_digest: Option<Digest>,
+    /// The service's exit status or signal where it ended before it was told to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_ended: Option<String>,
+    /// True when the replay was interrupted before all was sent.
+    #[serde(default)]
+    pub interrupted: bool,
+}
+
+/// Why a whole replay could not be judged, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Void {
+    /// What was wrong.
+    pub reason: String,
+    /// What the user can do next.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub help: String,
+}
+
+/// A bundle or store that was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceProof {
+    /// As it was named.
+    pub path: String,
+    /// The bundle's digest; a store, which still grows, has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// True when every byte was verified before the first request.
+    pub verified: bool,
+}
+
+/// What ran, against what should have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pinned {
+    /// The recorded identity: an image's digest or an executable's; empty where none was recorded.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub wanted: String,
+    /// The identity of what ran; empty when nothing did.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub used: String,
+    /// How the two are related.
+    pub relation: Relation,
+}
+
+/// How what ran is related to what was recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Relation {
+    /// Nothing ran.
+    #[default]
+    NothingRan,
+    /// The same image: equal configuration digest.
+    SameConfigDigest,
+    /// The same image: equal repository digest.
+    SameRepositoryDigest,
+    /// The same image: equal layers and run-time configuration, under another digest.
+    SameLayers,
+    /// The same executable and named files.
+    SameExecutable,
+    /// Another image, asked for with `--image`: its differences are the question.
+    OtherImage,
+    /// A command or address given with `--process` or `--target`: not pinned.
+    NotPinned,
+}
+
+impl Relation {
+    /// A few words for the receipt.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NothingRan => "nothing ran",
+            Self::SameConfigDigest => "same image, by its config digest",
+            Self::SameRepositoryDigest => "same image, by its repository digest",
+            Self::SameLayers => "same image, by its layers and run-time configuration",
+            Self::SameExecutable => "same executable, by its digest",
+            Self::OtherImage => "another image, as asked",
+            Self::NotPinned => "not pinned",
+        }
+    }
+}
+
+/// An exchange that was not replayed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// Which.
+    pub id: Id,
+    /// Its method and path.
+    pub title: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Dependency calls of a run, and where their answers came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answers {
+    /// False when the service's calls did not come here at all (`--target`): the counts then mean nothing.
+    pub observed: bool,
+    /// Answered with a recording of the same parent, which the call's trace context named.
+    pub served_by_parent: u64,
+    /// Answered with a recording of the same parent, which was the only one in flight.
+    pub served_by_inference: u64,
+    /// Answered with an equal recording from elsewhere: weaker.
+    pub served_anywhere: u64,
+    /// Not in the recording.
+    pub missed: u64,
+    /// Recorded for a replayed exchange, and not asked for.
+    pub never_asked: u64,
+}
+
+impl Answers {
+    /// All that were served.
+    pub fn served(&self) -> u64 {
+        self.served_by_parent + self.served_by_inference + self.served_anywhere
+    }
+}
+
+/// Attempts to reach something that is not the recording.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Egress {
+    /// True when the service had no network to leave by.
+    pub prevented: bool,
+    /// Names that were asked of the resolver, each once; `None`: not observed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<Vec<String>>,
+    /// Connections and datagrams that found no route, counted by the kernel; their addresses are not observed. `None`: not
+    /// observed at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_route: Option<u64>,
+}
+
+/// How deterministic a run was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Determinism {
+    /// The level reached: 0 is the pinned image with recorded dependencies. `None` where not even that holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<u8>,
+    /// `recorded`: what overlapped overlaps, what followed an answer follows it.
+    pub order: String,
+    /// `asap`: no waiting but for the order.
+    pub timing: String,
+}
+
+/// Something that is different here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvironmentDifference {
+    /// What: `cpu model`, `kernel`, `memory limit`, a variable's name, …
+    pub what: String,
+    /// As recorded.
+    pub recorded: String,
+    /// As it is here.
+    pub here: String,
+}

@@ -1,0 +1,156 @@
+//! What the requests are sent to: a container without network, a process of its own, or a service that runs already.
+//!
+//! In: a started target. Out: streams to the service, and at the end what was observed of it. Each way of starting has a
+//! module of its own.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use exchange::LogLine;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    task::JoinSet,
+};
+use wire::{
+    Connector, Upstream, bridge,
+    client::Clock,
+    server::{Served, serve_stream},
+};
+
+use crate::{
+    answer::{Answerer, CALL_BODY_BYTES_MAX},
+    receipt::Egress,
+    serve::Place,
+};
+
+/// How long connecting to a URL may take. A choice.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a service that does not accept yet is tried again.
+const READY_RETRY: Duration = Duration::from_millis(20);
+
+/// A byte stream to the service.
+pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
+
+/// A byte stream to the service.
+pub(crate) type Stream = Box<dyn Io>;
+
+/// The way in.
+#[derive(Clone)]
+pub(crate) enum Doorway {
+    /// Through the bridge, to a port on the container's loopback.
+    Bridge(Arc<bridge::Host>, u16),
+    /// To a port on this machine's loopback.
+    Loopback(u16),
+    /// To a URL's host.
+    Url(Arc<Connector>, Upstream),
+}
+
+impl Doorway {
+    /// A new connection to the service.
+    pub(crate) async fn connect(&self) -> io::Result<Stream> {
+        match self {
+            Self::Bridge(bridge, port) => Ok(Box::new(bridge.open(*port).await?)),
+            Self::Loopback(port) => {
+                let stream = TcpStream::connect((IpAddr::from([127, 0, 0, 1]), *port)).await?;
+                stream.set_nodelay(true)?;
+                Ok(Box::new(stream))
+            }
+            Self::Url(connector, upstream) => {
+                let stream = connector.connect(upstream, CONNECT_PATIENCE).await.map_err(io::Error::other)?;
+                Ok(Box::new(stream))
+            }
+        }
+    }
+
+    /// Waits until the service accepts a connection, at most `patience`. `gone` is looked at between two tries: what it
+    /// gives ends the wait.
+    ///
+    /// # Errors
+    /// Why it is not ready, in words.
+    pub(crate) async fn ready(
+        &self,
+        patience: Duration,
+        mut gone: impl FnMut() -> Option<String>,
+    ) -> Result<(), String> {
+        let tries = async {
+            loop {
+                if let Some(how) = gone() {
+                    return Err(format!("the service ended before it accepted a connection: {how}"));
+                }
+                match self.connect().await {
+                    Ok(_) => return Ok(()),
+                    Err(_) => tokio::time::sleep(READY_RETRY).await,
+                }
+            }
+        };
+        match tokio::time::timeout(patience, tries).await {
+            Ok(result) => result,
+            Err(_) => Err(format!("the service accepted no connection within {} s", patience.as_secs())),
+        }
+    }
+}
+
+/// What a run left behind, once it has ended.
+#[derive(Debug, Default)]
+pub(crate) struct Aftermath {
+    /// What tried to leave.
+    pub(crate) egress: Egress,
+    /// What the service logged.
+    pub(crate) logs: Vec<LogLine>,
+    /// How the service ended where it did so by itself.
+    pub(crate) service_ended: Option<String>,
+}
+
+/// Answers the calls that come through the bridge until it ends.
+pub(crate) async fn answer_bridge(
+    bridge: Arc<bridge::Host>,
+    places: Vec<Place>,
+    answerer: Arc<Answerer>,
+    clock: Arc<Clock>,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            incoming = bridge.incoming() => {
+                let Some((address, stream)) = incoming else { break };
+                let Some(place) = places.iter().find(|place| same_listener(place.address, address)) else { continue };
+                connections.spawn(answer_stream(stream, answerer.of_dependency(&place.name), Arc::clone(&clock)));
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    while connections.join_next().await.is_some() {}
+}
+
+async fn answer_stream(
+    stream: bridge::BridgeStream,
+    answers: Arc<crate::answer::DependencyAnswers>,
+    clock: Arc<Clock>,
+) {
+    // A stream that breaks off is the service's business; what was asked on it is in the notes.
+    if let Ok(Served::ToBeReset(stream)) = serve_stream(stream, answers, CALL_BODY_BYTES_MAX, &*clock).await {
+        stream.reset();
+    }
+}
+
+fn same_listener(recorded: SocketAddr, inside: SocketAddr) -> bool {
+    recorded.port() == inside.port() && (recorded.ip() == inside.ip() || recorded.ip().is_unspecified())
+}
+
+/// The bridge's own account of what tried to leave.
+pub(crate) fn egress_of(observed: &bridge::Observed, prevented: bool) -> Egress {
+    let names = observed.names.iter().map(|asked| asked.name.clone()).collect();
+    Egress {
+        prevented,
+        names: (observed.names_observed && observed.complete).then_some(names),
+        without_route: if observed.complete { observed.no_route_count } else { None },
+    }
+}
