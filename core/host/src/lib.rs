@@ -10,6 +10,7 @@ mod elf;
 mod error;
 mod image;
 mod inspect;
+mod machine;
 mod proc;
 pub mod secret;
 
@@ -18,4 +19,5 @@ pub use docker::Docker;
 pub use elf::is_static;
 pub use error::{DockerError, ProcessError};
 pub use image::{FoundImage, SameImage, same_image};
+pub use machine::host_environment;
 pub use proc::{file_digest, process_identity};
