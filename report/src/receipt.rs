@@ -1,7 +1,7 @@
 //! The receipt of a replay, in at most eight lines: verdict first, then what proves it, the top differences, the command to
 //! type next. The whole of it is in `--json`.
 
-use diff::{ExchangeResult, Tally, Verdict};
+use diff::{Cluster, ExchangeResult, Tally, Verdict};
 use replayer::receipt::{Egress, Receipt};
 use serde::Serialize;
 
@@ -178,40 +178,28 @@ fn held_words(receipt: &Receipt) -> String {
     words.join("; ")
 }
 
-/// The most common kinds of difference, each with an example.
+/// The most common kinds of difference, each with an example; what is unjudged where there are fewer.
 fn top_differences(page: &ReceiptPage<'_>, style: Style) -> Vec<String> {
     let clusters = diff::top_changes(page.results, TOP_DIFFERENCES);
-    let shown = clusters.iter().map(|cluster| {
-        let words = format!("{} {}", cluster.count, cluster.headline());
-        labelled("differs", &words, style)
-    });
-    let mut lines: Vec<_> = shown.collect();
+    let mut lines: Vec<_> = clusters.iter().map(|cluster| labelled("differs", &cluster_words(cluster), style)).collect();
     for result in page.results {
-        if lines.len() >= TOP_DIFFERENCES {
-            break;
+        let Verdict::Unjudged(unjudged) = &result.verdict else { continue };
+        if lines.len() < TOP_DIFFERENCES {
+            lines.push(labelled("unjudged", &format!("{} {}: {}", result.id.short(), result.title, unjudged.reason), style));
         }
-        let Some((label, words)) = beyond_comparison(&result.verdict) else { continue };
-        lines.push(labelled(label, &format!("{} {}: {words}", result.id.short(), result.title), style));
     }
     lines
 }
 
-/// What a verdict that rests on no change of the answer has to say.
-fn beyond_comparison(verdict: &Verdict) -> Option<(&'static str, String)> {
-    match verdict {
-        Verdict::Diverged(divergence) => {
-            let missed = divergence.missed.iter().map(|call| match &call.nearest {
-                Some(nearest) => format!("asked {}; nearest {nearest}", call.asked),
-                None => format!("asked {}", call.asked),
-            });
-            let never = divergence.never_asked.iter().map(|title| format!("did not ask {title}"));
-            let extra = divergence.extra.iter().map(|title| format!("asked more: {title}"));
-            missed.chain(never).chain(extra).next().map(|words| ("diverged", words))
-        }
-        Verdict::Failed(failure) => Some(("failed", failure.reason.clone())),
-        Verdict::Unjudged(unjudged) => Some(("unjudged", unjudged.reason.clone())),
-        _ => None,
-    }
+/// `6× POST /tickets /priority changed: "high" → "low"`.
+fn cluster_words(cluster: &Cluster) -> String {
+    let sides = match (&cluster.recorded, &cluster.replayed) {
+        (Some(recorded), Some(replayed)) => format!(": {recorded} → {replayed}"),
+        (Some(only), None) | (None, Some(only)) => format!(": {only}"),
+        (None, None) => String::new(),
+    };
+    let place = if cluster.pointer.is_empty() { String::new() } else { format!(" {}", cluster.pointer) };
+    format!("{}× {}{place} {}{sides}", cluster.count, cluster.route, cluster.what)
 }
 
 fn next_command(page: &ReceiptPage<'_>) -> String {
