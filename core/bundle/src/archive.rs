@@ -7,15 +7,14 @@ use std::{
     collections::{BTreeMap, HashSet},
     io,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
 };
 
-use exchange::{ClockPair, Digest, Event, Exchange, Fingerprint, Id, ImageRecord, LogLines, Run, Session, SessionEnd};
+use exchange::{ClockPair, Digest, Id, Session, SessionEnd};
 
 use crate::{
-    Damage, Entry, FindError, OpenError, ReadError, Record, TornTail,
+    Damage, Entry, FindError, OpenError, TornTail,
+    cache::KeptBlocks,
     index::{Index, Place},
-    record::{RawRecord, record_at},
     segment::{Opened, Segment, Source},
     store,
     verify::{verify, verify_source},
@@ -26,12 +25,6 @@ const PREFIX_DIGITS_MIN: usize = 4;
 
 /// Ids named by an ambiguous prefix.
 const AMBIGUOUS_SHOWN_MAX: usize = 5;
-
-/// Decompressed blocks kept for the next reading: a body and the exchanges around it. At most 8 MiB each.
-const BLOCKS_KEPT: usize = 4;
-
-/// Bytes of records that are read into one list at most.
-const LIST_BYTES_MAX: u64 = 256 << 20;
 
 /// A reader over one bundle file, or over all files of a store.
 pub struct Archive {
@@ -46,26 +39,7 @@ pub struct Archive {
     clocks: BTreeMap<Id, Vec<ClockPair>>,
     damage: Vec<Damage>,
     torn: Vec<TornTail>,
-    blocks: Mutex<Vec<KeptBlock>>,
-}
-
-struct KeptBlock {
-    segment: usize,
-    offset: u64,
-    raw: Arc<Vec<u8>>,
-}
-
-/// A record inside its decompressed block.
-pub(crate) struct RecordInBlock {
-    raw: Arc<Vec<u8>>,
-    place: Place,
-}
-
-impl RecordInBlock {
-    /// The record.
-    pub(crate) fn record(&self) -> RawRecord<'_> {
-        record_at(&self.raw, self.place.offset).expect("it was there when this was made")
-    }
+    blocks: KeptBlocks,
 }
 
 impl Archive {
@@ -130,7 +104,7 @@ impl Archive {
             segments,
             damage,
             torn,
-            blocks: Mutex::new(Vec::new()),
+            blocks: KeptBlocks::default(),
         };
         archive.sessions.sort_by_key(|session| (session.started.wall_unix_ns, session.id));
         archive.list_entries();
@@ -191,19 +165,6 @@ impl Archive {
         }
     }
 
-    /// One exchange, without the bytes of its bodies.
-    ///
-    /// # Errors
-    /// `NoExchange`, `Damaged`, `Io`.
-    pub fn exchange(&self, id: &Id) -> Result<Exchange, ReadError> {
-        let number = self.number_of(id).ok_or(ReadError::NoExchange { id: *id })?;
-        let (segment, place) = self.places[number];
-        match self.decoded(segment, place)? {
-            Record::Exchange(exchange) if exchange.id == *id => Ok(*exchange),
-            _ => Err(self.segments[segment].damaged_at(place, format!("this is not exchange {id}"))),
-        }
-    }
-
     /// Capture sessions, by their start on the wall clock.
     pub fn sessions(&self) -> &[Session] {
         &self.sessions
@@ -217,85 +178,6 @@ impl Archive {
     /// Both clocks of a session as they were read each minute, in that order.
     pub fn clocks(&self, session: &Id) -> &[ClockPair] {
         self.clocks.get(session).map(Vec::as_slice).unwrap_or_default()
-    }
-
-    /// The outcomes of replays.
-    ///
-    /// # Errors
-    /// `Damaged`, `Io`; `TooLong` where they have more than 256 MiB between them.
-    pub fn runs(&self) -> Result<Vec<Run>, ReadError> {
-        self.listed(
-            |index| index.runs.iter().map(|run| run.at).collect(),
-            |record| match record {
-                Record::Run(run) => Some(*run),
-                _ => None,
-            },
-        )
-    }
-
-    /// The environment whose record has this digest.
-    ///
-    /// # Errors
-    /// `Damaged`, `Io`.
-    pub fn fingerprint(&self, digest: &Digest) -> Result<Option<Fingerprint>, ReadError> {
-        for (number, segment) in self.segments.iter().enumerate() {
-            let Some((_, place)) = segment.index.fingerprints.iter().find(|(other, _)| other == digest) else {
-                continue;
-            };
-            if Digest::of(self.record_in(number, *place)?.record().payload) != *digest {
-                return Err(segment.damaged_at(*place, format!("this is not the fingerprint {digest}")));
-            }
-            if let Record::Fingerprint(fingerprint) = self.decoded(number, *place)? {
-                return Ok(Some(*fingerprint));
-            }
-        }
-        Ok(None)
-    }
-
-    /// All environments with their digests, each once.
-    ///
-    /// # Errors
-    /// As [`Archive::fingerprint`].
-    pub fn fingerprints(&self) -> Result<Vec<(Digest, Fingerprint)>, ReadError> {
-        let digests = merged(&self.segments, |index| &index.fingerprints, |(digest, _)| *digest);
-        let read = digests.into_iter().map(|(digest, _)| Ok(self.fingerprint(&digest)?.map(|found| (digest, found))));
-        read.filter_map(Result::transpose).collect()
-    }
-
-    /// Events, in the order they were written.
-    pub fn events(&self) -> impl Iterator<Item = Result<Event, ReadError>> + '_ {
-        self.each(
-            |index| index.events.clone(),
-            |record| match record {
-                Record::Event(event) => Some(event),
-                _ => None,
-            },
-        )
-    }
-
-    /// What the service logged, in the order it was written.
-    pub fn log_lines(&self) -> impl Iterator<Item = Result<LogLines, ReadError>> + '_ {
-        self.each(
-            |index| index.log_lines.iter().map(|(_, at)| *at).collect(),
-            |record| match record {
-                Record::LogLines(lines) => Some(lines),
-                _ => None,
-            },
-        )
-    }
-
-    /// Images that are carried.
-    ///
-    /// # Errors
-    /// As [`Archive::runs`].
-    pub fn images(&self) -> Result<Vec<ImageRecord>, ReadError> {
-        self.listed(
-            |index| index.images.clone(),
-            |record| match record {
-                Record::Image(image) => Some(*image),
-                _ => None,
-            },
-        )
     }
 
     /// The bundle's digest, where this is one sealed file.
@@ -321,6 +203,11 @@ impl Archive {
         &self.segments
     }
 
+    /// Blocks that were read lately.
+    pub(crate) fn blocks(&self) -> &KeptBlocks {
+        &self.blocks
+    }
+
     /// Where an exchange's record stands.
     pub(crate) fn place_of(&self, id: &Id) -> Option<(usize, Place)> {
         self.number_of(id).map(|number| self.places[number])
@@ -330,69 +217,10 @@ impl Archive {
         let found = self.by_id.binary_search_by_key(id, |(other, _)| *other).ok()?;
         Some(self.by_id[found].1)
     }
-
-    /// The record at a place, decoded.
-    pub(crate) fn decoded(&self, segment: usize, place: Place) -> Result<Record, ReadError> {
-        let found = self.record_in(segment, place)?;
-        Record::decode(&found.record()).map_err(|what| self.segments[segment].damaged_at(place, what))
-    }
-
-    /// The record at a place.
-    pub(crate) fn record_in(&self, segment: usize, place: Place) -> Result<RecordInBlock, ReadError> {
-        let raw = self.block(segment, place.block)?;
-        match record_at(&raw, place.offset) {
-            Some(record) if record.payload.len() == place.len as usize => Ok(RecordInBlock { raw, place }),
-            _ => Err(self.segments[segment].damaged_at(place, "there is no such record")),
-        }
-    }
-
-    /// A decompressed block, kept for the next reading.
-    fn block(&self, segment: usize, offset: u64) -> Result<Arc<Vec<u8>>, ReadError> {
-        if let Some(raw) = self.kept_block(segment, offset) {
-            return Ok(raw);
-        }
-        let raw = Arc::new(self.segments[segment].block(offset)?);
-        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        blocks.truncate(BLOCKS_KEPT - 1);
-        blocks.insert(0, KeptBlock { segment, offset, raw: Arc::clone(&raw) });
-        Ok(raw)
-    }
-
-    fn kept_block(&self, segment: usize, offset: u64) -> Option<Arc<Vec<u8>>> {
-        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = blocks.iter().position(|block| block.segment == segment && block.offset == offset)?;
-        blocks[..=found].rotate_right(1);
-        Some(Arc::clone(&blocks[0].raw))
-    }
-
-    /// All records at the places that `pick` names, in one list.
-    fn listed<T>(&self, pick: fn(&Index) -> Vec<Place>, take: fn(Record) -> Option<T>) -> Result<Vec<T>, ReadError> {
-        let places = self.segments.iter().flat_map(|segment| pick(&segment.index));
-        let kept_len = places.map(|place| u64::from(place.len)).sum();
-        if kept_len > LIST_BYTES_MAX {
-            return Err(ReadError::TooLong { kept_len, len_max: LIST_BYTES_MAX });
-        }
-        self.each(pick, take).collect()
-    }
-
-    /// The records at the places that `pick` names, one after another.
-    fn each<'a, T: 'a>(
-        &'a self,
-        pick: fn(&Index) -> Vec<Place>,
-        take: fn(Record) -> Option<T>,
-    ) -> impl Iterator<Item = Result<T, ReadError>> + 'a {
-        let places = self.segments.iter().enumerate();
-        let places =
-            places.flat_map(move |(number, segment)| pick(&segment.index).into_iter().map(move |at| (number, at)));
-        places.map(move |(number, at)| {
-            let wrong_kind = || self.segments[number].damaged_at(at, "this is a record of another kind");
-            take(self.decoded(number, at)?).ok_or_else(wrong_kind)
-        })
-    }
 }
 
 /// What all files have in one list of their index, the first of those with equal keys.
-fn merged<T: Clone, K: Eq + std::hash::Hash>(
+pub(crate) fn merged<T: Clone, K: Eq + std::hash::Hash>(
     segments: &[Segment],
     list: fn(&Index) -> &Vec<T>,
     key: fn(&T) -> K,

@@ -13,6 +13,9 @@ use crate::Record;
 /// Longest title kept in an entry, in bytes; a longer one is cut. A choice: wider than any table.
 const TITLE_BYTES_MAX: usize = 512;
 
+/// Bytes of index that one blob, and of manifest that one block, come to at most: a digest in hex, two or three numbers.
+pub(crate) const DIGEST_ENTRY_BYTES_MAX: u64 = 112;
+
 /// Where a record stands. Written as `[block, offset, len]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "(u64, u32, u32)", into = "(u64, u32, u32)")]

@@ -6,17 +6,19 @@
 //!
 //! Data passes through the modules in this order: a [`Record`] goes into a block (`block`, laid out by `layout`) that a
 //! [`Writer`] appends to a file; sealing adds index and manifest. A file is read by its index or by walking it (`walk`,
-//! `scan`), an [`Archive`] puts one or many of them together, [`verify`](fn@verify) proves them, [`export`](fn@export) selects.
+//! `scan`), an [`Archive`] puts one or many of them together and reads their `records`, [`verify`](fn@verify) proves them, [`export`](fn@export) selects.
 
 mod archive;
 mod block;
 mod body;
+mod cache;
 mod error;
 mod export;
 mod index;
 mod layout;
 mod manifest;
 mod record;
+mod records;
 #[cfg(test)]
 mod sample;
 mod scan;

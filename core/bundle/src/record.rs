@@ -245,4 +245,12 @@ mod tests {
         let broken = RawRecord { flags: 0, ..flagged };
         assert!(Record::decode(&broken).unwrap_err().starts_with("session record: "));
     }
+
+    #[test]
+    fn json_of_any_depth_is_refused_before_it_fills_the_stack() {
+        let data = "[".repeat(1_000_000);
+        let payload = format!(r#"{{"id":"{}","at_ns":1,"kind":"x","data":{data}"#, "0".repeat(32));
+        let deep = RawRecord { offset: 0, kind: record_kind::EVENT, flags: 0, payload: payload.as_bytes() };
+        assert!(Record::decode(&deep).unwrap_err().contains("recursion limit"));
+    }
 }

@@ -9,12 +9,15 @@ use exchange::Digest;
 use crate::{
     Counts, Damage, Record, TornTail,
     block::open_frame,
-    index::{Index, Place},
-    layout::{BlockHeader, HEADER_LEN, block_kind},
+    index::{DIGEST_ENTRY_BYTES_MAX, Index, Place},
+    layout::{BlockHeader, HEADER_LEN, INDEX_BYTES_MAX, block_kind},
     manifest::Span,
     record::{RawRecord, kind_word, record_kind, records_of},
     walk::{Bounds, Step, walk},
 };
+
+/// Places listed as damaged in one file at most: a hostile one could have billions.
+const DAMAGE_LISTED_MAX: usize = 1000;
 
 /// What scanning a file found.
 #[derive(Default)]
@@ -25,8 +28,10 @@ pub(crate) struct Scanned {
     pub(crate) counts: Counts,
     /// The blocks that hold.
     pub(crate) spans: Vec<Span>,
-    /// What is wrong.
+    /// What is wrong, in the order of the file.
     pub(crate) damage: Vec<Damage>,
+    /// Bytes of JSON that the index has, at least.
+    index_bytes: u64,
     /// The tail, where it is no block.
     pub(crate) torn: Option<TornTail>,
 }
@@ -56,7 +61,7 @@ pub(crate) fn scan(file: &File, path: &Path, range: Range<u64>, watch: &mut dyn 
         bounds.take(&step);
         match step {
             Step::Block { header, bytes } => scanned.take_block(path, &header, bytes, watch),
-            Step::Damage { range, what, .. } => scanned.damage.push(damage(path, range, what)),
+            Step::Damage { range, what, .. } => scanned.push_damage(path, range, what),
         }
         Ok(())
     })?;
@@ -69,10 +74,6 @@ pub(crate) fn scan(file: &File, path: &Path, range: Range<u64>, watch: &mut dyn 
     Ok(scanned)
 }
 
-fn damage(path: &Path, range: Range<u64>, what: impl Into<String>) -> Damage {
-    Damage { path: path.to_owned(), range, what: what.into(), costs: Vec::new() }
-}
-
 impl Scanned {
     fn take_block(&mut self, path: &Path, header: &BlockHeader, bytes: &[u8], watch: &mut dyn Watch) {
         let range = header.offset..header.end();
@@ -83,21 +84,21 @@ impl Scanned {
         }
         match open_frame(header, &bytes[HEADER_LEN as usize..]) {
             Ok(raw) => self.take_records(path, header, &raw, watch),
-            Err(what) => self.damage.push(damage(path, range, what)),
+            Err(what) => self.push_damage(path, range, &what),
         }
     }
 
     fn take_records(&mut self, path: &Path, header: &BlockHeader, raw: &[u8], watch: &mut dyn Watch) {
         let range = header.offset..header.end();
         let Some(records) = records_of(raw, header.record_count) else {
-            return self.damage.push(damage(path, range, "its records do not fill it, or are not as many as it says"));
+            return self.push_damage(path, range, "its records do not fill it, or are not as many as it says");
         };
         for record in records {
             let Ok(len) = u32::try_from(record.payload.len()) else { continue };
             let place = Place { block: header.offset, offset: record.offset, len };
             self.counts.records += 1;
             if let Err(what) = self.take_record(&record, place, watch) {
-                self.damage.push(damage(path, range.clone(), format!("at byte {} of the block: {what}", place.offset)));
+                self.push_damage(path, range.clone(), &format!("at byte {} of the block: {what}", place.offset));
             }
         }
     }
@@ -107,7 +108,11 @@ impl Scanned {
         if raw.payload.len() > len_max {
             return Err(format!("{} is longer than {len_max} bytes", kind_word(raw.kind)));
         }
+        if self.index_bytes > INDEX_BYTES_MAX as u64 {
+            return Err("the file holds more records than an index may list".to_owned());
+        }
         if raw.is_blob() {
+            self.index_bytes += DIGEST_ENTRY_BYTES_MAX;
             self.counts.blobs += 1;
             self.counts.blob_bytes += raw.payload.len() as u64;
             self.index.blobs.push((Digest::of(raw.payload), place));
@@ -115,15 +120,25 @@ impl Scanned {
         }
         self.counts.exchanges += u64::from(raw.kind == record_kind::EXCHANGE && raw.flags == 0);
         let record = Record::decode(raw)?;
-        self.index.note(&record, raw.payload, place);
+        self.index_bytes += self.index.note(&record, raw.payload, place);
         watch.record(&record, place);
         Ok(())
+    }
+
+    /// Lists damage, and of too much of it only that there is more.
+    fn push_damage(&mut self, path: &Path, range: Range<u64>, what: &str) {
+        let what = match self.damage.len() {
+            0..DAMAGE_LISTED_MAX => what,
+            DAMAGE_LISTED_MAX => "there is more damage from here on",
+            _ => return,
+        };
+        self.damage.push(Damage { path: path.to_owned(), range, what: what.to_owned(), costs: Vec::new() });
     }
 
     /// Takes what follows the last block.
     fn take_tail(&mut self, path: &Path, tail: Range<u64>, bounds: &Bounds) {
         if bounds.is_footer(&tail) {
-            self.damage.push(damage(path, tail, "the footer is not what was written"));
+            self.push_damage(path, tail, "the footer is not what was written");
         } else {
             self.torn = Some(TornTail { path: path.to_owned(), offset: tail.start, len: tail.end - tail.start });
         }

@@ -46,7 +46,10 @@ impl Store {
         let store = Self { folder: folder.to_owned() };
         make_folder(folder)?;
         if !store.check_marker()? {
-            store.refuse_other_things()?;
+            // Whoever makes a store places the marker first: where more is seen, it has to be there by now.
+            if store.has_other_things()? && !store.check_marker()? {
+                return Err(StoreError::NotAStore { path: folder.to_owned() });
+            }
             store.place(MARKER, MARKER_TEXT.as_bytes())?;
         }
         make_folder(&folder.join(SEGMENTS))?;
@@ -139,16 +142,15 @@ impl Store {
         }
     }
 
-    /// Refuses a folder with anything in it that is not a store in the making.
-    fn refuse_other_things(&self) -> Result<(), StoreError> {
-        let entries = fs::read_dir(&self.folder).map_err(failed("read", &self.folder))?;
-        for entry in entries {
+    /// True when anything is in the folder that is not a marker in the making.
+    fn has_other_things(&self) -> Result<bool, StoreError> {
+        for entry in fs::read_dir(&self.folder).map_err(failed("read", &self.folder))? {
             let name = entry.map_err(failed("read", &self.folder))?.file_name();
             if !name.to_string_lossy().starts_with(MARKER) {
-                return Err(StoreError::NotAStore { path: self.folder.clone() });
+                return Ok(true);
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Makes a file of mode 0600 with this content, whole or not at all; one that is there stays.

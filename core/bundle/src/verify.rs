@@ -4,7 +4,7 @@
 //! the records and compared, and every blob that a record refers to looked for.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     io,
     ops::Range,
     path::{Path, PathBuf},
@@ -90,15 +90,18 @@ struct Watching<'a> {
     total: u64,
     /// Needs of all files so far.
     needs: Vec<Need>,
-    path: PathBuf,
+    /// Files so far; the last is being scanned.
+    paths: Vec<PathBuf>,
 }
 
 /// The blobs that a record refers to.
 struct Need {
-    path: PathBuf,
+    /// The record's file, by its number.
+    file: usize,
     place: Place,
     /// The exchange, or `None` for an image.
     id: Option<Id>,
+    /// Each once, however often bodies repeat it: distinct digests cannot be more than the file is long.
     blobs: Vec<(Digest, u64)>,
 }
 
@@ -107,15 +110,14 @@ impl Watch for Watching<'_> {
         let (id, blobs) = match record {
             Record::Exchange(exchange) => {
                 let response = exchange.response.as_ref().map(|response| &response.body);
-                (
-                    Some(exchange.id),
-                    [Some(&exchange.request.body), response].into_iter().flatten().flat_map(blobs_of).collect(),
-                )
+                (Some(exchange.id), blobs_of([Some(&exchange.request.body), response]))
             }
-            Record::Image(image) => (None, blobs_of(&image.archive).collect()),
+            Record::Image(image) => (None, blobs_of([Some(&image.archive), None])),
             _ => return,
         };
-        self.needs.push(Need { path: self.path.clone(), place, id, blobs });
+        if !blobs.is_empty() {
+            self.needs.push(Need { file: self.paths.len() - 1, place, id, blobs });
+        }
     }
 
     fn reached(&mut self, offset: u64) {
@@ -123,13 +125,24 @@ impl Watch for Watching<'_> {
     }
 }
 
-fn blobs_of(body: &Body) -> impl Iterator<Item = (Digest, u64)> {
-    body.parts.iter().map(|Part::Whole { blob, len }| (*blob, *len))
+/// The blobs of some bodies, each once; of one that is given several lengths, the two of which one must be wrong.
+fn blobs_of(bodies: [Option<&Body>; 2]) -> Vec<(Digest, u64)> {
+    let parts = bodies.into_iter().flatten().flat_map(|body| &body.parts);
+    let mut blobs: Vec<_> = parts.map(|Part::Whole { blob, len }| (*blob, *len)).collect();
+    blobs.sort_unstable();
+    blobs.dedup();
+    let mut same = 0;
+    blobs.dedup_by(|next, kept| {
+        same = if next.0 == kept.0 { same + 1 } else { 0 };
+        same > 1
+    });
+    blobs.shrink_to_fit();
+    blobs
 }
 
 impl<'a> Verifying<'a> {
     fn new(progress: &'a mut dyn FnMut(u64, u64), total: u64) -> Self {
-        let watching = Watching { progress, done: 0, total, needs: Vec::new(), path: PathBuf::new() };
+        let watching = Watching { progress, done: 0, total, needs: Vec::new(), paths: Vec::new() };
         Self { report: VerifyReport::default(), watching, blobs: HashMap::new() }
     }
 
@@ -224,7 +237,7 @@ impl<'a> Verifying<'a> {
     }
 
     fn scan(&mut self, source: &Source, end: u64) -> Result<Scanned, OpenError> {
-        self.watching.path.clone_from(&source.path);
+        self.watching.paths.push(source.path.clone());
         let refused = |error: io::Error| OpenError::Io { path: source.path.clone(), source: error };
         scan(&source.file, &source.path, OPENING_LEN..end.max(OPENING_LEN), &mut self.watching).map_err(refused)
     }
@@ -234,29 +247,37 @@ impl<'a> Verifying<'a> {
         self.report.exchanges += scanned.index.exchanges.len() as u64;
         self.report.blobs += scanned.index.blobs.len() as u64;
         self.blobs.extend(scanned.index.blobs.iter().map(|(digest, place)| (*digest, u64::from(place.len))));
-        for mut damage in scanned.damage {
-            damage.costs = index.map(|index| self.costs(&damage, index)).unwrap_or_default();
-            self.report.damage.push(damage);
+        let mut damage = scanned.damage;
+        if let Some(index) = index {
+            self.name_costs(&mut damage, index);
         }
+        self.report.damage.append(&mut damage);
     }
 
-    /// Exchanges whose record, or one of whose blobs, stands in a damaged range.
-    fn costs(&self, damage: &Damage, index: &Index) -> Vec<Id> {
-        let is_hit = |place: &Place| damage.range.contains(&place.block);
-        let records = index.exchanges.iter().filter(|exchange| is_hit(&exchange.at)).map(|exchange| exchange.entry.id);
-        let needs = self.watching.needs.iter().filter(|need| need.path == damage.path);
-        let bodies =
-            needs.filter(|need| need.blobs.iter().any(|(blob, _)| index.blob(blob).is_some_and(|at| is_hit(&at))));
-        let mut costs: Vec<_> = records.chain(bodies.filter_map(|need| need.id)).collect();
-        costs.sort_unstable();
-        costs.dedup();
-        costs
+    /// Names the exchanges whose record, or one of whose blobs, stands in a damaged range of the last file.
+    fn name_costs(&self, damage: &mut [Damage], index: &Index) {
+        damage.sort_by_key(|damage| (damage.range.start, damage.range.end));
+        let file = self.watching.paths.len() - 1;
+        let from = self.watching.needs.partition_point(|need| need.file < file);
+        let records = index.exchanges.iter().map(|exchange| (exchange.entry.id, exchange.at));
+        let needs = self.watching.needs[from..].iter().filter_map(|need| Some((need.id?, &need.blobs)));
+        let blobs = needs.flat_map(|(id, blobs)| blobs.iter().map(move |(blob, _)| (id, blob)));
+        for (id, place) in records.chain(blobs.filter_map(|(id, blob)| Some((id, index.blob(blob)?)))) {
+            let first = damage.partition_point(|damage| damage.range.end <= place.block);
+            if let Some(hit) = damage.get_mut(first).filter(|damage| damage.range.contains(&place.block)) {
+                hit.costs.push(id);
+            }
+        }
+        for damage in damage {
+            damage.costs.sort_unstable();
+            damage.costs.dedup();
+        }
     }
 
     /// Names what refers to a blob that no file has, unless damage that was found explains it.
     fn finish(mut self) -> VerifyReport {
-        let explained: Vec<Id> = self.report.damage.iter().flat_map(|damage| damage.costs.iter().copied()).collect();
-        let explained: std::collections::BTreeSet<Id> = explained.into_iter().collect();
+        let explained: BTreeSet<Id> =
+            self.report.damage.iter().flat_map(|damage| damage.costs.iter().copied()).collect();
         for need in std::mem::take(&mut self.watching.needs) {
             let missing = need.blobs.iter().find(|(blob, len)| self.blobs.get(blob) != Some(len));
             let Some((blob, len)) = missing.filter(|_| need.id.is_none_or(|id| !explained.contains(&id))) else {
@@ -265,7 +286,12 @@ impl<'a> Verifying<'a> {
             let owner = need.id.map_or_else(|| "an image".to_owned(), |id| format!("exchange {id}"));
             let what = format!("{owner} refers to the blob {blob} of {len} bytes, which is not here");
             let range = need.place.block..need.place.block + HEADER_LEN;
-            self.report.damage.push(Damage { path: need.path, range, what, costs: need.id.into_iter().collect() });
+            self.report.damage.push(Damage {
+                path: self.watching.paths[need.file].clone(),
+                range,
+                what,
+                costs: need.id.into_iter().collect(),
+            });
         }
         self.report
     }

@@ -17,7 +17,7 @@ use exchange::{Digest, Fingerprint, Part};
 use crate::{
     Counts, Record, WriteError,
     block::{BlockMaker, RawBlock},
-    index::{Index, Place},
+    index::{DIGEST_ENTRY_BYTES_MAX, Index, Place},
     layout::{
         BLOB_BYTES_MAX, BLOCK_BYTES_CLOSE, Footer, INDEX_BYTES_MAX, NEWEST, OPENING_LEN, RECORD_HEADER_LEN, block_kind,
         opening,
@@ -26,9 +26,6 @@ use crate::{
     record::{RawRecord, kind_word, record_header, record_kind},
     storage::Storage,
 };
-
-/// Bytes of index that one blob, and of manifest that one block, come to at most: a digest in hex, two or three numbers.
-const DIGEST_ENTRY_BYTES_MAX: u64 = 112;
 
 /// Settings of a writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,7 +194,7 @@ impl Writer {
     /// Puts one record. A fingerprint that this file has is not put again.
     ///
     /// # Errors
-    /// `TooLong` beyond [`RECORD_BYTES_MAX`]; `Full`; `Write` where a block that was full could not be written: the record
+    /// `TooLong` beyond [`crate::RECORD_BYTES_MAX`]; `Full`; `Write` where a block that was full could not be written: the record
     /// was not taken, the call may be repeated.
     pub fn append(&mut self, record: &Record) -> Result<(), WriteError> {
         let payload = self.payload_of(record)?;

@@ -1,8 +1,8 @@
-use exchange::{Digest, Exchange, Id, Part};
+use exchange::{ClockPair, Digest, Exchange, Id, Part};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{OpenError, ReadError, Store, Writer, sample};
+use crate::{OpenError, ReadError, Record, Store, Writer, sample};
 
 /// A sealed bundle of what `put` puts, opened.
 fn sealed(put: impl FnOnce(&mut Writer)) -> Archive {

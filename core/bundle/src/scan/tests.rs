@@ -100,3 +100,18 @@ fn a_block_that_was_moved_is_not_taken_for_one() {
     assert_eq!(scanned.damage[0].range, 40..ends[1]);
     assert_eq!(scanned.spans.len(), ends.len() - 2);
 }
+
+#[test]
+fn a_file_of_countless_wrong_records_gives_a_list_that_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.retake");
+    let mut writer = Writer::create(&path).unwrap();
+    for _ in 0..3 * DAMAGE_LISTED_MAX {
+        let wrong = RawRecord { offset: 0, kind: record_kind::SESSION, flags: 0, payload: b"" };
+        writer.put_wrong(&wrong);
+    }
+    writer.flush().unwrap();
+    let scanned = scan_file(&path);
+    assert_eq!(scanned.damage.len(), DAMAGE_LISTED_MAX + 1);
+    assert_eq!(scanned.damage[DAMAGE_LISTED_MAX].what, "there is more damage from here on");
+}

@@ -44,7 +44,7 @@ fn a_store_of_a_later_release_is_refused_and_a_short_key_too() {
 
 #[test]
 fn whoever_races_for_a_new_store_gets_the_same_key() {
-    for _ in 0..20 {
+    for _ in 0..100 {
         let folder = tempfile::tempdir().unwrap();
         let barrier = std::sync::Barrier::new(8);
         let race = || {

@@ -1,5 +1,7 @@
 use std::fs;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::{Archive, ReadError, Writer, sample};
 
@@ -106,4 +108,49 @@ fn an_index_that_lists_something_else_is_noticed_although_every_digest_holds() {
     let report = quietly(&path).unwrap();
     assert!(report.damage[0].what.contains("the index does not list"), "{:?}", report.damage);
     assert!(matches!(Archive::open(&path).unwrap().exchange(&sample::id(77)), Err(ReadError::Damaged(_))));
+}
+
+#[test]
+fn a_body_that_repeats_a_blob_needs_it_once_and_one_that_gives_it_another_length_is_damage() {
+    let part = |len| Part::Whole { blob: Digest::of(b"hello"), len };
+    let repeating = Body { parts: [vec![part(5); 1000], (6..1000).map(part).collect()].concat(), ..Body::default() };
+    assert_eq!(blobs_of([Some(&repeating), Some(&repeating)]).len(), 2);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.retake");
+    let mut writer = Writer::create(&path).unwrap();
+    writer.put_blob(b"hello").unwrap();
+    let exchange = sample::exchange(1, 1, repeating, Body::default());
+    writer.append(&Record::Exchange(Box::new(exchange))).unwrap();
+    writer.seal().unwrap();
+    assert_eq!(quietly(&path).unwrap().damage.len(), 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_bundle_changed_in_many_places_is_survived_and_never_serves_a_wrong_body(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let sealed = sample::bundle_at(&folder.path().join("a.retake"));
+        let whole = fs::read(&sealed.path).unwrap();
+        let mut bytes = whole.clone();
+        for (from, to, byte) in &changes {
+            let (from, to) = (from.index(bytes.len()), to.index(bytes.len()));
+            match byte % 4 {
+                0 => bytes[from] = *byte,
+                1 => drop(bytes.drain(from.min(to)..from.max(to).min(from.min(to) + 100))),
+                2 => bytes.splice(to..to, whole[from.min(to).min(whole.len())..from.max(to).min(whole.len())].to_vec()).for_each(drop),
+                _ => bytes[from.min(to)..].iter_mut().take(20).for_each(|byte| *byte = 0),
+            }
+            if bytes.is_empty() {
+                bytes.push(*byte);
+            }
+        }
+        fs::write(&sealed.path, &bytes).unwrap();
+        let is_noticed = quietly(&sealed.path).map_or(true, |report| !report.damage.is_empty());
+        prop_assert!(is_noticed || bytes == whole);
+        assert_no_wrong_body(&sealed.path);
+    }
 }

@@ -4,6 +4,11 @@ use super::*;
 use crate::{Archive, BLOCK_BYTES_MAX, layout::HEADER_LEN, sample, verify};
 
 impl Writer {
+    /// Puts a record that is not in the index and need not be one.
+    pub(crate) fn put_wrong(&mut self, record: &RawRecord<'_>) {
+        self.put(record).unwrap();
+    }
+
     /// Lets the index say something else than there is.
     pub(crate) fn lie_in_the_index(&mut self, lie: impl FnOnce(&mut Index)) {
         lie(&mut self.index);

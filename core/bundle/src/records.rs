@@ -1,0 +1,162 @@
+//! Reads the records of an archive, one by one or kind by kind.
+//!
+//! In: the places that the files' indexes name. Out: records, each from a block that was checked.
+
+use std::sync::Arc;
+
+use exchange::{Digest, Event, Exchange, Fingerprint, Id, ImageRecord, LogLines, Run};
+
+use crate::{
+    Archive, ReadError, Record,
+    archive::merged,
+    index::{Index, Place},
+    record::{RawRecord, record_at},
+};
+
+/// Bytes of records that are read into one list at most.
+const LIST_BYTES_MAX: u64 = 256 << 20;
+
+/// A record inside its decompressed block.
+pub(crate) struct RecordInBlock {
+    raw: Arc<Vec<u8>>,
+    place: Place,
+}
+
+impl RecordInBlock {
+    /// The record.
+    pub(crate) fn record(&self) -> RawRecord<'_> {
+        record_at(&self.raw, self.place.offset).expect("it was there when this was made")
+    }
+}
+impl Archive {
+    /// One exchange, without the bytes of its bodies.
+    ///
+    /// # Errors
+    /// `NoExchange`, `Damaged`, `Io`.
+    pub fn exchange(&self, id: &Id) -> Result<Exchange, ReadError> {
+        let (segment, place) = self.place_of(id).ok_or(ReadError::NoExchange { id: *id })?;
+        match self.decoded(segment, place)? {
+            Record::Exchange(exchange) if exchange.id == *id => Ok(*exchange),
+            _ => Err(self.segments()[segment].damaged_at(place, format!("this is not exchange {id}"))),
+        }
+    }
+
+    /// The outcomes of replays.
+    ///
+    /// # Errors
+    /// `Damaged`, `Io`; `TooLong` where they have more than 256 MiB between them.
+    pub fn runs(&self) -> Result<Vec<Run>, ReadError> {
+        self.listed(
+            |index| index.runs.iter().map(|run| run.at).collect(),
+            |record| match record {
+                Record::Run(run) => Some(*run),
+                _ => None,
+            },
+        )
+    }
+
+    /// The environment whose record has this digest.
+    ///
+    /// # Errors
+    /// `Damaged`, `Io`.
+    pub fn fingerprint(&self, digest: &Digest) -> Result<Option<Fingerprint>, ReadError> {
+        for (number, segment) in self.segments().iter().enumerate() {
+            let Some((_, place)) = segment.index.fingerprints.iter().find(|(other, _)| other == digest) else {
+                continue;
+            };
+            if Digest::of(self.record_in(number, *place)?.record().payload) != *digest {
+                return Err(segment.damaged_at(*place, format!("this is not the fingerprint {digest}")));
+            }
+            if let Record::Fingerprint(fingerprint) = self.decoded(number, *place)? {
+                return Ok(Some(*fingerprint));
+            }
+        }
+        Ok(None)
+    }
+
+    /// All environments with their digests, each once.
+    ///
+    /// # Errors
+    /// As [`Archive::fingerprint`].
+    pub fn fingerprints(&self) -> Result<Vec<(Digest, Fingerprint)>, ReadError> {
+        let digests = merged(self.segments(), |index| &index.fingerprints, |(digest, _)| *digest);
+        let read = digests.into_iter().map(|(digest, _)| Ok(self.fingerprint(&digest)?.map(|found| (digest, found))));
+        read.filter_map(Result::transpose).collect()
+    }
+
+    /// Events, in the order they were written.
+    pub fn events(&self) -> impl Iterator<Item = Result<Event, ReadError>> + '_ {
+        self.each(
+            |index| index.events.clone(),
+            |record| match record {
+                Record::Event(event) => Some(event),
+                _ => None,
+            },
+        )
+    }
+
+    /// What the service logged, in the order it was written.
+    pub fn log_lines(&self) -> impl Iterator<Item = Result<LogLines, ReadError>> + '_ {
+        self.each(
+            |index| index.log_lines.iter().map(|(_, at)| *at).collect(),
+            |record| match record {
+                Record::LogLines(lines) => Some(lines),
+                _ => None,
+            },
+        )
+    }
+
+    /// Images that are carried.
+    ///
+    /// # Errors
+    /// As [`Archive::runs`].
+    pub fn images(&self) -> Result<Vec<ImageRecord>, ReadError> {
+        self.listed(
+            |index| index.images.clone(),
+            |record| match record {
+                Record::Image(image) => Some(*image),
+                _ => None,
+            },
+        )
+    }
+
+    /// The record at a place, decoded.
+    pub(crate) fn decoded(&self, segment: usize, place: Place) -> Result<Record, ReadError> {
+        let found = self.record_in(segment, place)?;
+        Record::decode(&found.record()).map_err(|what| self.segments()[segment].damaged_at(place, what))
+    }
+
+    /// The record at a place.
+    pub(crate) fn record_in(&self, segment: usize, place: Place) -> Result<RecordInBlock, ReadError> {
+        let raw = self.blocks().get((segment, place.block), || self.segments()[segment].block(place.block))?;
+        match record_at(&raw, place.offset) {
+            Some(record) if record.payload.len() == place.len as usize => Ok(RecordInBlock { raw, place }),
+            _ => Err(self.segments()[segment].damaged_at(place, "there is no such record")),
+        }
+    }
+
+    /// All records at the places that `pick` names, in one list.
+    fn listed<T>(&self, pick: fn(&Index) -> Vec<Place>, take: fn(Record) -> Option<T>) -> Result<Vec<T>, ReadError> {
+        let places = self.segments().iter().flat_map(|segment| pick(&segment.index));
+        let kept_len = places.map(|place| u64::from(place.len)).sum();
+        if kept_len > LIST_BYTES_MAX {
+            return Err(ReadError::TooLong { kept_len, len_max: LIST_BYTES_MAX });
+        }
+        self.each(pick, take).collect()
+    }
+
+    /// The records at the places that `pick` names, one after another.
+    fn each<'a, T: 'a>(
+        &'a self,
+        pick: fn(&Index) -> Vec<Place>,
+        take: fn(Record) -> Option<T>,
+    ) -> impl Iterator<Item = Result<T, ReadError>> + 'a {
+        let places = self.segments().iter().enumerate();
+        let places =
+            places.flat_map(move |(number, segment)| pick(&segment.index).into_iter().map(move |at| (number, at)));
+        places.map(move |(number, at)| {
+            let wrong_kind = || self.segments()[number].damaged_at(at, "this is a record of another kind");
+            take(self.decoded(number, at)?).ok_or_else(wrong_kind)
+        })
+    }
+}
