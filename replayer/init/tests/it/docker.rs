@@ -213,3 +213,104 @@ async fn a_container_ends_by_itself_when_whoever_replays_is_gone() {
     assert_eq!(tokio::time::timeout(PATIENCE, container.ended()).await.unwrap(), Some(128 + 15));
     container.remove().await.unwrap();
 }
+
+/// Small requests and answers in ping-pong, as many connections as want it.
+#[tokio::test]
+#[ignore = "the service inside the container"]
+async fn service_that_answers_small_requests() {
+    if !is_service() {
+        return;
+    }
+    let listener = tokio::net::TcpListener::bind("0.0.0.0:8080").await.unwrap();
+    loop {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        connection.set_nodelay(true).unwrap();
+        tokio::spawn(async move {
+            let mut request = [0; SMALL_LEN];
+            while connection.read_exact(&mut request).await.is_ok() {
+                connection.write_all(&request).await.unwrap();
+            }
+        });
+    }
+}
+
+/// Bytes of a small request, and of its answer.
+const SMALL_LEN: usize = 300;
+const REQUEST_COUNT: usize = 10_000;
+const CONNECTION_COUNT: usize = 16;
+
+async fn ask_many<S>(mut connection: S)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    let mut answer = [0; SMALL_LEN];
+    for _ in 0..REQUEST_COUNT / CONNECTION_COUNT {
+        connection.write_all(&[7; SMALL_LEN]).await.unwrap();
+        connection.read_exact(&mut answer).await.unwrap();
+    }
+}
+
+/// How long all requests take over these connections.
+async fn time_of<S>(connections: Vec<S>) -> Duration
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let mut asking = tokio::task::JoinSet::new();
+    let started = tokio::time::Instant::now();
+    connections.into_iter().for_each(|connection| drop(asking.spawn(ask_many(connection))));
+    while let Some(asked) = asking.join_next().await {
+        asked.unwrap();
+    }
+    started.elapsed()
+}
+
+/// A container with the same service behind a published port, and that port's address.
+fn published(image: &Image, part: &str) -> (String, String) {
+    let run =
+        ["run", "-d", "--rm", "-p", "127.0.0.1::8080", "-e", "RETAKE_TEST_PART=1", &image.0, "/service", "--exact"];
+    let docker = |words: &[&str]| {
+        let output = Command::new("docker").args(words).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let id = docker(&[&run[..], &[part, "--ignored", "--nocapture"]].concat());
+    let address = docker(&["port", &id, "8080"]);
+    (id, address)
+}
+
+/// The bridge is to reach half of what a published port does; measured by hand and by `scripts/bench`, since a busy
+/// machine makes any such number wander.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn small_requests_through_the_bridge_beside_a_published_port() {
+    if is_service() {
+        return;
+    }
+    let Some(docker) = engine().await else { return };
+    let image = Image::make("speed");
+    let part = "docker::service_that_answers_small_requests";
+    let contained = Contained::start(&docker, &image, part, ContainerConfig::default()).await;
+    let (id, address) = published(&image, part);
+    drop(connect(&contained.host, 8080).await);
+    let mut best = [Duration::MAX; 2];
+    for _ in 0..3 {
+        let (mut bridged, mut direct) = (Vec::new(), Vec::new());
+        for _ in 0..CONNECTION_COUNT {
+            bridged.push(contained.host.open(8080).await.unwrap());
+            let connection = tokio::net::TcpStream::connect(&address).await.unwrap();
+            connection.set_nodelay(true).unwrap();
+            direct.push(connection);
+        }
+        best[0] = best[0].min(time_of(bridged).await);
+        best[1] = best[1].min(time_of(direct).await);
+    }
+    Command::new("docker").args(["rm", "-f", &id]).stdout(Stdio::null()).status().unwrap();
+    contained.container.stop(Duration::from_secs(10)).await.unwrap();
+    contained.ended().await;
+    let per_second = best.map(|time| REQUEST_COUNT as f64 / time.as_secs_f64());
+    eprintln!(
+        "requests a second: {:.0} through the bridge, {:.0} through a published port",
+        per_second[0], per_second[1]
+    );
+    assert!(per_second[0] * 2.0 >= per_second[1], "{per_second:?}");
+}
