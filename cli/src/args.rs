@@ -48,7 +48,7 @@ Examples:
   retake export .retake -o case.retake --with-image
   retake replay case.retake --ignore /id
 
-SOURCE is a bundle file, a store folder, a run, or the first digits (at least 4) of an id in `--store`.
+SOURCE is a bundle file, a store folder, a run, or the first digits (at least 4) of an id in the store.
 
 Exit codes:
   0  everything compared and passed
@@ -56,10 +56,11 @@ Exit codes:
   2  usage or environment trouble, or damage
   3  inconclusive: void, or something could not be judged
 
-Settings: flags beat the environment, the environment beats the file, the file beats the defaults; `--print-settings`
-shows which one won. A flag `--body-max` of `retake capture` is `body-max` in the table `[capture]` of `retake.toml`, and
-RETAKE_CAPTURE_BODY_MAX in the environment (a list: one value a line). `store` and `color` stand above the tables, as
-RETAKE_STORE and RETAKE_COLOR. A switch that is on there is turned off with `--no-` before its name."
+Settings: flags beat the environment, the environment beats the file, the file beats the defaults; \
+`--print-settings` shows which one won. A flag `--body-max` of `retake capture` is `body-max` in the table `[capture]` \
+of `retake.toml`, and RETAKE_CAPTURE_BODY_MAX in the environment (a list: one value a line). `store` and `color` stand \
+above the tables, as RETAKE_STORE and RETAKE_COLOR. A switch that is on there is turned off with `--no-` before its \
+name."
 )]
 pub(crate) struct Cli {
     /// What every command takes.

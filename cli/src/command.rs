@@ -1,6 +1,14 @@
 //! The commands: each reads as the sentence it carries out.
 
 mod completions;
+mod diff;
+mod export;
+mod ls;
+mod replay;
+mod runs;
+mod serve;
+mod show;
+mod verify;
 
 use crate::{
     args::{Cli, Command},
@@ -10,10 +18,21 @@ use crate::{
 };
 
 /// Carries out the command that was asked for.
-pub(crate) fn run(cli: Box<Cli>, console: &Console) -> Result<Exit, Trouble> {
+pub(crate) fn run(cli: Cli, console: &Console) -> Result<Exit, Trouble> {
+    let as_json = cli.common.json;
     match cli.command {
+        Command::Ls(args) => ls::ls(&args, as_json, console),
+        Command::Show(args) => show::show(&args, as_json, console),
+        Command::Export(args) => export::export(&args, as_json, console),
+        Command::Verify(args) => verify::verify(&args, as_json, console),
+        Command::Diff(args) => diff::diff(&args, as_json, console),
+        Command::Runs(args) => runs::runs(&args, as_json, console),
         Command::Completions(args) => Ok(completions::completions(&args, console)),
         Command::Man(args) => completions::manual(&args, console),
-        _ => Err(Trouble::new("this command is not built yet")),
+        Command::Replay(args) => replay::replay(&args, as_json, console),
+        Command::Serve(args) => serve::serve(&args, as_json, console),
+        Command::Capture(_) | Command::Demo(_) => {
+            Err(Trouble::new("this command is not built yet"))
+        }
     }
 }

@@ -73,15 +73,24 @@ impl Console {
         self.say(&format!("{}\n", report::escape_lines(text)));
     }
 
-    /// A progress bar in bytes on stderr, or none where nobody is watching.
-    pub(crate) fn progress(&self, label: &'static str) -> Progress {
-        Progress { bar: self.err_is_terminal.then(|| bar(label)) }
+    /// A progress bar on stderr, or none where nobody is watching.
+    pub(crate) fn progress(&self, label: &'static str, unit: Unit) -> Progress {
+        Progress { bar: self.err_is_terminal.then(|| bar(label, unit)) }
     }
 
     fn say(&self, text: &str) {
         // A closed stderr leaves nobody to tell.
         drop(io::stderr().lock().write_all(text.as_bytes()));
     }
+}
+
+/// What a progress bar counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Unit {
+    /// Bytes of files.
+    Bytes,
+    /// Exchanges.
+    Exchanges,
 }
 
 /// A progress bar that may not be there.
@@ -91,7 +100,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// `done` of `total` bytes.
+    /// `done` of `total`.
     pub(crate) fn show(&self, done: u64, total: u64) {
         if let Some(bar) = &self.bar {
             bar.set_length(total);
@@ -108,9 +117,12 @@ impl Drop for Progress {
     }
 }
 
-fn bar(label: &'static str) -> indicatif::ProgressBar {
-    let template = "{msg} [{bar:32}] {bytes} of {total_bytes}";
-    let style = indicatif::ProgressStyle::with_template(template).expect("the template is a constant that parses");
+fn bar(label: &'static str, unit: Unit) -> indicatif::ProgressBar {
+    let template = match unit {
+        Unit::Bytes => "{msg} [{bar:32}] {bytes} of {total_bytes}",
+        Unit::Exchanges => "{msg} [{bar:32}] {pos} of {len} exchanges",
+    };
+    let style = indicatif::ProgressStyle::with_template(template).expect("both templates are constants that parse");
     indicatif::ProgressBar::new(0).with_style(style.progress_chars("=> ")).with_message(label)
 }
 

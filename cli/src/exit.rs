@@ -35,6 +35,15 @@ impl Exit {
         if other.weight() > self.weight() { other } else { self }
     }
 
+    /// What the verdicts of a replay or comparison come to.
+    pub(crate) fn of(tally: &diff::Tally) -> Self {
+        match tally.exit_code() {
+            0 => Self::Passed,
+            1 => Self::Changed,
+            _ => Self::Inconclusive,
+        }
+    }
+
     fn weight(self) -> u8 {
         match self {
             Self::Passed => 0,

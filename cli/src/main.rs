@@ -4,9 +4,11 @@
 //! of all, before any runtime or thread exists.
 
 mod args;
+mod clock;
 mod command;
 mod console;
 mod exit;
+mod select;
 mod settings;
 mod source;
 mod trouble;
@@ -17,8 +19,8 @@ use crate::{console::Console, exit::Exit};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    if arguments.get(1).is_some_and(|first| first == "__init") {
-        //INIT
+    if arguments.get(1).is_some_and(|first| first == init::WORD) {
+        return init::main(&arguments[2..]);
     }
     let (settled, console) = match settings::settle(&arguments) {
         Ok(settings::Settled::Run(cli)) => {
@@ -29,7 +31,7 @@ fn main() -> ExitCode {
         Err(settings::Refusal::Clap(error)) => return usage(&error),
         Err(settings::Refusal::Trouble(trouble)) => return Console::default().complain(&trouble).into(),
     };
-    match command::run(settled, &console) {
+    match command::run(*settled, &console) {
         Ok(exit) => exit.into(),
         Err(trouble) => console.complain(&trouble).into(),
     }

@@ -1,1 +1,182 @@
+//! SOURCE, as every reading command takes it: a bundle file, a store folder, a run, or the first digits of an id.
 
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use bundle::{Archive, FindError, OpenError, ReadError};
+use exchange::{Body, Exchange, Id, Session};
+
+use crate::{
+    console::Console,
+    exit::Exit,
+    trouble::{Trouble, trouble_from},
+};
+
+trouble_from!(OpenError, ReadError, FindError, bundle::ExportError, bundle::StoreError);
+
+/// Fewest digits that are taken for an id, as `bundle` has it.
+const PREFIX_DIGITS_MIN: usize = 4;
+
+/// What a SOURCE led to.
+pub(crate) struct Source {
+    /// How it was named.
+    pub(crate) name: String,
+    /// What is in it.
+    pub(crate) archive: Archive,
+    /// The one exchange that the digits named; `None` when all of it is meant.
+    pub(crate) only: Option<Id>,
+}
+
+impl Source {
+    /// Opens what `text` names, or the store when nothing is named.
+    pub(crate) fn open(text: Option<&str>, store: &Path) -> Result<Self, Trouble> {
+        let Some(text) = text else { return Self::at(store, store.display().to_string()) };
+        let path = Path::new(text);
+        if path.exists() || !is_prefix(text) {
+            return Self::at(path, text.to_owned());
+        }
+        Self::of_prefix(text, store)
+    }
+
+    /// Opens a file or folder.
+    fn at(path: &Path, name: String) -> Result<Self, Trouble> {
+        check_exists(path)?;
+        Ok(Self { name, archive: Archive::open(path)?, only: None })
+    }
+
+    /// Looks for a run and an exchange whose id begins so.
+    fn of_prefix(prefix: &str, store: &Path) -> Result<Self, Trouble> {
+        let runs = runs_with_prefix(store, prefix)?;
+        let no_store =
+            |trouble: Trouble| trouble.while_doing(format!("`{prefix}` is no file, and no id can be looked for"));
+        let archive = Self::at(store, String::new()).map_err(no_store)?.archive;
+        match (archive.resolve(prefix), &runs[..]) {
+            (Err(FindError::NotFound { .. }), [run]) => Self::at(run, prefix.to_owned()),
+            (Ok(id), []) => Ok(Self { name: prefix.to_owned(), archive, only: Some(id) }),
+            (Err(error), []) => {
+                Err(Trouble::from(error).while_doing(format!("`{prefix}` is neither a file nor an id")))
+            }
+            _ => Err(Trouble::new(format!("more than one id of runs and exchanges begins with `{prefix}`"))
+                .help("give more digits")),
+        }
+    }
+
+    /// The exchanges whose ids begin so, in the order they were named.
+    pub(crate) fn resolve_all(&self, prefixes: &[String]) -> Result<Vec<Id>, Trouble> {
+        prefixes.iter().map(|prefix| Ok(self.archive.resolve(prefix)?)).collect()
+    }
+
+    /// The session of an exchange, where it is here.
+    pub(crate) fn session(&self, id: &Id) -> Option<&Session> {
+        self.archive.sessions().iter().find(|session| session.id == *id)
+    }
+
+    /// Says what is damaged or torn. What was read beside it holds, but the exit code tells.
+    pub(crate) fn warn(&self, console: &Console) -> Exit {
+        for torn in self.archive.torn() {
+            console.warn(&format!("torn tail, still being written or cut off: {torn}"));
+        }
+        for damage in self.archive.damage() {
+            console.warn(&format!("damaged: {damage}"));
+        }
+        if self.archive.damage().is_empty() { Exit::Passed } else { Exit::Trouble }
+    }
+
+    /// Where a request went, as a URL: the upstream of its listener, else what its `Host` field says.
+    pub(crate) fn upstream(&self, exchange: &Exchange) -> String {
+        let listeners = self.session(&exchange.session).into_iter().flat_map(|session| &session.listeners);
+        let mut of_role = listeners.filter(|listener| listener.dependency.as_deref() == exchange.role.dependency());
+        match (of_role.next(), exchange.request.head.text_of("host")) {
+            (Some(listener), _) => listener.upstream.clone(),
+            (None, Some(host)) => format!("http://{host}"),
+            (None, None) => "http://127.0.0.1".to_owned(),
+        }
+    }
+
+    /// The first `len_max` kept bytes of a body, or all of them.
+    pub(crate) fn beginning(&self, body: &Body, len_max: usize) -> Result<Vec<u8>, Trouble> {
+        let mut beginning = Beginning { bytes: Vec::new(), len_max };
+        match self.archive.copy_body(body, &mut beginning) {
+            Err(ReadError::Output { .. }) => Ok(beginning.bytes),
+            copied => copied.map(|_| beginning.bytes).map_err(Trouble::from),
+        }
+    }
+}
+
+/// Takes what fits, and refuses the rest.
+struct Beginning {
+    bytes: Vec<u8>,
+    len_max: usize,
+}
+
+impl io::Write for Beginning {
+    fn write(&mut self, more: &[u8]) -> io::Result<usize> {
+        let taken = more.len().min(self.len_max - self.bytes.len());
+        self.bytes.extend_from_slice(&more[..taken]);
+        if taken == 0 && !more.is_empty() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(taken) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// # Errors
+/// When there is nothing at this path, with advice that an operating system does not give.
+pub(crate) fn check_exists(path: &Path) -> Result<(), Trouble> {
+    if path.exists() {
+        return Ok(());
+    }
+    let trouble = Trouble::new(format!("there is no `{}`", path.display()));
+    Err(trouble.help(
+        "name a bundle file or a store folder; `retake capture` makes a store, `./.retake` unless `--store` says where",
+    ))
+}
+
+fn is_prefix(text: &str) -> bool {
+    (PREFIX_DIGITS_MIN..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The files of a store's runs, sorted by name; none where there is no such folder.
+pub(crate) fn run_files(store: &Path) -> Result<Vec<PathBuf>, Trouble> {
+    let folder = store.join("runs");
+    let cannot = |error: io::Error| Trouble::of(&error).while_doing(format!("cannot read `{}`", folder.display()));
+    let entries = match fs::read_dir(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        read => read.map_err(cannot)?,
+    };
+    let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>().map_err(cannot)?;
+    let is_bundle = |path: &PathBuf| path.extension().is_some_and(|extension| extension == bundle::EXTENSION);
+    let mut paths: Vec<_> = paths.into_iter().filter(is_bundle).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+fn runs_with_prefix(store: &Path, prefix: &str) -> Result<Vec<PathBuf>, Trouble> {
+    let prefix = prefix.to_ascii_lowercase();
+    let begins_so = |path: &PathBuf| path.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with(&prefix));
+    Ok(run_files(store)?.into_iter().filter(begins_so).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_body_longer_than_wanted_gives_its_beginning() {
+        let mut beginning = Beginning { bytes: Vec::new(), len_max: 5 };
+        assert!(beginning.write_all(b"abc").is_ok());
+        assert!(beginning.write_all(b"defg").is_err());
+        assert_eq!(beginning.bytes, b"abcde");
+    }
+
+    #[test]
+    fn an_id_has_four_hex_digits_at_least() {
+        assert!(is_prefix("3fA9") && is_prefix(&"0".repeat(32)));
+        assert!(!is_prefix("3fa") && !is_prefix("case") && !is_prefix(&"0".repeat(33)));
+    }
+}

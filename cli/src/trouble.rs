@@ -34,6 +34,12 @@ impl Trouble {
         self
     }
 
+    /// The same with this advice, whatever the error brought.
+    pub(crate) fn advise(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
     /// Text for standard error, its parts on lines of their own, control characters made visible.
     pub(crate) fn text(&self, style: report::Style) -> String {
         let mut text = format!("{} {}\n", style.red("error:"), report::escape_lines(&self.message));

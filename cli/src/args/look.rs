@@ -28,6 +28,14 @@ pub(crate) struct Select {
     pub(crate) failed: bool,
 }
 
+impl Select {
+    /// True when any option was given.
+    pub(crate) fn is_any(&self) -> bool {
+        let lists = [self.routes.is_empty(), self.statuses.is_empty(), self.dependencies.is_empty()];
+        self.ingress || self.failed || lists.contains(&false)
+    }
+}
+
 /// Arguments of `retake ls`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -36,8 +44,8 @@ Examples:
   retake ls case.retake --failed
   retake ls --route 'POST /tickets' --json | jq -r '.exchanges[].id'
 
-A dependency call stands under the exchange on whose behalf it was made. How that is known: nothing when the trace context
-says so, `~` when that was the only one in flight, `?` when several were.")]
+A dependency call stands under the exchange on whose behalf it was made. How that is known: nothing where the trace \
+context says so, `~` where that was the only one in flight, `?` where several were.")]
 pub(crate) struct LsArgs {
     /// Bundle file, store folder, run, or the first digits of an id in `--store` [default: the store]
     #[arg(value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
@@ -97,8 +105,8 @@ Examples:
   retake export .retake 3fa9c1 77ab02 -o two.retake
   retake export .retake --failed --route 'POST /tickets' -o failed.retake
 
-The calls that a chosen exchange made, its session and its fingerprint come along. The same selection gives the same bytes.
-The key of the store's pseudonyms never enters a bundle.")]
+The calls that a chosen exchange made, its session and its fingerprint come along. The same selection gives the same \
+bytes. The key of the store's pseudonyms never enters a bundle.")]
 pub(crate) struct ExportArgs {
     /// Bundle file, store folder, run, or the first digits of an id in `--store`
     #[arg(value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
@@ -145,7 +153,9 @@ Examples:
   retake diff 3fa9c1 77ab02              two runs of the store, by the first digits of their ids
   retake diff before.retake after.retake --ignore 'POST /tickets header:x-served-by'
 
-Runs are paired by the exchange that they repeat, a run and what it replayed likewise; two bundles by request and order.
+Runs are paired by the exchange that they repeat, a run and what it replayed likewise; two bundles by request and \
+order.
+
 Exit codes: 0 same, 1 changed, 2 trouble, 3 something could not be compared.")]
 pub(crate) struct DiffArgs {
     /// What was: a file, a bundle, a store, or the first digits of a run's id
@@ -156,8 +166,8 @@ pub(crate) struct DiffArgs {
     pub(crate) replayed: String,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-    /// Leave this field out of the comparison; every use is counted (repeatable)
-    #[arg(long, value_name = "[ROUTE ]POINTER")]
+    /// Leave this field out of the comparison, or 'POST /tickets /id' for one route; uses are counted (repeatable)
+    #[arg(long, value_name = "POINTER")]
     pub(crate) ignore: Vec<String>,
 }
 

@@ -15,8 +15,10 @@ Examples:
   retake replay case.retake --image triage:next            what would this image have answered?
   retake replay .retake --only 3fa9c1 --process ./target/debug/triage
 
-The recorded image runs without any network; its dependency calls are answered from the recording. Another image than the
-recorded one is refused unless named with --image. Exit codes: 0 same, 1 changed, 2 trouble or damage, 3 inconclusive.")]
+The recorded image runs without any network; its dependency calls are answered from the recording. Another image \
+than the recorded one is refused unless named with --image.
+
+Exit codes: 0 same, 1 changed, 2 trouble or damage, 3 inconclusive.")]
 pub(crate) struct ReplayArgs {
     /// Bundle files, store folders, runs, or the first digits of an id in `--store`
     #[arg(required = true, value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
@@ -35,8 +37,8 @@ pub(crate) struct ReplayArgs {
     /// Send the requests to a service that is already running, and whose dependencies are its own
     #[arg(long, value_name = "URL")]
     pub(crate) target: Option<String>,
-    /// Leave this field out of the comparison; every use is counted (repeatable)
-    #[arg(long, value_name = "[ROUTE ]POINTER")]
+    /// Leave this field out of the comparison, or 'POST /tickets /id' for one route; uses are counted (repeatable)
+    #[arg(long, value_name = "POINTER")]
     pub(crate) ignore: Vec<String>,
     /// The service's port, where it is not that of the recorded upstream
     #[arg(long, value_name = "N")]
@@ -44,9 +46,6 @@ pub(crate) struct ReplayArgs {
     /// How long the service may take until it accepts connections
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = values::duration)]
     pub(crate) ready_timeout: Duration,
-    /// Most requests in flight at once, below what was recorded
-    #[arg(long, value_name = "N")]
-    pub(crate) in_flight_max: Option<usize>,
     /// Refuse to judge where anything of the environment differs (CPU model, kernel, limits, a variable)
     #[arg(long)]
     pub(crate) strict_env: bool,
@@ -65,8 +64,8 @@ Examples:
   retake serve case.retake                                 on the recorded addresses
   retake serve case.retake --listen model=127.0.0.1:8000
 
-A call that was not recorded gets an answer that says what was asked and what the nearest recording was; nothing is ever
-passed on to the real dependency.")]
+A call that was not recorded gets an answer that says what was asked and what the nearest recording was; nothing is \
+ever passed on to the real dependency.")]
 pub(crate) struct ServeArgs {
     /// Bundle file, store folder, run, or the first digits of an id in `--store`
     #[arg(value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
@@ -76,6 +75,9 @@ pub(crate) struct ServeArgs {
     /// Serve this dependency here instead of at its recorded address (repeatable)
     #[arg(long, value_name = "NAME=ADDR")]
     pub(crate) listen: Vec<String>,
+    /// Leave this field out when calls are matched, such as `dep:llm:/messages/0` (repeatable)
+    #[arg(long, value_name = "dep:NAME:POINTER")]
+    pub(crate) ignore: Vec<String>,
 }
 
 /// Arguments of `retake demo`.

@@ -10,12 +10,12 @@ use super::{StoreArgs, values};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  retake capture --upstream http://127.0.0.1:9000 --container triage --dependency model=http://127.0.0.1:8000
-  retake capture --upstream http://127.0.0.1:9000 --listen 0.0.0.0:8080 --store /var/lib/retake
-  retake capture -- python app.py        starts the app with OPENAI_BASE_URL and the like pointing here
+  retake capture --upstream http://127.0.0.1:9000 --container triage
+  retake capture --upstream http://127.0.0.1:9000 --dependency model=http://127.0.0.1:8000
+  retake capture -- python app.py        an app of your own, with OPENAI_BASE_URL set
 
-Requests and answers pass unchanged and are never kept waiting for the recording. Credentials are replaced by pseudonyms
-before anything is queued or written. Stop with Ctrl-C; what was recorded is in the store.")]
+Requests and answers pass unchanged and are never kept waiting for the recording. Credentials are replaced by \
+pseudonyms before anything is queued or written. Stop with Ctrl-C; what was recorded is in the store.")]
 pub(crate) struct CaptureArgs {
     /// The service to record, as http://HOST:PORT or https://…; needed unless a command is given
     #[arg(long, value_name = "URL")]

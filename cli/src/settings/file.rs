@@ -141,9 +141,8 @@ impl Document {
 
     fn no_shared_key(&self, plain: &Command, key: &str, at: usize) -> Trouble {
         let trouble = Trouble::new(format!("{}: there is no setting `{key}` above the tables", self.origin(at)));
-        let with_flag = plain.get_subcommands().map(Command::get_name);
-        let owner =
-            with_flag.filter(|name| flags(plain, name).any(|flag| flag.command.is_some() && flag.key() == key)).next();
+        let mut names = plain.get_subcommands().map(Command::get_name);
+        let owner = names.find(|name| flags(plain, name).any(|flag| flag.command.is_some() && flag.key() == key));
         match (nearest(key, SHARED_KEYS), owner) {
             (Some(known), _) => trouble.help(format!("did you mean `{known}`?")),
             (None, Some(name)) => trouble.help(format!("`{key}` belongs into the table `[{name}]`")),

@@ -47,8 +47,11 @@ fn each_difference_is_a_line_and_the_worst_is_counted_first() {
         asked: "model POST /v1/chat".to_owned(),
         nearest: Some("3fa9c1 differs in /seed: 7, asked 8".to_owned()),
     }];
-    let diverged =
-        Divergence { missed, never_asked: vec!["store POST /answers 77ab02".to_owned()], ..Divergence::default() };
+    let diverged = Divergence {
+        missed,
+        never_asked: vec!["store POST /answers (090909090909)".to_owned()],
+        ..Divergence::default()
+    };
     let mut failed = result(3, Verdict::Unjudged(Unjudged::because("it has no counterpart")), Vec::new());
     (failed.replayed_status, failed.comparison) = (None, None);
     let results = [
@@ -68,7 +71,7 @@ fn each_difference_is_a_line_and_the_worst_is_counted_first() {
     diverged  020202020202  POST /tickets  200
       asked, and not recorded: model POST /v1/chat
         nearest: 3fa9c1 differs in /seed: 7, asked 8
-      recorded, and never asked: store POST /answers 77ab02
+      recorded, and never asked: store POST /answers (090909090909)
     unjudged  030303030303  POST /tickets  200 → -
       it has no counterpart
     ignored: /id 4 times

@@ -1,0 +1,178 @@
+//! `retake diff`: two files, two bundles, two runs, or a run and production.
+
+mod calls;
+mod pair;
+
+use std::{fs::File, io::Read, path::Path};
+
+use bundle::{Entry, OpenError};
+use diff::{Came, Comparison, Evidence, ExchangeResult, Output, Route, RuleUse, Rules, Tally, Unjudged, Verdict};
+use exchange::{End, Exchange};
+use report::{Compared, comparison_page, document_json, document_page};
+
+use crate::{
+    args::DiffArgs,
+    command::diff::pair::Pair,
+    console::Console,
+    exit::Exit,
+    source::Source,
+    trouble::{Trouble, trouble_from},
+};
+
+trouble_from!(diff::RuleError);
+
+/// Largest file or body that is compared, in bytes.
+const COMPARED_BYTES_MAX: u64 = 256 << 20;
+
+/// One side: a plain file, or exchanges.
+enum Side {
+    File(Vec<u8>),
+    Exchanges(Box<Source>),
+}
+
+/// Compares what the two names lead to.
+pub(crate) fn diff(args: &DiffArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
+    let rules = rules(&args.ignore)?;
+    match (side(&args.recorded, args)?, side(&args.replayed, args)?) {
+        (Side::File(recorded), Side::File(replayed)) => {
+            files(&diff::compare_documents(&recorded, &replayed, &rules), as_json, console)
+        }
+        (Side::Exchanges(recorded), Side::Exchanges(replayed)) => {
+            exchanges(&recorded, &replayed, &rules, as_json, console)
+        }
+        _ => Err(Trouble::new(format!("`{}` and `{}` are not of one kind", args.recorded, args.replayed))
+            .help("compare two files, or two of bundle, store and run")),
+    }
+}
+
+/// The rules of `--ignore`.
+pub(crate) fn rules(texts: &[String]) -> Result<Rules, Trouble> {
+    let rule = |rules: Rules, text: &String| rules.ignoring(text).map_err(Trouble::from);
+    texts.iter().try_fold(Rules::strict(), rule)
+}
+
+/// A file that is no bundle is compared as a document.
+fn side(name: &str, args: &DiffArgs) -> Result<Side, Trouble> {
+    let path = Path::new(name);
+    if path.is_file() && matches!(bundle::Archive::open(path), Err(OpenError::NotABundle { .. })) {
+        return Ok(Side::File(read(path)?));
+    }
+    Ok(Side::Exchanges(Box::new(Source::open(Some(name), &args.store.store)?)))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Trouble> {
+    let cannot = |error: std::io::Error| Trouble::of(&error).while_doing(format!("cannot read `{}`", path.display()));
+    let mut bytes = Vec::new();
+    File::open(path).map_err(cannot)?.take(COMPARED_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() as u64 > COMPARED_BYTES_MAX {
+        return Err(Trouble::new(format!("`{}` is longer than {}", path.display(), report::bytes(COMPARED_BYTES_MAX))));
+    }
+    Ok(bytes)
+}
+
+fn files(comparison: &Comparison, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
+    let text = if as_json { document_json(comparison) } else { document_page(comparison, console.out) };
+    let exit = if comparison.is_equal() { Exit::Passed } else { Exit::Changed };
+    console.write(exit, |out| out.write_all(text.as_bytes()))
+}
+
+fn exchanges(
+    recorded: &Source,
+    replayed: &Source,
+    rules: &Rules,
+    as_json: bool,
+    console: &Console,
+) -> Result<Exit, Trouble> {
+    let damage = recorded.warn(console).or_worse(replayed.warn(console));
+    let pairs = pair::pairs(&ingress(recorded), &ingress(replayed));
+    let results = pairs
+        .iter()
+        .map(|pair| result(pair, recorded, replayed, rules))
+        .collect::<Result<Vec<ExchangeResult>, Trouble>>()?;
+    let mut rules_used: Vec<RuleUse> = Vec::new();
+    for comparison in results.iter().filter_map(|result| result.comparison.as_ref()) {
+        RuleUse::merge(&mut rules_used, &comparison.rules_used);
+    }
+    let compared =
+        Compared { recorded: &recorded.name, replayed: &replayed.name, results: &results, rules_used: &rules_used };
+    let text = if as_json { compared.to_json() } else { comparison_page(&compared, console.out) };
+    let exit = damage.or_worse(Exit::of(&Tally::of(&results)));
+    console.write(exit, |out| out.write_all(text.as_bytes()))
+}
+
+/// What clients asked the service. Its own calls are compared with the exchange they belong to.
+fn ingress(source: &Source) -> Vec<&Entry> {
+    let is_meant = |entry: &&Entry| entry.dependency.is_none() && source.only.is_none_or(|only| entry.id == only);
+    source.archive.entries().iter().filter(is_meant).collect()
+}
+
+fn result(pair: &Pair<'_>, recorded: &Source, replayed: &Source, rules: &Rules) -> Result<ExchangeResult, Trouble> {
+    let (one, other) = match *pair {
+        Pair::Both(one, other) => (one, other),
+        Pair::RecordedOnly(entry) => return Ok(alone(entry, &replayed.name)),
+        Pair::ReplayedOnly(entry) => return Ok(alone(entry, &recorded.name)),
+    };
+    let (before, now) = (recorded.archive.exchange(&one.id)?, replayed.archive.exchange(&other.id)?);
+    let comparison = compare(&before, &now, recorded, replayed, rules)?;
+    let calls = calls::divergence((recorded, &one.id), (replayed, &other.id), rules)?;
+    let verdict = diff::decide(&Evidence {
+        recorded: came(&before),
+        replayed: came(&now),
+        calls: &calls,
+        comparison: comparison.as_ref(),
+        secrets_missing: false,
+    });
+    Ok(ExchangeResult {
+        id: pair::original(one),
+        replayed_id: Some(other.id),
+        calls_reordered: calls.reordered,
+        verdict,
+        comparison,
+        ..of_entry(one, now.status())
+    })
+}
+
+fn compare(
+    before: &Exchange,
+    now: &Exchange,
+    recorded: &Source,
+    replayed: &Source,
+    rules: &Rules,
+) -> Result<Option<Comparison>, Trouble> {
+    let (Some(one), Some(other)) = (&before.response, &now.response) else { return Ok(None) };
+    let route = Route::of(&before.request.head);
+    let bodies = (
+        recorded.archive.body(&one.body, COMPARED_BYTES_MAX)?,
+        replayed.archive.body(&other.body, COMPARED_BYTES_MAX)?,
+    );
+    let output = |exchange: &Exchange| exchange.end == End::Complete;
+    let one = Output { head: &one.head, body: &bodies.0, complete: output(before), whole: one.body.is_whole() };
+    let other = Output { head: &other.head, body: &bodies.1, complete: output(now), whole: other.body.is_whole() };
+    Ok(Some(diff::compare_responses(&one, &other, rules, &route)))
+}
+
+fn came(exchange: &Exchange) -> Came<'_> {
+    let whole = exchange.response.as_ref().is_none_or(|response| response.body.is_whole());
+    Came { status: exchange.status(), end: &exchange.end, whole }
+}
+
+/// An exchange without counterpart is not judged, and never a pass.
+fn alone(entry: &Entry, missing_in: &str) -> ExchangeResult {
+    let verdict = Verdict::Unjudged(Unjudged::because(format!("it has no counterpart in `{missing_in}`")));
+    ExchangeResult { verdict, ..of_entry(entry, None) }
+}
+
+fn of_entry(entry: &Entry, replayed_status: Option<u16>) -> ExchangeResult {
+    let (method, target) = entry.title.split_once(' ').unwrap_or_default();
+    ExchangeResult {
+        id: entry.id,
+        replayed_id: None,
+        title: entry.title.clone(),
+        route: Route::new(method, target).to_string(),
+        recorded_status: entry.status,
+        replayed_status,
+        verdict: Verdict::Same,
+        calls_reordered: false,
+        comparison: None,
+    }
+}

@@ -1,0 +1,64 @@
+//! `retake export`: a selection, sealed.
+
+use bundle::{Entry, Extra, Sealed};
+use exchange::Id;
+use report::json;
+
+use crate::{
+    args::ExportArgs,
+    console::{Console, Unit},
+    exit::Exit,
+    select::Selection,
+    source::Source,
+    trouble::Trouble,
+};
+
+/// Seals the chosen exchanges, and what they depend on, into a bundle file.
+pub(crate) fn export(args: &ExportArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
+    let selection = Selection::of(&args.select)?;
+    let source = Source::open(Some(&args.source), &args.store.store)?;
+    let exit = source.warn(console);
+    let chosen = choose(&source, args, &selection)?;
+    let extra = Extra { images: Vec::new(), keep_images: args.with_image, overwrite: args.force };
+    let progress = console.progress("sealing", Unit::Exchanges);
+    let sealed =
+        bundle::export(&source.archive, &chosen, &args.output, extra, &mut |done, total| progress.show(done, total));
+    drop(progress);
+    let sealed = sealed.map_err(|error| match error {
+        bundle::ExportError::Exists { .. } => {
+            Trouble::from(error).advise("name another file, or replace it with --force")
+        }
+        other => other.into(),
+    })?;
+    let text = if as_json { document(&sealed) } else { line(&sealed) };
+    console.write(exit, |out| out.write_all(text.as_bytes()))
+}
+
+/// The exchanges that were named, or all, as far as the options choose them.
+fn choose(source: &Source, args: &ExportArgs, selection: &Selection<'_>) -> Result<Vec<Id>, Trouble> {
+    let named = match source.only {
+        Some(only) => vec![only],
+        None => source.resolve_all(&args.ids)?,
+    };
+    let is_named = |entry: &Entry| named.is_empty() || named.contains(&entry.id);
+    let entries = source.archive.entries().iter().filter(|entry| is_named(entry) && selection.chooses(entry));
+    let chosen: Vec<Id> = entries.map(|entry| entry.id).collect();
+    if chosen.is_empty() {
+        return Err(Trouble::new(format!("no exchange of `{}` was chosen", source.name))
+            .help("`retake ls` with the same options shows what they choose"));
+    }
+    Ok(chosen)
+}
+
+fn line(sealed: &Sealed) -> String {
+    let size = report::bytes(sealed.len);
+    format!("`{}`: {} exchanges, {size}, digest {}\n", sealed.path.display(), sealed.counts.exchanges, sealed.digest)
+}
+
+fn document(sealed: &Sealed) -> String {
+    let path = sealed.path.to_string_lossy();
+    let fields = serde_json::json!({
+        "path": path, "digest": sealed.digest, "bytes": sealed.len, "exchanges": sealed.counts.exchanges,
+    });
+    json::document("export", &fields)
+}

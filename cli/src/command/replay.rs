@@ -1,0 +1,206 @@
+//! `retake replay`: run again what was recorded, and compare with production.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bundle::Archive;
+use diff::Rules;
+use replayer::{
+    GivenVariable, ReplayError,
+    receipt::SourceProof,
+    replay::{Against, Replayed, Settings, Watched, replay as run_replay},
+};
+use report::{ReceiptPage, receipt_page};
+use tokio::sync::watch;
+
+use crate::{
+    args::ReplayArgs,
+    clock::Clock,
+    console::{Console, Unit},
+    exit::Exit,
+    source::Source,
+    trouble::{Trouble, trouble_from},
+};
+
+trouble_from!(ReplayError);
+
+/// Replays every SOURCE; the gravest outcome is the exit code.
+pub(crate) fn replay(args: &ReplayArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let stop = runtime.block_on(async { stop_on_signals() });
+    let mut exit = Exit::Passed;
+    for source in &args.sources {
+        let settings = settings_of(source, args)?;
+        let replayed = runtime.block_on(replay_one(settings, console, stop.clone()))?;
+        exit = exit.or_worse(show(&replayed, as_json, console)?);
+        if *stop.borrow() {
+            break;
+        }
+    }
+    Ok(exit)
+}
+
+async fn replay_one(settings: Settings, console: &Console, stop: watch::Receiver<bool>) -> Result<Replayed, Trouble> {
+    let bar = console.progress("replaying", Unit::Exchanges);
+    let progress = |done, total| bar.show(done, total);
+    Ok(run_replay(settings, Watched { progress: &progress, stop }).await?)
+}
+
+/// Becomes true at the first Ctrl-C or request to end; a second one ends the program as it always does.
+pub(crate) fn stop_on_signals() -> watch::Receiver<bool> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (sender, receiver) = watch::channel(false);
+    let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    tokio::spawn(async move {
+        let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
+            // Without handlers the signals end the program; keeping the sender keeps the receivers waiting.
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        sender.send_replace(true);
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        std::process::exit(130);
+    });
+    receiver
+}
+
+fn settings_of(source: &str, args: &ReplayArgs) -> Result<Settings, Trouble> {
+    let opened = open_verified(source, &args.store.store)?;
+    let mut only = opened.resolve_all(&args.only)?;
+    only.extend(opened.only);
+    let clock = Clock::start();
+    Ok(Settings {
+        source: SourceProof { path: source.to_owned(), digest: opened.archive.digest(), verified: true },
+        only,
+        against: against(args)?,
+        rules: rules(&args.ignore)?,
+        given: given_variables(&args.env, args.env_file.as_deref())?,
+        port: args.port,
+        ready_timeout: args.ready_timeout,
+        strict_environment: args.strict_env,
+        limits: wire::client::Limits::default(),
+        runs_folder: args.store.store.join("runs"),
+        executable: own_executable()?,
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_unix_ns: clock.started_unix_ns,
+        clock: clock.monotonic,
+        archive: Arc::new(opened.archive),
+    })
+}
+
+/// Opens a SOURCE after every byte of it was verified: what does not verify is not judged.
+fn open_verified(source: &str, store: &Path) -> Result<Source, Trouble> {
+    let mut opened = Source::open(Some(source), store)?;
+    let path = if opened.only.is_some() { store } else { Path::new(source) };
+    if path.exists() {
+        opened.archive = Archive::open_verified(path).map_err(|error| {
+            Trouble::from(error).while_doing(format!("`{}` cannot be trusted, so nothing was replayed", path.display()))
+        })?;
+    }
+    Ok(opened)
+}
+
+fn against(args: &ReplayArgs) -> Result<Against, Trouble> {
+    Ok(match (&args.image, &args.process, &args.target) {
+        (Some(image), ..) => Against::Image(image.clone()),
+        (_, Some(command), _) => Against::Process(words_of(command)?),
+        (.., Some(url)) => Against::Url(url.clone()),
+        _ => Against::Recorded,
+    })
+}
+
+/// Splits a command line as a POSIX shell would, without its expansions.
+fn words_of(command: &str) -> Result<Vec<String>, Trouble> {
+    let words = shlex::split(command).filter(|words| !words.is_empty());
+    words.ok_or_else(|| {
+        Trouble::new(format!("`--process {command}` is no command line")).help("close every quote that it opens")
+    })
+}
+
+pub(crate) fn rules(ignore: &[String]) -> Result<Rules, Trouble> {
+    ignore.iter().try_fold(Rules::strict(), |rules, text| Ok(rules.ignoring(text)?))
+}
+
+/// `NAME=VALUE`, or `NAME` for the value that this process has.
+fn given_variables(given: &[String], file: Option<&Path>) -> Result<Vec<GivenVariable>, Trouble> {
+    let mut variables = Vec::new();
+    if let Some(path) = file {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Trouble::of(&error).while_doing(format!("cannot read `--env-file {}`", path.display())))?;
+        for (number, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let place = || format!("{}:{}", path.display(), number + 1);
+            variables.push(given_variable(line).map_err(|trouble| trouble.while_doing(format!("{} is wrong", place())))?);
+        }
+    }
+    for text in given {
+        variables.push(given_variable(text)?);
+    }
+    Ok(variables)
+}
+
+fn given_variable(text: &str) -> Result<GivenVariable, Trouble> {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, value.to_owned()),
+        None => {
+            let unset = |_| Trouble::new(format!("variable `{text}` is not set here")).help(format!("say `{text}=VALUE`"));
+            (text, std::env::var(text).map_err(unset)?)
+        }
+    };
+    if name.is_empty() {
+        return Err(Trouble::new("a variable needs a name").help("write it as NAME=VALUE"));
+    }
+    Ok(GivenVariable { name: name.to_owned(), value })
+}
+
+/// This very program: it becomes the container's init.
+fn own_executable() -> Result<PathBuf, Trouble> {
+    std::env::current_exe().map_err(|error| Trouble::of(&error).while_doing("cannot find this program's own file"))
+}
+
+fn show(replayed: &Replayed, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
+    let exit = match replayed.exit_code() {
+        0 => Exit::Passed,
+        1 => Exit::Changed,
+        _ => Exit::Inconclusive,
+    };
+    let run_path = replayed.run_path.display().to_string();
+    let page = ReceiptPage {
+        receipt: &replayed.receipt,
+        results: &replayed.results,
+        run_path: &run_path,
+        exit_code: exit.code(),
+    };
+    let text = if as_json { page.to_json() } else { receipt_page(&page, console.out) };
+    console.write(exit, |out| out.write_all(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_is_split_as_a_shell_would() {
+        assert_eq!(words_of("python 'my app.py' --port 1").unwrap(), ["python", "my app.py", "--port", "1"]);
+        assert!(words_of("python 'my app.py").is_err());
+        assert!(words_of("").is_err());
+    }
+
+    #[test]
+    fn a_variable_is_given_with_its_value_or_taken_from_here() {
+        assert_eq!(given_variable("A=b=c").unwrap(), GivenVariable { name: "A".to_owned(), value: "b=c".to_owned() });
+        assert!(given_variable("RETAKE_TEST_NOT_SET_ANYWHERE").is_err());
+        assert!(given_variable("=x").is_err());
+    }
+}

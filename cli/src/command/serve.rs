@@ -1,0 +1,60 @@
+//! `retake serve`: the recorded dependency answers on loopback, for developing offline.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use replayer::{Place, ServeSettings, Serving};
+
+use crate::{args::ServeArgs, clock::Clock, console::Console, exit::Exit, source::Source, trouble::Trouble};
+
+use super::replay::{rules, stop_on_signals};
+
+/// Serves until it is interrupted.
+pub(crate) fn serve(args: &ServeArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
+    let source = Source::open(Some(&args.source), &args.store.store)?;
+    let exit = source.warn(console);
+    let places = args.listen.iter().map(|text| place(text)).collect::<Result<Vec<_>, _>>()?;
+    let clock = Clock::start();
+    let settings = ServeSettings { archive: Arc::new(source.archive), places, rules: rules(&args.ignore)?, clock: clock.monotonic };
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        let stop = stop_on_signals();
+        let serving = Serving::bind(settings).await?;
+        console.write(exit, |out| out.write_all(announcement(serving.places(), as_json).as_bytes()))?;
+        serving.run(stop).await;
+        Ok(exit)
+    })
+}
+
+fn announcement(places: &[Place], as_json: bool) -> String {
+    if as_json {
+        let listeners: Vec<_> = places
+            .iter()
+            .map(|place| serde_json::json!({ "name": place.name, "address": place.address.to_string() }))
+            .collect();
+        return report::json::document("serve", &serde_json::json!({ "listeners": listeners }));
+    }
+    places.iter().map(|place| format!("{} at http://{}\n", place.name, place.address)).collect()
+}
+
+/// `NAME=ADDR`, an address being `HOST:PORT`, or a port alone on the loopback.
+fn place(text: &str) -> Result<Place, Trouble> {
+    let wrong = || Trouble::new(format!("`--listen {text}` is no NAME=ADDR")).help("for example `--listen llm=127.0.0.1:8000`");
+    let (name, address) = text.split_once('=').ok_or_else(wrong)?;
+    let address = match address.parse::<u16>() {
+        Ok(port) => SocketAddr::from(([127, 0, 0, 1], port)),
+        Err(_) => address.parse().map_err(|_| wrong())?,
+    };
+    if name.is_empty() { Err(wrong()) } else { Ok(Place { name: name.to_owned(), address }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_name_and_an_address_or_a_port() {
+        assert_eq!(place("llm=8000").unwrap().address, "127.0.0.1:8000".parse().unwrap());
+        assert_eq!(place("llm=[::1]:8000").unwrap().name, "llm");
+        assert!(place("llm").is_err() && place("=8000").is_err() && place("llm=host:1").is_err());
+    }
+}

@@ -1,0 +1,136 @@
+//! Which exchanges the options of `ls` and `export` choose.
+
+use bundle::Entry;
+use diff::Route;
+
+use crate::{args::Select, trouble::Trouble};
+
+/// The options, read.
+#[derive(Debug)]
+pub(crate) struct Selection<'a> {
+    routes: Vec<RoutePattern<'a>>,
+    options: &'a Select,
+}
+
+/// A method, or any, and a path in which `*` is any one segment.
+#[derive(Debug)]
+struct RoutePattern<'a> {
+    method: Option<&'a str>,
+    segments: Vec<&'a str>,
+}
+
+impl<'a> Selection<'a> {
+    /// Reads the options.
+    ///
+    /// # Errors
+    /// When a route is no route.
+    pub(crate) fn of(options: &'a Select) -> Result<Self, Trouble> {
+        let routes = options.routes.iter().map(|text| RoutePattern::of(text)).collect::<Result<_, _>>()?;
+        Ok(Self { routes, options })
+    }
+
+    /// True when every kind of option that was given chooses this exchange.
+    pub(crate) fn chooses(&self, entry: &Entry) -> bool {
+        let options = self.options;
+        let by_status = |status: u16| options.statuses.iter().any(|range| range.contains(&status));
+        let by_name = |name: &String| options.dependencies.contains(name);
+        (self.routes.is_empty() || self.routes.iter().any(|route| route.matches(entry)))
+            && (options.statuses.is_empty() || entry.status.is_some_and(by_status))
+            && (options.dependencies.is_empty() || entry.dependency.as_ref().is_some_and(by_name))
+            && !(options.ingress && entry.dependency.is_some())
+            && !(options.failed && is_fine(entry))
+    }
+}
+
+fn is_fine(entry: &Entry) -> bool {
+    entry.end == exchange::End::Complete.word() && entry.status.is_some_and(|status| status < 500)
+}
+
+impl<'a> RoutePattern<'a> {
+    fn of(text: &'a str) -> Result<Self, Trouble> {
+        let (method, path) = match text.trim().split_once(' ') {
+            Some((method, path)) => (Some(method).filter(|method| *method != "*"), path.trim()),
+            None => (None, text.trim()),
+        };
+        if !path.starts_with('/') {
+            return Err(Trouble::new(format!("`{text}` is no route"))
+                .help("a route is a path, or a method and a path: 'POST /tickets/*'"));
+        }
+        Ok(Self { method, segments: path.split('/').collect() })
+    }
+
+    fn matches(&self, entry: &Entry) -> bool {
+        let (method, target) = entry.title.split_once(' ').unwrap_or_default();
+        let route = Route::new(method, target);
+        let segments: Vec<&str> = route.path.split('/').collect();
+        let fits = |(wanted, found): (&&str, &&str)| *wanted == "*" || wanted == found;
+        self.method.is_none_or(|method| method == route.method)
+            && self.segments.len() == segments.len()
+            && self.segments.iter().zip(&segments).all(fits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use exchange::{Digests, Id};
+
+    use super::*;
+
+    fn entry(title: &str, status: u16, dependency: Option<&str>) -> Entry {
+        Entry {
+            id: Id([1; 16]),
+            session: Id([2; 16]),
+            sequence: 0,
+            dependency: dependency.map(str::to_owned),
+            parent: None,
+            certainty: None,
+            candidates: Vec::new(),
+            title: title.to_owned(),
+            status: Some(status),
+            end: "complete".to_owned(),
+            started_ns: 0,
+            ended_ns: 0,
+            request_len: 0,
+            response_len: None,
+            whole: true,
+            digests: Digests::default(),
+            fingerprint: None,
+            original: None,
+            repeat: None,
+        }
+    }
+
+    fn chosen(options: Select) -> Vec<usize> {
+        let mut cut = entry("GET /tickets/7/notes", 200, None);
+        cut.end = "client gone".to_owned();
+        let entries = [
+            entry("POST /tickets?draft=1", 200, None),
+            cut,
+            entry("POST /v1/chat", 503, Some("model")),
+            entry("GET /tickets/8", 404, None),
+        ];
+        let selection = Selection::of(&options).unwrap();
+        (0..entries.len()).filter(|&place| selection.chooses(&entries[place])).collect()
+    }
+
+    #[test]
+    fn options_of_one_kind_are_alternatives_and_kinds_narrow_each_other() {
+        let routes = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        assert_eq!(chosen(Select::default()), [0, 1, 2, 3]);
+        assert_eq!(chosen(Select { routes: routes(&["/tickets/*"]), ..Select::default() }), [3]);
+        assert_eq!(
+            chosen(Select { routes: routes(&["POST /tickets", "GET /tickets/*/notes"]), ..Select::default() }),
+            [0, 1]
+        );
+        assert_eq!(chosen(Select { failed: true, ..Select::default() }), [1, 2]);
+        assert_eq!(chosen(Select { failed: true, ingress: true, ..Select::default() }), [1]);
+        assert_eq!(chosen(Select { statuses: vec![400..=499, 503..=503], ..Select::default() }), [2, 3]);
+        assert_eq!(chosen(Select { dependencies: routes(&["model"]), ..Select::default() }), [2]);
+    }
+
+    #[test]
+    fn a_route_without_a_path_is_refused() {
+        let options = Select { routes: vec!["POST".to_owned()], ..Select::default() };
+        assert!(Selection::of(&options).unwrap_err().to_string().contains("'POST /tickets/*'"));
+    }
+}

@@ -1,0 +1,97 @@
+//! `diff`.
+
+use std::fs;
+
+use tempfile::tempdir;
+
+use crate::{
+    recordings::{Told, bundle, store},
+    retake,
+};
+
+#[test]
+fn two_files_differ_by_pointer_and_a_rule_takes_a_field_out() {
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("a.json"), r#"{"id":1,"choices":[{"text":"yes"}]}"#).unwrap();
+    fs::write(folder.path().join("b.json"), r#"{"choices":[{"text":"no"}],"id":2}"#).unwrap();
+    let ran = retake(folder.path(), &["diff", "a.json", "b.json", "--ignore", "/id"]);
+    assert_eq!((ran.code, ran.err.as_str()), (1, ""));
+    insta::assert_snapshot!(ran.out, @r#"
+    /choices/0/text  "yes" → "no"
+    ignored: /id once
+    1 change
+    "#);
+    let same = retake(folder.path(), &["diff", "a.json", "b.json", "--ignore", "/id", "--ignore", "/choices/*/text"]);
+    assert_eq!(same.code, 0);
+    assert_eq!(
+        retake(folder.path(), &["diff", "a.json", "a.json", "--json"]).json()["schema"],
+        "retake.document-comparison/0"
+    );
+}
+
+#[test]
+fn a_run_is_compared_with_what_it_repeats() {
+    let folder = tempdir().unwrap();
+    let production = [Told::default(), Told { number: 2, ..Told::default() }];
+    let run = [
+        Told { number: 11, repeats: Some(2), answered: Some(r#"{"answer":"no","id":9}"#), ..Told::default() },
+        Told { number: 12, repeats: Some(1), answered: Some(r#"{"answer":"yes","id":9}"#), ..Told::default() },
+    ];
+    bundle(&folder.path().join("production.retake"), &production);
+    bundle(&folder.path().join("run.retake"), &run);
+    let ran = retake(folder.path(), &["diff", "production.retake", "run.retake", "--ignore", "/id"]);
+    assert_eq!((ran.code, ran.err.as_str()), (1, ""));
+    insta::assert_snapshot!(ran.out, @r#"
+    changed   020202020202  POST /tickets  200
+      /answer  "yes" → "no"
+    ignored: /id 2 times
+    1 changed, 1 same
+    "#);
+    let json = retake(folder.path(), &["diff", "production.retake", "run.retake", "--ignore", "/id", "--json"]).json();
+    assert_eq!((&json["tally"]["same"], &json["tally"]["changed"]), (&1.into(), &1.into()));
+}
+
+#[test]
+fn another_question_to_a_dependency_is_a_divergence_unless_a_rule_covers_it() {
+    let folder = tempdir().unwrap();
+    let call =
+        |asked: &'static str| Told { number: 2, path: "/v1/chat", asked, call: Some(("model", 1)), ..Told::default() };
+    bundle(&folder.path().join("a.retake"), &[Told::default(), call(r#"{"seed":7}"#)]);
+    bundle(&folder.path().join("b.retake"), &[Told::default(), call(r#"{"seed":8}"#)]);
+    let ran = retake(folder.path(), &["diff", "a.retake", "b.retake"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.out.contains("1 diverged"), "{}", ran.out);
+    assert_eq!(retake(folder.path(), &["diff", "a.retake", "b.retake", "--ignore", "dep:model:/seed"]).code, 0);
+}
+
+#[test]
+fn what_has_no_counterpart_is_inconclusive_and_never_a_pass() {
+    let folder = tempdir().unwrap();
+    bundle(&folder.path().join("a.retake"), &[Told::default()]);
+    bundle(&folder.path().join("b.retake"), &[Told::default(), Told { number: 2, path: "/other", ..Told::default() }]);
+    let ran = retake(folder.path(), &["diff", "a.retake", "b.retake"]);
+    assert_eq!(ran.code, 3);
+    assert!(ran.out.contains("no counterpart in `a.retake`"), "{}", ran.out);
+}
+
+#[test]
+fn a_file_and_a_bundle_are_not_compared_and_a_bad_rule_is_named() {
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("a.json"), "{}").unwrap();
+    bundle(&folder.path().join("b.retake"), &[Told::default()]);
+    let ran = retake(folder.path(), &["diff", "a.json", "b.retake"]);
+    assert_eq!(ran.code, 2);
+    let ran = retake(folder.path(), &["diff", "a.json", "a.json", "--ignore", "id"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("`id`"), "{}", ran.err);
+}
+
+#[test]
+fn two_exchanges_of_a_store_are_compared_by_their_ids() {
+    let folder = tempdir().unwrap();
+    let other = Told { number: 2, answered: Some(r#"{"answer":"no","id":1}"#), ..Told::default() };
+    store(&folder.path().join(".retake"), &[Told::default(), other]);
+    let ran = retake(folder.path(), &["diff", "0101", "0202"]);
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains(r#"/answer  "yes" → "no""#), "{}", ran.out);
+}
