@@ -67,7 +67,15 @@ impl Docker {
         if !elf::is_static(&spec.executable) {
             return Err(DockerError::NotStatic { path: spec.executable.display().to_string() });
         }
-        let created = self.engine.create_container(None, body_of(spec)).await;
+        self.start_body(body_of(spec), clock).await
+    }
+
+    async fn start_body(
+        &self,
+        body: models::ContainerCreateBody,
+        clock: Arc<dyn Fn() -> u64 + Send + Sync>,
+    ) -> Result<RunningContainer, DockerError> {
+        let created = self.engine.create_container(None, body).await;
         let id = created.map_err(DockerError::refused("create the container"))?.id;
         let logs = Arc::new(Mutex::new(Vec::new()));
         let started = self.engine.start_container(&id, None).await;
@@ -84,6 +92,26 @@ impl Docker {
             return Err(DockerError::refused("start the container")(error));
         }
         Ok(container)
+    }
+
+    /// Starts an image as it is on this machine's own network, as `docker run --network host` does: a service to be recorded.
+    ///
+    /// # Errors
+    /// What the engine refuses.
+    pub async fn start_on_host_network(
+        &self,
+        image: &str,
+        variables: &[(String, String)],
+        clock: Arc<dyn Fn() -> u64 + Send + Sync>,
+    ) -> Result<RunningContainer, DockerError> {
+        let body = models::ContainerCreateBody {
+            image: Some(image.to_owned()),
+            env: Some(variables.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+            labels: Some(labels("service")),
+            host_config: Some(models::HostConfig { network_mode: Some("host".to_owned()), ..Default::default() }),
+            ..Default::default()
+        };
+        self.start_body(body, clock).await
     }
 
     /// Removes containers of runs whose owner is gone. Returns how many.
@@ -108,6 +136,11 @@ impl Docker {
 }
 
 impl RunningContainer {
+    /// What the engine calls it.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// True when it has ended by itself.
     pub fn has_ended(&self) -> bool {
         self.waiter.is_finished()
@@ -188,15 +221,16 @@ fn body_of(spec: &ContainerSpec) -> models::ContainerCreateBody {
         working_dir: some(&config.working_dir),
         // A container on the host's network had the host's name; a name of its own would be another environment.
         hostname: some(&config.hostname),
-        labels: Some(HashMap::from([
-            (RUN_LABEL.to_owned(), spec.run.clone()),
-            (OWNER_LABEL.to_owned(), owner_of_this_process()),
-        ])),
+        labels: Some(labels(&spec.run)),
         // A health check of the image would be one more client; readiness is asked for through the bridge.
         healthcheck: Some(models::HealthConfig { test: Some(vec!["NONE".to_owned()]), ..Default::default() }),
         host_config: Some(host_config(spec)),
         ..Default::default()
     }
+}
+
+fn labels(run: &str) -> HashMap<String, String> {
+    HashMap::from([(RUN_LABEL.to_owned(), run.to_owned()), (OWNER_LABEL.to_owned(), owner_of_this_process())])
 }
 
 fn host_config(spec: &ContainerSpec) -> models::HostConfig {

@@ -1,5 +1,7 @@
 //! When two images are the same image.
 
+use std::io::{self, Read};
+
 use exchange::{ImageIdentity, RuntimeConfig, Variable, VariableValue};
 
 /// What proves that two images are the same.
@@ -36,6 +38,35 @@ pub fn same_image(one: &ImageIdentity, other: &ImageIdentity) -> Option<SameImag
     }
     let same_layers = !one.layers.is_empty() && one.layers == other.layers && one.platform == other.platform;
     (same_layers && same_runtime(&one.runtime, &other.runtime)).then_some(SameImage::LayersAndRuntime)
+}
+
+/// Finds a file in an archive as `docker save` writes it: layers are tars within the tar, and the last one that has the
+/// file counts. White-outs are not looked at.
+///
+/// # Errors
+/// When the archive is no tar, or the file is longer than `len_max`.
+pub fn file_of_archive(archive: impl Read, path: &str, len_max: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut found = None;
+    for entry in tar::Archive::new(archive).entries()? {
+        let entry = entry?;
+        if !entry.header().entry_type().is_file() {
+            continue;
+        }
+        // What is no tar itself (the manifest, the configuration) has no entries, or none that is read.
+        let mut layer = tar::Archive::new(entry);
+        for file in layer.entries()? {
+            let Ok(file) = file else { break };
+            if file.path_bytes().trim_ascii() == path.trim_start_matches('/').as_bytes() {
+                let mut bytes = Vec::new();
+                file.take(len_max + 1).read_to_end(&mut bytes)?;
+                if bytes.len() as u64 > len_max {
+                    return Err(io::Error::other(format!("`{path}` is longer than {len_max} bytes")));
+                }
+                found = Some(bytes);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Secret variables are compared by name: their hashes have salts of their own.
@@ -77,6 +108,26 @@ mod tests {
             Some(SameImage::RepositoryDigest)
         );
         assert_eq!(same_image(&one, &image(Some("sha256:2"), &["app@sha256:b"], &["sha256:m"], "run")), None);
+    }
+
+    #[test]
+    fn a_file_is_found_in_the_last_layer_that_has_it() {
+        let tar_of = |files: &[(&str, &[u8])]| {
+            let mut builder = tar::Builder::new(Vec::new());
+            for (path, bytes) in files {
+                let mut header = tar::Header::new_gnu();
+                header.set_size(bytes.len() as u64);
+                header.set_mode(0o755);
+                header.set_cksum();
+                builder.append_data(&mut header, path, *bytes).unwrap();
+            }
+            builder.into_inner().unwrap()
+        };
+        let (first, second) = (tar_of(&[("app", b"old"), ("other", b"x")]), tar_of(&[("app", b"new")]));
+        let archive = tar_of(&[("a/layer.tar", &first), ("manifest.json", b"[{}]"), ("b/layer.tar", &second)]);
+        assert_eq!(file_of_archive(&archive[..], "/app", 10).unwrap().as_deref(), Some(&b"new"[..]));
+        assert_eq!(file_of_archive(&archive[..], "/none", 10).unwrap(), None);
+        assert!(file_of_archive(&archive[..], "/app", 2).is_err());
     }
 
     #[test]

@@ -18,6 +18,6 @@ pub use container::{ContainerSpec, OWNER_LABEL, RUN_LABEL, RunningContainer};
 pub use docker::Docker;
 pub use elf::is_static;
 pub use error::{DockerError, ProcessError};
-pub use image::{FoundImage, SameImage, same_image};
+pub use image::{FoundImage, SameImage, file_of_archive, same_image};
 pub use machine::host_environment;
 pub use proc::{file_digest, process_identity};
