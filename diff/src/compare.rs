@@ -7,12 +7,8 @@ use content::canonical::BODY_BYTES_MAX;
 use exchange::MediaKind;
 
 use crate::{
-    Change, ChangeKind, ComparedAs, Comparison, Output, Route, Rules,
-    findings::Findings,
-    headers, json,
-    rules::{Active, first_covering},
-    stream, text,
-    view::View,
+    Change, ChangeKind, ComparedAs, Comparison, Output, Route, Rules, findings::Findings, headers, json,
+    pointer::rule_for_root, rules::Active, stream, text, view::View,
 };
 
 /// Compares the replayed answer of the service with the recorded one.
@@ -31,8 +27,9 @@ pub fn compare_call_responses(
 }
 
 fn compare(recorded: &Output<'_>, replayed: &Output<'_>, rules: &Rules, active: &Active<'_>) -> Comparison {
-    let shorter_is_replayed = !recorded.is_part() || replayed.body.len() < recorded.body.len();
-    let comparison = if replayed.is_part() && shorter_is_replayed {
+    // What was cut in production has to be there again in full, unless it is us who did not keep it.
+    let shorter_part = !replayed.whole && replayed.body.len() < recorded.body.len();
+    let comparison = if replayed.is_part() && (!recorded.is_part() || shorter_part) {
         compare_beginning(replayed, recorded, rules, active).mirrored()
     } else {
         compare_beginning(recorded, replayed, rules, active)
@@ -117,7 +114,7 @@ impl<'a> Views<'a> {
         if is_equal {
             return;
         }
-        if let Some(rule_at) = first_covering(&rules.body, &[]) {
+        if let Some(rule_at) = rule_for_root(&rules.body) {
             return findings.count_use(rule_at, String::new);
         }
         if !findings.has_room() {

@@ -4,7 +4,10 @@
 
 use std::borrow::Cow;
 
-use content::{canonical::VALUES_MAX, json, sse};
+use content::{
+    canonical::{ITEMS_MAX, VALUES_MAX},
+    json, sse,
+};
 use exchange::MediaKind;
 
 use crate::{Comparison, Rules, compare::Views, findings::Findings, view::View};
@@ -39,7 +42,9 @@ fn is_event_stream(bytes: &[u8]) -> bool {
     const BEGINNINGS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
     let known = |line: &[u8]| line.is_empty() || BEGINNINGS.iter().any(|beginning| line.starts_with(beginning));
     let mut lines = bytes.split(|byte| matches!(byte, b'\n' | b'\r'));
-    lines.all(known) && bytes.windows(5).any(|window| window == b"data:") && !sse::parse(bytes).events.is_empty()
+    lines.all(known)
+        && bytes.windows(5).any(|window| window == b"data:")
+        && sse::parse_limited(bytes, ITEMS_MAX).is_ok()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 mod cut;
 mod leave;
+mod print;
 mod walk;
 
 pub(crate) use cut::parse_cut;

@@ -7,8 +7,8 @@
 use content::json::Value;
 
 use crate::{
-    Output, Route, Rules, headers::compared_fields, json::without, rules::Active, rules::first_covering, stream,
-    view::View,
+    Output, Route, Rules, headers::compared_fields, json::without, pointer::Cover, pointer::rule_for_root,
+    rules::Active, stream, view::View,
 };
 
 /// The canonical bytes of an answer, less what the rules for its route cover.
@@ -32,11 +32,11 @@ pub fn outcome_bytes(output: &Output<'_>, rules: &Rules, route: &Route) -> Vec<u
 }
 
 fn write_body(view: &View<'_>, rules: &Active<'_>, out: &mut Vec<u8>) {
-    let is_covered = first_covering(&rules.body, &[]).is_some();
+    let is_covered = rule_for_root(&rules.body).is_some();
     match view {
         View::Nothing => {}
         View::Json(value, _) => {
-            if let Some(kept) = without(value, &mut Vec::new(), &rules.body, &mut |_, _, _| {}) {
+            if let Some(kept) = without(value, &mut Vec::new(), &mut Cover::new(&rules.body), &mut |_, _, _| {}) {
                 write_part("json", &canonical(&kept), out);
             }
         }

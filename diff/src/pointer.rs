@@ -70,7 +70,12 @@ pub(crate) enum PatternFault {
     BadEscape,
     /// A `*` beside other characters in one step.
     StarInsideStep,
+    /// More than [`STEPS_LEN_MAX`] steps.
+    TooManySteps,
 }
+
+/// Most steps of a pattern: what a state of 64 bits can tell apart. Documents may be twice as deep, `**` reaches there.
+const STEPS_LEN_MAX: usize = 63;
 
 impl Pattern {
     /// Reads a pattern. The empty text is the root alone.
@@ -84,38 +89,88 @@ impl Pattern {
         let mut at = 1;
         let mut steps = Vec::new();
         for step in rest.split('/') {
+            if steps.len() == STEPS_LEN_MAX {
+                return Err((at, PatternFault::TooManySteps));
+            }
             steps.push(PatternStep::parse(step).map_err(|(offset, fault)| (at + offset, fault))?);
             at += step.len() + 1;
         }
         Ok(Self { steps })
     }
 
-    /// True when the pattern covers exactly this place (not what lies below it).
-    ///
-    /// Time is at most the product of both lengths: after a failure only the last `**` is tried longer, which suffices
-    /// because any earlier one has already matched as little as it could.
-    pub(crate) fn matches(&self, path: &[Step<'_>]) -> bool {
-        let (mut pattern_at, mut path_at) = (0, 0);
-        let mut retry: Option<(usize, usize)> = None;
-        while path_at < path.len() {
-            match self.steps.get(pattern_at) {
-                Some(PatternStep::AnyNumber) => {
-                    retry = Some((pattern_at + 1, path_at));
-                    pattern_at += 1;
-                }
-                Some(step) if step.covers(&path[path_at]) => {
-                    pattern_at += 1;
-                    path_at += 1;
-                }
-                _ => {
-                    let Some((after_star, eaten)) = retry else { return false };
-                    retry = Some((after_star, eaten + 1));
-                    (pattern_at, path_at) = (after_star, eaten + 1);
-                }
+    /// Where reading a path begins. A state is a set of bits: bit `n` stands for having used up the first `n` steps.
+    fn begin(&self) -> u64 {
+        self.with_empty_stars(1)
+    }
+
+    /// The state one step further down; 0 when nothing below can be covered.
+    fn after(&self, state: u64, step: &Step<'_>) -> u64 {
+        let mut after = 0;
+        for (at, expected) in self.steps.iter().enumerate().filter(|(at, _)| state & (1 << at) != 0) {
+            if *expected == PatternStep::AnyNumber {
+                after |= 1 << at;
+            } else if expected.covers(step) {
+                after |= 1 << (at + 1);
             }
         }
-        self.steps[pattern_at..].iter().all(|step| *step == PatternStep::AnyNumber)
+        self.with_empty_stars(after)
     }
+
+    /// `**` may stand for no step at all.
+    fn with_empty_stars(&self, mut state: u64) -> u64 {
+        for (at, _) in self.steps.iter().enumerate().filter(|(_, step)| **step == PatternStep::AnyNumber) {
+            state |= (state & (1 << at)) << 1;
+        }
+        state
+    }
+
+    fn covers(&self, state: u64) -> bool {
+        state & (1 << self.steps.len()) != 0
+    }
+}
+
+/// Several patterns, each with the number of its rule.
+pub(crate) type Patterns<'p> = [(usize, &'p Pattern)];
+
+/// Goes down a document and knows at each place which pattern covers it, without reading the path again.
+#[derive(Debug)]
+pub(crate) struct Cover<'p> {
+    patterns: &'p Patterns<'p>,
+    /// States of all patterns, one group for each level.
+    states: Vec<u64>,
+}
+
+impl<'p> Cover<'p> {
+    /// At the root.
+    pub(crate) fn new(patterns: &'p Patterns<'p>) -> Self {
+        Self { patterns, states: patterns.iter().map(|(_, pattern)| pattern.begin()).collect() }
+    }
+
+    /// Goes one step down.
+    pub(crate) fn enter(&mut self, step: &Step<'_>) {
+        let here = self.states.len() - self.patterns.len();
+        for (at, (_, pattern)) in self.patterns.iter().enumerate() {
+            let state = self.states[here + at];
+            self.states.push(if state == 0 { 0 } else { pattern.after(state, step) });
+        }
+    }
+
+    /// Goes one step up again.
+    pub(crate) fn leave(&mut self) {
+        self.states.truncate(self.states.len() - self.patterns.len());
+    }
+
+    /// The number of the first rule that covers this place (not what lies below it).
+    pub(crate) fn rule(&self) -> Option<usize> {
+        let states = &self.states[self.states.len() - self.patterns.len()..];
+        let covering = self.patterns.iter().zip(states).find(|((_, pattern), state)| pattern.covers(**state));
+        covering.map(|((rule_at, _), _)| *rule_at)
+    }
+}
+
+/// The first rule that covers a document as a whole.
+pub(crate) fn rule_for_root(patterns: &Patterns<'_>) -> Option<usize> {
+    Cover::new(patterns).rule()
 }
 
 impl PatternStep {
@@ -147,7 +202,8 @@ impl PatternStep {
         match (self, step) {
             (Self::Literal { key, .. }, Step::Key(found)) => key == found,
             (Self::Literal { index, .. }, Step::Index(found)) => index.as_ref() == Some(found),
-            (Self::AnyOne | Self::AnyNumber, _) => true,
+            (Self::AnyOne, _) => true,
+            (Self::AnyNumber, _) => false,
         }
     }
 }
@@ -159,7 +215,14 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, path: &[Step<'_>]) -> bool {
-        Pattern::parse(pattern).unwrap().matches(path)
+        covers(&Pattern::parse(pattern).unwrap(), path)
+    }
+
+    fn covers(pattern: &Pattern, path: &[Step<'_>]) -> bool {
+        let patterns = [(7, pattern)];
+        let mut cover = Cover::new(&patterns);
+        path.iter().for_each(|step| cover.enter(step));
+        cover.rule() == Some(7)
     }
 
     #[test]
@@ -188,6 +251,25 @@ mod tests {
         assert_eq!(Pattern::parse("/a/***"), Err((3, PatternFault::StarInsideStep)));
         assert_eq!(Pattern::parse("/a~3"), Err((2, PatternFault::BadEscape)));
         assert_eq!(Pattern::parse("/a~"), Err((2, PatternFault::BadEscape)));
+        assert!(Pattern::parse(&"/*".repeat(63)).is_ok());
+        assert_eq!(Pattern::parse(&"/*".repeat(64)), Err((127, PatternFault::TooManySteps)));
+    }
+
+    #[test]
+    fn going_up_again_forgets_what_lay_below_and_the_first_rule_counts() {
+        let patterns = ["/a/b", "/a/*", "/**/b"].map(|text| Pattern::parse(text).unwrap());
+        let numbered: Vec<_> = patterns.iter().enumerate().collect();
+        let mut cover = Cover::new(&numbered);
+        cover.enter(&Step::Key("a"));
+        assert_eq!(cover.rule(), None);
+        for (key, rule) in [("b", Some(0)), ("c", Some(1))] {
+            cover.enter(&Step::Key(key));
+            assert_eq!(cover.rule(), rule);
+            cover.leave();
+        }
+        cover.leave();
+        cover.enter(&Step::Key("b"));
+        assert_eq!(cover.rule(), Some(2));
     }
 
     #[test]
@@ -219,7 +301,7 @@ mod tests {
         fn the_fast_way_agrees_with_the_slow_one(pattern in "(/([ab]|\\*|\\*\\*)){0,6}", keys in prop::collection::vec("[ab]", 0..7)) {
             let path: Vec<_> = keys.iter().map(|key| Step::Key(key)).collect();
             let pattern = Pattern::parse(&pattern).unwrap();
-            prop_assert_eq!(pattern.matches(&path), matches_slowly(&pattern.steps, &path));
+            prop_assert_eq!(covers(&pattern, &path), matches_slowly(&pattern.steps, &path));
         }
     }
 }

@@ -18,7 +18,7 @@ pub use parse::{RuleError, RuleFault};
 
 use crate::{
     Route, json,
-    pointer::{Pattern, Step, pointer_text},
+    pointer::{Cover, Pattern, pointer_text},
     route::RoutePattern,
 };
 
@@ -118,7 +118,7 @@ impl Rules {
     pub fn take_out_of_call(&self, dependency: &str, body: &mut Value) -> Vec<TakenOut> {
         let active = self.for_call_request(dependency);
         let mut taken = Vec::new();
-        let kept = json::without(body, &mut Vec::new(), &active.body, &mut |rule_at, path, value| {
+        let kept = json::without(body, &mut Vec::new(), &mut Cover::new(&active.body), &mut |rule_at, path, value| {
             let (rule, pointer) = (self.rules[rule_at].text.clone(), pointer_text(path));
             taken.push(TakenOut { rule, pointer, digest: json::canonical_digest(value) });
         });
@@ -190,9 +190,4 @@ impl RuleUse {
             }
         }
     }
-}
-
-/// The first of these patterns that covers the place.
-pub(crate) fn first_covering(patterns: &[(usize, &Pattern)], path: &[Step<'_>]) -> Option<usize> {
-    patterns.iter().find(|(_, pattern)| pattern.matches(path)).map(|(rule_at, _)| *rule_at)
 }

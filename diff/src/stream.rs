@@ -15,10 +15,11 @@ use exchange::Digest;
 
 use crate::{
     Change, ChangeKind, Shown,
-    align::{Pairing, align, by_position},
+    align::{Pairing, align},
     findings::Findings,
     json::{Document, compare as compare_json, parse_cut, without},
-    rules::{Active, EventField, first_covering},
+    pointer::{Cover, rule_for_root},
+    rules::{Active, EventField},
     text,
 };
 
@@ -90,18 +91,14 @@ fn items(stream: &Stream, is_part: bool) -> Vec<Item<'_>> {
 }
 
 fn pairings(recorded: &[Item<'_>], replayed: &[Item<'_>], rules: &Active<'_>, findings: &mut Findings) -> Vec<Pairing> {
-    let prints = fingerprints(recorded, rules, findings).zip(fingerprints(replayed, rules, findings));
-    match prints {
-        Some((recorded, replayed)) => align(&recorded, &replayed, findings),
-        None => by_position(recorded.len(), replayed.len()),
-    }
+    align(&fingerprints(recorded, rules), &fingerprints(replayed, rules), findings)
 }
 
-fn fingerprints(items: &[Item<'_>], rules: &Active<'_>, findings: &mut Findings) -> Option<Vec<Digest>> {
+fn fingerprints(items: &[Item<'_>], rules: &Active<'_>) -> Vec<Digest> {
     let print = |item: &Item<'_>| {
         let mut bytes = Vec::new();
         item.write_what_counts(rules, &mut bytes);
-        findings.spend(bytes.len() as u64 + 1).then(|| Digest::of(&bytes))
+        Digest::of(&bytes)
     };
     items.iter().map(print).collect()
 }
@@ -144,7 +141,7 @@ fn pair_data(recorded: &Item<'_>, replayed: &Item<'_>, at: At, rules: &Active<'_
     if is_equal {
         return;
     }
-    match first_covering(&rules.event_data, &[]) {
+    match rule_for_root(&rules.event_data) {
         Some(rule_at) => findings.count_use(rule_at, || PREFIX.to_owned()),
         None => add_data(recorded, replayed, at, findings),
     }
@@ -213,10 +210,12 @@ impl Item<'_> {
             }
         }
         out.push(u8::from(self.is_finished));
-        let is_covered = first_covering(&rules.event_data, &[]).is_some();
+        let is_covered = rule_for_root(&rules.event_data).is_some();
         match &self.data {
             Data::Json(value, _) => {
-                if let Some(kept) = without(value, &mut Vec::new(), &rules.event_data, &mut |_, _, _| {}) {
+                if let Some(kept) =
+                    without(value, &mut Vec::new(), &mut Cover::new(&rules.event_data), &mut |_, _, _| {})
+                {
                     out.push(b'j');
                     kept.write_canonical(out);
                 }

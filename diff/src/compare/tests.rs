@@ -1,5 +1,3 @@
-use std::io::Write as _;
-
 use exchange::Head;
 use proptest::prelude::*;
 
@@ -8,6 +6,9 @@ use super::*;
 const JSON: &str = "content-type: application/json";
 const EVENTS: &str = "content-type: text/event-stream";
 const TEXT: &str = "content-type: text/plain";
+
+/// `{"a":2}` as gzip writes it.
+const GZIPPED_A2: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0\x02\xff\xab\x56\x4a\x54\xb2\x32\xaa\x05\0\x6c\xff\x36\x7d\x07\0\0\0";
 
 /// One answer of a story.
 #[derive(Debug)]
@@ -58,9 +59,7 @@ fn white_space_in_json_is_no_difference_though_the_bytes_and_their_length_differ
 
 #[test]
 fn a_body_is_compared_decoded_and_its_encoding_as_a_header_field() {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(br#"{"a":2}"#).unwrap();
-    let replayed = answer(&format!("{JSON}\r\ncontent-encoding: gzip"), encoder.finish().unwrap());
+    let replayed = answer(&format!("{JSON}\r\ncontent-encoding: gzip"), GZIPPED_A2);
     let comparison = between(&answer(JSON, r#"{"a":1}"#), &replayed, &[]);
     assert_eq!(pointers(&comparison), ["added header:content-encoding", "changed /a"]);
 }
@@ -116,6 +115,32 @@ fn of_an_answer_that_is_cut_now_the_part_is_compared_with_the_recorded_beginning
         (change.recorded.as_ref().unwrap().text.as_str(), change.replayed.as_ref().unwrap().text.as_str()),
         ("1", "7")
     );
+}
+
+#[test]
+fn an_answer_that_is_cut_even_earlier_than_in_production_is_no_equal_part() {
+    assert_eq!(pointers(&between(&cut(TEXT, "all of"), &cut(TEXT, "all"), &[])), ["changed "]);
+    assert!(between(&cut(TEXT, "all"), &cut(TEXT, "all of"), &[]).is_equal());
+    assert_eq!(
+        pointers(&between(&cut(JSON, r#"{"a":1,"b":"xyz"#), &cut(JSON, r#"{"a":1,"b":"xy"#), &[])),
+        ["changed /b"]
+    );
+    assert_eq!(
+        pointers(&between(&cut(EVENTS, "data: 1\n\ndata: 2\n\n"), &cut(EVENTS, "data: 1\n\n"), &[])),
+        ["removed sse:"]
+    );
+}
+
+#[test]
+fn of_an_answer_that_is_not_kept_whole_now_the_kept_part_is_compared() {
+    let (recorded, replayed) = (cut(TEXT, "all of it"), answer(TEXT, "all"));
+    let kept = |body: &str| {
+        let answer = answer(TEXT, body);
+        let replayed = Output { whole: false, ..output(&answer) };
+        compare_responses(&output(&recorded), &replayed, &Rules::strict(), &Route::default()).is_equal()
+    };
+    assert!(kept("all") && !kept("alf"));
+    assert!(!between(&recorded, &replayed, &[]).is_equal(), "this one ended there");
 }
 
 #[test]

@@ -3,26 +3,25 @@
 use content::json::Value;
 use exchange::Digest;
 
-use crate::{
-    pointer::{Pattern, Step},
-    rules::first_covering,
-};
+use crate::pointer::{Cover, Step};
 
-/// A copy without what the patterns cover; `None` when they cover the root itself. Members go, elements go and those
+/// A copy without what rules cover; `None` when one covers the value itself. `path` and `cover` are those of the value. Members go, elements go and those
 /// behind them move up. `taken` is told of each place: the rule's number, the path, the value.
 pub(crate) fn without<'v>(
     value: &'v Value,
     path: &mut Vec<Step<'v>>,
-    patterns: &[(usize, &Pattern)],
+    cover: &mut Cover<'_>,
     taken: &mut impl FnMut(usize, &[Step<'v>], &'v Value),
 ) -> Option<Value> {
-    if let Some(rule_at) = first_covering(patterns, path) {
+    if let Some(rule_at) = cover.rule() {
         taken(rule_at, path, value);
         return None;
     }
     let mut below = |step: Step<'v>, value: &'v Value| {
         path.push(step);
-        let kept = without(value, path, patterns, taken);
+        cover.enter(&step);
+        let kept = without(value, path, cover, taken);
+        cover.leave();
         path.pop();
         kept
     };

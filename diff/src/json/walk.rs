@@ -3,13 +3,15 @@
 use content::json::Value;
 use exchange::Digest;
 
-use super::leave::{by_key, equal, without};
+use super::{
+    leave::{by_key, equal},
+    print::Prints,
+};
 use crate::{
     Change, ChangeKind, Shown,
     align::{Pairing, align, by_position},
     findings::Findings,
-    pointer::{Pattern, Step, pointer_text},
-    rules::first_covering,
+    pointer::{Cover, Patterns, Step, pointer_text},
     text,
 };
 
@@ -33,20 +35,23 @@ pub(crate) fn compare(
     replayed: &Value,
     open: usize,
     document: Document,
-    patterns: &[(usize, &Pattern)],
+    patterns: &Patterns<'_>,
     findings: &mut Findings,
 ) {
-    let mut walk = Walk { document, patterns, findings, recorded_path: Vec::new(), replayed_path: Vec::new() };
+    if equal(recorded, replayed) {
+        return;
+    }
+    let (one, other) = (Side::at_root(patterns), Side::at_root(patterns));
+    let mut walk = Walk { document, findings, recorded: one, replayed: other };
     walk.pair(Some(recorded), Some(replayed), open);
 }
 
 struct Walk<'v, 'f> {
     document: Document,
-    patterns: &'f [(usize, &'f Pattern)],
     findings: &'f mut Findings,
-    recorded_path: Vec<Step<'v>>,
-    /// Differs from the recorded path in indices only.
-    replayed_path: Vec<Step<'v>>,
+    recorded: Side<'v, 'f>,
+    /// Its path differs from the recorded one in indices only.
+    replayed: Side<'v, 'f>,
 }
 
 impl<'v> Walk<'v, '_> {
@@ -105,49 +110,14 @@ impl<'v> Walk<'v, '_> {
         }
     }
 
-    /// By position where nothing was put in or taken out, and for lists of numbers of one length (vectors).
+    /// By position for lists of numbers of one length (vectors), else by what rules leave of each element.
     fn pairings(&mut self, recorded: &'v [Value], replayed: &'v [Value]) -> Vec<Pairing> {
-        let same_len = recorded.len() == replayed.len();
         let is_number = |value: &Value| matches!(value, Value::Number(_));
-        let all_equal = || recorded.iter().zip(replayed).all(|(one, other)| equal(one, other));
-        if same_len && (all_equal() || recorded.iter().chain(replayed).all(is_number)) {
+        if recorded.len() == replayed.len() && recorded.iter().chain(replayed).all(is_number) {
             return by_position(recorded.len(), replayed.len());
         }
-        let prints = self.fingerprints(recorded, Side::Recorded).zip(self.fingerprints(replayed, Side::Replayed));
-        match prints {
-            Some((recorded, replayed)) => align(&recorded, &replayed, self.findings),
-            None => by_position(recorded.len(), replayed.len()),
-        }
-    }
-
-    /// Digests of what rules leave of each element; `None` when that is too much work.
-    fn fingerprints(&mut self, elements: &'v [Value], side: Side) -> Option<Vec<Digest>> {
-        let mut canonical = Vec::new();
-        let mut prints = Vec::with_capacity(elements.len());
-        for (at, element) in elements.iter().enumerate() {
-            canonical.clear();
-            self.write_what_counts(at, element, side, &mut canonical);
-            prints.push(Digest::of(&canonical));
-            if !self.findings.spend(canonical.len() as u64 + 1) {
-                return None;
-            }
-        }
-        Some(prints)
-    }
-
-    fn write_what_counts(&mut self, at: usize, element: &'v Value, side: Side, canonical: &mut Vec<u8>) {
-        if self.patterns.is_empty() {
-            return element.write_canonical(canonical);
-        }
-        let path = match side {
-            Side::Recorded => &mut self.recorded_path,
-            Side::Replayed => &mut self.replayed_path,
-        };
-        path.push(Step::Index(at));
-        if let Some(kept) = without(element, path, self.patterns, &mut |_, _, _| {}) {
-            kept.write_canonical(canonical);
-        }
-        path.pop();
+        let (recorded, replayed) = (self.recorded.prints_of(recorded), self.replayed.prints_of(replayed));
+        align(&recorded, &replayed, self.findings)
     }
 
     fn strings(&mut self, recorded: &'v str, replayed: &'v str, open: usize) {
@@ -198,32 +168,49 @@ impl<'v> Walk<'v, '_> {
     }
 
     fn below(&mut self, recorded: Step<'v>, replayed: Step<'v>, work: impl FnOnce(&mut Self)) {
-        self.recorded_path.push(recorded);
-        self.replayed_path.push(replayed);
+        self.recorded.enter(recorded);
+        self.replayed.enter(replayed);
         work(self);
-        self.recorded_path.pop();
-        self.replayed_path.pop();
+        self.recorded.leave();
+        self.replayed.leave();
     }
 
     /// The first rule that covers this place, as either side numbers it.
     fn rule(&self) -> Option<usize> {
-        if self.patterns.is_empty() {
-            return None;
-        }
-        let covering = |path| first_covering(self.patterns, path);
-        [covering(&self.recorded_path), covering(&self.replayed_path)].into_iter().flatten().min()
+        [self.recorded.cover.rule(), self.replayed.cover.rule()].into_iter().flatten().min()
     }
 
     fn pointer(&self, of_replayed: bool) -> String {
-        let path = if of_replayed { &self.replayed_path } else { &self.recorded_path };
-        format!("{}{}", self.document.prefix, pointer_text(path))
+        let side = if of_replayed { &self.replayed } else { &self.recorded };
+        format!("{}{}", self.document.prefix, pointer_text(&side.path))
     }
 }
 
-#[derive(Clone, Copy)]
-enum Side {
-    Recorded,
-    Replayed,
+/// Where the walk is on one side.
+struct Side<'v, 'f> {
+    path: Vec<Step<'v>>,
+    cover: Cover<'f>,
+    prints: Prints,
+}
+
+impl<'v, 'f> Side<'v, 'f> {
+    fn at_root(patterns: &'f Patterns<'f>) -> Self {
+        Self { path: Vec::new(), cover: Cover::new(patterns), prints: Prints::default() }
+    }
+
+    fn enter(&mut self, step: Step<'v>) {
+        self.cover.enter(&step);
+        self.path.push(step);
+    }
+
+    fn leave(&mut self) {
+        self.cover.leave();
+        self.path.pop();
+    }
+
+    fn prints_of(&mut self, elements: &[Value]) -> Vec<Digest> {
+        self.prints.of_elements(elements, &mut self.cover)
+    }
 }
 
 #[cfg(test)]

@@ -58,6 +58,9 @@ pub enum RuleFault {
     /// A `*` beside other characters.
     #[error("`*` and `**` stand alone in a step; a literal `*` is written `~2`")]
     StarInsideStep,
+    /// A pointer with more steps than can be followed.
+    #[error("a pointer of more than 63 steps")]
+    TooManySteps,
     /// Longer than any rule.
     #[error("longer than {RULE_LEN_MAX} bytes")]
     TooLong,
@@ -73,6 +76,7 @@ impl RuleError {
             RuleFault::PathExpected => Some("limit a rule to a route as in `POST /tickets/* /id`; any method is `*`"),
             RuleFault::HeaderName => Some("write it as in `header:x-served-by`"),
             RuleFault::RouteBeforeDependency => Some("leave the route out"),
+            RuleFault::TooManySteps => Some("`**` stands for any number of steps"),
             _ => None,
         }
     }
@@ -175,6 +179,7 @@ fn pattern(text: &str, at: usize) -> Result<Pattern, Stop> {
             PatternFault::NoSlash => RuleFault::NoSlash,
             PatternFault::BadEscape => RuleFault::BadEscape,
             PatternFault::StarInsideStep => RuleFault::StarInsideStep,
+            PatternFault::TooManySteps => RuleFault::TooManySteps,
         };
         (at + offset, fault)
     })
