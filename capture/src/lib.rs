@@ -1,1 +1,26 @@
-//! The recording policy on top of the proxy: what to keep, queue, session.
+//! The recording policy on top of the proxy: what is kept, of whom, in how much memory, and what is said about the rest.
+//!
+//! In: [`Settings`]. Out: a running proxy, and a store that holds what passed. Secrets are replaced before anything is
+//! queued. Recording is off the path: when the queue or the disk is full, records are lost and counted, never a request.
+//! Data passes through the modules in this order: `listen` binds, `record` listens to the proxy (with `attribute` saying
+//! which call belongs to which request), `queue` carries, `write` puts into the store, `session` holds it together.
+//! Printing is left to the command line, reading to the replayer.
+
+mod attribute;
+mod child;
+mod clock;
+mod environment;
+mod error;
+mod listen;
+mod queue;
+mod record;
+mod session;
+mod settings;
+mod write;
+
+pub use clock::Clock;
+pub use error::CaptureError;
+pub use listen::Bound;
+pub use session::{Started, Summary, run};
+pub use settings::{Dependency, DependencyError, Service, Settings, default_dependencies};
+pub use write::Notice;

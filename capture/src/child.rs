@@ -1,0 +1,151 @@
+//! The service as our child: started with its base URLs set, its output passed through and recorded, its end awaited.
+//!
+//! In: a command and the listeners. Out: lines in the queue, and an exit status. Its environment is otherwise ours.
+
+use std::{ffi::OsString, process::ExitStatus, process::Stdio, sync::Arc, sync::mpsc::Sender, time::Duration};
+
+use content::redact::Redactor;
+use exchange::{LogLine, Stream};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    process::{Child, Command},
+    task::JoinHandle,
+};
+
+use crate::{
+    Bound, CaptureError, Clock,
+    queue::{Budget, Item},
+};
+
+/// Longest line recorded as one, in bytes; a longer one is recorded in pieces. A choice.
+const LINE_BYTES_MAX: usize = 64 << 10;
+
+/// How long the output is read after the child has ended: what it started itself may hold its streams open for ever.
+const OUTPUT_GRACE: Duration = Duration::from_secs(1);
+
+/// A service that was started here.
+pub(crate) struct Started {
+    child: Child,
+    output: Vec<JoinHandle<()>>,
+}
+
+/// What a child's lines are recorded with.
+#[derive(Clone)]
+pub(crate) struct Recording {
+    pub(crate) clock: Clock,
+    pub(crate) redactor: Arc<Redactor>,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) queue: Sender<Item>,
+}
+
+impl Started {
+    /// Starts the command with the listeners' variables set.
+    ///
+    /// # Errors
+    /// `Command` when it cannot be started.
+    pub(crate) fn start(
+        command: &[OsString],
+        listeners: &[Bound],
+        recording: &Recording,
+    ) -> Result<Self, CaptureError> {
+        let program = command.first().cloned().unwrap_or_default();
+        let failed = |source| CaptureError::Command { program: program.to_string_lossy().into_owned(), source };
+        let mut started = Command::new(&program);
+        started.args(command.iter().skip(1)).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        for listener in listeners {
+            started.envs(listener.variables.iter().map(|variable| (variable, &listener.url)));
+        }
+        let mut child = started.spawn().map_err(failed)?;
+        let stdout = child.stdout.take().map(|pipe| pass(pipe, tokio::io::stdout(), Stream::Stdout, recording.clone()));
+        let stderr = child.stderr.take().map(|pipe| pass(pipe, tokio::io::stderr(), Stream::Stderr, recording.clone()));
+        let output = [stdout.map(tokio::spawn), stderr.map(tokio::spawn)].into_iter().flatten().collect();
+        Ok(Self { child, output })
+    }
+
+    /// Its process id, while it runs.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn wait(&mut self) -> Option<ExitStatus> {
+        self.child.wait().await.ok()
+    }
+
+    /// Asks it to end, ends it after the grace, and waits for what it still has to say.
+    pub(crate) async fn stop(mut self, grace: Duration) -> Option<ExitStatus> {
+        let status = match self.child.try_wait() {
+            Ok(Some(status)) => Some(status),
+            _ => self.end_within(grace).await,
+        };
+        for output in self.output {
+            // What is still open after this is held by somebody else.
+            tokio::time::timeout(OUTPUT_GRACE, output).await.ok();
+        }
+        status
+    }
+
+    async fn end_within(&mut self, grace: Duration) -> Option<ExitStatus> {
+        self.signal(Signal::TERM);
+        if let Ok(ended) = tokio::time::timeout(grace, self.child.wait()).await {
+            return ended.ok();
+        }
+        // It may have ended in between.
+        self.child.start_kill().ok();
+        self.child.wait().await.ok()
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            // It may have ended in between.
+            kill_process(pid, signal).ok();
+        }
+    }
+}
+
+/// Passes a stream through and records its lines, until its end.
+async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, stream: Stream, recording: Recording) {
+    let mut bytes = vec![0; 8 << 10];
+    let mut line = Vec::new();
+    while let Ok(count @ 1..) = from.read(&mut bytes).await {
+        let at_ns = recording.clock.now_ns();
+        let mut lines = Vec::new();
+        for &byte in &bytes[..count] {
+            if byte == b'\n' || line.len() >= LINE_BYTES_MAX {
+                lines.push(recording.line(&std::mem::take(&mut line), stream, at_ns));
+            }
+            if byte != b'\n' {
+                line.push(byte);
+            }
+        }
+        recording.send(lines);
+        // Whoever read our output may be gone; the service is not to notice.
+        to.write_all(&bytes[..count]).await.ok();
+        to.flush().await.ok();
+    }
+    if !line.is_empty() {
+        recording.send(vec![recording.line(&line, stream, recording.clock.now_ns())]);
+    }
+}
+
+impl Recording {
+    fn line(&self, bytes: &[u8], stream: Stream, at_ns: u64) -> LogLine {
+        let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+        let (text, _) = self.redactor.text(&String::from_utf8_lossy(bytes));
+        LogLine { at_ns, stream, text }
+    }
+
+    /// Puts lines into the queue, unless it is full: exchanges come first, and lines are not waited for.
+    fn send(&self, lines: Vec<LogLine>) {
+        let cost = lines.iter().map(|line| line.text.len() + size_of::<LogLine>()).sum();
+        if lines.is_empty() {
+            return;
+        }
+        if let Some(held) = self.budget.take(cost) {
+            // Nobody reads the queue any more only when the capture is over.
+            self.queue.send(Item::Lines { lines, held }).ok();
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What carries records from the proxy to the thread that writes them: never waits, and has a budget of bytes.
+//!
+//! In: items whose bytes were taken from the [`Budget`]. Out: the same, in order. Bytes go back to the budget when the last
+//! that holds them lets go, so that it covers what is being gathered, what waits, and what is being written.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+};
+
+use exchange::{Exchange, Fingerprint, LogLine};
+
+/// How many bytes all records together may hold.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    bytes_max: usize,
+    used: AtomicUsize,
+}
+
+impl Budget {
+    pub(crate) fn new(bytes_max: usize) -> Arc<Self> {
+        Arc::new(Self { bytes_max, used: AtomicUsize::new(0) })
+    }
+
+    /// Takes this many bytes, or none when they are not there.
+    pub(crate) fn take(self: &Arc<Self>, bytes: usize) -> Option<Held> {
+        let fits = |used: usize| used.checked_add(bytes).filter(|&used| used <= self.bytes_max);
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).ok()?;
+        Some(Held { bytes, budget: self.clone() })
+    }
+
+    /// True when more than half of it is taken: what is merely useful has to make room.
+    pub(crate) fn is_tight(&self) -> bool {
+        self.used.load(Ordering::Relaxed) > self.bytes_max / 2
+    }
+}
+
+/// Bytes taken from a budget; they go back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    bytes: usize,
+    budget: Arc<Budget>,
+}
+
+impl Held {
+    /// Nothing, of this budget.
+    pub(crate) fn nothing(budget: &Arc<Budget>) -> Self {
+        Self { bytes: 0, budget: budget.clone() }
+    }
+
+    /// Takes this many more. False when they are not there.
+    pub(crate) fn grow(&mut self, bytes: usize) -> bool {
+        let Some(mut more) = self.budget.take(bytes) else { return false };
+        self.bytes += std::mem::take(&mut more.bytes);
+        true
+    }
+
+    /// How many bytes it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Parts with as many of its bytes as there are up to this number.
+    pub(crate) fn split(&mut self, bytes: usize) -> Self {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Self { bytes, budget: self.budget.clone() }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Which body of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Request,
+    Response,
+}
+
+/// Something to be written.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// The next part of a body, at most a blob long.
+    Part { sequence: u64, side: Side, bytes: Vec<u8>, held: Held },
+    /// An exchange that has ended; its bodies' recipes are what the parts before it came to.
+    Exchange { exchange: Box<Exchange>, held: Held },
+    /// An exchange of which nothing is to be kept after all.
+    Forget { sequence: u64 },
+    /// Lines of the service's output.
+    Lines { lines: Vec<LogLine>, held: Held },
+    /// The environment from now on.
+    Environment(Box<Fingerprint>),
+    /// Nothing more comes.
+    Stop,
+}
+
+/// What was lost, and whether the store is at fault. Shared by those who lose and the one who says so.
+#[derive(Debug, Default)]
+pub(crate) struct Losses {
+    /// Exchanges that passed and are not recorded at all.
+    pub(crate) exchanges: AtomicU64,
+    /// Body bytes that passed and are not recorded.
+    pub(crate) body_bytes: AtomicU64,
+    /// True while the store takes nothing.
+    pub(crate) store_fails: AtomicBool,
+}
+
+impl Losses {
+    pub(crate) fn lose_exchange(&self) {
+        self.exchanges.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn lose_bytes(&self, count: u64) {
+        self.body_bytes.fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_gives_what_it_has_and_gets_back_what_is_let_go() {
+        let budget = Budget::new(10);
+        let mut held = budget.take(6).unwrap();
+        assert!(budget.take(5).is_none() && !held.grow(5) && held.grow(4));
+        let part = held.split(7);
+        drop(held);
+        assert!(budget.take(4).is_none() && budget.is_tight());
+        drop(part);
+        assert!(budget.take(10).is_some() && !budget.is_tight());
+        assert!(budget.take(usize::MAX).is_none());
+    }
+}

@@ -1,0 +1,281 @@
+//! One run of a capture, from its first listener to its last record.
+
+use std::{
+    future::Future,
+    path::PathBuf,
+    process::ExitStatus,
+    sync::{
+        Arc, Mutex,
+        atomic::AtomicU64,
+        mpsc::{self, Sender},
+    },
+};
+
+use bundle::{Store, TornTail};
+use content::redact::{Extra, Redactor};
+use exchange::{Fingerprint, Id, Session, SessionCounts};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use wire::{Connector, Observer, proxy};
+
+use crate::{
+    Bound, CaptureError, Clock, Notice, Service, Settings,
+    attribute::InFlight,
+    child::{self, Recording},
+    environment::{self, Whose},
+    listen,
+    queue::{Budget, Item, Losses},
+    record::Recorder,
+    write::{Notify, Setup, StartError, Writing},
+};
+
+/// What a capture says when it has begun.
+#[derive(Clone, Debug)]
+pub struct Started {
+    /// The session.
+    pub session: Id,
+    /// Where it listens, the clients' listener first.
+    pub listeners: Vec<Bound>,
+    /// The store's folder.
+    pub store: PathBuf,
+    /// What captures before this one had not finished writing when they were killed, cut off now.
+    pub torn: Vec<TornTail>,
+    /// Process id of the service, where it was started here.
+    pub child: Option<u32>,
+}
+
+/// What a capture says when it is over.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// The session.
+    pub session: Id,
+    /// What was recorded, and what was not.
+    pub counts: SessionCounts,
+    /// The segments that were written.
+    pub segments: Vec<PathBuf>,
+    /// False when the last segment could not be sealed; what was synced is readable all the same.
+    pub is_sealed: bool,
+    /// How the service ended, where it was started here.
+    pub child: Option<ExitStatus>,
+}
+
+/// Records until `shutdown` is done or the started service ends. `started` is told where it listens, `notify` of trouble
+/// on the way; it is called from another thread and should be quick.
+///
+/// # Errors
+/// [`CaptureError`], all of them before the first connection is accepted or because the service could not be started.
+pub async fn run(
+    settings: Settings,
+    clock: Clock,
+    shutdown: impl Future<Output = ()>,
+    started: impl FnOnce(&Started),
+    notify: impl Fn(Notice) + Send + Sync + 'static,
+) -> Result<Summary, CaptureError> {
+    let store = Store::open_or_create(&settings.store)?;
+    let torn = store.recover()?;
+    let extra = Extra { headers: settings.secret_headers.clone(), query_keys: settings.secret_query_keys.clone() };
+    let redactor = Arc::new(Redactor::new(store.redaction_key()?, &extra));
+    let (listeners, bound): (Vec<_>, Vec<_>) = listen::bind(&settings).await?.into_iter().unzip();
+    let session = session_of(&settings, &bound, &redactor, clock)?;
+    let session_id = session.id;
+    let store_path = store.path().to_owned();
+
+    let (queue, items) = mpsc::channel();
+    let shared = Shared {
+        clock,
+        redactor,
+        budget: Budget::new(settings.queue_bytes_max),
+        losses: Arc::default(),
+        queue,
+        notify: Arc::new(notify),
+        secret_variables: settings.secret_variables.clone().into(),
+    };
+    let writing = Writing::start(shared.writer_setup(&settings, store, session), items).map_err(start_failed)?;
+    let recording = match shared.record(&settings, session_id, &bound).await {
+        Ok(recorder) => Arc::new(recorder),
+        Err(error) => {
+            shared.stop_writing(writing).await;
+            return Err(error);
+        }
+    };
+    let (stop, stopping) = watch::channel(false);
+    let mut serving = serve(listeners, &bound, &settings, recording, &stopping);
+    let mut child = None;
+    if let Service::Command(command) = &settings.service {
+        match child::Started::start(command, &bound, &shared.child_recording()) {
+            Ok(begun) => child = Some(begun),
+            Err(error) => {
+                stop.send_replace(true);
+                while serving.join_next().await.is_some() {}
+                shared.stop_writing(writing).await;
+                return Err(error);
+            }
+        }
+    }
+    let pid = child.as_ref().and_then(child::Started::pid);
+    let looking = pid.map(|pid| tokio::spawn(shared.clone().look_at(Whose::Process(pid))));
+    started(&Started { session: session_id, listeners: bound, store: store_path, torn, child: pid });
+
+    wait_for_the_end(shutdown, &mut child).await;
+    stop.send_replace(true);
+    let (child, ()) = tokio::join!(
+        async {
+            match child {
+                Some(child) => child.stop(settings.grace).await,
+                None => None,
+            }
+        },
+        async { while serving.join_next().await.is_some() {} }
+    );
+    if let Some(looking) = looking {
+        looking.abort();
+    }
+    let written = shared.stop_writing(writing).await;
+    Ok(Summary {
+        session: session_id,
+        counts: written.counts,
+        segments: written.segments,
+        is_sealed: written.is_sealed,
+        child,
+    })
+}
+
+/// What the parts of a capture share.
+#[derive(Clone)]
+struct Shared {
+    clock: Clock,
+    redactor: Arc<Redactor>,
+    budget: Arc<Budget>,
+    losses: Arc<Losses>,
+    queue: Sender<Item>,
+    notify: Notify,
+    secret_variables: Arc<[String]>,
+}
+
+impl Shared {
+    fn writer_setup(&self, settings: &Settings, store: Store, session: Session) -> Setup {
+        Setup {
+            store,
+            session,
+            clock: self.clock,
+            sync_interval: settings.sync_interval,
+            segment_bytes_max: settings.segment_bytes_max,
+            budget: self.budget.clone(),
+            losses: self.losses.clone(),
+            notify: self.notify.clone(),
+            expects_environment: true,
+        }
+    }
+
+    /// Takes the environment that is there already, and makes the listener to the proxy.
+    async fn record(&self, settings: &Settings, session: Id, bound: &[Bound]) -> Result<Recorder, CaptureError> {
+        let whose = match &settings.service {
+            Service::Unknown => Some(Whose::Nobody),
+            Service::Container(name) => Some(Whose::Container(name.clone())),
+            Service::Process(pid) => Some(Whose::Process(*pid)),
+            Service::Command(_) => None,
+        };
+        if let Some(whose) = whose {
+            self.clone().look_at(whose).await;
+        }
+        let mut session_key = [0; 32];
+        getrandom::fill(&mut session_key).map_err(|error| CaptureError::Session(error.into()))?;
+        Ok(Recorder {
+            session,
+            session_key,
+            listeners: bound.iter().map(|bound| bound.dependency.clone()).collect(),
+            adds_traceparent: settings.adds_traceparent,
+            body_bytes_max: settings.body_bytes_max,
+            clock: self.clock,
+            redactor: self.redactor.clone(),
+            budget: self.budget.clone(),
+            losses: self.losses.clone(),
+            queue: self.queue.clone(),
+            counter: AtomicU64::new(0),
+            in_flight: Arc::new(Mutex::new(InFlight::default())),
+        })
+    }
+
+    /// Takes a fingerprint and hands it to the writer.
+    async fn look_at(self, whose: Whose) {
+        let (fingerprint, problem): (Fingerprint, _) =
+            environment::take(whose, self.redactor.clone(), self.secret_variables.clone()).await;
+        if let Some(reason) = problem {
+            (self.notify)(Notice::EnvironmentUnknown { reason });
+        }
+        // Nobody reads the queue any more only when the capture is over.
+        self.queue.send(Item::Environment(Box::new(fingerprint))).ok();
+    }
+
+    fn child_recording(&self) -> Recording {
+        let (clock, redactor) = (self.clock, self.redactor.clone());
+        Recording { clock, redactor, budget: self.budget.clone(), queue: self.queue.clone() }
+    }
+
+    /// Waits until the writer has written what there is.
+    async fn stop_writing(&self, writing: Writing) -> crate::write::Written {
+        // As above.
+        self.queue.send(Item::Stop).ok();
+        tokio::task::spawn_blocking(move || writing.finish()).await.unwrap_or_default()
+    }
+}
+
+fn session_of(
+    settings: &Settings,
+    bound: &[Bound],
+    redactor: &Redactor,
+    clock: Clock,
+) -> Result<Session, CaptureError> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(|error| CaptureError::Session(error.into()))?;
+    let command = match &settings.service {
+        Service::Command(command) => command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        _ => Vec::new(),
+    };
+    Ok(Session {
+        id: Id(id),
+        tool_version: settings.tool_version.clone(),
+        started: clock.pair(),
+        listeners: bound.iter().map(Bound::to_record).collect(),
+        service_version: settings.service_version.clone(),
+        command: redactor.arguments(&command).0,
+    })
+}
+
+fn start_failed(error: StartError) -> CaptureError {
+    match error {
+        StartError::Store(error) => CaptureError::Store(error),
+        StartError::Thread(error) => CaptureError::Session(error),
+    }
+}
+
+fn serve(
+    listeners: Vec<TcpListener>,
+    bound: &[Bound],
+    settings: &Settings,
+    recorder: Arc<Recorder>,
+    stopping: &watch::Receiver<bool>,
+) -> JoinSet<()> {
+    let connector = Arc::new(Connector::new());
+    let proxy_settings = proxy::Settings { grace: settings.grace, ..proxy::Settings::default() };
+    let mut serving = JoinSet::new();
+    for (index, (listener, bound)) in listeners.into_iter().zip(bound).enumerate() {
+        let observer: Arc<dyn Observer> = recorder.clone();
+        let (connector, stopping) = (connector.clone(), stopping.clone());
+        serving.spawn(proxy::serve(listener, bound.route(index), proxy_settings, observer, connector, stopping));
+    }
+    serving
+}
+
+/// Returns when the capture is to end: because it is told to, or because the service did.
+async fn wait_for_the_end(shutdown: impl Future<Output = ()>, child: &mut Option<child::Started>) {
+    let child_ends = async {
+        match child {
+            Some(child) => drop(child.wait().await),
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = shutdown => {}
+        () = child_ends => {}
+    }
+}

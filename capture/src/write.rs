@@ -1,0 +1,273 @@
+//! The thread that puts what was recorded into the store.
+//!
+//! In: items from the queue. Out: segments of the store, synced in groups, and notices when the store begins or ceases to
+//! fail. What cannot be written is tried again each second while the queue fills up behind it; nobody else waits for that.
+
+mod bodies;
+mod output;
+
+use std::{
+    collections::HashMap,
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use bundle::{Record, Store, StoreError};
+use exchange::{Exchange, Gap, LogLines, Session, SessionCounts, SessionEnd};
+
+use self::{bodies::Bodies, output::Output};
+use crate::{
+    Clock,
+    queue::{Budget, Held, Item, Losses, Side},
+};
+
+/// How often both clocks are recorded, in nanoseconds, as the design says.
+const CLOCK_INTERVAL_NS: u64 = 60_000_000_000;
+
+/// Longest wait for the next item: then it is looked whether something else is due.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Something that the user should hear of while a capture runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// The store takes nothing; the proxy goes on, and recordings are lost once the queue is full.
+    StoreFails {
+        /// What failed, with its causes.
+        reason: String,
+    },
+    /// The store takes what is recorded again.
+    StoreWorks,
+    /// The service's environment could not be seen.
+    EnvironmentUnknown {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Hears of notices.
+pub(crate) type Notify = Arc<dyn Fn(Notice) + Send + Sync>;
+
+/// What the writing thread is given.
+pub(crate) struct Setup {
+    pub(crate) store: Store,
+    pub(crate) session: Session,
+    pub(crate) clock: Clock,
+    pub(crate) sync_interval: Duration,
+    pub(crate) segment_bytes_max: u64,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) losses: Arc<Losses>,
+    pub(crate) notify: Notify,
+    /// True when an environment is to come: exchanges that end before wait for it.
+    pub(crate) expects_environment: bool,
+}
+
+/// What the writing thread leaves behind.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Written {
+    /// What was recorded, and what was not.
+    pub(crate) counts: SessionCounts,
+    /// The segments it wrote.
+    pub(crate) segments: Vec<PathBuf>,
+    /// True when the last segment was sealed.
+    pub(crate) is_sealed: bool,
+}
+
+/// The running thread.
+pub(crate) struct Writing {
+    thread: JoinHandle<Written>,
+    hurries: Arc<AtomicBool>,
+}
+
+impl Writing {
+    /// Starts the thread once the session's record is safely in the store.
+    ///
+    /// # Errors
+    /// What the store says to the first record: a capture that cannot record does not begin.
+    pub(crate) fn start(setup: Setup, queue: Receiver<Item>) -> Result<Self, StartError> {
+        let hurries = Arc::new(AtomicBool::new(false));
+        let sync_interval_ns = u64::try_from(setup.sync_interval.as_nanos()).unwrap_or(u64::MAX);
+        let output = Output::open(setup.store, setup.session, setup.losses.clone(), setup.notify, hurries.clone());
+        let worker = Worker {
+            output: output.map_err(StartError::Store)?,
+            clock: setup.clock,
+            sync_interval_ns,
+            segment_bytes_max: setup.segment_bytes_max,
+            budget: setup.budget,
+            losses: setup.losses,
+            open: HashMap::new(),
+            expects_environment: setup.expects_environment,
+            waiting: Vec::new(),
+            exchanges: 0,
+            is_dirty: false,
+            synced_ns: 0,
+            clock_ns: 0,
+        };
+        let thread = thread::Builder::new().name("retake-write".to_owned()).spawn(move || worker.run(&queue));
+        Ok(Self { thread: thread.map_err(StartError::Thread)?, hurries })
+    }
+
+    /// Waits until all that is in the queue is written, or cannot be. `Item::Stop` must have been sent.
+    pub(crate) fn finish(self) -> Written {
+        self.hurries.store(true, Ordering::Relaxed);
+        self.thread.thread().unpark();
+        // A writer that panicked has said so; what it had synced is there.
+        self.thread.join().unwrap_or_default()
+    }
+}
+
+/// Why the thread was not started.
+#[derive(Debug)]
+pub(crate) enum StartError {
+    Store(StoreError),
+    Thread(io::Error),
+}
+
+struct Worker {
+    output: Output,
+    clock: Clock,
+    sync_interval_ns: u64,
+    segment_bytes_max: u64,
+    budget: Arc<Budget>,
+    losses: Arc<Losses>,
+    /// Bodies of exchanges that have not ended, by sequence.
+    open: HashMap<u64, Bodies>,
+    /// True until the environment is known, or known to be unknown.
+    expects_environment: bool,
+    /// Exchanges that have ended and wait for their environment.
+    waiting: Vec<(Box<Exchange>, Held)>,
+    exchanges: u64,
+    is_dirty: bool,
+    synced_ns: u64,
+    clock_ns: u64,
+}
+
+impl Worker {
+    fn run(mut self, queue: &Receiver<Item>) -> Written {
+        loop {
+            match queue.recv_timeout(self.wait()) {
+                Ok(Item::Stop) | Err(RecvTimeoutError::Disconnected) => return self.finish(),
+                Ok(item) => self.take(item),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.do_what_is_due();
+        }
+    }
+
+    fn wait(&self) -> Duration {
+        if !self.is_dirty {
+            return LOOK_INTERVAL;
+        }
+        let due_ns = self.synced_ns.saturating_add(self.sync_interval_ns);
+        Duration::from_nanos(due_ns.saturating_sub(self.clock.now_ns())).min(LOOK_INTERVAL)
+    }
+
+    fn take(&mut self, item: Item) {
+        self.is_dirty = true;
+        match item {
+            Item::Part { sequence, side, bytes, held } => {
+                let bodies = self.open.entry(sequence).or_default();
+                let part = self.output.put(|writer| writer.put_blob(&bytes));
+                let body = bodies.side(side);
+                match part {
+                    Some(part) => body.add(part, bytes, held, &self.budget),
+                    None => {
+                        body.fail();
+                        self.losses.lose_bytes(bytes.len() as u64);
+                    }
+                }
+            }
+            Item::Exchange { exchange, held } => {
+                self.waiting.push((exchange, held));
+                if !self.expects_environment || self.budget.is_tight() {
+                    self.write_waiting();
+                }
+            }
+            Item::Forget { sequence } => drop(self.open.remove(&sequence)),
+            Item::Lines { lines, held } => {
+                let lines = LogLines { session: self.output.session(), lines };
+                self.output.put(|writer| writer.append(&Record::LogLines(lines.clone())));
+                drop(held);
+            }
+            Item::Environment(fingerprint) => {
+                self.output.set_environment(*fingerprint);
+                self.expects_environment = false;
+                self.write_waiting();
+            }
+            Item::Stop => {}
+        }
+    }
+
+    fn write_waiting(&mut self) {
+        for (exchange, held) in std::mem::take(&mut self.waiting) {
+            self.write_exchange(exchange);
+            drop(held);
+        }
+    }
+
+    fn write_exchange(&mut self, mut exchange: Box<Exchange>) {
+        if self.output.takes_lost_blobs() {
+            self.open.values_mut().for_each(Bodies::fail);
+        }
+        let mut bodies = self.open.remove(&exchange.sequence).unwrap_or_default();
+        self.losses.lose_bytes(bodies.complete(&mut exchange));
+        exchange.fingerprint = self.output.environment();
+        let response_len = exchange.response.as_ref().map_or(0, |response| response.body.kept_len());
+        let body_bytes = exchange.request.body.kept_len() + response_len;
+        let record = Record::Exchange(exchange);
+        match self.output.put(|writer| writer.append(&record)) {
+            Some(()) => self.exchanges += 1,
+            None => {
+                self.losses.lose_exchange();
+                self.losses.lose_bytes(body_bytes);
+            }
+        }
+    }
+
+    fn do_what_is_due(&mut self) {
+        let now_ns = self.clock.now_ns();
+        if now_ns.saturating_sub(self.clock_ns) >= CLOCK_INTERVAL_NS {
+            self.clock_ns = now_ns;
+            let record = Record::Clock { session: self.output.session(), pair: self.clock.pair() };
+            self.output.put(|writer| writer.append(&record));
+            self.is_dirty = true;
+        }
+        if self.is_dirty && now_ns.saturating_sub(self.synced_ns) >= self.sync_interval_ns {
+            self.output.put(bundle::Writer::sync);
+            self.synced_ns = self.clock.now_ns();
+            self.is_dirty = false;
+        }
+        // Between two exchanges rather than within one, as long as that is possible, so that a segment stands by itself.
+        let len = self.output.len();
+        let is_full = len >= self.segment_bytes_max && !self.open.values().any(Bodies::has_parts);
+        if is_full || len >= self.segment_bytes_max.saturating_mul(4) {
+            self.output.rotate();
+        }
+    }
+
+    fn finish(mut self) -> Written {
+        self.write_waiting();
+        let losses = &self.losses;
+        let counts = SessionCounts {
+            exchanges: self.exchanges,
+            exchanges_missed: losses.exchanges.load(Ordering::Relaxed),
+            body_bytes_missed: losses.body_bytes.load(Ordering::Relaxed),
+        };
+        let end = SessionEnd { session: self.output.session(), clock: self.clock.pair(), counts };
+        self.output.put(|writer| writer.append(&Record::SessionEnd(end.clone())));
+        let (segments, is_sealed) = self.output.seal();
+        Written { counts, segments, is_sealed }
+    }
+}
+
+/// Marks a body as one that the store failed to keep.
+fn gap_of_failure(gap: Option<Gap>) -> Option<Gap> {
+    Some(gap.unwrap_or(Gap::StoreFailed))
+}

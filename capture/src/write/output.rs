@@ -1,0 +1,162 @@
+//! The segment that is being written, and what happens when it cannot be.
+//!
+//! In: operations on a [`Writer`]. Out: their results, after as many attempts as it takes; `None` when there is no hope or
+//! no time left. A segment begins with the session and its environment, so that it stands by itself.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use bundle::{Record, Store, StoreError, WriteError, Writer};
+use exchange::{Digest, Fingerprint, Id, Session};
+
+use super::{Notice, Notify};
+use crate::{error::with_causes, queue::Losses};
+
+/// How long the store is left alone after it has failed.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+pub(super) struct Output {
+    store: Store,
+    session: Session,
+    writer: Option<Writer>,
+    environment: Option<Fingerprint>,
+    environment_digest: Option<Digest>,
+    segments: Vec<PathBuf>,
+    losses: Arc<Losses>,
+    notify: Notify,
+    /// True when the capture is over and there is no more time to wait for the store.
+    hurries: Arc<AtomicBool>,
+    /// True when a segment was given up with blobs in it that exchanges under way refer to.
+    has_lost_blobs: bool,
+}
+
+impl Output {
+    /// Begins the first segment with the session's record and syncs it.
+    pub(super) fn open(
+        store: Store,
+        session: Session,
+        losses: Arc<Losses>,
+        notify: Notify,
+        hurries: Arc<AtomicBool>,
+    ) -> Result<Self, StoreError> {
+        let mut output = Self {
+            store,
+            session,
+            writer: None,
+            environment: None,
+            environment_digest: None,
+            segments: Vec::new(),
+            losses,
+            notify,
+            hurries,
+            has_lost_blobs: false,
+        };
+        output.begin_segment()?.sync()?;
+        Ok(output)
+    }
+
+    pub(super) fn session(&self) -> Id {
+        self.session.id
+    }
+
+    pub(super) fn environment(&self) -> Option<Digest> {
+        self.environment_digest
+    }
+
+    /// Length of the segment in bytes.
+    pub(super) fn len(&self) -> u64 {
+        self.writer.as_ref().map_or(0, Writer::len)
+    }
+
+    /// True once after blobs were lost.
+    pub(super) fn takes_lost_blobs(&mut self) -> bool {
+        std::mem::take(&mut self.has_lost_blobs)
+    }
+
+    /// From now on exchanges ran in this environment.
+    pub(super) fn set_environment(&mut self, fingerprint: Fingerprint) {
+        self.environment_digest = self.put(|writer| writer.put_fingerprint(&fingerprint));
+        self.environment = Some(fingerprint);
+    }
+
+    /// Does something with the segment's writer, again and again until it succeeds; `None` when it cannot.
+    pub(super) fn put<T>(&mut self, mut operation: impl FnMut(&mut Writer) -> Result<T, WriteError>) -> Option<T> {
+        loop {
+            let may_wait = !self.hurries.load(Ordering::Relaxed);
+            let done = match self.begin_segment() {
+                Ok(writer) => operation(writer).map_err(StoreError::Segment),
+                Err(error) => Err(error),
+            };
+            match done {
+                Ok(result) => {
+                    self.works();
+                    return Some(result);
+                }
+                Err(StoreError::Segment(WriteError::Full { .. })) => self.rotate(),
+                Err(StoreError::Segment(WriteError::TooLong { .. } | WriteError::Encode { .. })) => return None,
+                Err(error) => {
+                    if matches!(error, StoreError::Segment(WriteError::Sync { .. })) {
+                        self.writer = None;
+                        self.has_lost_blobs = true;
+                    }
+                    self.fails(&error);
+                    if !may_wait {
+                        return None;
+                    }
+                    thread::park_timeout(RETRY_INTERVAL);
+                }
+            }
+        }
+    }
+
+    /// Seals the segment; the next operation begins another one.
+    pub(super) fn rotate(&mut self) {
+        let Some(writer) = self.writer.take() else { return };
+        if let Err(error) = writer.seal() {
+            // Its records are whole and readable all the same.
+            self.fails(&StoreError::Segment(error));
+        }
+    }
+
+    /// Seals the last segment; gives all of them, and whether that worked.
+    pub(super) fn seal(mut self) -> (Vec<PathBuf>, bool) {
+        let is_sealed = self.writer.take().is_some_and(|writer| writer.seal().is_ok());
+        (self.segments, is_sealed)
+    }
+
+    /// The segment's writer; a new one begins with what its exchanges refer to.
+    fn begin_segment(&mut self) -> Result<&mut Writer, StoreError> {
+        match &mut self.writer {
+            Some(_) => {}
+            empty => {
+                let mut writer = self.store.segment_writer(self.session.id)?;
+                self.segments.push(writer.path().to_owned());
+                writer.append(&Record::Session(self.session.clone()))?;
+                if let Some(fingerprint) = &self.environment {
+                    writer.put_fingerprint(fingerprint)?;
+                }
+                *empty = Some(writer);
+            }
+        }
+        Ok(self.writer.as_mut().expect("it was made above where there was none"))
+    }
+
+    fn fails(&mut self, error: &StoreError) {
+        if !self.losses.store_fails.swap(true, Ordering::Relaxed) {
+            (self.notify)(Notice::StoreFails { reason: with_causes(error) });
+        }
+    }
+
+    fn works(&mut self) {
+        if self.losses.store_fails.swap(false, Ordering::Relaxed) {
+            (self.notify)(Notice::StoreWorks);
+        }
+    }
+}
