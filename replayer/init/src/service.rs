@@ -10,8 +10,8 @@ use std::{
 
 use crate::{Config, InitError, bridge::Bridge, say, system};
 
-/// How long the bridge has for its last word. A choice: it has a few hundred bytes to write.
-const LAST_WORD_PATIENCE: Duration = Duration::from_millis(500);
+/// How long the bridge has for its last word. A choice: more than it gives itself to carry out what the service left.
+const LAST_WORD_PATIENCE: Duration = Duration::from_secs(4);
 
 /// How long a service may take to end once nobody replays it any more. Docker's own default.
 const END_PATIENCE: Duration = Duration::from_secs(10);

@@ -177,7 +177,10 @@ impl Host {
     }
 
     /// Asks for the last counts, breaks off what is open, and gives back all that was observed.
-    pub async fn close(self) -> Observed {
+    ///
+    /// The init inside then asks the service to end. End the service first and wait for [`Self::ended`], to see also
+    /// what it tries on its way out.
+    pub async fn close(&self) -> Observed {
         self.link.send(Kind::Bye, 0, &[]);
         // Without an answer in time `complete` stays false, which says it.
         drop(tokio::time::timeout(BYE_PATIENCE, self.ended()).await);

@@ -21,13 +21,20 @@ use super::{
     frame::{BridgeError, Header, Kind},
     host::ListenerInside,
     link::{Link, Side, locked},
-    pump,
+    pump::{self, Speaking, SpeakingGuard},
     resolver::{Names, Resolver},
     stream::{BridgeStream, refusal},
 };
 
 /// How often what was observed is told. A choice: `Observed::complete` says how stale it may be.
 const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// How long what the service has left in its connections when it ends may take to get out. A choice: as a rule it is
+/// out at once, unless whoever reads it outside is slow.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long what is on its way within the kernel may take to arrive. A choice: loopback takes microseconds.
+const ARRIVAL_PATIENCE: Duration = Duration::from_millis(20);
 
 /// How long a connect on loopback may take. A choice: only a full backlog makes one wait.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
@@ -47,7 +54,8 @@ pub struct Inside {
 /// Runs the inside of the bridge over `stream` until the host says goodbye or `stop` is done.
 ///
 /// `on_listening` is called once everything listens that can, before the host is told: what starts the service may
-/// go on. After `stop` the last counts are sent.
+/// go on. After `stop`, which means that the service has ended, what it left in its connections is carried out, and
+/// the last counts are sent.
 ///
 /// # Errors
 /// What ended the bridge before its time.
@@ -63,18 +71,26 @@ where
     let link = Link::new(Side::Inside);
     let baseline = counters::packets_without_route();
     let names = Arc::new(Mutex::new(Names::default()));
-    let (ready, _listening) = listen(&link, settings, &names).await;
+    let speaking = Speaking::none();
+    let (ready, _listening) = listen(&link, settings, &names, &speaking).await;
     on_listening();
     link.send(Kind::Ready, 0, &ready.write());
 
     let (reader, writer) = tokio::io::split(stream);
     let mut write = pin!(link.write_all(writer));
     let mut teller = Teller { link: Arc::clone(&link), baseline, told: None, names };
-    let mut opener = Opener { has_loopback_v6: counters::has_loopback_v6() };
+    let mut opener = Opener { has_loopback_v6: counters::has_loopback_v6(), speaking: speaking.clone() };
+    let stop_and_drain = async {
+        stop.await;
+        // Connections and questions that are just arriving are taken up first.
+        tokio::time::sleep(ARRIVAL_PATIENCE).await;
+        // What has not got out by then is lost, and its stream breaks, which whoever reads it sees.
+        drop(tokio::time::timeout(DRAIN_PATIENCE, speaking.silent()).await);
+    };
     let outcome = tokio::select! {
         read = link.read_all(reader, &mut opener) => read,
         () = teller.tell_regularly() => Ok(()),
-        () = stop => Ok(()),
+        () = stop_and_drain => Ok(()),
         written = &mut write => Err(written.err().map_or(BridgeError::Gone, BridgeError::from)),
     };
     if let Err(error) = outcome {
@@ -88,13 +104,18 @@ where
 }
 
 /// Listens on all that the settings name, each in a task of its own, until those are dropped.
-async fn listen(link: &Arc<Link>, settings: &Inside, names: &Arc<Mutex<Names>>) -> (Ready, JoinSet<()>) {
+async fn listen(
+    link: &Arc<Link>,
+    settings: &Inside,
+    names: &Arc<Mutex<Names>>,
+    speaking: &Speaking,
+) -> (Ready, JoinSet<()>) {
     let mut tasks = JoinSet::new();
     let mut listeners = Vec::with_capacity(settings.listen.len());
     for &address in &settings.listen {
         let error = match TcpListener::bind(address).await {
             Ok(listener) => {
-                tasks.spawn(accept_all(Arc::clone(link), listener, address));
+                tasks.spawn(accept_all(Arc::clone(link), listener, address, speaking.clone()));
                 None
             }
             Err(error) => Some(error.to_string()),
@@ -109,20 +130,20 @@ async fn listen(link: &Arc<Link>, settings: &Inside, names: &Arc<Mutex<Names>>) 
     (Ready { listeners, resolver }, tasks)
 }
 
-async fn accept_all(link: Arc<Link>, listener: TcpListener, address: SocketAddr) {
+async fn accept_all(link: Arc<Link>, listener: TcpListener, address: SocketAddr, speaking: Speaking) {
     loop {
         match listener.accept().await {
-            Ok((tcp, _)) => accept_one(&link, tcp, address),
+            Ok((tcp, _)) => accept_one(&link, tcp, address, &speaking),
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
     }
 }
 
-fn accept_one(link: &Arc<Link>, tcp: TcpStream, address: SocketAddr) {
+fn accept_one(link: &Arc<Link>, tcp: TcpStream, address: SocketAddr, speaking: &Speaking) {
     match link.open(address.to_string().as_bytes(), true) {
         Ok(stream) => {
             set_no_delay(&tcp);
-            tokio::spawn(pump::carry(tcp, stream));
+            tokio::spawn(pump::carry(tcp, stream, speaking.begin()));
         }
         // Too many connections, or no bridge any more: the service sees a reset.
         Err(_) => tcp.set_zero_linger().unwrap_or_default(),
@@ -137,6 +158,7 @@ fn set_no_delay(tcp: &TcpStream) {
 /// Takes the frames that only the inside understands: opening connections to the service.
 struct Opener {
     has_loopback_v6: bool,
+    speaking: Speaking,
 }
 
 impl super::link::Peer for Opener {
@@ -145,7 +167,9 @@ impl super::link::Peer for Opener {
             Kind::Open => {
                 let port = payload.try_into().map(u16::from_be_bytes).map_err(|_| Kind::Open.malformed())?;
                 match link.accept(header.stream)? {
-                    Some(stream) => drop(tokio::spawn(connect(stream, port, self.has_loopback_v6))),
+                    Some(stream) => {
+                        tokio::spawn(connect(stream, port, self.has_loopback_v6, self.speaking.begin()));
+                    }
                     None => {
                         let text = "too many connections are open through the bridge";
                         link.send(Kind::Refused, header.stream, &refusal(0, text));
@@ -159,12 +183,12 @@ impl super::link::Peer for Opener {
     }
 }
 
-async fn connect(stream: BridgeStream, port: u16, has_loopback_v6: bool) {
+async fn connect(stream: BridgeStream, port: u16, has_loopback_v6: bool, speaking: SpeakingGuard) {
     match tokio::time::timeout(CONNECT_PATIENCE, connect_loopback(port, has_loopback_v6)).await {
         Ok(Ok(tcp)) => {
             set_no_delay(&tcp);
             stream.answer_opened();
-            pump::carry(tcp, stream).await;
+            pump::carry(tcp, stream, speaking).await;
         }
         Ok(Err(error)) => stream.answer_refused(&error),
         Err(_) => stream.answer_refused(&io::Error::from_raw_os_error(libc::ETIMEDOUT)),

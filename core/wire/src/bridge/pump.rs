@@ -1,6 +1,6 @@
 //! Carries bytes between a TCP connection and a stream of the bridge, both ways, until both ways have ended.
 
-use std::{future::poll_fn, io};
+use std::{future::poll_fn, io, sync::Arc};
 
 use bytes::Buf as _;
 use tokio::{
@@ -9,6 +9,7 @@ use tokio::{
         TcpStream,
         tcp::{ReadHalf, WriteHalf},
     },
+    sync::watch,
 };
 
 use super::stream::BridgeStream;
@@ -16,10 +17,45 @@ use super::stream::BridgeStream;
 /// Read from TCP in one go, in bytes. A choice: one busy connection's worth, times two thousand still affordable.
 const READ_LEN: usize = 16 * 1024;
 
+/// How many connections may still have something to say to the host.
+#[derive(Clone)]
+pub(super) struct Speaking(Arc<watch::Sender<usize>>);
+
+impl Speaking {
+    pub(super) fn none() -> Self {
+        Self(Arc::new(watch::Sender::new(0)))
+    }
+
+    /// Counts one more, until the guard is dropped.
+    pub(super) fn begin(&self) -> SpeakingGuard {
+        self.0.send_modify(|count| *count += 1);
+        SpeakingGuard(self.clone())
+    }
+
+    /// Waits until all have said what they had to say.
+    pub(super) async fn silent(&self) {
+        // It cannot fail: we hold the sender.
+        drop(self.0.subscribe().wait_for(|count| *count == 0).await);
+    }
+}
+
+/// One connection that may still have something to say.
+pub(super) struct SpeakingGuard(Speaking);
+
+impl Drop for SpeakingGuard {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|count| *count -= 1);
+    }
+}
+
 /// Carries until both directions have ended; a reset on one side becomes a reset on the other.
-pub(super) async fn carry(mut tcp: TcpStream, stream: BridgeStream) {
+pub(super) async fn carry(mut tcp: TcpStream, stream: BridgeStream, speaking: SpeakingGuard) {
     let (from_tcp, to_tcp) = tcp.split();
-    let carried = tokio::try_join!(inward(from_tcp, &stream), outward(&stream, to_tcp));
+    let speaks = async {
+        let _speaking = speaking;
+        inward(from_tcp, &stream).await
+    };
+    let carried = tokio::try_join!(speaks, outward(&stream, to_tcp));
     if carried.is_err() {
         stream.send_reset();
         // Without it the kernel would end the connection as if all had been said. It can only fail for a

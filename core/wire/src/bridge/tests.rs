@@ -213,6 +213,30 @@ async fn when_the_inside_is_stopped_it_says_its_last_word_and_streams_break() {
 }
 
 #[tokio::test]
+async fn what_the_service_said_before_it_ended_gets_out_however_slowly_it_is_read() {
+    let (answered, all_written) = oneshot::channel();
+    let answered = std::sync::Mutex::new(Some(answered));
+    let port = service(move |mut connection| {
+        let answered = answered.lock().unwrap().take();
+        async move {
+            // More than the window, less than the kernel's buffers: the service is done while most is on its way.
+            connection.write_all(&pattern(5, 200_000)).await.unwrap();
+            answered.unwrap().send(()).unwrap();
+        }
+    })
+    .await;
+    let Bridge { host, stop, inside } = bridge(vec![]).await;
+    let mut stream = host.open(port).await.unwrap();
+    all_written.await.unwrap();
+    stop.send(()).unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut received = Vec::new();
+    stream.read_to_end(&mut received).await.unwrap();
+    assert!(received == pattern(5, 200_000));
+    inside.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn closing_from_outside_collects_the_last_word_too() {
     let Bridge { host, inside, stop: _stop } = bridge(vec![]).await;
     assert!(host.close().await.complete);
