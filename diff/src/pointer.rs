@@ -14,6 +14,10 @@ pub(crate) enum Step<'a> {
     Index(usize),
 }
 
+/// Longest pointer written, in bytes; `…` stands for the rest. A choice: a document can make pointers of megabytes, one for
+/// each of its values, and none that is read has more than a few dozen.
+const POINTER_LEN_MAX: usize = 1_024;
+
 /// The pointer that leads along these steps: empty for the root.
 pub(crate) fn pointer_text(steps: &[Step<'_>]) -> String {
     let mut text = String::new();
@@ -23,12 +27,17 @@ pub(crate) fn pointer_text(steps: &[Step<'_>]) -> String {
             Step::Index(index) => text.push_str(&index.to_string()),
             Step::Key(key) => push_escaped(key, &mut text),
         }
+        if text.len() > POINTER_LEN_MAX {
+            text.truncate(text.floor_char_boundary(POINTER_LEN_MAX));
+            text.push('…');
+            break;
+        }
     }
     text
 }
 
 fn push_escaped(key: &str, text: &mut String) {
-    for character in key.chars() {
+    for character in key.chars().take(POINTER_LEN_MAX) {
         match character {
             '~' => text.push_str("~0"),
             '/' => text.push_str("~1"),
@@ -270,6 +279,15 @@ mod tests {
         cover.leave();
         cover.enter(&Step::Key("b"));
         assert_eq!(cover.rule(), Some(2));
+    }
+
+    #[test]
+    fn a_pointer_that_nobody_can_read_is_cut() {
+        let long = "é".repeat(POINTER_LEN_MAX);
+        for steps in [vec![Step::Key(&long)], vec![Step::Key("key"); 900]] {
+            let pointer = pointer_text(&steps);
+            assert!(pointer.ends_with('…') && pointer.len() <= POINTER_LEN_MAX + '…'.len_utf8());
+        }
     }
 
     #[test]

@@ -22,6 +22,9 @@ use crate::{
     route::RoutePattern,
 };
 
+/// Most places listed that rules take out of one call. A choice.
+const TAKEN_OUT_LEN_MAX: usize = 1_000;
+
 /// What not to compare. Strict by default: everything counts.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
@@ -114,13 +117,19 @@ impl Rules {
     /// Takes what the `dep:NAME:/…` rules cover out of the body of a request to this dependency: members are removed,
     /// elements of arrays too, the whole body becomes `null`. What was taken is returned in the document's order.
     ///
+    /// From the thousandth on they count as one, so that a body cannot make the list as large as it likes.
+    ///
     /// Whoever matches calls with this compares what was taken out as well: where it differs, the rule was used.
     pub fn take_out_of_call(&self, dependency: &str, body: &mut Value) -> Vec<TakenOut> {
         let active = self.for_call_request(dependency);
-        let mut taken = Vec::new();
+        let mut taken: Vec<TakenOut> = Vec::new();
         let kept = json::without(body, &mut Vec::new(), &mut Cover::new(&active.body), &mut |rule_at, path, value| {
-            let (rule, pointer) = (self.rules[rule_at].text.clone(), pointer_text(path));
-            taken.push(TakenOut { rule, pointer, digest: json::canonical_digest(value) });
+            let digest = json::canonical_digest(value);
+            if taken.len() < TAKEN_OUT_LEN_MAX {
+                taken.push(TakenOut { rule: self.rules[rule_at].text.clone(), pointer: pointer_text(path), digest });
+            } else if let Some(last) = taken.last_mut() {
+                last.digest = Digest::of(&[last.digest.0, digest.0].concat());
+            }
         });
         *body = kept.unwrap_or(Value::Null);
         taken

@@ -23,6 +23,9 @@ const VALUES_MAX: usize = 20_000;
 /// Longest value shown, in characters. A choice.
 const SHOWN_CHARS_MAX: usize = 60;
 
+/// Longest pointer shown, in characters. A choice: keys can be as long as the body.
+const POINTER_CHARS_MAX: usize = 200;
+
 /// How much of two texts is shown before the place where they part, in characters. A choice.
 const SHOWN_CHARS_BEFORE: usize = 15;
 
@@ -82,7 +85,7 @@ impl Differences {
                 }
             }
             (recorded, asked) if recorded == asked => {}
-            (recorded, asked) => self.add(|| in_words(place(pointer), &shown(recorded), &shown(asked))),
+            (recorded, asked) => self.add(|| in_words(&place(pointer), &shown(recorded), &shown(asked))),
         }
     }
 
@@ -108,10 +111,12 @@ impl Differences {
         pointer.push_str(&step.replace('~', "~0").replace('/', "~1").replace('*', "~2"));
         match (recorded, asked) {
             (Some(recorded), Some(asked)) => self.add_values(pointer, recorded, asked),
-            (Some(recorded), None) => {
-                self.add(|| format!("{pointer}: recorded {}, not asked", beginning(&shown(recorded))))
-            }
-            (None, Some(asked)) => self.add(|| format!("{pointer}: not recorded, asked {}", beginning(&shown(asked)))),
+            (Some(recorded), None) => self.add(|| {
+                format!("{}: recorded {}, not asked", place(pointer), beginning(&shown(recorded), SHOWN_CHARS_MAX))
+            }),
+            (None, Some(asked)) => self.add(|| {
+                format!("{}: not recorded, asked {}", place(pointer), beginning(&shown(asked), SHOWN_CHARS_MAX))
+            }),
             (None, None) => {}
         }
         pointer.truncate(len);
@@ -137,8 +142,8 @@ impl KeyedBody {
     }
 }
 
-fn place(pointer: &str) -> &str {
-    if pointer.is_empty() { "body" } else { pointer }
+fn place(pointer: &str) -> String {
+    if pointer.is_empty() { "body".to_owned() } else { beginning(pointer, POINTER_CHARS_MAX) }
 }
 
 fn shown(value: &Value) -> String {
@@ -152,13 +157,13 @@ fn in_words(place: &str, recorded: &str, asked: &str) -> String {
     let skip = if fits { 0 } else { common.saturating_sub(SHOWN_CHARS_BEFORE) };
     let cut = |text: &str| {
         let rest: String = text.chars().skip(skip).collect();
-        format!("{}{}", if skip > 0 { "…" } else { "" }, beginning(&rest))
+        format!("{}{}", if skip > 0 { "…" } else { "" }, beginning(&rest, SHOWN_CHARS_MAX))
     };
     format!("{place}: recorded {}, asked {}", cut(recorded), cut(asked))
 }
 
-fn beginning(text: &str) -> String {
+fn beginning(text: &str, chars_max: usize) -> String {
     let mut characters = text.chars();
-    let shown: String = characters.by_ref().take(SHOWN_CHARS_MAX).collect();
+    let shown: String = characters.by_ref().take(chars_max).collect();
     if characters.next().is_some() { format!("{shown}…") } else { shown }
 }

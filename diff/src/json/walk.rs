@@ -62,8 +62,8 @@ impl<'v> Walk<'v, '_> {
                 _ => true,
             };
             if differs {
-                let pointer = self.pointer(replayed.is_some() && recorded.is_none());
-                self.findings.count_use(rule_at, || pointer);
+                let side = if recorded.is_none() { &self.replayed } else { &self.recorded };
+                self.findings.count_use(rule_at, || side.pointer(self.document));
             }
             return;
         }
@@ -155,7 +155,8 @@ impl<'v> Walk<'v, '_> {
     fn change(&self, kind: ChangeKind) -> Change {
         let is_added = kind == ChangeKind::Added;
         let one_side_only = is_added || kind == ChangeKind::Removed;
-        let (pointer, replayed_pointer) = (self.pointer(is_added), self.pointer(true));
+        let replayed_pointer = self.replayed.pointer(self.document);
+        let pointer = if is_added { replayed_pointer.clone() } else { self.recorded.pointer(self.document) };
         let replayed_pointer = (!one_side_only && replayed_pointer != pointer).then_some(replayed_pointer);
         let (event, replayed_event) = match self.document.events {
             None => (None, None),
@@ -179,11 +180,6 @@ impl<'v> Walk<'v, '_> {
     fn rule(&self) -> Option<usize> {
         [self.recorded.cover.rule(), self.replayed.cover.rule()].into_iter().flatten().min()
     }
-
-    fn pointer(&self, of_replayed: bool) -> String {
-        let side = if of_replayed { &self.replayed } else { &self.recorded };
-        format!("{}{}", self.document.prefix, pointer_text(&side.path))
-    }
 }
 
 /// Where the walk is on one side.
@@ -206,6 +202,10 @@ impl<'v, 'f> Side<'v, 'f> {
     fn leave(&mut self) {
         self.cover.leave();
         self.path.pop();
+    }
+
+    fn pointer(&self, document: Document) -> String {
+        format!("{}{}", document.prefix, pointer_text(&self.path))
     }
 
     fn prints_of(&mut self, elements: &[Value]) -> Vec<Digest> {

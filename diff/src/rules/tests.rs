@@ -76,6 +76,18 @@ fn what_a_dependency_rule_covers_is_taken_out_of_the_call_and_told() {
 }
 
 #[test]
+fn of_very_many_places_taken_out_the_last_stands_for_all_that_follow() {
+    let rules = rules(&["dep:llm:/*"]);
+    let taken = |last: u8| {
+        let mut body = content::json::parse(format!("[{}{last}]", "0,".repeat(5_000)).as_bytes()).unwrap();
+        rules.take_out_of_call("llm", &mut body)
+    };
+    assert_eq!(taken(1).len(), TAKEN_OUT_LEN_MAX);
+    assert_ne!(taken(1).last(), taken(2).last());
+    assert_eq!(taken(1), taken(1));
+}
+
+#[test]
 fn uses_of_the_same_rule_are_added_up() {
     let used = |rule: &str, count| RuleUse { rule: rule.to_owned(), pointer: rule.to_owned(), count };
     let mut all = vec![used("/a", 1)];
