@@ -11,6 +11,7 @@ mod error;
 mod image;
 mod inspect;
 mod machine;
+mod packages;
 mod proc;
 pub mod secret;
 

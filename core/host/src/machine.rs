@@ -42,7 +42,9 @@ fn kibibytes(text: &str) -> u64 {
 /// What the NVIDIA driver shows: a folder for each GPU, and its own version.
 fn nvidia_gpus(driver: &Path) -> Vec<Gpu> {
     let version = fs::read_to_string(driver.join("version")).unwrap_or_default();
-    let version = version.split_ascii_whitespace().find(|word| word.contains('.') && word.starts_with(|first: char| first.is_ascii_digit()));
+    let version = version
+        .split_ascii_whitespace()
+        .find(|word| word.contains('.') && word.starts_with(|first: char| first.is_ascii_digit()));
     let version = version.unwrap_or_default().to_owned();
     let Ok(folders) = fs::read_dir(driver.join("gpus")) else { return Vec::new() };
     let mut gpus: Vec<_> = folders

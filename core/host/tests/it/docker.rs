@@ -191,3 +191,19 @@ async fn what_a_dead_owner_left_behind_is_removed_and_what_is_not_ours_stays() {
     assert!(!dead.exists());
     assert!(stranger.exists());
 }
+
+#[tokio::test]
+async fn the_packages_of_an_image_are_read_without_running_anything() {
+    let Some(docker) = engine().await else { return };
+    let image = Image::make("packages");
+    let container = Created::of(&image, &[]);
+    assert_eq!(docker.packages(&container.0).await.unwrap(), []);
+
+    let folder = tempfile::tempdir().unwrap();
+    let dpkg = folder.path().join("var/lib/dpkg");
+    fs::create_dir_all(&dpkg).unwrap();
+    fs::write(dpkg.join("status"), "Package: libc6\nStatus: install ok installed\nVersion: 2.36-9\n").unwrap();
+    client(&["cp", &folder.path().join("var").display().to_string(), &format!("{}:/", container.0)]);
+    let packages = docker.packages(&container.0).await.unwrap();
+    assert_eq!((packages.len(), packages[0].name.as_str(), packages[0].version.as_str()), (1, "libc6", "2.36-9"));
+}
