@@ -191,7 +191,8 @@ impl Tap for Recording {
     }
 
     fn response_started(&mut self) {
-        self.response_started_ns = Some(self.clock.now_ns());
+        // An upgrade's or raw stream's first bytes come after, not instead of, those of its head.
+        self.response_started_ns.get_or_insert(self.clock.now_ns());
     }
 
     fn response_head(&mut self, head: &[u8]) {

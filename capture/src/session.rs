@@ -14,6 +14,7 @@ use std::{
 use bundle::{Store, TornTail};
 use content::redact::{Extra, Redactor};
 use exchange::{Fingerprint, Id, Session, SessionCounts};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use wire::{Connector, Observer, proxy};
 
@@ -74,6 +75,9 @@ pub async fn run(
     let torn = store.recover()?;
     let extra = Extra { headers: settings.secret_headers.clone(), query_keys: settings.secret_query_keys.clone() };
     let redactor = Arc::new(Redactor::new(store.redaction_key()?, &extra));
+    if !matches!(settings.service, Service::Command(_)) {
+        allow_many_connections();
+    }
     let (listeners, bound): (Vec<_>, Vec<_>) = listen::bind(&settings).await?.into_iter().unzip();
     let session = session_of(&settings, &bound, &redactor, clock)?;
     let session_id = session.id;
@@ -217,6 +221,14 @@ impl Shared {
         self.queue.send(Item::Stop).ok();
         tokio::task::spawn_blocking(move || writing.finish()).await.unwrap_or_default()
     }
+}
+
+/// Raises the limit on open files as far as it goes: a connection takes two. A service that is started here would inherit
+/// it, and some cannot cope with high numbers: then it stays as it is.
+fn allow_many_connections() {
+    let limit = getrlimit(Resource::Nofile);
+    // With the limit as it is, later connections wait for earlier ones.
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).ok();
 }
 
 fn session_of(

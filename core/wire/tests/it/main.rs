@@ -5,6 +5,8 @@
 mod bodies;
 mod endings;
 mod heads;
+mod killed;
+mod storm;
 mod support;
 mod tls;
 mod unclear;
