@@ -16,7 +16,10 @@ pub(crate) struct Clock {
 
 impl Clock {
     /// Starts it.
-    #[expect(clippy::disallowed_methods, reason = "the one place where the clocks are asked; all others are handed this")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where the clocks are asked; all others are handed this"
+    )]
     pub(crate) fn start() -> Self {
         let started = Instant::now();
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

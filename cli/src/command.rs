@@ -1,5 +1,6 @@
 //! The commands: each reads as the sentence it carries out.
 
+mod capture;
 mod completions;
 mod diff;
 mod export;
@@ -21,6 +22,7 @@ use crate::{
 pub(crate) fn run(cli: Cli, console: &Console) -> Result<Exit, Trouble> {
     let as_json = cli.common.json;
     match cli.command {
+        Command::Capture(args) => capture::capture(*args, as_json, console),
         Command::Ls(args) => ls::ls(&args, as_json, console),
         Command::Show(args) => show::show(&args, as_json, console),
         Command::Export(args) => export::export(&args, as_json, console),
@@ -31,8 +33,6 @@ pub(crate) fn run(cli: Cli, console: &Console) -> Result<Exit, Trouble> {
         Command::Man(args) => completions::manual(&args, console),
         Command::Replay(args) => replay::replay(&args, as_json, console),
         Command::Serve(args) => serve::serve(&args, as_json, console),
-        Command::Capture(_) | Command::Demo(_) => {
-            Err(Trouble::new("this command is not built yet"))
-        }
+        Command::Demo(_) => Err(Trouble::new("this command is not built yet")),
     }
 }

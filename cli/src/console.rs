@@ -7,7 +7,7 @@ use report::Style;
 use crate::{args::When, exit::Exit, trouble::Trouble};
 
 /// Where a command writes, and how.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Console {
     /// Style of what goes to stdout.
     pub(crate) out: Style,

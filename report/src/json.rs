@@ -3,7 +3,6 @@
 //! The schema's number is raised when a field changes its meaning or goes; new fields alone do not raise it.
 
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 /// Number of the schemas that this build writes.
 pub const SCHEMA: u32 = 0;
@@ -13,19 +12,38 @@ pub const SCHEMA: u32 = 0;
 /// # Panics
 /// When `fields` is no object, or has a key that is no text: both are mistakes of ours.
 pub fn document(what: &str, fields: &impl Serialize) -> String {
-    let fields = serde_json::to_value(fields).expect("results have keys that are text");
-    let Value::Object(fields) = fields else { panic!("a document's fields are an object") };
-    let mut whole = Map::new();
-    whole.insert("schema".to_owned(), Value::String(format!("retake.{what}/{SCHEMA}")));
-    whole.extend(fields);
-    let mut text = serde_json::to_string_pretty(&whole).expect("a value can always be written");
+    let mut text =
+        serde_json::to_string_pretty(&with_schema(what, fields)).expect("results are objects with keys that are text");
     text.push('\n');
     text
 }
 
+/// The same on one line, for results that come one after the other.
+///
+/// # Panics
+/// As [`document`].
+pub fn line(what: &str, fields: &impl Serialize) -> String {
+    let mut text =
+        serde_json::to_string(&with_schema(what, fields)).expect("results are objects with keys that are text");
+    text.push('\n');
+    text
+}
+
+/// A document: its schema first, so that whoever reads a stream knows what comes.
+#[derive(Serialize)]
+struct Document<'a, T> {
+    schema: String,
+    #[serde(flatten)]
+    fields: &'a T,
+}
+
+fn with_schema<'a, T: Serialize>(what: &str, fields: &'a T) -> Document<'a, T> {
+    Document { schema: format!("retake.{what}/{SCHEMA}"), fields }
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -33,5 +51,6 @@ mod tests {
     fn a_document_names_its_schema() {
         let read: Value = serde_json::from_str(&document("runs", &json!({ "runs": [] }))).unwrap();
         assert_eq!(read, json!({ "schema": "retake.runs/0", "runs": [] }));
+        assert_eq!(line("runs", &json!({ "runs": [] })), "{\"schema\":\"retake.runs/0\",\"runs\":[]}\n");
     }
 }

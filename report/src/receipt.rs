@@ -88,7 +88,8 @@ fn counted(tally: &Tally) -> String {
         (tally.noise, "noise"),
         (tally.same, "same"),
     ];
-    let words: Vec<_> = counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    let words: Vec<_> =
+        counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
     if words.is_empty() { "0 same".to_owned() } else { words.join(", ") }
 }
 
@@ -135,7 +136,12 @@ fn answer_words(receipt: &Receipt) -> String {
             }
         }
         let scopes = if scopes.is_empty() { String::new() } else { format!(" ({})", scopes.join(", ")) };
-        format!("{} served{scopes}, {} missed, {} never asked for", answers.served(), answers.missed, answers.never_asked)
+        format!(
+            "{} served{scopes}, {} missed, {} never asked for",
+            answers.served(),
+            answers.missed,
+            answers.never_asked
+        )
     } else {
         "dependency calls not observed".to_owned()
     };
@@ -181,11 +187,16 @@ fn held_words(receipt: &Receipt) -> String {
 /// The most common kinds of difference, each with an example; what is unjudged where there are fewer.
 fn top_differences(page: &ReceiptPage<'_>, style: Style) -> Vec<String> {
     let clusters = diff::top_changes(page.results, TOP_DIFFERENCES);
-    let mut lines: Vec<_> = clusters.iter().map(|cluster| labelled("differs", &cluster_words(cluster), style)).collect();
+    let mut lines: Vec<_> =
+        clusters.iter().map(|cluster| labelled("differs", &cluster_words(cluster), style)).collect();
     for result in page.results {
         let Verdict::Unjudged(unjudged) = &result.verdict else { continue };
         if lines.len() < TOP_DIFFERENCES {
-            lines.push(labelled("unjudged", &format!("{} {}: {}", result.id.short(), result.title, unjudged.reason), style));
+            lines.push(labelled(
+                "unjudged",
+                &format!("{} {}: {}", result.id.short(), result.title, unjudged.reason),
+                style,
+            ));
         }
     }
     lines
@@ -210,7 +221,12 @@ fn next_command(page: &ReceiptPage<'_>) -> String {
     let source = page.receipt.sources.first().map(|source| source.path.as_str()).unwrap_or_default();
     match first_not_same {
         Some(result) => match &result.replayed_id {
-            Some(replayed) => format!("retake show {} {}   (recorded: retake show {source} {})", page.run_path, replayed.short(), result.id.short()),
+            Some(replayed) => format!(
+                "retake show {} {}   (recorded: retake show {source} {})",
+                page.run_path,
+                replayed.short(),
+                result.id.short()
+            ),
             None => format!("retake show {source} {}", result.id.short()),
         },
         None => format!("retake ls {}", page.run_path),

@@ -1,9 +1,12 @@
 //! `retake export`: a selection, sealed.
 
+mod image;
+
 use bundle::{Entry, Extra, Sealed};
 use exchange::Id;
 use report::json;
 
+use self::image::Images;
 use crate::{
     args::ExportArgs,
     console::{Console, Unit},
@@ -19,7 +22,8 @@ pub(crate) fn export(args: &ExportArgs, as_json: bool, console: &Console) -> Res
     let source = Source::open(Some(&args.source), &args.store.store)?;
     let exit = source.warn(console);
     let chosen = choose(&source, args, &selection)?;
-    let extra = Extra { images: Vec::new(), keep_images: args.with_image, overwrite: args.force };
+    let mut images = if args.with_image { Images::of(&source, &chosen)? } else { Images::none() };
+    let extra = Extra { images: images.sources(), keep_images: args.with_image, overwrite: args.force };
     let progress = console.progress("sealing", Unit::Exchanges);
     let sealed =
         bundle::export(&source.archive, &chosen, &args.output, extra, &mut |done, total| progress.show(done, total));

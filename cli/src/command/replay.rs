@@ -141,7 +141,8 @@ fn given_variables(given: &[String], file: Option<&Path>) -> Result<Vec<GivenVar
                 continue;
             }
             let place = || format!("{}:{}", path.display(), number + 1);
-            variables.push(given_variable(line).map_err(|trouble| trouble.while_doing(format!("{} is wrong", place())))?);
+            variables
+                .push(given_variable(line).map_err(|trouble| trouble.while_doing(format!("{} is wrong", place())))?);
         }
     }
     for text in given {
@@ -154,7 +155,8 @@ fn given_variable(text: &str) -> Result<GivenVariable, Trouble> {
     let (name, value) = match text.split_once('=') {
         Some((name, value)) => (name, value.to_owned()),
         None => {
-            let unset = |_| Trouble::new(format!("variable `{text}` is not set here")).help(format!("say `{text}=VALUE`"));
+            let unset =
+                |_| Trouble::new(format!("variable `{text}` is not set here")).help(format!("say `{text}=VALUE`"));
             (text, std::env::var(text).map_err(unset)?)
         }
     };

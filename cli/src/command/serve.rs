@@ -14,7 +14,12 @@ pub(crate) fn serve(args: &ServeArgs, as_json: bool, console: &Console) -> Resul
     let exit = source.warn(console);
     let places = args.listen.iter().map(|text| place(text)).collect::<Result<Vec<_>, _>>()?;
     let clock = Clock::start();
-    let settings = ServeSettings { archive: Arc::new(source.archive), places, rules: rules(&args.ignore)?, clock: clock.monotonic };
+    let settings = ServeSettings {
+        archive: Arc::new(source.archive),
+        places,
+        rules: rules(&args.ignore)?,
+        clock: clock.monotonic,
+    };
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         let stop = stop_on_signals();
@@ -38,7 +43,8 @@ fn announcement(places: &[Place], as_json: bool) -> String {
 
 /// `NAME=ADDR`, an address being `HOST:PORT`, or a port alone on the loopback.
 fn place(text: &str) -> Result<Place, Trouble> {
-    let wrong = || Trouble::new(format!("`--listen {text}` is no NAME=ADDR")).help("for example `--listen llm=127.0.0.1:8000`");
+    let wrong =
+        || Trouble::new(format!("`--listen {text}` is no NAME=ADDR")).help("for example `--listen llm=127.0.0.1:8000`");
     let (name, address) = text.split_once('=').ok_or_else(wrong)?;
     let address = match address.parse::<u16>() {
         Ok(port) => SocketAddr::from(([127, 0, 0, 1], port)),

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may stop the test")]
 
+mod captured;
 mod compared;
 mod examples;
 mod looked_at;

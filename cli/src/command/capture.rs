@@ -1,0 +1,168 @@
+//! `retake capture`: record a service until it ends, or until told to stop.
+
+use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
+
+use capture::{Bound, CaptureError, Clock, Dependency, DependencyError, Notice, Service, Settings, Started, Summary};
+use report::{Table, json};
+use serde_json::json;
+
+use super::replay::stop_on_signals;
+use crate::{
+    args::CaptureArgs,
+    console::Console,
+    exit::Exit,
+    trouble::{Trouble, trouble_from},
+};
+
+trouble_from!(CaptureError, DependencyError, wire::UpstreamError);
+
+/// Records, says where it listens and in the end what it kept, and passes on the status of a service that it started.
+pub(crate) fn capture(args: CaptureArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
+    let settings = settings(args)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let said = |started: &Started| say_started(started, as_json, console);
+    let style = console.clone();
+    let summary = runtime.block_on(async {
+        let mut stop = stop_on_signals();
+        let stopped = async move {
+            // The sender lives as long as the program.
+            stop.wait_for(|is_stopped| *is_stopped).await.ok();
+        };
+        capture::run(settings, Clock::start(), stopped, said, move |notice| warn(&notice, &style)).await
+    })?;
+    let exit = summary.child.map_or(Exit::Passed, exit_of);
+    say_summary(&summary, exit, as_json, console)
+}
+
+fn settings(args: CaptureArgs) -> Result<Settings, Trouble> {
+    let upstream = args.upstream.as_deref().map(str::parse).transpose()?;
+    let given = args.dependencies.iter().map(|text| text.parse()).collect::<Result<Vec<Dependency>, _>>()?;
+    let dependencies = match args.command.is_empty() || args.no_default_dependencies {
+        true => given,
+        false => {
+            let usual = capture::default_dependencies(&given, |name| std::env::var(name).ok())?;
+            given.into_iter().chain(usual).collect()
+        }
+    };
+    Ok(Settings {
+        upstream,
+        listen: args.listen,
+        store: args.store.store,
+        dependencies,
+        service: service(args.container, args.pid, args.command),
+        service_version: args.service_version,
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        adds_traceparent: !args.no_traceparent,
+        secret_headers: args.redact_headers,
+        secret_query_keys: args.redact_query_keys,
+        secret_variables: args.env_secrets,
+        body_bytes_max: args.body_max,
+        queue_bytes_max: usize::try_from(args.memory).unwrap_or(usize::MAX),
+        sync_interval: args.sync_interval,
+        ..Settings::default()
+    })
+}
+
+fn service(container: Option<String>, pid: Option<u32>, command: Vec<std::ffi::OsString>) -> Service {
+    match (container, pid, command) {
+        (Some(name), ..) => Service::Container(name),
+        (None, Some(pid), _) => Service::Process(pid),
+        (None, None, command) if command.is_empty() => Service::Unknown,
+        (None, None, command) => Service::Command(command),
+    }
+}
+
+/// The service's own status; where a signal ended it, 128 and the signal, as a shell has it.
+fn exit_of(status: ExitStatus) -> Exit {
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
+    Exit::OfService(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+/// Where it listens: on stderr, since stdout belongs to the service; for machines a line on stdout.
+fn say_started(started: &Started, as_json: bool, console: &Console) {
+    for torn in &started.torn {
+        console.warn(&format!("an earlier capture was cut off; its torn tail is cut away: {torn}"));
+    }
+    if as_json {
+        let listeners: Vec<_> = started.listeners.iter().map(listener).collect();
+        let fields = json!({
+            "session": started.session, "store": started.store, "listeners": listeners, "child": started.child,
+        });
+        // Whoever reads the lines may be gone; the capture is for the store.
+        console.write(Exit::Passed, |out| out.write_all(json::line("capture-started", &fields).as_bytes())).ok();
+        return;
+    }
+    console.note(&format!("recording to `{}`, session {}", started.store.display(), started.session.short()));
+    let mut table = Table::new(&["FOR", "CALL", "GOES TO", "SET"]);
+    for bound in &started.listeners {
+        let whose = bound.dependency.clone().unwrap_or_else(|| "clients".to_owned());
+        let set = if started.child.is_some() { bound.variables.join(", ") } else { String::new() };
+        table.row([whose, bound.url.clone(), bound.upstream.to_string(), set]);
+    }
+    console.note(table.to_text(report::Style::PLAIN).trim_end());
+}
+
+fn listener(bound: &Bound) -> serde_json::Value {
+    json!({
+        "dependency": bound.dependency,
+        "listen": bound.address,
+        "url": bound.url,
+        "upstream": bound.upstream.to_string(),
+        "variables": bound.variables,
+    })
+}
+
+fn warn(notice: &Notice, console: &Console) {
+    match notice {
+        Notice::StoreFails { reason } => {
+            console.warn(&format!("the store takes nothing, requests go on and recordings are lost: {reason}"));
+        }
+        Notice::StoreWorks => console.note("the store takes what is recorded again"),
+        Notice::EnvironmentUnknown { reason } => {
+            console.warn(&format!("the service's environment is not recorded: {reason}"));
+        }
+        other => console.warn(&format!("{other:?}")),
+    }
+}
+
+fn say_summary(summary: &Summary, exit: Exit, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
+    let counts = &summary.counts;
+    if as_json {
+        let fields = json!({
+            "session": summary.session,
+            "counts": counts,
+            "segments": summary.segments,
+            "sealed": summary.is_sealed,
+        });
+        return console.write(exit, |out| out.write_all(json::line("capture-ended", &fields).as_bytes()));
+    }
+    if counts.exchanges_missed > 0 || counts.body_bytes_missed > 0 {
+        let lost = report::bytes(counts.body_bytes_missed);
+        console.warn(&format!("not recorded: {} exchanges, {lost} of bodies", counts.exchanges_missed));
+    }
+    if !summary.is_sealed {
+        console.warn("the last segment is not sealed; what was synced can be read all the same");
+    }
+    let many = if counts.exchanges == 1 { "exchange" } else { "exchanges" };
+    console.note(&format!("recorded {} {many}, session {}", counts.exchanges, summary.session.short()));
+    Ok(exit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_services_own_status_is_passed_on_and_a_signal_as_shells_have_it() {
+        assert_eq!(exit_of(ExitStatus::from_raw(3 << 8)), Exit::OfService(3));
+        assert_eq!(exit_of(ExitStatus::from_raw(9)), Exit::OfService(137));
+    }
+
+    #[test]
+    fn a_container_a_process_and_a_command_are_told_apart() {
+        assert_eq!(service(Some("triage".to_owned()), None, Vec::new()), Service::Container("triage".to_owned()));
+        assert_eq!(service(None, Some(7), Vec::new()), Service::Process(7));
+        assert_eq!(service(None, None, vec!["app".into()]), Service::Command(vec!["app".into()]));
+        assert_eq!(service(None, None, Vec::new()), Service::Unknown);
+    }
+}

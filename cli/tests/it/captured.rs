@@ -1,0 +1,138 @@
+//! `capture`, with real sockets on loopback and a service of a few lines.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use tempfile::tempdir;
+
+use crate::{Ran, command, retake};
+
+/// Longest wait for a byte. A choice, far above what loopback takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Answers `count` requests with this body, one a connection.
+fn serve(count: usize, body: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming().take(count) {
+            let mut stream = stream.unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            read_head(&mut stream);
+            let len = body.len();
+            write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len}\r\n\r\n{body}")
+                .unwrap();
+        }
+    });
+    address
+}
+
+fn read_head(stream: &mut TcpStream) {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    while reader.read_line(&mut line).unwrap() > 2 {
+        line.clear();
+    }
+}
+
+/// Sends one GET and gives back all that comes.
+fn ask(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer sk-secret123\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// A capture that runs, and what it said when it began.
+struct Running {
+    child: Child,
+    lines: BufReader<std::process::ChildStdout>,
+    started: serde_json::Value,
+}
+
+impl Running {
+    fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let mut command = command(folder, &[&["capture", "--json", "--listen", "127.0.0.1:0"], arguments].concat());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let started = read_line(&mut lines);
+        Self { child, lines, started }
+    }
+
+    fn address(&self, listener: usize) -> String {
+        self.started["listeners"][listener]["listen"].as_str().unwrap().to_owned()
+    }
+
+    /// Asks it to end, as a service manager does, and gives back what it said last, and how it ended.
+    fn stop(mut self) -> (serde_json::Value, Ran) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("/bin/kill").args(["-TERM", &pid]).status().unwrap().success());
+        let ended = read_line(&mut self.lines);
+        (ended, Ran::of(&self.child.wait_with_output().unwrap()))
+    }
+}
+
+fn read_line(lines: &mut impl BufRead) -> serde_json::Value {
+    let mut line = String::new();
+    lines.read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+#[test]
+fn what_passed_is_in_the_store_with_its_secrets_replaced() {
+    let folder = tempdir().unwrap();
+    let service = serve(2, r#"{"answer":"yes"}"#);
+    let running = Running::start(folder.path(), &["--upstream", &format!("http://{service}")]);
+    assert_eq!(running.started["schema"], "retake.capture-started/0");
+    for path in ["/tickets/1", "/tickets/2?key=abcdef123"] {
+        assert!(ask(&running.address(0), path).ends_with(r#"{"answer":"yes"}"#));
+    }
+    let (ended, ran) = running.stop();
+    assert_eq!((ran.code, &ended["counts"]["exchanges"]), (0, &2.into()), "{}", ran.err);
+
+    let listed = retake(folder.path(), &["ls", "--json"]).json();
+    let exchanges = listed["exchanges"].as_array().unwrap();
+    assert_eq!(exchanges.len(), 2);
+    assert_eq!((&exchanges[0]["title"], &exchanges[0]["status"]), (&"GET /tickets/1".into(), &200.into()));
+    let shown = retake(folder.path(), &["show", exchanges[1]["id"].as_str().unwrap()]);
+    assert!(shown.out.contains("Authorization: Bearer ") && shown.out.contains("redacted"), "{}", shown.out);
+    assert!(!shown.out.contains("secret123") && !shown.out.contains("abcdef123"), "{}", shown.out);
+    assert_eq!(retake(folder.path(), &["verify"]).code, 0);
+}
+
+#[test]
+fn a_started_service_is_told_where_to_call_and_its_status_is_the_captures() {
+    let folder = tempdir().unwrap();
+    let service = "echo calls $OPENAI_BASE_URL; exit 7";
+    let ran = retake(folder.path(), &["capture", "--", "/bin/sh", "-c", service]);
+    assert_eq!(ran.code, 7, "{}", ran.err);
+    assert!(ran.out.starts_with("calls http://127.0.0.1:"), "{}", ran.out);
+    assert!(ran.err.contains("OPENAI_BASE_URL"), "{}", ran.err);
+    let none = retake(folder.path(), &["capture", "--no-default-dependencies", "--", "/bin/true"]);
+    assert_eq!(none.code, 2, "nothing is left to record: {}", none.err);
+}
+
+#[test]
+fn a_capture_of_nothing_or_of_nonsense_is_refused_with_advice() {
+    let folder = tempdir().unwrap();
+    for arguments in [&["capture"][..], &["capture", "--upstream", "nonsense"], &["capture", "--dependency", "x"]] {
+        let ran = retake(folder.path(), arguments);
+        assert_eq!(ran.code, 2, "{arguments:?}");
+        assert!(ran.err.contains("help: "), "{arguments:?}: {}", ran.err);
+    }
+    let both =
+        retake(folder.path(), &["capture", "--container", "a", "--pid", "1", "--upstream", "http://127.0.0.1:1"]);
+    assert_eq!(both.code, 2);
+}
