@@ -80,8 +80,7 @@ pub async fn run(
     }
     let (listeners, bound): (Vec<_>, Vec<_>) = listen::bind(&settings).await?.into_iter().unzip();
     let session = session_of(&settings, &bound, &redactor, clock)?;
-    let session_id = session.id;
-    let store_path = store.path().to_owned();
+    let begun = Started { session: session.id, listeners: bound, store: store.path().to_owned(), torn, child: None };
 
     let (queue, items) = mpsc::channel();
     let shared = Shared {
@@ -94,53 +93,64 @@ pub async fn run(
         secret_variables: settings.secret_variables.clone().into(),
     };
     let writing = Writing::start(shared.writer_setup(&settings, store, session), items).map_err(start_failed)?;
-    let recording = match shared.record(&settings, session_id, &bound).await {
-        Ok(recorder) => Arc::new(recorder),
-        Err(error) => {
-            shared.stop_writing(writing).await;
-            return Err(error);
-        }
-    };
-    let (stop, stopping) = watch::channel(false);
-    let mut serving = serve(listeners, &bound, &settings, recording, &stopping);
-    let mut child = None;
-    if let Service::Command(command) = &settings.service {
-        match child::Started::start(command, &bound, &shared.child_recording()) {
-            Ok(begun) => child = Some(begun),
-            Err(error) => {
-                stop.send_replace(true);
-                while serving.join_next().await.is_some() {}
-                shared.stop_writing(writing).await;
-                return Err(error);
-            }
-        }
+    let session = begun.session;
+    let ended = record(&shared, &settings, listeners, begun, started, shutdown).await;
+    // Whatever happened: what was recorded until then is written.
+    let written = shared.stop_writing(writing).await;
+    let child = ended?;
+    Ok(Summary { session, counts: written.counts, segments: written.segments, is_sealed: written.is_sealed, child })
+}
+
+/// Serves until the end; gives the service's status where it was started here.
+async fn record(
+    shared: &Shared,
+    settings: &Settings,
+    listeners: Vec<TcpListener>,
+    mut begun: Started,
+    started: impl FnOnce(&Started),
+    shutdown: impl Future<Output = ()>,
+) -> Result<Option<ExitStatus>, CaptureError> {
+    if let Some(whose) = whose_is_there(&settings.service) {
+        shared.clone().look_at(whose).await;
     }
-    let pid = child.as_ref().and_then(child::Started::pid);
-    let looking = pid.map(|pid| tokio::spawn(shared.clone().look_at(Whose::Process(pid))));
-    started(&Started { session: session_id, listeners: bound, store: store_path, torn, child: pid });
+    let recorder = Arc::new(shared.recorder(settings, &begun)?);
+    let (stop, stopping) = watch::channel(false);
+    let mut serving = serve(listeners, &begun.listeners, settings, recorder, &stopping);
+    let mut child = match &settings.service {
+        Service::Command(command) => {
+            // Where it cannot be started, what serves is dropped, and with it all connections.
+            Some(child::Started::start(command, &begun.listeners, &shared.child_recording())?)
+        }
+        _ => None,
+    };
+    begun.child = child.as_ref().and_then(child::Started::pid);
+    let looking = begun.child.map(|pid| tokio::spawn(shared.clone().look_at(Whose::Process(pid))));
+    started(&begun);
 
     wait_for_the_end(shutdown, &mut child).await;
     stop.send_replace(true);
-    let (child, ()) = tokio::join!(
-        async {
-            match child {
-                Some(child) => child.stop(settings.grace).await,
-                None => None,
-            }
-        },
-        async { while serving.join_next().await.is_some() {} }
-    );
+    let child_stops = async {
+        match child {
+            Some(child) => child.stop(settings.grace).await,
+            None => None,
+        }
+    };
+    let all_served = async { while serving.join_next().await.is_some() {} };
+    let (status, ()) = tokio::join!(child_stops, all_served);
     if let Some(looking) = looking {
         looking.abort();
     }
-    let written = shared.stop_writing(writing).await;
-    Ok(Summary {
-        session: session_id,
-        counts: written.counts,
-        segments: written.segments,
-        is_sealed: written.is_sealed,
-        child,
-    })
+    Ok(status)
+}
+
+/// Whose environment can be seen before the first request; that of a service started here only once it runs.
+fn whose_is_there(service: &Service) -> Option<Whose> {
+    match service {
+        Service::Unknown => Some(Whose::Nobody),
+        Service::Container(name) => Some(Whose::Container(name.clone())),
+        Service::Process(pid) => Some(Whose::Process(*pid)),
+        Service::Command(_) => None,
+    }
 }
 
 /// What the parts of a capture share.
@@ -170,23 +180,14 @@ impl Shared {
         }
     }
 
-    /// Takes the environment that is there already, and makes the listener to the proxy.
-    async fn record(&self, settings: &Settings, session: Id, bound: &[Bound]) -> Result<Recorder, CaptureError> {
-        let whose = match &settings.service {
-            Service::Unknown => Some(Whose::Nobody),
-            Service::Container(name) => Some(Whose::Container(name.clone())),
-            Service::Process(pid) => Some(Whose::Process(*pid)),
-            Service::Command(_) => None,
-        };
-        if let Some(whose) = whose {
-            self.clone().look_at(whose).await;
-        }
+    /// What listens to the proxy.
+    fn recorder(&self, settings: &Settings, begun: &Started) -> Result<Recorder, CaptureError> {
         let mut session_key = [0; 32];
         getrandom::fill(&mut session_key).map_err(|error| CaptureError::Session(error.into()))?;
         Ok(Recorder {
-            session,
+            session: begun.session,
             session_key,
-            listeners: bound.iter().map(|bound| bound.dependency.clone()).collect(),
+            listeners: begun.listeners.iter().map(|bound| bound.dependency.clone()).collect(),
             adds_traceparent: settings.adds_traceparent,
             body_bytes_max: settings.body_bytes_max,
             clock: self.clock,

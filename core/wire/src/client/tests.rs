@@ -2,6 +2,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::duplex;
 
+use tokio::io::AsyncReadExt;
+
 use super::*;
 
 fn ticking_clock() -> Box<Clock> {

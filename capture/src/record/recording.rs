@@ -1,0 +1,172 @@
+//! One exchange in the making: what the proxy tells of it, and its handing on to the writer.
+
+use std::sync::{Arc, Mutex, PoisonError, mpsc::Sender};
+
+use content::redact::Redactor;
+use exchange::{Body, End, Exchange, Head, Interim, Redaction, Response, Role, Transport};
+use wire::Tap;
+
+use super::gathering::Gathering;
+use crate::{
+    Clock,
+    attribute::InFlight,
+    queue::{Held, Item, Losses, Side},
+};
+
+/// Most informational responses kept of one exchange. A choice.
+const INTERIM_MAX: usize = 64;
+
+/// One exchange in the making.
+pub(super) struct Recording {
+    /// Taken when it is handed on.
+    pub(super) exchange: Option<Box<Exchange>>,
+    /// True when something of it that cannot be left out had no room.
+    pub(super) is_lost: bool,
+    pub(super) held: Held,
+    pub(super) request: Gathering,
+    pub(super) response: Gathering,
+    pub(super) response_started_ns: Option<u64>,
+    pub(super) clock: Clock,
+    pub(super) redactor: Arc<Redactor>,
+    pub(super) losses: Arc<Losses>,
+    pub(super) queue: Sender<Item>,
+    pub(super) in_flight: Arc<Mutex<InFlight>>,
+}
+
+impl Tap for Recording {
+    fn transport(&mut self, transport: Transport) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.transport = transport;
+        }
+    }
+
+    fn request_body(&mut self, payload: &[u8]) {
+        self.request.take(payload, self.clock.now_ns());
+    }
+
+    fn request_end(&mut self, trailers: &[u8]) {
+        let trailers = self.redacted_trailers(Side::Request, trailers);
+        self.request.body.trailers = trailers;
+        if let Some(exchange) = &mut self.exchange {
+            exchange.times.request_ended_ns = Some(self.clock.now_ns());
+        }
+    }
+
+    fn interim(&mut self, head: &[u8]) {
+        let Some(head) = self.redacted_response(head) else { return };
+        let at_ns = self.response_started_ns.take().unwrap_or_else(|| self.clock.now_ns());
+        if let Some(exchange) = &mut self.exchange
+            && exchange.interim.len() < INTERIM_MAX
+        {
+            exchange.interim.push(Interim { at_ns, head });
+        }
+    }
+
+    fn response_started(&mut self) {
+        // An upgrade's or raw stream's first bytes come after, not instead of, those of its head.
+        self.response_started_ns.get_or_insert(self.clock.now_ns());
+    }
+
+    fn response_head(&mut self, head: &[u8]) {
+        let Some(head) = self.redacted_response(head) else { return };
+        if let Some(exchange) = &mut self.exchange {
+            exchange.response = Some(Response { head, body: Body::default() });
+        }
+    }
+
+    fn response_body(&mut self, payload: &[u8]) {
+        self.response.take(payload, self.clock.now_ns());
+    }
+
+    fn response_end(&mut self, trailers: &[u8]) {
+        let trailers = self.redacted_trailers(Side::Response, trailers);
+        self.response.body.trailers = trailers;
+    }
+
+    fn end(mut self: Box<Self>, end: End) {
+        self.hand_on(end);
+    }
+}
+
+impl Recording {
+    /// The redacted head of a response, or `None` when there is no room for it: then the exchange is lost, because one
+    /// without its response would be another exchange.
+    fn redacted_response(&mut self, head: &[u8]) -> Option<Head> {
+        if self.is_lost || !self.held.grow(head.len()) {
+            self.is_lost = true;
+            return None;
+        }
+        let mut head = Head::new(head);
+        let redactions = self.redactor.response_head(&mut head);
+        self.note_redactions(redactions);
+        Some(head)
+    }
+
+    /// Trailers are fields: what is a secret in a head is one here.
+    fn redacted_trailers(&mut self, side: Side, trailers: &[u8]) -> Vec<u8> {
+        if trailers.is_empty() || self.is_lost || !self.held.grow(trailers.len()) {
+            return Vec::new();
+        }
+        let mut trailers = trailers.to_vec();
+        let redactions = match side {
+            Side::Request => self.redactor.request_trailers(&mut trailers),
+            Side::Response => self.redactor.response_trailers(&mut trailers),
+        };
+        self.note_redactions(redactions);
+        trailers
+    }
+
+    pub(super) fn note_redactions(&mut self, redactions: Vec<Redaction>) {
+        let Some(exchange) = &mut self.exchange else { return };
+        for redaction in redactions {
+            match exchange.redactions.iter_mut().find(|noted| noted.place == redaction.place) {
+                Some(noted) => noted.count += redaction.count,
+                None => exchange.redactions.push(redaction),
+            }
+        }
+    }
+
+    /// Hands the exchange to the writer.
+    fn hand_on(&mut self, end: End) {
+        let Some(mut exchange) = self.exchange.take() else { return };
+        let now_ns = self.clock.now_ns();
+        if exchange.role == Role::Ingress {
+            self.in_flight.lock().unwrap_or_else(PoisonError::into_inner).end(exchange.id, now_ns);
+        }
+        let sequence = exchange.sequence;
+        if self.is_lost {
+            self.losses.lose_exchange();
+            // The writer ends before the proxy only when nobody reads the queue any more.
+            self.queue.send(Item::Forget { sequence }).ok();
+            return;
+        }
+        exchange.end = end;
+        exchange.times.ended_ns = now_ns;
+        exchange.request.body = self.request.finish();
+        let response_body = self.response.finish();
+        match &mut exchange.response {
+            Some(response) => response.body = response_body,
+            // Bytes without a head: a raw stream's.
+            None if response_body.len > 0 => {
+                exchange.response = Some(Response { head: Head::default(), body: response_body });
+            }
+            None => {}
+        }
+        exchange.times.response_started_ns = exchange.response.as_ref().and(self.response_started_ns);
+        let held = self.held.split(usize::MAX);
+        self.queue.send(Item::Exchange { exchange, held }).ok();
+    }
+}
+
+impl Drop for Recording {
+    /// The proxy ended before the exchange did, or this recording panicked.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            if self.exchange.take().is_some() {
+                self.losses.lose_exchange();
+            }
+        } else {
+            self.hand_on(End::CaptureStopped);
+        }
+    }
+}
