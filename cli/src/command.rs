@@ -2,6 +2,7 @@
 
 mod capture;
 mod completions;
+mod demo;
 mod diff;
 mod export;
 mod ls;
@@ -33,6 +34,6 @@ pub(crate) fn run(cli: Cli, console: &Console) -> Result<Exit, Trouble> {
         Command::Man(args) => completions::manual(&args, console),
         Command::Replay(args) => replay::replay(&args, as_json, console),
         Command::Serve(args) => serve::serve(&args, as_json, console),
-        Command::Demo(_) => Err(Trouble::new("this command is not built yet")),
+        Command::Demo(args) => demo::demo(&args, console),
     }
 }

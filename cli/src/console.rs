@@ -63,6 +63,12 @@ impl Console {
         Exit::Trouble
     }
 
+    /// A line on stdout, as it is, at once.
+    pub(crate) fn tell(&self, line: &str) {
+        // A reader that went away misses the rest.
+        drop(writeln!(io::stdout().lock(), "{line}"));
+    }
+
     /// A warning: the command goes on.
     pub(crate) fn warn(&self, text: &str) {
         self.say(&format!("{} {}\n", self.err.yellow("warning:"), report::escape_lines(text)));

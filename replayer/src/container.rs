@@ -4,7 +4,7 @@
 //! it, every recorded listener served inside at its recorded address. Another image than the recorded one is refused before
 //! the first request unless it was asked for.
 
-use std::{sync::Arc, time::Duration};
+use std::{os::unix::fs::PermissionsExt as _, path::PathBuf, sync::Arc, time::Duration};
 
 use bundle::Archive;
 use exchange::{ContainerIdentity, ImageIdentity, ImageRecord, Subject};
@@ -17,7 +17,7 @@ use crate::{
     answer::Answerer,
     environment::{Variables, container_variables},
     error::ReplayError,
-    receipt::{Pinned, Relation, Void},
+    receipt::{EnvironmentDifference, Pinned, Relation, Void},
     replay::{Halt, Job, Preparation, Running, Started},
     serve::Place,
     service::{Aftermath, Doorway, answer_bridge, egress_of},
@@ -34,8 +34,7 @@ pub(crate) struct ContainerRun {
     container: RunningContainer,
     bridge: Arc<bridge::Host>,
     answering: JoinHandle<()>,
-    /// Removed when it is dropped.
-    _folder: TempDir,
+    _folder: RunFolder,
 }
 
 /// Starts the container.
@@ -48,6 +47,7 @@ pub(crate) async fn start(
     let docker = Docker::connect().await.map_err(ReplayError::from)?;
     // Only containers whose owner is dead: what a killed replay left.
     docker.remove_left_behind().await.map_err(ReplayError::from)?;
+    preparation.environment.extend(other_engine(job, docker.version()));
     let recorded = recorded_container(job);
     let image = match other_image {
         Some(reference) => asked_for(&docker, reference, &recorded.image, preparation).await?,
@@ -57,7 +57,7 @@ pub(crate) async fn start(
     let places = loopback_only(job.places(), preparation);
     let variables = container_variables(&recorded, &image.identity.runtime, &job.settings.given);
     let folder = run_folder(&places).map_err(ReplayError::Prepare)?;
-    let listener = bridge::listen(folder.path()).map_err(ReplayError::Prepare)?;
+    let listener = bridge::listen(&folder.path).map_err(ReplayError::Prepare)?;
     let spec = spec_of(job, &recorded, &image, &variables, &folder);
     preparation.replacements.extend(variables.replacements);
     preparation.injected = injected();
@@ -107,6 +107,15 @@ impl ContainerRun {
         }
         Aftermath { egress, logs, service_ended }
     }
+}
+
+fn other_engine(job: &Job<'_>, here: &str) -> Option<EnvironmentDifference> {
+    let recorded = job.recorded?.host.engine.as_deref()?;
+    (recorded != here).then(|| EnvironmentDifference {
+        what: "engine".to_owned(),
+        recorded: recorded.to_owned(),
+        here: here.to_owned(),
+    })
 }
 
 /// The recorded container; an empty one where `--image` is asked of a recording that knows none.
@@ -208,16 +217,24 @@ fn loopback_only(places: Vec<Place>, preparation: &mut Preparation) -> Vec<Place
     inside
 }
 
-/// The folder that becomes `/.retake/run`: the socket is made by the bridge, the settings here.
-fn run_folder(places: &[Place]) -> std::io::Result<TempDir> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let folder = tempfile::Builder::new().prefix("retake-run-").tempdir()?;
-    // The service's user inside may be any; the folder's name is what others cannot guess.
-    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
+/// The folder that becomes `/.retake/run`: the socket is made by the bridge, the settings here. Whoever is not us cannot reach it from
+/// outside, since the folder it is in is ours alone; a bind mount does not pass through that one.
+fn run_folder(places: &[Place]) -> std::io::Result<RunFolder> {
+    let outer = tempfile::Builder::new().prefix("retake-run-").tempdir()?;
+    let path = outer.path().join("run");
+    // The service's user inside may be any.
+    std::fs::DirBuilder::new().create(&path)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
     let listen: Vec<_> = places.iter().map(|place| inside_address(place).to_string()).collect();
     let settings = serde_json::json!({ "socket": "/.retake/run/bridge.sock", "listen": listen, "resolver": true });
-    std::fs::write(folder.path().join("init.json"), settings.to_string())?;
-    Ok(folder)
+    std::fs::write(path.join("init.json"), settings.to_string())?;
+    Ok(RunFolder { path, _outer: outer })
+}
+
+/// Removed when it is dropped.
+struct RunFolder {
+    path: PathBuf,
+    _outer: TempDir,
 }
 
 fn inside_address(place: &Place) -> std::net::SocketAddr {
@@ -233,7 +250,7 @@ fn spec_of(
     recorded: &ContainerIdentity,
     image: &FoundImage,
     variables: &Variables,
-    folder: &TempDir,
+    folder: &RunFolder,
 ) -> ContainerSpec {
     let (was, is) = (&recorded.image.runtime, &image.identity.runtime);
     let mut config = recorded.config.clone();
@@ -255,7 +272,7 @@ fn spec_of(
         argv,
         variables: variables.values.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         executable: job.settings.executable.clone(),
-        run_folder: folder.path().to_owned(),
+        run_folder: folder.path.clone(),
         run: job.run.to_string(),
     }
 }

@@ -63,7 +63,6 @@ pub(crate) fn differences(recorded: &HostEnvironment, here: &HostEnvironment) ->
     );
     note("kernel", &recorded.kernel, &here.kernel);
     note("cpus", &recorded.cpu_count.to_string(), &here.cpu_count.to_string());
-    note("engine", recorded.engine.as_deref().unwrap_or_default(), here.engine.as_deref().unwrap_or_default());
     let gpus = |host: &HostEnvironment| {
         host.gpus.iter().map(|gpu| format!("{} (driver {})", gpu.model, gpu.driver)).collect::<Vec<_>>().join(", ")
     };

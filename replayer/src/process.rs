@@ -74,7 +74,12 @@ pub(crate) async fn start(
     let variables = variables_for(job, recorded);
     preparation.replacements.extend(variables.replacements.iter().cloned());
     let port = job.port()?;
-    let launch = Launch { job, command, variables, working_dir: recorded.map(|recorded| recorded.working_dir.clone()) };
+    // The program's own name (argv[0]) may be another than its file's: a virtual environment's Python finds itself by it.
+    let pinned = preparation.pinned.relation == Relation::SameExecutable;
+    let program = recorded.filter(|_| pinned).map(|recorded| recorded.executable.clone());
+    let program = program.unwrap_or_else(|| command[0].clone());
+    let working_dir = recorded.filter(|_| pinned).map(|recorded| recorded.working_dir.clone());
+    let launch = Launch { job, program, command, variables, working_dir };
     match isolation(&job.settings.executable).await {
         Ok(()) => launch.isolated(answerer, preparation, port).await,
         Err(reason) => launch.plain(answerer, preparation, port, &reason).await,
@@ -119,9 +124,7 @@ fn pinned_command(recorded: &ProcessIdentity, preparation: &mut Preparation) -> 
     preparation.pinned.used = preparation.pinned.wanted.clone();
     preparation.pinned.relation = Relation::SameExecutable;
     preparation.level = Some(0);
-    let mut command = vec![recorded.executable.clone()];
-    command.extend(recorded.arguments.iter().skip(1).cloned());
-    Ok(command)
+    Ok(recorded.arguments.clone())
 }
 
 fn identity_words(process: &ProcessIdentity) -> String {
@@ -148,6 +151,7 @@ fn variables_for(job: &Job<'_>, recorded: Option<&ProcessIdentity>) -> Variables
 
 struct Launch<'a> {
     job: &'a Job<'a>,
+    program: String,
     command: Vec<String>,
     variables: Variables,
     working_dir: Option<String>,
@@ -166,7 +170,8 @@ impl Launch<'_> {
         let listener = bridge::listen(folder.path()).map_err(ReplayError::Prepare)?;
         let listen: Vec<_> = places.iter().map(|place| place.address.to_string()).collect();
         let socket = folder.path().join(bridge::SOCKET_NAME);
-        let settings = serde_json::json!({ "socket": socket, "listen": listen, "resolver": true });
+        let settings =
+            serde_json::json!({ "socket": socket, "listen": listen, "resolver": true, "program": self.program });
         let settings_path = folder.path().join("init.json");
         std::fs::write(&settings_path, settings.to_string()).map_err(ReplayError::Prepare)?;
         let mut command = Command::new(&self.job.settings.executable);
@@ -206,8 +211,8 @@ impl Launch<'_> {
             answering.push(tokio::spawn(serve_listener(listener, answerer.of_dependency(&place.name), clock)));
         }
         preparation.injected = vec![format!("no name spaces ({reason}): it runs on this machine's network")];
-        let mut command = Command::new(&self.command[0]);
-        command.args(&self.command[1..]);
+        let mut command = Command::new(&self.program);
+        command.arg0(&self.command[0]).args(&self.command[1..]);
         let mut run = self.spawn(command, folder)?;
         run.answering = answering;
         Ok(started(Doorway::Loopback(port), run))
@@ -218,7 +223,8 @@ impl Launch<'_> {
         if let Some(working_dir) = self.working_dir.as_ref().filter(|path| !path.is_empty()) {
             command.current_dir(working_dir);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        // A group of its own, so that what it starts ends with it.
+        command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let refused =
             |error: std::io::Error| ReplayError::Target { target: self.command[0].clone(), reason: error.to_string() };
         let mut child = command.spawn().map_err(refused)?;
@@ -287,8 +293,9 @@ impl ProcessRun {
         }
         let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
         // One that is gone already needs no signal.
-        let _gone = pid.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::TERM));
+        let _gone = pid.map(|pid| rustix::process::kill_process_group(pid, rustix::process::Signal::TERM));
         if tokio::time::timeout(STOP_PATIENCE, self.child.wait()).await.is_err() {
+            let _gone = pid.map(|pid| rustix::process::kill_process_group(pid, rustix::process::Signal::KILL));
             drop(self.child.kill().await);
         }
     }

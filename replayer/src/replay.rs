@@ -146,6 +146,8 @@ pub(crate) struct Preparation {
     pub(crate) pinned: Pinned,
     pub(crate) replacements: Vec<String>,
     pub(crate) injected: Vec<String>,
+    /// What differs here and shows only once it runs.
+    pub(crate) environment: Vec<crate::receipt::EnvironmentDifference>,
     /// The level of determinism that holds once it runs.
     pub(crate) level: Option<u8>,
     /// What the run's exchanges name as their target.
@@ -354,7 +356,8 @@ impl Job<'_> {
     }
 
     fn conclude(self, played: Played) -> Result<Replayed, ReplayError> {
-        let Played { preparation, aftermath, judgement, void, environment, interrupted } = played;
+        let Played { mut preparation, aftermath, judgement, void, mut environment, interrupted } = played;
+        environment.append(&mut preparation.environment);
         let replayed = judgement.results.iter().filter(|result| result.replayed_id.is_some()).count() as u64;
         let receipt = Receipt {
             run: self.run,

@@ -152,7 +152,7 @@ fn egress_words(egress: &Egress) -> String {
     let prevented = if egress.prevented { "no network" } else { "not prevented" };
     let names = match &egress.names {
         None => "names not observed".to_owned(),
-        Some(names) if names.is_empty() => "0 names asked".to_owned(),
+        Some(names) if names.is_empty() => "0 names asked of the resolver".to_owned(),
         Some(names) => format!("{} asked: {}", plural_count(names.len() as u64, "name"), names.join(" ")),
     };
     let addresses = match egress.without_route {

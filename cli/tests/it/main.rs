@@ -7,7 +7,9 @@ mod compared;
 mod examples;
 mod looked_at;
 mod recordings;
+mod replayed;
 mod settled;
+mod shipped;
 
 use std::{
     path::Path,

@@ -68,7 +68,8 @@ impl Head {
     /// The first line as a request's, or `None` when it has no method and target.
     pub fn request_line(&self) -> Option<RequestLine<'_>> {
         let mut words = self.first_line().splitn(3, |&byte| byte == b' ').map(trim);
-        let line = RequestLine { method: words.next()?, target: words.next()?, version: words.next().unwrap_or_default() };
+        let line =
+            RequestLine { method: words.next()?, target: words.next()?, version: words.next().unwrap_or_default() };
         (!line.method.is_empty() && !line.target.is_empty()).then_some(line)
     }
 

@@ -237,12 +237,18 @@ fn host_config(spec: &ContainerSpec) -> models::HostConfig {
     let config = &spec.config;
     let limits = &config.limits;
     let signed = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok());
-    let bind = |path: &Path, inside: &str, mode: &str| format!("{}:{INSIDE}/{inside}:{mode}", path.display());
+    let bind = |path: &Path, inside: &str| models::Mount {
+        target: Some(format!("{INSIDE}/{inside}")),
+        source: Some(path.display().to_string()),
+        typ: Some(models::MountType::BIND),
+        read_only: Some(true),
+        ..Default::default()
+    };
     let tmpfs = config.mounts.iter().filter(|mount| mount.kind == "tmpfs");
     let tmpfs = tmpfs.map(|mount| (mount.path.clone(), if mount.read_only { "ro" } else { "rw" }.to_owned()));
     models::HostConfig {
         network_mode: Some("none".to_owned()),
-        binds: Some(vec![bind(&spec.executable, "retake", "ro"), bind(&spec.run_folder, "run", "ro")]),
+        mounts: Some(vec![bind(&spec.executable, "retake"), bind(&spec.run_folder, "run")]),
         cap_drop: Some(vec!["ALL".to_owned()]),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
         dns: Some(vec!["127.0.0.1".to_owned()]),
