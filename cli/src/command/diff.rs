@@ -2,6 +2,7 @@
 
 mod calls;
 mod pair;
+mod question;
 
 use std::{fs::File, io::Read, path::Path};
 
@@ -84,7 +85,10 @@ fn exchanges(
     console: &Console,
 ) -> Result<Exit, Trouble> {
     let damage = recorded.warn(console).or_worse(replayed.warn(console));
-    let pairs = pair::pairs(&ingress(recorded), &ingress(replayed));
+    let pairs = pair::pairs(&ingress(recorded), &ingress(replayed), |side, entries| {
+        let source = if side == pair::Side::Recorded { recorded } else { replayed };
+        entries.iter().map(|entry| question::question(source, entry, |_| {})).collect::<Result<Vec<_>, _>>()
+    })?;
     let results = pairs
         .iter()
         .map(|pair| result(pair, recorded, replayed, rules))

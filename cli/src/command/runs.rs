@@ -42,14 +42,14 @@ fn read(path: &Path) -> Result<Vec<Run>, Trouble> {
 }
 
 fn table(runs: &[Run], console: &Console) -> String {
-    let mut table = Table::new(&["ID", "BEGAN (UTC)", "OUTCOME", "OF"]);
+    let mut table = Table::new(&["ID", "BEGAN (UTC)", "OF", "OUTCOME"]);
     for run in runs {
         let sources: Vec<String> = run.receipt["sources"].as_array().into_iter().flatten().map(source_name).collect();
         table.row([
             Cell::new(run.id.short(), Paint::Cyan),
             instant(run.started.wall_unix_ns).into(),
-            outcome(run),
             sources.join(", ").into(),
+            outcome(run),
         ]);
     }
     table.to_text(console.out)

@@ -65,6 +65,21 @@ fn another_question_to_a_dependency_is_a_divergence_unless_a_rule_covers_it() {
 }
 
 #[test]
+fn two_captures_whose_listeners_had_other_ports_asked_the_same() {
+    let folder = tempdir().unwrap();
+    let capture = |port: &'static str| {
+        let client = Told { number: port.len() as u8, host: port, ..Told::default() };
+        let call =
+            Told { number: 40 + client.number, path: "/v1/chat", call: Some(("model", client.number)), ..client };
+        [client, call]
+    };
+    bundle(&folder.path().join("a.retake"), &capture("127.0.0.1:80"));
+    bundle(&folder.path().join("b.retake"), &capture("127.0.0.1:35799"));
+    let ran = retake(folder.path(), &["diff", "a.retake", "b.retake"]);
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, "1 same\n", ""));
+}
+
+#[test]
 fn what_has_no_counterpart_is_inconclusive_and_never_a_pass() {
     let folder = tempdir().unwrap();
     bundle(&folder.path().join("a.retake"), &[Told::default()]);

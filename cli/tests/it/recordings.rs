@@ -14,6 +14,7 @@ pub(crate) const SESSION: Id = Id([0xee; 16]);
 /// What is told of one exchange.
 pub(crate) struct Told<'a> {
     pub(crate) number: u8,
+    pub(crate) host: &'a str,
     pub(crate) path: &'a str,
     pub(crate) asked: &'a str,
     pub(crate) answered: Option<&'a str>,
@@ -28,6 +29,7 @@ impl Default for Told<'_> {
     fn default() -> Self {
         Self {
             number: 1,
+            host: "here",
             path: "/tickets",
             asked: r#"{"text":"no light"}"#,
             answered: Some(r#"{"answer":"yes","id":1}"#),
@@ -84,7 +86,8 @@ fn session() -> Session {
 
 fn exchange(writer: &mut Writer, told: &Told<'_>) -> Exchange {
     let started_ns = u64::from(told.number) * 1_000_000;
-    let request_head = format!("POST {} HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n\r\n", told.path);
+    let request_head =
+        format!("POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\r\n", told.path, told.host);
     let request = Request { head: Head::new(request_head), body: body(writer, told.asked, started_ns) };
     let response = told.answered.map(|text| Response {
         head: Head::new(format!("HTTP/1.1 {} OK\r\nContent-Type: application/json\r\n\r\n", told.status)),

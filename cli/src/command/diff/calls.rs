@@ -1,16 +1,15 @@
 //! What the service asked its dependencies, on either side of a pair.
 //!
 //! In: both archives, and the exchange on either side. Out: a [`Divergence`]: calls that only one side made, by dependency
-//! and canonical request, less the fields that `dep:` rules name. Their answers are not compared: the same question is.
+//! and what was asked, less the fields that `dep:` rules name. Their answers are not compared: the same question is.
 
 use std::collections::BTreeMap;
 
 use bundle::Entry;
-use content::canonical;
 use diff::{Divergence, Rules};
-use exchange::{Digest, Id, MediaKind};
+use exchange::Id;
 
-use super::COMPARED_BYTES_MAX;
+use super::question::{Question, question};
 use crate::{source::Source, trouble::Trouble};
 
 /// A call and what it asked.
@@ -19,8 +18,8 @@ struct Call<'a> {
     asked: Asked,
 }
 
-/// Dependency and digest of the request; the title stands in where there is no digest.
-type Asked = (String, Result<Digest, String>);
+/// Dependency, and what it was asked.
+type Asked = (String, Question);
 
 /// How the calls of one exchange differ from those of the other.
 pub(crate) fn divergence(
@@ -45,27 +44,8 @@ fn calls<'a>(source: &'a Source, parent: &Id, rules: &Rules) -> Result<Vec<Call<
 
 fn asked(source: &Source, entry: &Entry, rules: &Rules) -> Result<Asked, Trouble> {
     let name = entry.dependency.clone().unwrap_or_default();
-    if rules.has_any_for_dependency(&name)
-        && let Some(digest) = digest_under_rules(source, entry, &name, rules)?
-    {
-        return Ok((name, Ok(digest)));
-    }
-    Ok((name, entry.digests.request.ok_or_else(|| entry.title.clone())))
-}
-
-/// Digest of title and JSON body less what the rules take out; `None` for another body.
-fn digest_under_rules(source: &Source, entry: &Entry, name: &str, rules: &Rules) -> Result<Option<Digest>, Trouble> {
-    let request = source.archive.exchange(&entry.id)?.request;
-    if MediaKind::of(&request.head) != MediaKind::Json || !request.body.is_whole() {
-        return Ok(None);
-    }
-    let body = source.archive.body(&request.body, COMPARED_BYTES_MAX)?;
-    let canonical::CanonicalBody::Json(mut value) = canonical::body(&request.head, &body) else { return Ok(None) };
-    rules.take_out_of_call(name, &mut value);
-    let mut bytes = entry.title.as_bytes().to_vec();
-    bytes.push(0);
-    value.write_canonical(&mut bytes);
-    Ok(Some(Digest::of(&bytes)))
+    let asked = question(source, entry, |body| drop(rules.take_out_of_call(&name, body)))?;
+    Ok((name, asked))
 }
 
 /// The calls of `these` that `those` lack; two equal calls against one leave one.

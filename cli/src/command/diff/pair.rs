@@ -1,12 +1,21 @@
 //! Which exchange of one side is compared with which of the other.
 //!
 //! In: what is listed of either side. Out: pairs in the order of the first, then what only the second has. A run is paired
-//! by the exchanges that it repeats; what has no common origin by equal requests in their order.
+//! by the exchanges that it repeats; what has no common origin by equal questions in their order.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use bundle::Entry;
-use exchange::{Digest, Id};
+use exchange::Id;
+
+/// One of the two that are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// What was.
+    Recorded,
+    /// What is.
+    Replayed,
+}
 
 /// Two exchanges that belong together, or one alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,31 +33,42 @@ pub(crate) fn original(entry: &Entry) -> Id {
     entry.original.unwrap_or(entry.id)
 }
 
-/// Pairs the exchanges of both sides.
-pub(crate) fn pairs<'a>(recorded: &[&'a Entry], replayed: &[&'a Entry]) -> Vec<Pair<'a>> {
-    let by_origin = pair_up(recorded, replayed, |entry| Some((original(entry), entry.repeat.unwrap_or(0))));
+/// Pairs the exchanges of both sides; `questions` says of each of one side what it asks, and is asked only where no origin
+/// pairs any two.
+///
+/// # Errors
+/// Those of `questions`.
+pub(crate) fn pairs<'a, Q: Ord, E>(
+    recorded: &[&'a Entry],
+    replayed: &[&'a Entry],
+    questions: impl Fn(Side, &[&'a Entry]) -> Result<Vec<Q>, E>,
+) -> Result<Vec<Pair<'a>>, E> {
+    let origins = |entries: &[&Entry]| -> Vec<_> {
+        entries.iter().map(|entry| (original(entry), entry.repeat.unwrap_or(0))).collect()
+    };
+    let by_origin = pair_up(recorded, replayed, origins(recorded), origins(replayed));
     if by_origin.iter().any(|pair| matches!(pair, Pair::Both(..))) {
-        return by_origin;
+        return Ok(by_origin);
     }
-    pair_up(recorded, replayed, |entry| -> Option<Digest> { entry.digests.request })
+    let asked = (questions(Side::Recorded, recorded)?, questions(Side::Replayed, replayed)?);
+    Ok(pair_up(recorded, replayed, asked.0, asked.1))
 }
 
-/// Pairs by equal keys, those with the same key in their order. What has no key stays alone.
+/// Pairs by equal keys, one for each entry, those with the same key in their order.
 fn pair_up<'a, K: Ord>(
     recorded: &[&'a Entry],
     replayed: &[&'a Entry],
-    key: impl Fn(&Entry) -> Option<K>,
+    recorded_keys: Vec<K>,
+    replayed_keys: Vec<K>,
 ) -> Vec<Pair<'a>> {
     let mut waiting: BTreeMap<K, VecDeque<usize>> = BTreeMap::new();
-    for (place, entry) in replayed.iter().enumerate() {
-        if let Some(key) = key(entry) {
-            waiting.entry(key).or_default().push_back(place);
-        }
+    for (place, key) in replayed_keys.into_iter().enumerate() {
+        waiting.entry(key).or_default().push_back(place);
     }
     let mut taken = vec![false; replayed.len()];
     let mut pairs = Vec::with_capacity(recorded.len());
-    for entry in recorded {
-        let found = key(entry).and_then(|key| waiting.get_mut(&key)?.pop_front());
+    for (&entry, key) in recorded.iter().zip(recorded_keys) {
+        let found = waiting.get_mut(&key).and_then(VecDeque::pop_front);
         pairs.push(found.map_or(Pair::RecordedOnly(entry), |place| Pair::Both(entry, replayed[place])));
         if let Some(place) = found {
             taken[place] = true;
@@ -61,9 +81,13 @@ fn pair_up<'a, K: Ord>(
 
 #[cfg(test)]
 mod tests {
-    use exchange::Digests;
+    use exchange::{Digest, Digests};
 
     use super::*;
+
+    fn by_digest(_: Side, entries: &[&Entry]) -> Result<Vec<Option<Digest>>, ()> {
+        Ok(entries.iter().map(|entry| entry.digests.request).collect())
+    }
 
     fn entry(number: u8, request: u8, original: Option<u8>) -> Entry {
         Entry {
@@ -96,7 +120,8 @@ mod tests {
         let other_run = [entry(21, 7, Some(1)), entry(22, 7, Some(2))];
         let pair = |one: &[Entry], other: &[Entry]| -> Vec<(u8, u8)> {
             let (one, other): (Vec<_>, Vec<_>) = (one.iter().collect(), other.iter().collect());
-            pairs(&one, &other)
+            pairs(&one, &other, by_digest)
+                .unwrap()
                 .iter()
                 .map(|pair| match pair {
                     Pair::Both(one, other) => (one.id.0[0], other.id.0[0]),
@@ -114,7 +139,7 @@ mod tests {
         let other = [entry(11, 7, None), entry(12, 9, None)];
         let (first, second): (Vec<_>, Vec<_>) = (one.iter().collect(), other.iter().collect());
         assert_eq!(
-            pairs(&first, &second),
+            pairs(&first, &second, by_digest).unwrap(),
             [
                 Pair::Both(&one[0], &other[0]),
                 Pair::RecordedOnly(&one[1]),

@@ -1,0 +1,36 @@
+//! What an exchange asks, as a key that is equal on either side when the same was asked.
+//!
+//! In: an exchange of an archive, and what rules take out of its body. Out: a [`Question`]. It is method, target and canonical
+//! body, as calls are matched in a replay: header fields say where and by whom something is asked (`Host` has the port of a
+//! listener, which is another in each capture), not what.
+
+use bundle::Entry;
+use content::{canonical, json::Value};
+use exchange::{Digest, text_of_bytes};
+
+use super::COMPARED_BYTES_MAX;
+use crate::{source::Source, trouble::Trouble};
+
+/// Digest of method, target and canonical body; method and target alone where the body cannot tell.
+pub(crate) type Question = Result<Digest, String>;
+
+/// What an exchange asks, less what `take_out` takes out of a JSON body.
+pub(crate) fn question(source: &Source, entry: &Entry, take_out: impl FnOnce(&mut Value)) -> Result<Question, Trouble> {
+    let request = source.archive.exchange(&entry.id)?.request;
+    let (Some(line), Some(target)) = (request.head.request_line(), request.head.origin_target()) else {
+        return Ok(entry.digests.request.ok_or_else(|| entry.title.clone()));
+    };
+    if !request.body.is_whole() || request.body.len > COMPARED_BYTES_MAX {
+        return Ok(entry.digests.request.ok_or_else(|| entry.title.clone()));
+    }
+    let body = source.archive.body(&request.body, COMPARED_BYTES_MAX)?;
+    let mut bytes = format!("{} {}\n", text_of_bytes(line.method), text_of_bytes(target)).into_bytes();
+    match canonical::body(&request.head, &body) {
+        canonical::CanonicalBody::Json(mut value) => {
+            take_out(&mut value);
+            value.write_canonical(&mut bytes);
+        }
+        _ => bytes.extend(canonical::canonical_body_bytes(&request.head, &body)),
+    }
+    Ok(Ok(Digest::of(&bytes)))
+}
