@@ -12,7 +12,7 @@ use crate::{
     sse::Stream,
 };
 
-/// Members that pin randomness, or name what answered. Those of OpenAI, Anthropic, Gemini, Ollama, vLLM, TGI, llama.cpp.
+/// Members that pin randomness, or name what answered. Those of OpenAI, Anthropic, Gemini, Bedrock, Ollama, vLLM, TGI, llama.cpp.
 const NAMES: &[&str] = &[
     "do_sample",
     "frequencyPenalty",
@@ -23,6 +23,9 @@ const NAMES: &[&str] = &[
     "max_output_tokens",
     "max_tokens",
     "maxOutputTokens",
+    "maxTokenCount",
+    "maxTokens",
+    "max_gen_len",
     "min_p",
     "mirostat",
     "model",
@@ -47,16 +50,19 @@ const NAMES: &[&str] = &[
 ];
 
 /// Objects, members of the body, that hold such members: `options` of Ollama, `generationConfig` of Gemini, `parameters`
-/// of TGI, `details` of its answers, `message` and `response` in the first events of Anthropic and OpenAI.
+/// of TGI, `details` of its answers, `inferenceConfig` and `textGenerationConfig` of Bedrock, `message` and `response` in
+/// the first events of Anthropic and OpenAI.
 const HOLDERS: &[&str] = &[
     "details",
     "generationConfig",
     "generation_config",
+    "inferenceConfig",
     "message",
     "options",
     "parameters",
     "response",
     "sampling_params",
+    "textGenerationConfig",
 ];
 
 /// Header fields that do the same.
@@ -92,9 +98,23 @@ pub fn find(place: SeedPlace, head: &Head, body: &CanonicalBody) -> Vec<Seed> {
     match body {
         CanonicalBody::Json(value) => find_in_value(place, value, &mut seeds),
         CanonicalBody::Events(stream) => find_in_stream(place, stream, &mut seeds),
-        CanonicalBody::Text(_) | CanonicalBody::Bytes(_) | CanonicalBody::AsSent(_) => {}
+        CanonicalBody::Text(text) => find_in_unannounced(place, text.as_bytes(), &mut seeds),
+        CanonicalBody::Bytes(bytes) => find_in_unannounced(place, bytes, &mut seeds),
+        CanonicalBody::AsSent(_) => {}
     }
     seeds
+}
+
+/// JSON that is announced as something else, as `curl -d` does it, and the first line where each line is a document.
+fn find_in_unannounced(place: SeedPlace, bytes: &[u8], seeds: &mut Vec<Seed>) {
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return;
+    }
+    let first_line = || bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let whole = json::parse_limited(bytes, canonical::VALUES_MAX);
+    if let Ok(value) = whole.or_else(|_| json::parse_limited(first_line(), canonical::VALUES_MAX)) {
+        find_in_value(place, &value, seeds);
+    }
 }
 
 fn seed_of_field(place: SeedPlace, field: exchange::Field<'_>) -> Option<Seed> {
@@ -160,7 +180,25 @@ mod tests {
         assert_eq!(found("application/json", r#"{"options":{"seed":1,"num_ctx":2}}"#), ["/options/seed=1"]);
         assert_eq!(found("application/json", r#"{"generationConfig":{"topK":40}}"#), ["/generationConfig/topK=40"]);
         assert_eq!(found("application/json", r#"{"parameters":{"do_sample":true}}"#), ["/parameters/do_sample=true"]);
+        assert_eq!(
+            found("application/json", r#"{"inferenceConfig":{"maxTokens":9}}"#),
+            ["/inferenceConfig/maxTokens=9"]
+        );
+        let titan = r#"{"textGenerationConfig":{"maxTokenCount":9,"topP":0.9}}"#;
+        let expected = ["/textGenerationConfig/maxTokenCount=9", "/textGenerationConfig/topP=0.9"];
+        assert_eq!(found("application/json", titan), expected);
         assert_eq!(found("application/json", r#"{"other":{"seed":1}}"#), Vec::<String>::new());
+    }
+
+    #[test]
+    fn json_is_looked_into_whatever_it_is_announced_as() {
+        assert_eq!(
+            found("application/x-www-form-urlencoded", r#"{"model":"m","seed":7}"#),
+            ["/model=\"m\"", "/seed=7"]
+        );
+        assert_eq!(found("application/x-ndjson", "{\"model\":\"m\"}\n{\"model\":\"n\"}\n"), ["/model=\"m\""]);
+        assert_eq!(found("application/octet-stream", " {\"seed\":7}"), ["/seed=7"]);
+        assert_eq!(found("text/plain", "seed=7 {\"seed\":7}"), Vec::<String>::new());
     }
 
     #[test]
