@@ -3,13 +3,16 @@
 //! In: whose it is to be. Out: always a fingerprint, and why it says less than was asked, where it does. What is in it is
 //! `host`'s.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use content::redact::Redactor;
-use exchange::{Fingerprint, HostEnvironment, Subject};
+use exchange::{Fingerprint, HostEnvironment, Package, Subject};
 use host::Docker;
 
 use crate::error::with_causes;
+
+/// Longest wait for a container engine or a process to show itself: meanwhile exchanges wait for their environment. A choice.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Whose fingerprint is taken.
 #[derive(Clone, Debug)]
@@ -22,31 +25,56 @@ pub(crate) enum Whose {
     Process(u32),
 }
 
-/// Takes a fingerprint; with the reason when its subject could not be seen.
-pub(crate) async fn take(
-    whose: Whose,
-    redactor: Arc<Redactor>,
-    secret_names: Arc<[String]>,
-) -> (Fingerprint, Option<String>) {
-    let mut engine = None;
-    let subject = match whose {
-        Whose::Nobody => Ok(Subject::Unknown),
-        Whose::Container(name) => see_container(&name, &secret_names, &mut engine).await,
-        Whose::Process(pid) => see_process(pid, redactor, secret_names).await,
-    };
-    let environment = tokio::task::spawn_blocking(host::host_environment).await.unwrap_or_default();
-    let host = HostEnvironment { engine, ..environment };
-    let (subject, problem) = match subject {
-        Ok(subject) => (subject, None),
-        Err(problem) => (Subject::Unknown, Some(problem)),
-    };
-    (Fingerprint { subject, host, packages: Vec::new() }, problem)
+/// What could not be seen, and why.
+#[derive(Debug, Default)]
+pub(crate) struct Unseen {
+    /// The subject.
+    pub(crate) subject: Option<String>,
+    /// Its packages, where the rest of it was seen.
+    pub(crate) packages: Option<String>,
 }
 
-async fn see_container(name: &str, secret_names: &[String], engine: &mut Option<String>) -> Result<Subject, String> {
+/// Takes a fingerprint; says what could not be seen of it.
+pub(crate) async fn take(whose: Whose, redactor: Arc<Redactor>, secret_names: Arc<[String]>) -> (Fingerprint, Unseen) {
+    let mut engine = None;
+    let mut packages = Ok(Vec::new());
+    let seeing = async {
+        match whose {
+            Whose::Nobody => Ok(Subject::Unknown),
+            Whose::Container(name) => see_container(&name, &secret_names, &mut engine, &mut packages).await,
+            Whose::Process(pid) => see_process(pid, redactor, secret_names).await,
+        }
+    };
+    let late = |_| Err(format!("it did not show itself within {} s", PATIENCE.as_secs()));
+    let subject = tokio::time::timeout(PATIENCE, seeing).await.unwrap_or_else(late);
+    let environment = tokio::task::spawn_blocking(host::host_environment).await.unwrap_or_default();
+    let host = HostEnvironment { engine, ..environment };
+    let mut unseen = Unseen::default();
+    let packages = packages.unwrap_or_else(|problem| {
+        unseen.packages = Some(problem);
+        Vec::new()
+    });
+    let subject = subject.unwrap_or_else(|problem| {
+        unseen.subject = Some(problem);
+        Subject::Unknown
+    });
+    (Fingerprint { subject, host, packages }, unseen)
+}
+
+async fn see_container(
+    name: &str,
+    secret_names: &[String],
+    engine: &mut Option<String>,
+    packages: &mut Result<Vec<Package>, String>,
+) -> Result<Subject, String> {
     let docker = Docker::connect().await.map_err(|error| with_causes(&error))?;
     *engine = Some(docker.version().to_owned());
     let identity = docker.container_identity(name, secret_names).await.map_err(|error| with_causes(&error))?;
+    let listed = tokio::time::timeout(PATIENCE / 2, docker.packages(name)).await;
+    *packages = match listed {
+        Ok(listed) => listed.map_err(|error| with_causes(&error)),
+        Err(_) => Err("the engine takes too long to list them".to_owned()),
+    };
     Ok(Subject::Container(Box::new(identity)))
 }
 

@@ -60,6 +60,11 @@ impl Held {
         self.bytes
     }
 
+    /// Takes over what another one holds.
+    pub(crate) fn join(&mut self, mut other: Self) {
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
     /// Parts with as many of its bytes as there are up to this number.
     pub(crate) fn split(&mut self, bytes: usize) -> Self {
         let bytes = bytes.min(self.bytes);
@@ -129,7 +134,10 @@ mod tests {
         let mut held = budget.take(6).unwrap();
         assert!(budget.take(5).is_none() && !held.grow(5) && held.grow(4));
         let part = held.split(7);
-        drop(held);
+        let mut joined = Held::nothing(&budget);
+        joined.join(held);
+        assert_eq!(joined.bytes(), 3);
+        drop(joined);
         assert!(budget.take(4).is_none() && budget.is_tight());
         drop(part);
         assert!(budget.take(10).is_some() && !budget.is_tight());

@@ -13,9 +13,14 @@ use std::{
 
 use bundle::{Store, TornTail};
 use content::redact::{Extra, Redactor};
-use exchange::{Fingerprint, Id, Session, SessionCounts};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use exchange::{Id, Session, SessionCounts};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{self, SignalKind},
+    sync::watch,
+    task::JoinSet,
+};
 use wire::{Connector, Observer, proxy};
 
 use crate::{
@@ -71,6 +76,7 @@ pub async fn run(
     started: impl FnOnce(&Started),
     notify: impl Fn(Notice) + Send + Sync + 'static,
 ) -> Result<Summary, CaptureError> {
+    survive_a_limit_on_files();
     let store = Store::open_or_create(&settings.store)?;
     let torn = store.recover()?;
     let extra = Extra { headers: settings.secret_headers.clone(), query_keys: settings.secret_query_keys.clone() };
@@ -110,9 +116,6 @@ async fn record(
     started: impl FnOnce(&Started),
     shutdown: impl Future<Output = ()>,
 ) -> Result<Option<ExitStatus>, CaptureError> {
-    if let Some(whose) = whose_is_there(&settings.service) {
-        shared.clone().look_at(whose).await;
-    }
     let recorder = Arc::new(shared.recorder(settings, &begun)?);
     let (stop, stopping) = watch::channel(false);
     let mut serving = serve(listeners, &begun.listeners, settings, recorder, &stopping);
@@ -124,7 +127,8 @@ async fn record(
         _ => None,
     };
     begun.child = child.as_ref().and_then(child::Started::pid);
-    let looking = begun.child.map(|pid| tokio::spawn(shared.clone().look_at(Whose::Process(pid))));
+    // Requests are served meanwhile: an engine that takes its time, or hangs, is not to keep them waiting.
+    let looking = tokio::spawn(shared.clone().look_at(whose(&settings.service, begun.child)));
     started(&begun);
 
     wait_for_the_end(shutdown, &mut child).await;
@@ -136,20 +140,19 @@ async fn record(
         }
     };
     let all_served = async { while serving.join_next().await.is_some() {} };
-    let (status, ()) = tokio::join!(child_stops, all_served);
-    if let Some(looking) = looking {
-        looking.abort();
-    }
+    // A capture that was short is no reason to know less of whom it recorded, unless that takes long.
+    let looked = tokio::time::timeout(settings.grace, looking);
+    let (status, (), _) = tokio::join!(child_stops, all_served, looked);
     Ok(status)
 }
 
-/// Whose environment can be seen before the first request; that of a service started here only once it runs.
-fn whose_is_there(service: &Service) -> Option<Whose> {
-    match service {
-        Service::Unknown => Some(Whose::Nobody),
-        Service::Container(name) => Some(Whose::Container(name.clone())),
-        Service::Process(pid) => Some(Whose::Process(*pid)),
-        Service::Command(_) => None,
+/// Whose environment is recorded.
+fn whose(service: &Service, child: Option<u32>) -> Whose {
+    match (service, child) {
+        (Service::Container(name), _) => Whose::Container(name.clone()),
+        (Service::Process(pid), _) => Whose::Process(*pid),
+        (Service::Command(_), Some(pid)) => Whose::Process(pid),
+        (Service::Unknown, _) | (Service::Command(_), None) => Whose::Nobody,
     }
 }
 
@@ -202,10 +205,13 @@ impl Shared {
 
     /// Takes a fingerprint and hands it to the writer.
     async fn look_at(self, whose: Whose) {
-        let (fingerprint, problem): (Fingerprint, _) =
+        let (fingerprint, unseen) =
             environment::take(whose, self.redactor.clone(), self.secret_variables.clone()).await;
-        if let Some(reason) = problem {
+        if let Some(reason) = unseen.subject {
             (self.notify)(Notice::EnvironmentUnknown { reason });
+        }
+        if let Some(reason) = unseen.packages {
+            (self.notify)(Notice::PackagesUnknown { reason });
         }
         // Nobody reads the queue any more only when the capture is over.
         self.queue.send(Item::Environment(Box::new(fingerprint))).ok();
@@ -230,6 +236,12 @@ fn allow_many_connections() {
     let limit = getrlimit(Resource::Nofile);
     // With the limit as it is, later connections wait for earlier ones.
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).ok();
+}
+
+/// Makes a write beyond the limit on the size of files fail, as one to a full disk does, where the kernel would end the process.
+fn survive_a_limit_on_files() {
+    // The handler stays when what hears it is dropped. Where it cannot be set the limit does what it does to any program.
+    drop(unix::signal(SignalKind::from_raw(Signal::XFSZ.as_raw())));
 }
 
 fn session_of(

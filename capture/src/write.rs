@@ -50,6 +50,11 @@ pub enum Notice {
         /// Why.
         reason: String,
     },
+    /// The packages in the service's container could not be seen; the rest of its environment was.
+    PackagesUnknown {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Hears of notices.

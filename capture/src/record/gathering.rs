@@ -1,8 +1,12 @@
 //! One body in the making: how much of it is kept, and when each piece of it passed.
+//!
+//! Bodies are kept as they are. The bytes of a raw stream may hold heads that nobody could read for sure: credentials in
+//! their lines are replaced here, line by line, before anything of a line leaves for the queue.
 
 use std::sync::{Arc, atomic::Ordering, mpsc::Sender};
 
-use exchange::{Body, Chunk, Gap};
+use content::redact::Redactor;
+use exchange::{Body, Chunk, Gap, Head, Redaction};
 
 use super::Recorder;
 use crate::queue::{Held, Item, Losses, Side};
@@ -16,6 +20,10 @@ const CHUNKS_MAX: usize = 32_768;
 
 /// What one chunk of a list costs the budget, in bytes.
 const CHUNK_COST: usize = size_of::<Chunk>();
+
+/// Longest line of a raw stream that is searched for credentials as one, in bytes; a longer one is searched in pieces. A choice:
+/// servers refuse field lines beyond 8 to 64 KiB.
+const LINE_BYTES_MAX: usize = 64 << 10;
 
 /// One body in the making.
 pub(super) struct Gathering {
@@ -33,6 +41,13 @@ pub(super) struct Gathering {
     body_bytes_max: u64,
     losses: Arc<Losses>,
     queue: Sender<Item>,
+    redactor: Arc<Redactor>,
+    /// True where lines are searched for credentials: in a raw stream.
+    redacts_lines: bool,
+    /// The line that has not ended.
+    line: Vec<u8>,
+    redactions: Vec<Redaction>,
+    has_sent_parts: bool,
 }
 
 impl Gathering {
@@ -50,6 +65,11 @@ impl Gathering {
             body_bytes_max: recorder.body_bytes_max,
             losses: recorder.losses.clone(),
             queue: recorder.queue.clone(),
+            redactor: recorder.redactor.clone(),
+            redacts_lines: false,
+            line: Vec::new(),
+            redactions: Vec::new(),
+            has_sent_parts: false,
         }
     }
 
@@ -100,7 +120,43 @@ impl Gathering {
             self.body.gap = Some(Gap::OverLimit);
         }
         self.kept_len += wanted as u64;
-        let mut rest = &payload[..wanted];
+        if self.redacts_lines {
+            self.append_lines(&payload[..wanted]);
+        } else {
+            self.append(&payload[..wanted]);
+        }
+        wanted
+    }
+
+    /// From now on the bytes are those of a raw stream.
+    pub(super) fn redact_lines(&mut self) {
+        self.redacts_lines = true;
+    }
+
+    fn append_lines(&mut self, bytes: &[u8]) {
+        for piece in bytes.split_inclusive(is_line_end) {
+            if self.line_ends_before(piece[0]) || self.line.len() >= LINE_BYTES_MAX {
+                self.append_line();
+            }
+            self.line.extend_from_slice(piece);
+        }
+    }
+
+    /// True when the line is whole if this byte comes next: white space would continue its field.
+    fn line_ends_before(&self, next: u8) -> bool {
+        let ends_crlf = self.line.last() == Some(&b'\r') && next == b'\n';
+        self.line.last().is_some_and(is_line_end) && !ends_crlf && !matches!(next, b' ' | b'\t')
+    }
+
+    /// Appends the line with its credentials replaced, which changes no length.
+    fn append_line(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        let (line, found) = redact_line(&self.redactor, self.side, line);
+        self.redactions.extend(found);
+        self.append(&line);
+    }
+
+    fn append(&mut self, mut rest: &[u8]) {
         while !rest.is_empty() {
             let (now, later) = rest.split_at(rest.len().min(PART_BYTES - self.part.len()));
             self.part.extend_from_slice(now);
@@ -109,20 +165,104 @@ impl Gathering {
                 self.send_part();
             }
         }
-        wanted
     }
 
     fn send_part(&mut self) {
-        let bytes = std::mem::take(&mut self.part);
+        let mut bytes = std::mem::take(&mut self.part);
+        // It may wait for long, and is accounted for by its length.
+        bytes.shrink_to_fit();
+        self.has_sent_parts = true;
         let held = self.part_held.split(bytes.len());
         // As above: nobody reads the queue any more only when the capture is over.
         self.queue.send(Item::Part { sequence: self.sequence, side: self.side, bytes, held }).ok();
     }
 
+    /// The body; the writer has its parts.
     pub(super) fn finish(&mut self) -> Body {
+        self.append_line();
         if !self.part.is_empty() {
             self.send_part();
         }
         std::mem::take(&mut self.body)
+    }
+
+    /// True when the writer knows of this body.
+    pub(super) fn has_sent_parts(&self) -> bool {
+        self.has_sent_parts
+    }
+
+    /// What was replaced in its lines.
+    pub(super) fn take_redactions(&mut self) -> Vec<Redaction> {
+        std::mem::take(&mut self.redactions)
+    }
+
+    /// What its list of chunks takes of the budget, for as long as there is the list.
+    pub(super) fn take_chunks_held(&mut self) -> Held {
+        self.chunks_held.split(usize::MAX)
+    }
+}
+
+/// Some servers end a line at a carriage return alone: what stands behind one is a line of its own.
+fn is_line_end(byte: &u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
+}
+
+/// Replaces what is a credential in a line of a head: in a field by its name, elsewhere as in a first line, and by its form.
+fn redact_line(redactor: &Redactor, side: Side, mut line: Vec<u8>) -> (Vec<u8>, Vec<Redaction>) {
+    let is_field = line.iter().find(|byte| matches!(byte, b':' | b' ')) == Some(&b':');
+    let redactions = match (is_field, side) {
+        (true, Side::Request) => redactor.request_trailers(&mut line),
+        (true, Side::Response) => redactor.response_trailers(&mut line),
+        (false, _) => {
+            let mut head = Head::new(line);
+            let redactions = match side {
+                Side::Request => redactor.request_head(&mut head),
+                Side::Response => redactor.response_head(&mut head),
+            };
+            line = head.bytes;
+            redactions
+        }
+    };
+    (line, redactions.into_iter().map(|redaction| in_stream(redaction, side)).collect())
+}
+
+/// The place of a redaction in a line, as one of the stream that the line is in.
+fn in_stream(redaction: Redaction, side: Side) -> Redaction {
+    let (whose, trailer, stream) = match side {
+        Side::Request => ("request ", "request trailer ", "request stream "),
+        Side::Response => ("response ", "response trailer ", "response stream "),
+    };
+    let place = &redaction.place;
+    let within = place.strip_prefix(trailer).or_else(|| place.strip_prefix(whose)).unwrap_or(place);
+    Redaction { place: format!("{stream}{within}"), ..redaction }
+}
+
+#[cfg(test)]
+mod tests {
+    use content::redact::Extra;
+
+    use super::*;
+
+    fn redacted(line: &[u8], side: Side) -> (Vec<u8>, Vec<String>) {
+        let redactor = Redactor::new([1; 32], &Extra::default());
+        let (line, redactions) = redact_line(&redactor, side, line.to_vec());
+        (line, redactions.into_iter().map(|redaction| redaction.place).collect())
+    }
+
+    #[test]
+    fn a_line_of_a_raw_stream_loses_its_credentials_and_no_byte() {
+        for (line, side, place) in [
+            (&b"authorization: Bearer abcdefgh\r\n"[..], Side::Request, "request stream header:authorization"),
+            (b"X-Api-Key: abcdefgh\r", Side::Request, "request stream header:x-api-key"),
+            (b"Cookie: a=\n abcdefgh\n", Side::Request, "request stream header:cookie"),
+            (b"GET /?api_key=abcdefgh\r\n", Side::Request, "request stream query:api_key"),
+            (b"Set-Cookie: a=abcdefgh; Path=/", Side::Response, "response stream header:set-cookie"),
+        ] {
+            let (now, places) = redacted(line, side);
+            assert_eq!((now.len(), places), (line.len(), vec![place.to_owned()]));
+            assert!(!String::from_utf8(now).unwrap().contains("abcdefgh"), "{place}");
+        }
+        let binary = [0x16, 3, 1, b':', 0xff, b'\n'];
+        assert_eq!(redacted(&binary, Side::Request), (binary.to_vec(), Vec::new()));
     }
 }

@@ -38,6 +38,10 @@ impl Tap for Recording {
         if let Some(exchange) = &mut self.exchange {
             exchange.transport = transport;
         }
+        if transport == Transport::Raw {
+            self.request.redact_lines();
+            self.response.redact_lines();
+        }
     }
 
     fn request_body(&mut self, payload: &[u8]) {
@@ -117,12 +121,8 @@ impl Recording {
     }
 
     pub(super) fn note_redactions(&mut self, redactions: Vec<Redaction>) {
-        let Some(exchange) = &mut self.exchange else { return };
-        for redaction in redactions {
-            match exchange.redactions.iter_mut().find(|noted| noted.place == redaction.place) {
-                Some(noted) => noted.count += redaction.count,
-                None => exchange.redactions.push(redaction),
-            }
+        if let Some(exchange) = &mut self.exchange {
+            note(&mut exchange.redactions, redactions);
         }
     }
 
@@ -136,14 +136,19 @@ impl Recording {
         let sequence = exchange.sequence;
         if self.is_lost {
             self.losses.lose_exchange();
-            // The writer ends before the proxy only when nobody reads the queue any more.
-            self.queue.send(Item::Forget { sequence }).ok();
+            // What the writer has never heard of it need not forget: while a store fails there are many of these.
+            if self.request.has_sent_parts() || self.response.has_sent_parts() {
+                // The writer ends before the proxy only when nobody reads the queue any more.
+                self.queue.send(Item::Forget { sequence }).ok();
+            }
             return;
         }
         exchange.end = end;
         exchange.times.ended_ns = now_ns;
         exchange.request.body = self.request.finish();
         let response_body = self.response.finish();
+        self.held.join(self.request.take_chunks_held());
+        self.held.join(self.response.take_chunks_held());
         match &mut exchange.response {
             Some(response) => response.body = response_body,
             // Bytes without a head: a raw stream's.
@@ -153,6 +158,8 @@ impl Recording {
             None => {}
         }
         exchange.times.response_started_ns = exchange.response.as_ref().and(self.response_started_ns);
+        let redactions = [self.request.take_redactions(), self.response.take_redactions()].concat();
+        note(&mut exchange.redactions, redactions);
         let held = self.held.split(usize::MAX);
         self.queue.send(Item::Exchange { exchange, held }).ok();
     }
@@ -162,11 +169,24 @@ impl Drop for Recording {
     /// The proxy ended before the exchange did, or this recording panicked.
     fn drop(&mut self) {
         if std::thread::panicking() {
-            if self.exchange.take().is_some() {
+            if let Some(exchange) = self.exchange.take() {
+                // One that stayed in flight for ever would make every later call's parent ambiguous.
+                self.in_flight.lock().unwrap_or_else(PoisonError::into_inner).end(exchange.id, self.clock.now_ns());
                 self.losses.lose_exchange();
+                self.queue.send(Item::Forget { sequence: exchange.sequence }).ok();
             }
         } else {
             self.hand_on(End::CaptureStopped);
+        }
+    }
+}
+
+/// Adds places to those noted, each once.
+fn note(noted: &mut Vec<Redaction>, redactions: Vec<Redaction>) {
+    for redaction in redactions {
+        match noted.iter_mut().find(|noted| noted.place == redaction.place) {
+            Some(noted) => noted.count += redaction.count,
+            None => noted.push(redaction),
         }
     }
 }

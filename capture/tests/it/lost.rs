@@ -76,7 +76,7 @@ async fn a_queue_that_is_full_costs_bodies_and_says_how_much() {
     let store = tempfile::tempdir().unwrap();
     let service = Arc::new(Service { dependency: Mutex::default() });
     let settings = settings(serve(service).await, store.path());
-    let running = Running::start(Settings { queue_bytes_max: 2 << 10, ..settings }).await;
+    let running = Running::start(Settings { queue_bytes_max: 6 << 10, ..settings }).await;
     for number in 0..5 {
         send_noise(running.address(0), number).await;
     }

@@ -121,6 +121,9 @@ fn warn(notice: &Notice, console: &Console) {
         Notice::EnvironmentUnknown { reason } => {
             console.warn(&format!("the service's environment is not recorded: {reason}"));
         }
+        Notice::PackagesUnknown { reason } => {
+            console.warn(&format!("the packages in the service's container are not recorded: {reason}"));
+        }
         other => console.warn(&format!("{other:?}")),
     }
 }
