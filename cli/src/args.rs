@@ -6,7 +6,7 @@
 mod look;
 mod play;
 mod record;
-mod values;
+pub(crate) mod values;
 
 use std::path::PathBuf;
 

@@ -21,7 +21,7 @@ pub(crate) struct CaptureArgs {
     #[arg(long, value_name = "URL")]
     pub(crate) upstream: Option<String>,
     /// Where clients call instead of the service
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = values::listen_address)]
     pub(crate) listen: SocketAddr,
     #[command(flatten)]
     pub(crate) store: StoreArgs,

@@ -1,6 +1,6 @@
 //! Values that people write with a unit: sizes, times, ranges of status codes.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
 /// Status codes from and to, both included.
 pub(crate) type StatusRange = RangeInclusive<u16>;
@@ -34,6 +34,14 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     };
     let number: u64 = number.parse().map_err(|_| "a time is a whole number and a unit, such as 60s".to_owned())?;
     number.checked_mul(scale_ms).map(Duration::from_millis).ok_or_else(|| "that is longer than anyone waits".to_owned())
+}
+
+/// An address to listen on: `127.0.0.1:8080`, `[::1]:8080`, or a port alone, which is one of 127.0.0.1.
+pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(port) = text.parse::<u16>() {
+        return Ok(SocketAddr::from(([127, 0, 0, 1], port)));
+    }
+    text.parse().map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080, or a port alone".to_owned())
 }
 
 /// One status code, or a class of them: `404`, `5xx`.
@@ -73,6 +81,14 @@ mod tests {
         assert_eq!(duration("60"), Ok(Duration::from_secs(60)));
         assert_eq!(duration("200ms"), Ok(Duration::from_millis(200)));
         assert!(duration("5 years").is_err());
+    }
+
+    #[test]
+    fn a_port_alone_is_one_of_the_loopback() {
+        assert_eq!(listen_address("8080").unwrap().to_string(), "127.0.0.1:8080");
+        assert_eq!(listen_address("0.0.0.0:80").unwrap().to_string(), "0.0.0.0:80");
+        assert!(listen_address("localhost:80").is_err_and(|help| help.contains("127.0.0.1:8080")));
+        assert!(listen_address("99999").is_err());
     }
 
     #[test]

@@ -1,10 +1,17 @@
 //! `retake serve`: the recorded dependency answers on loopback, for developing offline.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use replayer::{Place, ServeSettings, Serving};
 
-use crate::{args::ServeArgs, clock::Clock, console::Console, exit::Exit, source::Source, trouble::Trouble};
+use crate::{
+    args::{ServeArgs, values::listen_address},
+    clock::Clock,
+    console::Console,
+    exit::Exit,
+    source::Source,
+    trouble::Trouble,
+};
 
 use super::replay::{rules, stop_on_signals};
 
@@ -46,10 +53,7 @@ fn place(text: &str) -> Result<Place, Trouble> {
     let wrong =
         || Trouble::new(format!("`--listen {text}` is no NAME=ADDR")).help("for example `--listen llm=127.0.0.1:8000`");
     let (name, address) = text.split_once('=').ok_or_else(wrong)?;
-    let address = match address.parse::<u16>() {
-        Ok(port) => SocketAddr::from(([127, 0, 0, 1], port)),
-        Err(_) => address.parse().map_err(|_| wrong())?,
-    };
+    let address = listen_address(address).map_err(|_| wrong())?;
     if name.is_empty() { Err(wrong()) } else { Ok(Place { name: name.to_owned(), address }) }
 }
 

@@ -118,7 +118,7 @@ fn a_wrong_variable_is_named() {
     let variables = [("RETAKE_CAPTURE_LISTEN", "nowhere")];
     insta::assert_snapshot!(settle_with("retake capture", "", &variables).map(drop).unwrap_err(), @r"
     error: variable RETAKE_CAPTURE_LISTEN: `nowhere` is no value for `listen`
-    help: invalid socket address syntax
+    help: write an IP address and a port, such as 127.0.0.1:8080, or a port alone
     ");
 }
 

@@ -24,8 +24,14 @@ const DEFECT: (&str, &str) = ("TRIAGE_RULES", "2");
 /// How long the service may take to accept a connection.
 const READY_PATIENCE: Duration = Duration::from_secs(20);
 
-/// The service, ready to be started.
-pub(super) enum Service {
+/// The service, and what has to be taken away after it.
+pub(super) struct Service {
+    runs_as: RunsAs,
+    running: Option<RunningService>,
+}
+
+/// How the service can be started.
+enum RunsAs {
     /// Its image is loaded.
     Image {
         /// The engine.
@@ -43,7 +49,7 @@ pub(super) enum Service {
 }
 
 /// The service while it runs.
-pub(super) enum RunningService {
+enum RunningService {
     Container(Box<RunningContainer>),
     Process(Child),
 }
@@ -52,15 +58,102 @@ impl Service {
     pub(super) async fn prepare(archive: &Arc<Archive>, stage: &Stage<'_>) -> Result<Self, Trouble> {
         let images = archive.images()?;
         let image = images.into_iter().next().ok_or_else(|| Trouble::new("the shipped recording has no image"))?;
-        match Docker::connect().await {
-            Ok(docker) => Self::load(docker, archive, image).await,
+        let runs_as = match Docker::connect().await {
+            Ok(docker) => RunsAs::load(docker, archive, image).await?,
             Err(error) => {
                 stage.say(&format!("No Docker here ({error}): the service runs as a process of its own instead."));
-                Self::unpack(archive, &image, stage)
+                RunsAs::unpack(archive, &image, stage)?
+            }
+        };
+        Ok(Self { runs_as, running: None })
+    }
+
+    /// Starts it on `port`, its model and its store at these ports of the loopback. Gives what tells `retake capture` whose
+    /// fingerprint to take.
+    pub(super) async fn start(&mut self, port: u16, model: u16, store: u16) -> Result<Vec<String>, Trouble> {
+        let variables = [
+            ("HOST".to_owned(), "127.0.0.1".to_owned()),
+            ("PORT".to_owned(), port.to_string()),
+            ("LLM_BASE_URL".to_owned(), format!("http://127.0.0.1:{model}/v1")),
+            ("LLM_API_KEY".to_owned(), "sk-demo-0123456789abcdef".to_owned()),
+            ("STORE_BASE_URL".to_owned(), format!("http://127.0.0.1:{store}")),
+        ];
+        let running = match &self.runs_as {
+            RunsAs::Image { docker, engine_id, .. } => {
+                let clock = Clock::start().monotonic;
+                RunningService::Container(Box::new(docker.start_on_host_network(engine_id, &variables, clock).await?))
+            }
+            RunsAs::Program { path } => {
+                let mut command = tokio::process::Command::new(path);
+                command.env_clear().envs(variables).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+                RunningService::Process(command.kill_on_drop(true).spawn()?)
+            }
+        };
+        let whose = running.capture_arguments();
+        self.running = Some(running);
+        let accepts = async {
+            while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let late = |_| Trouble::new("the demo's service did not start");
+        tokio::time::timeout(READY_PATIENCE, accepts).await.map_err(late)?;
+        Ok(whose)
+    }
+
+    /// Ends it.
+    pub(super) async fn end(&mut self) -> Result<(), Trouble> {
+        match self.running.take() {
+            Some(running) => running.end().await,
+            None => Ok(()),
+        }
+    }
+
+    /// What to say beyond SOURCE to replay what was recorded from it: nothing, the recording knows.
+    pub(super) fn replay_as_recorded(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What to say to replay the shipped recording: without Docker, the program that was in its image.
+    pub(super) fn replay_shipped(&self) -> Vec<String> {
+        match &self.runs_as {
+            RunsAs::Image { .. } => Vec::new(),
+            RunsAs::Program { .. } => vec!["--process".to_owned(), "./triage".to_owned()],
+        }
+    }
+
+    /// Makes the changed service; gives what to say to replay against it.
+    pub(super) async fn plant_defect(&mut self) -> Result<Vec<String>, Trouble> {
+        match &mut self.runs_as {
+            RunsAs::Image { docker, engine_id, defect } => {
+                let tag = format!("retake-demo:rules-{}", std::process::id());
+                let (name, value) = DEFECT;
+                let variables = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+                docker.derive_image(engine_id, &variables, &tag).await?;
+                *defect = Some(tag.clone());
+                Ok(vec!["--image".to_owned(), tag])
+            }
+            RunsAs::Program { .. } => {
+                let mut arguments = self.replay_shipped();
+                arguments.extend(["--env".to_owned(), format!("{}={}", DEFECT.0, DEFECT.1)]);
+                Ok(arguments)
             }
         }
     }
 
+    /// Ends it if it still runs, and takes the changed image away again. The recorded one stays: it is what a replay looks for.
+    pub(super) async fn clean_up(&mut self) -> Result<(), Trouble> {
+        self.end().await?;
+        if let RunsAs::Image { docker, defect, .. } = &mut self.runs_as
+            && let Some(tag) = defect.take()
+        {
+            docker.remove_image(&tag).await?;
+        }
+        Ok(())
+    }
+}
+
+impl RunsAs {
     async fn load(docker: Docker, archive: &Arc<Archive>, image: ImageRecord) -> Result<Self, Trouble> {
         if docker.find_image(&image.identity).await?.is_none() {
             let archive = Arc::clone(archive);
@@ -82,90 +175,17 @@ impl Service {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
         Ok(Self::Program { path })
     }
-
-    /// Starts it on `port`, its model and its store at these ports of the loopback.
-    pub(super) async fn start(&self, port: u16, model: u16, store: u16) -> Result<RunningService, Trouble> {
-        let variables = [
-            ("HOST".to_owned(), "127.0.0.1".to_owned()),
-            ("PORT".to_owned(), port.to_string()),
-            ("LLM_BASE_URL".to_owned(), format!("http://127.0.0.1:{model}/v1")),
-            ("LLM_API_KEY".to_owned(), "sk-demo-0123456789abcdef".to_owned()),
-            ("STORE_BASE_URL".to_owned(), format!("http://127.0.0.1:{store}")),
-        ];
-        let running = match self {
-            Self::Image { docker, engine_id, .. } => {
-                let clock = Clock::start().monotonic;
-                RunningService::Container(Box::new(docker.start_on_host_network(engine_id, &variables, clock).await?))
-            }
-            Self::Program { path } => {
-                let mut command = tokio::process::Command::new(path);
-                command.env_clear().envs(variables).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-                RunningService::Process(command.kill_on_drop(true).spawn()?)
-            }
-        };
-        let accepts = async {
-            while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let late = |_| Trouble::new("the demo's service did not start");
-        tokio::time::timeout(READY_PATIENCE, accepts).await.map_err(late)?;
-        Ok(running)
-    }
-
-    /// What to say beyond SOURCE to replay what was recorded from it: nothing, the recording knows.
-    pub(super) fn replay_as_recorded(&self) -> Option<Vec<String>> {
-        None
-    }
-
-    /// What to say to replay the shipped recording: without Docker, the program that was in its image.
-    pub(super) fn replay_shipped(&self) -> Option<Vec<String>> {
-        match self {
-            Self::Image { .. } => None,
-            Self::Program { .. } => Some(vec!["--process".to_owned(), "./triage".to_owned()]),
-        }
-    }
-
-    /// Makes the changed service; gives what to say to replay against it.
-    pub(super) async fn plant_defect(&mut self) -> Result<Vec<String>, Trouble> {
-        match self {
-            Self::Image { docker, engine_id, defect } => {
-                let tag = format!("retake-demo:rules-{}", std::process::id());
-                let (name, value) = DEFECT;
-                let variables = BTreeMap::from([(name.to_owned(), value.to_owned())]);
-                docker.derive_image(engine_id, &variables, &tag).await?;
-                *defect = Some(tag.clone());
-                Ok(vec!["--image".to_owned(), tag])
-            }
-            Self::Program { .. } => {
-                let mut arguments = self.replay_shipped().unwrap_or_default();
-                arguments.extend(["--env".to_owned(), format!("{}={}", DEFECT.0, DEFECT.1)]);
-                Ok(arguments)
-            }
-        }
-    }
-
-    /// Takes the changed image away again. The recorded one stays: it is what a replay looks for.
-    pub(super) async fn clean_up(&mut self) -> Result<(), Trouble> {
-        if let Self::Image { docker, defect, .. } = self
-            && let Some(tag) = defect.take()
-        {
-            docker.remove_image(&tag).await?;
-        }
-        Ok(())
-    }
 }
 
 impl RunningService {
-    /// How `retake capture` is told whose fingerprint to take.
-    pub(super) fn capture_arguments(&self) -> Vec<String> {
+    fn capture_arguments(&self) -> Vec<String> {
         match self {
             Self::Container(container) => vec!["--container".to_owned(), container.id()[..12].to_owned()],
             Self::Process(child) => vec!["--pid".to_owned(), child.id().unwrap_or_default().to_string()],
         }
     }
 
-    pub(super) async fn end(self) -> Result<(), Trouble> {
+    async fn end(self) -> Result<(), Trouble> {
         match self {
             Self::Container(mut container) => {
                 container.stop(Duration::from_secs(5)).await?;

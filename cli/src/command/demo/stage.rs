@@ -1,6 +1,7 @@
 //! Where the demo takes place: a temporary folder, and commands of this program run in it.
 
 use std::{
+    borrow::Cow,
     net::TcpListener,
     path::{Path, PathBuf},
     process::Stdio,
@@ -23,21 +24,27 @@ pub(super) struct Stage<'a> {
     folder: TempDir,
     executable: PathBuf,
     console: &'a Console,
+    /// The command whose end is waited for.
+    current: Option<Running>,
 }
 
 impl<'a> Stage<'a> {
     pub(super) fn set(keep: bool, console: &'a Console) -> Result<Self, Trouble> {
         let folder = tempfile::Builder::new().prefix("retake-demo-").disable_cleanup(keep).tempdir()?;
         let executable = std::env::current_exe()?;
-        let stage = Self { folder, executable, console };
+        let stage = Self { folder, executable, console, current: None };
         if keep {
             stage.say(&format!("In {}", stage.folder.path().display()));
         }
         Ok(stage)
     }
 
-    /// Takes it down: the folder goes, unless it was to be kept.
-    pub(super) fn strike(self) {
+    /// Takes it down: a command that was left in the middle ends first, and then the folder goes, unless it was to be kept.
+    pub(super) async fn strike(mut self) {
+        if let Some(mut current) = self.current.take() {
+            // How it ends after it was told to is of no interest.
+            drop(current.end().await);
+        }
         drop(self.folder);
     }
 
@@ -59,9 +66,12 @@ impl<'a> Stage<'a> {
     }
 
     /// Runs a command to its end; another exit code than `expected` ends the demo.
-    pub(super) async fn run(&self, arguments: &[&str], expected: &[i32]) -> Result<(), Trouble> {
+    pub(super) async fn run(&mut self, arguments: &[&str], expected: &[i32]) -> Result<(), Trouble> {
         self.show(arguments);
-        let status = self.command(arguments).status().await?;
+        let child = self.command(arguments).spawn()?;
+        let current = self.current.insert(Running { child, name: arguments[0].to_owned() });
+        let status = current.child.wait().await?;
+        self.current = None;
         match status.code() {
             Some(code) if expected.contains(&code) => Ok(()),
             _ => Err(Trouble::new(format!("`retake {}` ended with {status}", arguments.join(" ")))
@@ -80,7 +90,7 @@ impl<'a> Stage<'a> {
     }
 
     fn show(&self, arguments: &[&str]) {
-        let words: Vec<_> = arguments.iter().map(|word| shlex::try_quote(word).unwrap_or_default()).collect();
+        let words: Vec<_> = arguments.iter().map(|word| quoted(word)).collect();
         self.console.tell(&self.console.out.cyan(&format!("$ retake {}", words.join(" "))));
     }
 
@@ -88,6 +98,14 @@ impl<'a> Stage<'a> {
         let mut command = Command::new(&self.executable);
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
         command
+    }
+}
+
+/// As a shell takes it. `=` and `,` inside an argument mean nothing to a shell; quotes for their sake are in the way.
+fn quoted(word: &str) -> Cow<'_, str> {
+    match shlex::try_quote(&word.replace(['=', ','], "")) {
+        Ok(Cow::Borrowed(_)) => Cow::Borrowed(word),
+        _ => shlex::try_quote(word).unwrap_or_default(),
     }
 }
 
@@ -138,4 +156,18 @@ pub(super) fn free_port() -> Result<(TcpListener, u16), Trouble> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?.port();
     Ok((listener, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_shown_as_it_can_be_typed() {
+        assert_eq!(
+            quoted("model=http://127.0.0.1:1,listen=127.0.0.1:2"),
+            "model=http://127.0.0.1:1,listen=127.0.0.1:2"
+        );
+        assert_eq!(quoted("POST /a=b"), "'POST /a=b'");
+    }
 }
