@@ -26,9 +26,17 @@ impl Docker {
     /// # Errors
     /// `NoEngine` when nobody answers.
     pub async fn connect() -> Result<Self, DockerError> {
-        let address = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
-        let silent = |source| DockerError::NoEngine { address: address.clone(), source: Box::new(source) };
-        let engine = bollard::Docker::connect_with_host(&address).map_err(silent)?;
+        let named = std::env::var("DOCKER_HOST").ok().filter(|address| !address.is_empty());
+        Self::connect_to(named.as_deref().unwrap_or("unix:///var/run/docker.sock")).await
+    }
+
+    /// Connects to the engine at `unix://PATH`, `tcp://HOST:PORT` or `http://HOST:PORT`.
+    ///
+    /// # Errors
+    /// As [`Docker::connect`].
+    pub async fn connect_to(address: &str) -> Result<Self, DockerError> {
+        let silent = |source| DockerError::NoEngine { address: address.to_owned(), source: Box::new(source) };
+        let engine = bollard::Docker::connect_with_host(address).map_err(silent)?;
         let engine = engine.negotiate_version().await.map_err(silent)?;
         let version = engine.version().await.map_err(silent)?.version.unwrap_or_default();
         Ok(Self { engine, version })
@@ -46,7 +54,7 @@ impl Docker {
     pub async fn image_identity(&self, reference: &str) -> Result<(String, ImageIdentity), DockerError> {
         let image = self.inspect_image(reference).await?;
         let engine_id = image.id.clone().unwrap_or_else(|| reference.to_owned());
-        Ok((engine_id, inspect::image_identity(image, &[]).map_err(DockerError::Archive)?))
+        Ok((engine_id, inspect::image_identity(image, &[], &[]).map_err(DockerError::Archive)?))
     }
 
     /// The image on this machine that is the wanted one, by the strongest proof there is.
@@ -54,28 +62,33 @@ impl Docker {
     /// # Errors
     /// When the engine refuses to tell.
     pub async fn find_image(&self, wanted: &ImageIdentity) -> Result<Option<FoundImage>, DockerError> {
-        let by_name = wanted.config_digest.iter().chain(&wanted.repository_digests);
-        for reference in by_name {
-            match self.image_identity(reference).await {
-                Ok((engine_id, identity)) => {
-                    if let Some(same) = same_image(wanted, &identity) {
-                        return Ok(Some(FoundImage { engine_id, identity, same }));
-                    }
-                }
-                Err(DockerError::NoImage { .. }) => {}
-                Err(error) => return Err(error),
+        let names = wanted.config_digest.iter().chain(&wanted.repository_digests).filter(|name| is_digest(name));
+        for name in names {
+            if let Some(found) = self.found_as(name, wanted).await? {
+                return Ok(Some(found));
             }
         }
         let options = query::ListImagesOptionsBuilder::default().all(false).build();
         let images = self.engine.list_images(Some(options)).await.map_err(DockerError::refused("list its images"))?;
         for image in images {
-            // One that goes away meanwhile is not the one we want.
-            let Ok((engine_id, identity)) = self.image_identity(&image.id).await else { continue };
-            if let Some(same) = same_image(wanted, &identity) {
-                return Ok(Some(FoundImage { engine_id, identity, same }));
+            if let Some(found) = self.found_as(&image.id, wanted).await? {
+                return Ok(Some(found));
             }
         }
         Ok(None)
+    }
+
+    /// The image of this name where it is the wanted one. One that went away meanwhile is not.
+    async fn found_as(&self, name: &str, wanted: &ImageIdentity) -> Result<Option<FoundImage>, DockerError> {
+        let image = match self.inspect_image(name).await {
+            Ok(image) if inspect::may_be(wanted, &image) => image,
+            Ok(_) | Err(DockerError::NoImage { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let engine_id = image.id.clone().unwrap_or_else(|| name.to_owned());
+        let known = &wanted.runtime.variables;
+        let identity = inspect::image_identity(image, known, &[]).map_err(DockerError::Archive)?;
+        Ok(same_image(wanted, &identity).map(|same| FoundImage { engine_id, identity, same }))
     }
 
     /// Loads an archive as `docker save` writes it.
@@ -131,15 +144,13 @@ impl Docker {
         let body = models::ContainerCreateBody { image: Some(base.to_owned()), ..Default::default() };
         let created =
             self.engine.create_container(None, body).await.map_err(DockerError::refused("create a container"))?;
-        let (name, version) = tag.rsplit_once(':').unwrap_or((tag, "latest"));
-        let lines: Vec<_> = variables.iter().map(|(name, value)| format!("ENV {name}={value:?}")).collect();
-        let options = query::CommitContainerOptionsBuilder::default()
-            .container(&created.id)
-            .repo(name)
-            .tag(version)
-            .changes(&lines.join("\n"))
-            .build();
-        let committed = self.engine.commit_container(options, models::ContainerConfig::default()).await;
+        let (name, version) = name_and_tag(tag);
+        let options =
+            query::CommitContainerOptionsBuilder::default().container(&created.id).repo(name).tag(version).build();
+        // As values, not as `ENV` lines of a Dockerfile, in which `$`, quotes and line ends mean something.
+        let env = variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let config = models::ContainerConfig { env: Some(env), ..Default::default() };
+        let committed = self.engine.commit_container(options, config).await;
         let force = query::RemoveContainerOptionsBuilder::default().force(true).v(true).build();
         self.engine
             .remove_container(&created.id, Some(force))
@@ -166,6 +177,47 @@ impl Docker {
     }
 }
 
+/// True for `sha256:…` and `name@sha256:…`: what else a stranger's file may give as a digest is no name to ask for.
+fn is_digest(name: &str) -> bool {
+    let digest = name.rsplit_once('@').map_or(name, |(_, digest)| digest);
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"@:._-/".contains(&byte);
+    digest.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|it| it.is_ascii_hexdigit()))
+        && name.bytes().all(is_name)
+        && !name.split('/').any(|step| matches!(step, "" | "." | ".."))
+}
+
+/// `registry:5000/app:v1` is `registry:5000/app` and `v1`; without a tag it is `latest`.
+fn name_and_tag(reference: &str) -> (&str, &str) {
+    match reference.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, tag),
+        _ => (reference, "latest"),
+    }
+}
+
 pub(crate) fn is_not_found(error: &Error) -> bool {
     matches!(error, Error::DockerResponseServerError { status_code: 404, .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registrys_port_is_no_tag() {
+        assert_eq!(name_and_tag("app"), ("app", "latest"));
+        assert_eq!(name_and_tag("app:v1"), ("app", "v1"));
+        assert_eq!(name_and_tag("localhost:5000/app"), ("localhost:5000/app", "latest"));
+        assert_eq!(name_and_tag("localhost:5000/app:v1"), ("localhost:5000/app", "v1"));
+    }
+
+    #[test]
+    fn only_what_is_a_digest_is_asked_for() {
+        let hex = "0123456789abcdef".repeat(4);
+        for name in [format!("sha256:{hex}"), format!("localhost:5000/a/b@sha256:{hex}")] {
+            assert!(is_digest(&name), "{name}");
+        }
+        for name in ["", "app", "sha256:12", &format!("../x@sha256:{hex}"), &format!("a?b@sha256:{hex}")] {
+            assert!(!is_digest(name), "{name}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! What can go wrong with a container engine.
 
+use bollard::errors::Error;
+
 /// Why the container engine did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -11,7 +13,7 @@ pub enum DockerError {
         address: String,
         /// Why not.
         #[source]
-        source: Box<bollard::errors::Error>,
+        source: Box<Error>,
     },
     /// There is no such container.
     #[error("there is no container `{name}`")]
@@ -38,7 +40,7 @@ pub enum DockerError {
         action: String,
         /// Its answer.
         #[source]
-        source: Box<bollard::errors::Error>,
+        source: Box<Error>,
     },
     /// What is to be loaded as an image could not be read.
     #[error("cannot read the image's archive")]
@@ -49,6 +51,10 @@ impl DockerError {
     /// What the user can do next.
     pub fn help(&self) -> Option<&'static str> {
         match self {
+            Self::NoEngine { source, .. } if matches!(**source, Error::UnsupportedURISchemeError { .. }) => Some(
+                "DOCKER_HOST is understood as `unix://PATH`, `tcp://HOST:PORT` or `http://HOST:PORT`; what is behind ssh \
+                 or TLS can be brought here with `ssh -L ./docker.sock:/var/run/docker.sock HOST`",
+            ),
             Self::NoEngine { .. } => Some(
                 "start Docker (on Debian: `apt-get install docker.io`, then `dockerd`), or set DOCKER_HOST; without it, \
                  replay against `--process CMD` or `--target URL`",
@@ -58,11 +64,15 @@ impl DockerError {
             Self::NotStatic { .. } => {
                 Some("use the release's binary, or build with the target and flags in `.cargo/config.toml`")
             }
+            Self::Refused { source, .. } if source.to_string().contains("bind source path does not exist") => Some(
+                "the engine sees other files than this program: it runs on another machine, or this program in a container; \
+                 set TMPDIR to a folder that both have under the same path, and start this program from one",
+            ),
             Self::Refused { .. } | Self::Archive(_) => None,
         }
     }
 
-    pub(crate) fn refused(action: impl Into<String>) -> impl FnOnce(bollard::errors::Error) -> Self {
+    pub(crate) fn refused(action: impl Into<String>) -> impl FnOnce(Error) -> Self {
         let action = action.into();
         move |source| Self::Refused { action, source: Box::new(source) }
     }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use exchange::{ImageIdentity, RuntimeConfig, Variable, VariableValue};
+use exchange::ImageIdentity;
 
 /// What proves that two images are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,17 +27,24 @@ pub struct FoundImage {
 }
 
 /// What proves that `one` and `other` are the same image, the strongest first; `None` when they are two.
+///
+/// A repository digest may name an image for each platform, and proves nothing between two of them. Of a secret variable
+/// only a salted hash is kept: two with salts of their own are not known to be equal (see `Docker::find_image`).
 pub fn same_image(one: &ImageIdentity, other: &ImageIdentity) -> Option<SameImage> {
     if one.config_digest.is_some() && one.config_digest == other.config_digest {
         return Some(SameImage::ConfigDigest);
     }
     let digest_of = |name: &str| name.rsplit_once('@').map(|(_, digest)| digest.to_owned());
     let digests: Vec<_> = one.repository_digests.iter().filter_map(|name| digest_of(name)).collect();
+    let other_platform = !one.platform.is_empty() && !other.platform.is_empty() && one.platform != other.platform;
+    if other_platform {
+        return None;
+    }
     if other.repository_digests.iter().filter_map(|name| digest_of(name)).any(|digest| digests.contains(&digest)) {
         return Some(SameImage::RepositoryDigest);
     }
     let same_layers = !one.layers.is_empty() && one.layers == other.layers && one.platform == other.platform;
-    (same_layers && same_runtime(&one.runtime, &other.runtime)).then_some(SameImage::LayersAndRuntime)
+    (same_layers && one.runtime == other.runtime).then_some(SameImage::LayersAndRuntime)
 }
 
 /// Finds a file in an archive as `docker save` writes it: layers are tars within the tar, and the last one that has the
@@ -69,24 +76,11 @@ pub fn file_of_archive(archive: impl Read, path: &str, len_max: u64) -> io::Resu
     Ok(found)
 }
 
-/// Secret variables are compared by name: their hashes have salts of their own.
-fn same_runtime(one: &RuntimeConfig, other: &RuntimeConfig) -> bool {
-    let plain = |runtime: &RuntimeConfig| RuntimeConfig { variables: Vec::new(), ..runtime.clone() };
-    let same_variable = |(one, other): (&Variable, &Variable)| {
-        one.name == other.name
-            && match (&one.value, &other.value) {
-                (VariableValue::Plain(one), VariableValue::Plain(other)) => one == other,
-                (VariableValue::Secret { .. }, VariableValue::Secret { .. }) => true,
-                _ => false,
-            }
-    };
-    plain(one) == plain(other)
-        && one.variables.len() == other.variables.len()
-        && one.variables.iter().zip(&other.variables).all(same_variable)
-}
-
 #[cfg(test)]
 mod tests {
+    use exchange::RuntimeConfig;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn image(config: Option<&str>, repository: &[&str], layers: &[&str], command: &str) -> ImageIdentity {
@@ -108,6 +102,38 @@ mod tests {
             Some(SameImage::RepositoryDigest)
         );
         assert_eq!(same_image(&one, &image(Some("sha256:2"), &["app@sha256:b"], &["sha256:m"], "run")), None);
+    }
+
+    #[test]
+    fn a_repository_digest_that_names_an_image_for_each_platform_does_not_make_them_one() {
+        let on = |platform: &str, layer| ImageIdentity {
+            platform: platform.to_owned(),
+            ..image(None, &["app@sha256:index"], &[layer], "run")
+        };
+        assert_eq!(same_image(&on("linux/amd64", "sha256:l"), &on("linux/arm64", "sha256:m")), None);
+        let same = Some(SameImage::RepositoryDigest);
+        assert_eq!(same_image(&on("linux/amd64", "sha256:l"), &on("", "sha256:m")), same);
+    }
+
+    proptest! {
+        #[test]
+        fn it_makes_no_difference_which_is_named_first(
+            configs in prop::array::uniform2(prop::option::of("[12]")),
+            digests in prop::array::uniform2(prop::collection::vec("(a@[12]|b@[12]|c)", 0..3)),
+            layers in prop::array::uniform2(prop::collection::vec("[12]", 0..2)),
+            platforms in prop::array::uniform2("(|x|y)"),
+            commands in prop::array::uniform2("[12]"),
+        ) {
+            let [one, other] = [0, 1].map(|at| ImageIdentity {
+                config_digest: configs[at].clone(),
+                repository_digests: digests[at].clone(),
+                layers: layers[at].clone(),
+                runtime: RuntimeConfig { command: vec![commands[at].clone()], ..RuntimeConfig::default() },
+                platform: platforms[at].clone(),
+                ..ImageIdentity::default()
+            });
+            prop_assert_eq!(same_image(&one, &other), same_image(&other, &one));
+        }
     }
 
     #[test]

@@ -1,14 +1,22 @@
 //! The engine's answers in the vocabulary's words. Secrets are hashed here, before anything leaves this crate.
 
 use bollard::models::{ContainerInspectResponse, HostConfig, ImageConfig, ImageInspect, MountPoint, ResourcesUlimits};
-use exchange::{ContainerConfig, ContainerIdentity, ImageIdentity, Limits, Mount, RuntimeConfig, Variable};
+use exchange::{
+    ContainerConfig, ContainerIdentity, ImageIdentity, Limits, Mount, RuntimeConfig, Variable, VariableValue,
+};
 
 use crate::secret;
 
 /// Names of variables that are secrets beside those that look like it: `--env-secret NAME`.
 pub(crate) type SecretNames<'a> = &'a [String];
 
-pub(crate) fn image_identity(image: ImageInspect, secrets: SecretNames<'_>) -> std::io::Result<ImageIdentity> {
+/// `known` are variables as they were kept of another image: one of them stands here too where the image has its value,
+/// so that equal secrets are equal in spite of their salts.
+pub(crate) fn image_identity(
+    image: ImageInspect,
+    known: &[Variable],
+    secrets: SecretNames<'_>,
+) -> std::io::Result<ImageIdentity> {
     let mut repository_digests = image.repo_digests.unwrap_or_default();
     repository_digests.sort_unstable();
     let mut tags = image.repo_tags.unwrap_or_default();
@@ -22,40 +30,63 @@ pub(crate) fn image_identity(image: ImageInspect, secrets: SecretNames<'_>) -> s
         repository_digests,
         tags,
         layers: image.root_fs.and_then(|root| root.layers).unwrap_or_default(),
-        runtime: runtime_config(image.config.unwrap_or_default(), secrets)?,
+        runtime: runtime_config(image.config.unwrap_or_default(), known, secrets)?,
         platform,
     })
 }
 
-fn runtime_config(config: ImageConfig, secrets: SecretNames<'_>) -> std::io::Result<RuntimeConfig> {
+/// True when an image may be the wanted one, by what costs nothing to look at: no secret is hashed for it.
+pub(crate) fn may_be(wanted: &ImageIdentity, image: &ImageInspect) -> bool {
+    let layers = image.root_fs.as_ref().and_then(|root| root.layers.as_ref());
+    let digests = image.repo_digests.as_deref().unwrap_or_default();
+    let has_digest = |name: &String| {
+        let digest = name.rsplit_once('@').map(|(_, digest)| digest);
+        digest.is_some() && digests.iter().any(|other| other.rsplit_once('@').map(|(_, digest)| digest) == digest)
+    };
+    (image.id.is_some() && image.id == wanted.config_digest)
+        || layers == Some(&wanted.layers)
+        || wanted.repository_digests.iter().any(has_digest)
+}
+
+fn runtime_config(config: ImageConfig, known: &[Variable], secrets: SecretNames<'_>) -> std::io::Result<RuntimeConfig> {
+    let keep = |line: &str| {
+        let (name, value) = name_and_value(line);
+        let is_it = |known: &&Variable| match &known.value {
+            VariableValue::Plain(_) => false,
+            VariableValue::Secret { salt, hash, .. } => secret::is_same_secret(value, salt, hash),
+        };
+        known.iter().find(|variable| variable.name == name).filter(is_it).cloned()
+    };
     Ok(RuntimeConfig {
         entrypoint: config.entrypoint.unwrap_or_default(),
         command: config.cmd.unwrap_or_default(),
-        variables: variables(config.env.unwrap_or_default(), &[], &[], secrets)?,
+        variables: variables(config.env.unwrap_or_default(), keep, secrets)?,
         user: config.user.unwrap_or_default(),
         working_dir: config.working_dir.unwrap_or_default(),
         stop_signal: config.stop_signal.unwrap_or_default(),
     })
 }
 
-/// Sorted by name. One that `known_raw` has word for word is kept as it is in `known`, so that an image's secret and the same secret in
-/// its container are equal.
+/// Sorted by name. One for which `keep` has its kept form is kept so.
 fn variables(
     raw: Vec<String>,
-    known_raw: &[String],
-    known: &[Variable],
+    keep: impl Fn(&str) -> Option<Variable>,
     secrets: SecretNames<'_>,
 ) -> std::io::Result<Vec<Variable>> {
-    let keep = |line: String| {
-        let (name, value) = line.split_once('=').unwrap_or((&line, ""));
-        match known.iter().find(|variable| variable.name == name).filter(|_| known_raw.contains(&line)) {
-            Some(variable) => Ok(variable.clone()),
-            None => secret::variable(name, value, secrets),
+    let kept = |line: String| match keep(&line) {
+        Some(variable) => Ok(variable),
+        None => {
+            let (name, value) = name_and_value(&line);
+            secret::variable(name, value, secrets)
         }
     };
-    let mut variables = raw.into_iter().map(keep).collect::<std::io::Result<Vec<_>>>()?;
+    let mut variables = raw.into_iter().map(kept).collect::<std::io::Result<Vec<_>>>()?;
     variables.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(variables)
+}
+
+fn name_and_value(line: &str) -> (&str, &str) {
+    line.split_once('=').unwrap_or((line, ""))
 }
 
 pub(crate) fn container_identity(
@@ -64,10 +95,15 @@ pub(crate) fn container_identity(
     secrets: SecretNames<'_>,
 ) -> std::io::Result<ContainerIdentity> {
     let image_variables = image.config.as_ref().and_then(|config| config.env.clone()).unwrap_or_default();
-    let image = image_identity(image, secrets)?;
+    let image = image_identity(image, &[], secrets)?;
     let config = container.config.unwrap_or_default();
     let host = container.host_config.unwrap_or_default();
-    let variables = variables(config.env.unwrap_or_default(), &image_variables, &image.runtime.variables, secrets)?;
+    // One that the image has word for word is kept as it is there, so that both are equal.
+    let of_image = |line: &str| {
+        let known = image.runtime.variables.iter().find(|variable| variable.name == name_and_value(line).0);
+        known.filter(|_| image_variables.iter().any(|other| other == line)).cloned()
+    };
+    let variables = variables(config.env.unwrap_or_default(), of_image, secrets)?;
     let mut mounts: Vec<_> = container.mounts.unwrap_or_default().into_iter().map(mount).collect();
     mounts.extend(tmpfs_mounts(&host));
     mounts.sort_by(|one, other| one.path.cmp(&other.path));
@@ -141,9 +177,10 @@ pub(crate) fn read_ulimit(words: &str) -> Option<ResourcesUlimits> {
 
 #[cfg(test)]
 mod tests {
-    use exchange::VariableValue;
+    use bollard::models::{ImageInspectRootFs, OciDescriptor};
 
     use super::*;
+    use crate::image::{SameImage, same_image};
 
     fn config(env: &[&str]) -> ImageConfig {
         ImageConfig { env: Some(env.iter().map(ToString::to_string).collect()), ..ImageConfig::default() }
@@ -162,6 +199,61 @@ mod tests {
         assert_eq!(names, ["API_KEY", "LANG", "PORT"]);
         assert!(matches!(identity.config.variables[0].value, VariableValue::Secret { .. }));
         assert!(identity.image.runtime.variables.contains(&identity.config.variables[0]));
+    }
+
+    /// An image as the engine describes it, with one layer.
+    fn inspected(id: &str, env: &[&str]) -> ImageInspect {
+        let root_fs = ImageInspectRootFs { layers: Some(vec!["sha256:l".to_owned()]), ..Default::default() };
+        ImageInspect {
+            id: Some(id.to_owned()),
+            config: Some(config(env)),
+            root_fs: Some(root_fs),
+            ..ImageInspect::default()
+        }
+    }
+
+    #[test]
+    fn a_rebuilt_image_is_the_same_only_with_the_same_secret_in_it() {
+        let names = ["TENANT".to_owned()];
+        let wanted = image_identity(inspected("sha256:1", &["API_KEY=abcdefgh", "TENANT=acme"]), &[], &names).unwrap();
+        let again = |env: &[&str]| {
+            let found = image_identity(inspected("sha256:2", env), &wanted.runtime.variables, &[]).unwrap();
+            (same_image(&wanted, &found), same_image(&found, &wanted))
+        };
+        let same = Some(SameImage::LayersAndRuntime);
+        assert_eq!(again(&["TENANT=acme", "API_KEY=abcdefgh"]), (same, same));
+        assert_eq!(again(&["TENANT=acme", "API_KEY=abcdefgi"]), (None, None));
+        assert_eq!(again(&["TENANT=other", "API_KEY=abcdefgh"]), (None, None));
+        assert_eq!(again(&["TENANT=acme"]), (None, None));
+    }
+
+    #[test]
+    fn what_an_engine_calls_the_id_is_the_configurations_digest_unless_it_keeps_images_by_manifest() {
+        let identity = |image| image_identity(image, &[], &[]).unwrap();
+        let repo_digests = Some(vec!["b/app@sha256:m".to_owned(), "a/app@sha256:m".to_owned()]);
+        let classic = ImageInspect { repo_digests: repo_digests.clone(), ..inspected("sha256:c", &[]) };
+        assert_eq!(identity(classic.clone()).config_digest.as_deref(), Some("sha256:c"));
+        assert_eq!(identity(classic.clone()).repository_digests, ["a/app@sha256:m", "b/app@sha256:m"]);
+        let by_manifest =
+            ImageInspect { descriptor: Some(OciDescriptor::default()), repo_digests, ..inspected("sha256:m", &[]) };
+        assert_eq!(identity(by_manifest.clone()).config_digest, None);
+        // The same image on both kinds of engine is known by what the registry calls it.
+        let same = same_image(&identity(classic), &identity(by_manifest));
+        assert_eq!(same, Some(SameImage::RepositoryDigest));
+    }
+
+    #[test]
+    fn an_image_that_cannot_be_the_wanted_one_is_told_without_hashing() {
+        let wanted = ImageIdentity {
+            repository_digests: vec!["app@sha256:m".to_owned()],
+            ..image_identity(inspected("sha256:1", &[]), &[], &[]).unwrap()
+        };
+        let other = ImageInspect { root_fs: None, ..inspected("sha256:2", &["API_KEY=abcdefgh"]) };
+        assert!(!may_be(&wanted, &other));
+        assert!(may_be(&wanted, &ImageInspect { id: Some("sha256:1".to_owned()), ..other.clone() }));
+        assert!(may_be(&wanted, &ImageInspect { repo_digests: Some(vec!["x@sha256:m".to_owned()]), ..other.clone() }));
+        assert!(may_be(&wanted, &inspected("sha256:2", &[])));
+        assert!(!may_be(&ImageIdentity::default(), &ImageInspect::default()));
     }
 
     #[test]

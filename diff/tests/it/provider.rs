@@ -151,7 +151,7 @@ fn changes_of(value: &Value) -> Vec<(String, ChangeKind, Value)> {
     let mut changes = Vec::new();
     for steps in leaves.iter().step_by(leaves.len() / PLACES + 1) {
         let pointer: String = steps.iter().map(|step| format!("/{}", step.escaped())).collect();
-        let edits: [(ChangeKind, fn(&Value) -> Value); 2] =
+        let edits: [(ChangeKind, Edit); 2] =
             [(ChangeKind::Changed, of_another_value), (ChangeKind::TypeChanged, of_another_type)];
         for (kind, edit) in edits {
             // `null` has no other value of its kind.
@@ -165,6 +165,9 @@ fn changes_of(value: &Value) -> Vec<(String, ChangeKind, Value)> {
     }
     changes
 }
+
+/// Gives another value in place of one.
+type Edit = fn(&Value) -> Value;
 
 enum Step {
     Key(String),

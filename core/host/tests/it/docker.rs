@@ -1,7 +1,7 @@
 //! Against a real engine. Skipped, and said so, where none answers; with `RETAKE_REQUIRE_DOCKER=1` that is a failure.
 //! What happens inside a container is tested where init is.
 
-use std::{env, fs, process::Command};
+use std::{collections::BTreeMap, env, fs, io::Write as _, process::Command};
 
 use bytes::Bytes;
 use exchange::{Mount, VariableValue};
@@ -9,14 +9,18 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use host::{Docker, DockerError, OWNER_LABEL, RUN_LABEL, SameImage};
 
 async fn engine() -> Option<Docker> {
-    match Docker::connect().await {
-        Ok(docker) => Some(docker),
-        Err(error) if env::var_os("RETAKE_REQUIRE_DOCKER").is_some_and(|value| value == "1") => panic!("{error}"),
-        Err(error) => {
-            eprintln!("skipped: {error}");
-            None
-        }
+    let error = match Docker::connect().await {
+        Ok(docker) => return Some(docker),
+        Err(error) => error,
+    };
+    assert!(env::var_os("RETAKE_REQUIRE_DOCKER").is_none_or(|value| value != "1"), "{error}");
+    let line = format!("{}: {error}", std::thread::current().name().unwrap_or("docker"));
+    eprintln!("skipped: {line}");
+    if let Some(path) = env::var_os("RETAKE_SKIPS") {
+        let mut skips = fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
+        writeln!(skips, "{line}").unwrap();
     }
+    None
 }
 
 /// Runs the engine's own client.
@@ -80,7 +84,7 @@ impl Drop for Created {
 }
 
 #[tokio::test]
-async fn an_image_saved_removed_and_loaded_again_is_the_same_image() {
+async fn docker_an_image_saved_removed_and_loaded_again_is_the_same_image() {
     let Some(docker) = engine().await else { return };
     let image = Image::make("roundtrip");
     let (_, identity) = docker.image_identity(&image.name).await.unwrap();
@@ -101,7 +105,7 @@ async fn an_image_saved_removed_and_loaded_again_is_the_same_image() {
 }
 
 #[tokio::test]
-async fn an_image_made_again_is_the_same_by_its_layers_unless_it_runs_something_else() {
+async fn docker_an_image_made_again_is_the_same_by_its_layers_unless_it_runs_something_else() {
     let Some(docker) = engine().await else { return };
     let image = Image::make("rebuilt");
     let (_, identity) = docker.image_identity(&image.name).await.unwrap();
@@ -116,7 +120,7 @@ async fn an_image_made_again_is_the_same_by_its_layers_unless_it_runs_something_
 }
 
 #[tokio::test]
-async fn what_is_no_image_is_refused_when_it_is_loaded() {
+async fn docker_what_is_no_image_is_refused_when_it_is_loaded() {
     let Some(docker) = engine().await else { return };
     let archive = stream::iter([Ok(Bytes::from_static(b"not a tar"))]);
     let error = docker.load_image(archive).await.unwrap_err();
@@ -124,7 +128,7 @@ async fn what_is_no_image_is_refused_when_it_is_loaded() {
 }
 
 #[tokio::test]
-async fn a_container_is_described_as_it_was_started_and_its_secrets_are_hashed() {
+async fn docker_a_container_is_described_as_it_was_started_and_its_secrets_are_hashed() {
     let Some(docker) = engine().await else { return };
     let image = Image::make("described");
     let options = [
@@ -173,14 +177,14 @@ async fn a_container_is_described_as_it_was_started_and_its_secrets_are_hashed()
 }
 
 #[tokio::test]
-async fn a_container_that_is_not_there_is_named() {
+async fn docker_a_container_that_is_not_there_is_named() {
     let Some(docker) = engine().await else { return };
     let error = docker.container_identity("retake-no-such-container", &[]).await.unwrap_err();
     assert_eq!(error.to_string(), "there is no container `retake-no-such-container`");
 }
 
 #[tokio::test]
-async fn what_a_dead_owner_left_behind_is_removed_and_what_is_not_ours_stays() {
+async fn docker_what_a_dead_owner_left_behind_is_removed_and_what_is_not_ours_stays() {
     let Some(docker) = engine().await else { return };
     let image = Image::make("left-behind");
     let run = format!("{RUN_LABEL}=test");
@@ -193,7 +197,7 @@ async fn what_a_dead_owner_left_behind_is_removed_and_what_is_not_ours_stays() {
 }
 
 #[tokio::test]
-async fn the_packages_of_an_image_are_read_without_running_anything() {
+async fn docker_the_packages_of_an_image_are_read_without_running_anything() {
     let Some(docker) = engine().await else { return };
     let image = Image::make("packages");
     let container = Created::of(&image, &[]);
@@ -206,4 +210,55 @@ async fn the_packages_of_an_image_are_read_without_running_anything() {
     client(&["cp", &folder.path().join("var").display().to_string(), &format!("{}:/", container.0)]);
     let packages = docker.packages(&container.0).await.unwrap();
     assert_eq!((packages.len(), packages[0].name.as_str(), packages[0].version.as_str()), (1, "libc6", "2.36-9"));
+}
+
+#[tokio::test]
+async fn docker_a_derived_images_variables_have_their_values_to_the_byte() {
+    let Some(docker) = engine().await else { return };
+    let image = Image::make("derived");
+    let values =
+        [("A", "$HOME ${PATH} `id`"), ("B", "\"quoted\" 'and' \\ \\n"), ("C", "two\nlines\tü=="), ("LANG", "C.UTF-8")];
+    let variables: BTreeMap<_, _> = values.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    let derived = Image { name: format!("{}-derived", image.name), archive: tempfile::tempdir().unwrap() };
+    let engine_id = docker.derive_image(&image.name, &variables, &derived.name).await.unwrap();
+
+    let (found_id, identity) = docker.image_identity(&derived.name).await.unwrap();
+    assert_eq!(found_id, engine_id);
+    for (name, value) in values {
+        let found = identity.runtime.variables.iter().find(|variable| variable.name == name).unwrap();
+        assert_eq!(found.value, VariableValue::Plain(value.to_owned()));
+    }
+    assert_eq!(identity.runtime.variables.len(), 5, "API_KEY stays");
+    assert_eq!(identity.runtime.entrypoint, ["/serve"]);
+    let (_, base) = docker.image_identity(&image.name).await.unwrap();
+    assert_eq!(host::same_image(&base, &identity), None);
+}
+
+#[tokio::test]
+async fn docker_an_engine_behind_a_port_is_the_same_engine() {
+    let Some(docker) = engine().await else { return };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("tcp://{}", listener.local_addr().unwrap());
+    let forwarder = tokio::spawn(async move {
+        loop {
+            let (mut near, _) = listener.accept().await.unwrap();
+            let mut far = tokio::net::UnixStream::connect("/var/run/docker.sock").await.unwrap();
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut near, &mut far).await });
+        }
+    });
+    let behind = Docker::connect_to(&address).await.unwrap();
+    assert_eq!(behind.version(), docker.version());
+    let image = Image::make("behind");
+    let (_, wanted) = docker.image_identity(&image.name).await.unwrap();
+    assert_eq!(behind.find_image(&wanted).await.unwrap().unwrap().same, SameImage::ConfigDigest);
+    forwarder.abort();
+}
+
+#[tokio::test]
+async fn no_engine_is_named_with_what_to_do() {
+    let silent = Docker::connect_to("tcp://127.0.0.1:1").await.err().unwrap();
+    assert_eq!(silent.to_string(), "no container engine answers at `tcp://127.0.0.1:1`");
+    assert!(silent.help().unwrap().contains("set DOCKER_HOST"));
+    let remote = Docker::connect_to("ssh://somewhere").await.err().unwrap();
+    assert!(remote.help().unwrap().contains("ssh -L"), "{remote}");
 }
