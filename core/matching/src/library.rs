@@ -92,6 +92,21 @@ impl Library {
         }
     }
 
+    /// As [`Self::ask`], but recordings that are used up begin anew, each equal call at its first one: for a service that
+    /// is developed against the recording and asks as often as it likes.
+    pub fn ask_anew(&mut self, call: Call<'_>) -> Answer {
+        match self.ask(call) {
+            Answer::Missed(miss) if miss.exhausted > 0 => {
+                let asked = Keyed::of(call.dependency, call.head, call.body, self.normalise.as_ref());
+                for &at in self.equal.get(&asked.key).map(Vec::as_slice).unwrap_or_default() {
+                    self.entries[at].served = Served::default();
+                }
+                self.ask(call)
+            }
+            answer => answer,
+        }
+    }
+
     /// The recordings that neither their own exchange asked for, nor a call that belongs to nobody known, in the order in
     /// which they were added.
     pub fn never_asked(&self) -> Vec<Id> {

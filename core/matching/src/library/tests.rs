@@ -65,6 +65,18 @@ fn equal_calls_of_one_exchange_are_answered_in_recorded_order_each_once() {
 }
 
 #[test]
+fn asked_anew_a_call_begins_at_its_first_recording_and_leaves_the_others_where_they_are() {
+    let mut library =
+        library([recorded(1, None, "{}"), recorded(2, None, "{}"), recorded(3, None, "[1]"), recorded(4, None, "[2]")]);
+    let head = head("/chat");
+    let mut served = |body: &str| {
+        found(library.ask_anew(Call { dependency: "llm", scope: None, head: &head, body: body.as_bytes() })).id
+    };
+    assert_eq!([served("{}"), served("[1]"), served("[1]"), served("{}"), served("{}")], [1, 3, 3, 2, 1].map(id));
+    assert_eq!(missed(ask(&mut library, None, "[9]")).exhausted, 0);
+}
+
+#[test]
 fn one_call_too_many_borrows_and_takes_nothing_away_from_the_owner() {
     let mut library = library([recorded(1, scope("a"), "{}"), recorded(2, scope("b"), "{}")]);
     ask(&mut library, scope("a"), "{}");
