@@ -61,8 +61,6 @@ pub(crate) struct Answerer {
     calls: BTreeMap<Id, Exchange>,
     traces: BTreeMap<String, Vec<Id>>,
     trace_of: BTreeMap<Id, String>,
-    recorded: Vec<Recorded>,
-    rules: diff::Rules,
     reuse: bool,
     state: Mutex<State>,
     ledger: Option<Arc<Ledger>>,
@@ -102,10 +100,10 @@ impl Answerer {
             traces.entry(trace.trace_id.clone()).or_default().push(exchange.id);
             trace_of.insert(exchange.id, trace.trace_id.clone());
         }
-        let mut recorded = Vec::new();
-        for call in selection.calls.iter().filter(|call| call.transport == Transport::Http1 && is_answerable(call)) {
+        let mut library = Library::new(Box::new(MatchingRules::new(parts.rules)));
+        for call in selection.calls.iter().filter(|call| why_unanswerable(call).is_none()) {
             let scope = scope_of_call(call, |parent| trace_of.get(parent).map(String::as_str));
-            recorded.push(Recorded {
+            library.add(Recorded {
                 id: call.id,
                 dependency: call.role.dependency().unwrap_or_default().to_owned(),
                 scope: scope.map(|(key, certainty)| Scope { key: key.to_owned(), certainty }),
@@ -113,14 +111,11 @@ impl Answerer {
                 body: parts.archive.body(&call.request.body, CALL_BODY_BYTES_MAX)?,
             });
         }
-        let library = library_of(&recorded, &parts.rules);
         Ok(Self {
             archive: parts.archive,
             calls: selection.calls.iter().map(|call| (call.id, call.clone())).collect(),
             traces,
             trace_of,
-            recorded: if parts.reuse { recorded } else { Vec::new() },
-            rules: parts.rules,
             reuse: parts.reuse,
             state: Mutex::new(State { library, in_flight: BTreeSet::new(), notes: Vec::new() }),
             ledger: parts.ledger,
@@ -164,11 +159,7 @@ impl Answerer {
         let mut state = self.state();
         let behalf = self.on_behalf_of(&incoming.head, &state.in_flight);
         let call = Call { dependency, scope: behalf.scope.as_ref(), head: &incoming.head, body: &incoming.body };
-        let mut answer = state.library.ask(call);
-        if self.reuse && matches!(&answer, matching::Answer::Missed(miss) if miss.exhausted > 0) {
-            state.library = library_of(&self.recorded, &self.rules);
-            answer = state.library.ask(call);
-        }
+        let answer = if self.reuse { state.library.ask_anew(call) } else { state.library.ask(call) };
         let outcome = match answer {
             matching::Answer::Found(found) => Ok(found),
             matching::Answer::Missed(miss) => Err(miss),
@@ -194,7 +185,8 @@ impl Answerer {
             let flying = in_flight_of(ids);
             let parent = if let [only] = ids[..] { Some(only) } else { (flying.len() == 1).then(|| flying[0]) };
             let scope = Some(Scope { key: key.clone(), certainty: Certainty::Recorded });
-            return Behalf { parent, scope, candidates: flying };
+            let candidates = if flying.is_empty() { ids.clone() } else { flying };
+            return Behalf { parent, scope, candidates };
         }
         let candidates: Vec<Id> = in_flight.iter().copied().collect();
         let parent = if let [only] = candidates[..] { Some(only) } else { None };
@@ -303,15 +295,26 @@ impl Handler for DependencyAnswers {
     }
 }
 
-fn library_of(recorded: &[Recorded], rules: &diff::Rules) -> Library {
-    let mut library = Library::new(Box::new(MatchingRules::new(rules.clone())));
-    recorded.iter().cloned().for_each(|call| library.add(call));
-    library
-}
-
-/// A call that was cut before its request was whole answers nothing.
-fn is_answerable(call: &Exchange) -> bool {
-    call.times.request_ended_ns.is_some() && call.request.body.is_whole() && call.end != End::CaptureStopped
+/// Why a recorded call cannot answer anything that is asked now, or `None` when it can. Whoever made it cannot be judged.
+pub(crate) fn why_unanswerable(call: &Exchange) -> Option<&'static str> {
+    let request = &call.request.body;
+    let answer_len = call.response.as_ref().map_or(0, |response| response.body.kept_len());
+    match call.transport {
+        Transport::Raw => return Some("is a raw stream"),
+        Transport::Upgraded => return Some("is an upgraded connection"),
+        Transport::Http1 => {}
+    }
+    if call.times.request_ended_ns.is_none() || call.end == End::CaptureStopped {
+        Some("was cut off when it was recorded")
+    } else if !request.is_whole() || request.len > CALL_BODY_BYTES_MAX {
+        Some("has a longer request than is kept")
+    } else if call.response.as_ref().is_some_and(|response| response.body.gap.is_some())
+        || answer_len > ANSWER_BYTES_MAX
+    {
+        Some("has a longer answer than is kept")
+    } else {
+        None
+    }
 }
 
 /// The body in the pieces that it was recorded in.

@@ -20,7 +20,7 @@ use crate::{
     receipt::{EnvironmentDifference, Pinned, Relation, Void},
     replay::{Halt, Job, Preparation, Running, Started},
     serve::Place,
-    service::{Aftermath, Doorway, answer_bridge, egress_of},
+    service::{Aftermath, Doorway, answer_bridge, egress_of, listened_on, loopback_only},
 };
 
 /// How long the init may take to connect. A choice: starting a container takes 0.7 to 1.5 s under load.
@@ -67,7 +67,7 @@ pub(crate) async fn start(
         Ok(bridge) => Arc::new(bridge),
         Err(error) => return Err(no_bridge(&mut container, &error, preparation).await),
     };
-    say_what_is_not_served(&bridge, preparation);
+    let not_served = job.not_served(&listened_on(&bridge, &places, preparation));
     preparation.level = Some(0);
     let answering = answer_bridge(Arc::clone(&bridge), places, Arc::clone(answerer), Arc::clone(&job.settings.clock));
     let run =
@@ -76,6 +76,7 @@ pub(crate) async fn start(
         doorway: Doorway::Bridge(bridge, port),
         running: Running::Container(Box::new(run)),
         calls_observed: true,
+        not_served,
         host: None,
     })
 }
@@ -201,20 +202,9 @@ fn relation_of(same: SameImage) -> Relation {
 }
 
 /// The digest that says most about an image.
-fn name_of(image: &ImageIdentity) -> String {
+pub(crate) fn name_of(image: &ImageIdentity) -> String {
     let digest = image.config_digest.as_ref().or(image.repository_digests.first()).cloned();
     digest.or_else(|| image.layers.last().map(|layer| format!("top layer {layer}"))).unwrap_or_default()
-}
-
-/// What cannot be served inside is named: the container has its own loopback and nothing else.
-fn loopback_only(places: Vec<Place>, preparation: &mut Preparation) -> Vec<Place> {
-    let (inside, outside): (Vec<_>, Vec<_>) =
-        places.into_iter().partition(|place| place.address.ip().is_loopback() || place.address.ip().is_unspecified());
-    let lost = outside
-        .iter()
-        .map(|place| format!("{}: recorded at {}, which is not served inside", place.name, place.address));
-    preparation.replacements.extend(lost);
-    inside
 }
 
 /// The folder that becomes `/.retake/run`: the socket is made by the bridge, the settings here. Whoever is not us cannot reach it from
@@ -285,14 +275,6 @@ fn injected() -> Vec<String> {
         "network none, all capabilities dropped, no new privileges, no health check",
     ];
     things.map(str::to_owned).to_vec()
-}
-
-fn say_what_is_not_served(bridge: &bridge::Host, preparation: &mut Preparation) {
-    for listener in bridge.observed().listeners {
-        if let Some(error) = listener.error {
-            preparation.replacements.push(format!("{}: could not be listened on inside: {error}", listener.address));
-        }
-    }
 }
 
 /// The init never connected: the container ended at once, or hangs.

@@ -5,38 +5,45 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
-use bundle::Archive;
-use exchange::{Digest, Digests, End, Exchange, Head, Id, Repeats, Request, Response, Role, Times, Transport};
+use bundle::{Archive, ReadError};
+use diff::{Output, Rules};
+use exchange::{Digest, Digests, End, Exchange, Id, Repeats, Request, Response, Role, Times, Transport};
 use tokio::{sync::watch, task::JoinSet};
 use wire::client::{self, Clock, Limits, Outgoing, Reply, ReplyEnd};
 
 use crate::{
     answer::Answerer,
+    compare::{Compared, compare},
     ledger::{BodyBytes, Ledger, redacted_response},
     order::{CausalOrder, Progress},
-    select::Selection,
-    service::Doorway,
+    select::{REQUEST_BODY_BYTES_MAX, Selection},
+    service::{Doorway, Stream},
 };
 
-/// Largest request body that is sent again, in bytes. A choice: above what the proxies of the field let through.
-const REQUEST_BODY_BYTES_MAX: u64 = 1 << 30;
+/// Longest silence of the service, beyond the time the exchange took in production, until the client leaves that left in
+/// production too. A choice: nothing tells when it would have left here.
+const LEAVING_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What came back for one exchange, as far as judging it needs.
+/// What became of one exchange, as far as judging it needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
     /// The exchange of the run.
     pub(crate) replayed_id: Id,
-    /// Its head, if any came.
-    pub(crate) head: Option<Head>,
-    /// Its body as sent, as far as it was kept.
-    pub(crate) body: Vec<u8>,
+    /// The answer's status, if any came.
+    pub(crate) status: Option<u16>,
     /// False when more came than was kept.
     pub(crate) whole: bool,
     /// How it ended.
     pub(crate) end: End,
+    /// Why no whole answer came, where more is known than its end says.
+    pub(crate) trouble: Option<String>,
+    /// The answer, compared with production's.
+    pub(crate) compared: Compared,
 }
 
 /// All that driving needs.
@@ -44,6 +51,7 @@ pub(crate) struct Driver {
     pub(crate) archive: Arc<Archive>,
     pub(crate) answerer: Arc<Answerer>,
     pub(crate) ledger: Arc<Ledger>,
+    pub(crate) rules: Rules,
     pub(crate) doorway: Doorway,
     pub(crate) limits: Limits,
     pub(crate) run: Id,
@@ -60,70 +68,100 @@ pub(crate) struct Watch<'a> {
     pub(crate) stop: watch::Receiver<bool>,
 }
 
+type Outcomes = Mutex<BTreeMap<Id, Result<Outcome, ReadError>>>;
+
 impl Driver {
-    /// Sends all chosen exchanges. Those that were not sent because of a stop are missing in what comes back.
-    pub(crate) async fn drive(self: Arc<Self>, selection: &Selection, watched: Watch<'_>) -> BTreeMap<Id, Outcome> {
+    /// Sends all chosen exchanges. Those that were not sent because of a stop are missing in what comes back; those that it
+    /// caught in flight are there and say so.
+    ///
+    /// # Errors
+    /// When a recorded body cannot be read.
+    pub(crate) async fn drive(
+        self: Arc<Self>,
+        selection: &Selection,
+        watched: Watch<'_>,
+    ) -> Result<BTreeMap<Id, Outcome>, ReadError> {
         let progress = Arc::new(Progress::new(CausalOrder::of(&selection.spans())));
-        let outcomes = Arc::new(Mutex::new(BTreeMap::new()));
+        let outcomes = Arc::new(Outcomes::default());
         let mut stop = watched.stop.clone();
         let mut tasks = JoinSet::new();
         let total = selection.chosen.len() as u64;
         let mut done = 0;
-        for (at, exchange) in selection.chosen.iter().enumerate() {
+        let mut one_more_done = || {
+            done += 1;
+            (watched.progress)(done, total);
+        };
+        'all: for (at, exchange) in selection.chosen.iter().enumerate() {
             let gate = progress.may_send(at);
             tokio::pin!(gate);
             loop {
                 tokio::select! {
+                    biased;
+                    () = told_to_stop(&mut stop) => break 'all,
+                    Some(_) = tasks.join_next() => one_more_done(),
                     () = &mut gate => break,
-                    Some(_) = tasks.join_next() => { done += 1; (watched.progress)(done, total) }
-                    _ = stop.wait_for(|stop| *stop) => {
-                        tasks.shutdown().await;
-                        return taken(&outcomes);
-                    }
                 }
             }
             // Connecting here and not in the task keeps the starting order.
-            let stream = self.doorway.connect().await;
-            self.answerer.began(exchange.id);
-            let (driver, exchange, progress, outcomes) =
-                (Arc::clone(&self), exchange.clone(), Arc::clone(&progress), Arc::clone(&outcomes));
+            let stream = tokio::select! {
+                biased;
+                () = told_to_stop(&mut stop) => break,
+                stream = self.doorway.connect() => stream,
+            };
+            let in_flight = InFlight::new(Arc::clone(&self), Arc::clone(&progress), at, exchange.id);
+            let (exchange, outcomes, stop) = (exchange.clone(), Arc::clone(&outcomes), stop.clone());
             tasks.spawn(async move {
-                let outcome = driver.send(&exchange, stream).await;
-                outcomes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(exchange.id, outcome);
-                driver.answerer.ended(exchange.id);
-                progress.ended(at);
+                let outcome = in_flight.driver.send(&exchange, stream, stop).await;
+                outcomes.lock().unwrap_or_else(PoisonError::into_inner).insert(exchange.id, outcome);
             });
         }
-        loop {
-            tokio::select! {
-                joined = tasks.join_next() => match joined {
-                    Some(_) => { done += 1; (watched.progress)(done, total) }
-                    None => return taken(&outcomes),
-                },
-                _ = stop.wait_for(|stop| *stop) => {
-                    tasks.shutdown().await;
-                    return taken(&outcomes);
-                }
-            }
+        while tasks.join_next().await.is_some() {
+            one_more_done();
         }
+        let outcomes = std::mem::take(&mut *outcomes.lock().unwrap_or_else(PoisonError::into_inner));
+        outcomes.into_iter().map(|(id, outcome)| Ok((id, outcome?))).collect()
     }
 
-    async fn send(&self, exchange: &Exchange, stream: std::io::Result<crate::service::Stream>) -> Outcome {
+    async fn send(
+        &self,
+        exchange: &Exchange,
+        stream: io::Result<Stream>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<Outcome, ReadError> {
         let started_ns = (self.clock)();
         let (head, replacements) = self.head_of(exchange);
-        let reply = match stream {
-            Err(error) => unreachable(&error, (self.clock)()),
-            Ok(mut stream) => match self.archive.body(&exchange.request.body, REQUEST_BODY_BYTES_MAX) {
-                Err(error) => unreachable(&std::io::Error::other(error), (self.clock)()),
-                Ok(body) => {
-                    let pieces = pieces_of(&exchange.request.body, &body);
-                    let trailers = &exchange.request.body.trailers;
-                    let request = Outgoing { head: &head, body: &pieces, trailers, is_whole: true };
-                    client::exchange(&mut stream, request, &self.limits, &*self.clock).await
+        let body = self.archive.body(&exchange.request.body, REQUEST_BODY_BYTES_MAX)?;
+        let (reply, ending) = match stream {
+            Err(error) => self.without_answer(End::Unreachable { reason: error.to_string() }),
+            Ok(mut stream) => {
+                let pieces = pieces_of(&exchange.request.body, &body);
+                let trailers = &exchange.request.body.trailers;
+                let request = Outgoing { head: &head, body: &pieces, trailers, is_whole: true };
+                let limits = self.limits_for(exchange);
+                tokio::select! {
+                    reply = client::exchange(&mut stream, request, &limits, &*self.clock) => {
+                        let ending = ending_of(&reply);
+                        (reply, ending)
+                    }
+                    () = told_to_stop(&mut stop) => self.without_answer(End::CaptureStopped),
                 }
-            },
+            }
         };
-        self.write(exchange, &reply, started_ns, replacements)
+        self.conclude(exchange, reply, ending, Sent { started_ns, body, replacements })
+    }
+
+    fn without_answer(&self, end: End) -> (Reply, Ending) {
+        (Reply { ended_ns: (self.clock)(), ..Reply::default() }, Ending { end, trouble: None })
+    }
+
+    /// A client that left before the answer was whole leaves again, once there is nothing more to be had.
+    fn limits_for(&self, exchange: &Exchange) -> Limits {
+        let mut limits = self.limits;
+        if exchange.end == End::ClientGone {
+            let took = Duration::from_nanos(exchange.times.ended_ns.saturating_sub(exchange.times.started_ns));
+            limits.silence_max = limits.silence_max.min(took.saturating_add(LEAVING_PATIENCE));
+        }
+        limits
     }
 
     /// The recorded head, with the trace context that the proxy had made, and the target's own name where it has one.
@@ -141,45 +179,49 @@ impl Driver {
         (head, replacements)
     }
 
-    fn write(&self, exchange: &Exchange, reply: &Reply, started_ns: u64, replacements: Vec<String>) -> Outcome {
+    /// Compares what came and writes it to the run.
+    fn conclude(&self, exchange: &Exchange, reply: Reply, ending: Ending, sent: Sent) -> Result<Outcome, ReadError> {
         let replayed_id = Id::of_repeat(self.run, exchange.id, 0);
-        let end = end_of(reply);
         let mut redactions = exchange.redactions.clone();
         redactions.retain(|redaction| redaction.place.starts_with("request"));
-        let response = reply.head.as_ref().map(|head| {
+        let head = reply.head.as_ref().map(|head| {
             let (head, more) = redacted_response(self.ledger.redactor(), head);
             redactions.extend(more);
-            let body = self.ledger.put_body(BodyBytes {
+            head
+        });
+        let whole = reply.end != ReplyEnd::TooLong;
+        let output =
+            head.as_ref().map(|head| Output { head, body: &reply.body, complete: ending.end.is_complete(), whole });
+        let compared = compare(&self.archive, &self.rules, exchange, output.as_ref())?;
+        let response_digest = head.as_ref().map(|head| content::canonical::response_digest(head, &reply.body));
+        let status = head.as_ref().and_then(|head| head.status_line()).map(|line| line.status);
+        let response = head.map(|head| Response {
+            head,
+            body: self.ledger.put_body(BodyBytes {
                 bytes: &reply.body,
                 len: reply.body.len() as u64,
-                chunks: reply.chunks.clone(),
-                trailers: reply.trailers.clone(),
-            });
-            Response { head, body }
-        });
-        let response_digest =
-            response.as_ref().map(|response| content::canonical::response_digest(&response.head, &reply.body));
-        let sent = match self.archive.body(&exchange.request.body, REQUEST_BODY_BYTES_MAX) {
-            Ok(bytes) => self.ledger.put_body(BodyBytes {
-                bytes: &bytes,
-                len: bytes.len() as u64,
-                chunks: Vec::new(),
-                trailers: exchange.request.body.trailers.clone(),
+                chunks: reply.chunks,
+                trailers: reply.trailers,
             }),
-            Err(_) => exchange.request.body.clone(),
-        };
+        });
+        let request_body = self.ledger.put_body(BodyBytes {
+            bytes: &sent.body,
+            len: sent.body.len() as u64,
+            chunks: Vec::new(),
+            trailers: exchange.request.body.trailers.clone(),
+        });
         self.ledger.append_exchange(Exchange {
             id: replayed_id,
             session: self.run,
             sequence: self.ledger.next_sequence(),
             role: Role::Ingress,
             transport: Transport::Http1,
-            request: Request { head: exchange.request.head.clone(), body: sent },
-            interim: reply.interim.clone(),
-            response: response.clone(),
-            end: end.clone(),
+            request: Request { head: exchange.request.head.clone(), body: request_body },
+            interim: reply.interim,
+            response,
+            end: ending.end.clone(),
             times: Times {
-                started_ns,
+                started_ns: sent.started_ns,
                 request_ended_ns: reply.request_ended_ns,
                 response_started_ns: reply.response_started_ns,
                 ended_ns: reply.ended_ns,
@@ -193,29 +235,72 @@ impl Driver {
                 original: Some(exchange.id),
                 repeat: 0,
                 target: self.target.clone(),
-                replacements,
+                replacements: sent.replacements,
             }),
         });
-        let whole = reply.end != ReplyEnd::TooLong;
-        Outcome { replayed_id, head: response.map(|response| response.head), body: reply.body.clone(), whole, end }
+        Ok(Outcome { replayed_id, status, whole, end: ending.end, trouble: ending.trouble, compared })
     }
 }
 
-fn taken(outcomes: &Mutex<BTreeMap<Id, Outcome>>) -> BTreeMap<Id, Outcome> {
-    std::mem::take(&mut *outcomes.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+/// What was sent, as far as the run's file wants to know.
+struct Sent {
+    started_ns: u64,
+    body: Vec<u8>,
+    replacements: Vec<String>,
 }
 
-fn unreachable(error: &std::io::Error, ended_ns: u64) -> Reply {
-    Reply { end: ReplyEnd::Failed(error.to_string()), ended_ns, ..Reply::default() }
+/// An exchange that is in flight until this is dropped, whatever becomes of the task that holds it.
+struct InFlight {
+    driver: Arc<Driver>,
+    progress: Arc<Progress>,
+    at: usize,
+    id: Id,
 }
 
-fn end_of(reply: &Reply) -> End {
-    match &reply.end {
-        ReplyEnd::Complete | ReplyEnd::Upgraded | ReplyEnd::TooLong => End::Complete,
-        ReplyEnd::Failed(reason) if reply.request_ended_ns.is_none() => End::Unreachable { reason: reason.clone() },
-        ReplyEnd::Cut | ReplyEnd::Unclear(_) | ReplyEnd::Failed(_) => End::UpstreamReset,
-        ReplyEnd::TimedOut => End::TimedOut,
+impl InFlight {
+    fn new(driver: Arc<Driver>, progress: Arc<Progress>, at: usize, id: Id) -> Self {
+        driver.answerer.began(id);
+        Self { driver, progress, at, id }
     }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.driver.answerer.ended(self.id);
+        self.progress.ended(self.at);
+    }
+}
+
+/// Waits until the user wants it to stop.
+pub(crate) async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        // Whoever could have said so is gone.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// How an exchange ended, in the recording's words and in more.
+struct Ending {
+    end: End,
+    trouble: Option<String>,
+}
+
+fn ending_of(reply: &Reply) -> Ending {
+    let (end, trouble) = match &reply.end {
+        ReplyEnd::TooLong if reply.head.is_none() => {
+            (End::UpstreamReset, Some("the service sent more interim responses than are taken".to_owned()))
+        }
+        ReplyEnd::Complete | ReplyEnd::Upgraded | ReplyEnd::TooLong => (End::Complete, None),
+        ReplyEnd::Cut => (End::UpstreamReset, None),
+        ReplyEnd::Failed(reason) => {
+            (End::UpstreamReset, Some(format!("the connection broke before the answer was whole: {reason}")))
+        }
+        ReplyEnd::Unclear(unclear) => {
+            (End::UpstreamReset, Some(format!("what came back is no answer that HTTP/1.x has: {unclear}")))
+        }
+        ReplyEnd::TimedOut => (End::TimedOut, None),
+    };
+    Ending { end, trouble }
 }
 
 /// The request's body in the chunks that it was recorded in.

@@ -62,6 +62,12 @@ pub enum ReplayError {
         #[source]
         source: std::io::Error,
     },
+    /// Something listens already where the service is to listen.
+    #[error("something listens on port {port} of this machine already, and would get the requests")]
+    PortTaken {
+        /// The service's port.
+        port: u16,
+    },
     /// The recording has no such dependency.
     #[error("the recording has no dependency `{name}`; it has {known}")]
     UnknownDependency {
@@ -102,6 +108,9 @@ impl ReplayError {
             }
             Self::Docker(source) => source.help().map(Into::into),
             Self::NoPort => Some("say it with `--port N`".to_owned()),
+            Self::PortTaken { .. } => {
+                Some("end it, or let the service listen elsewhere and say so with `--port N`".to_owned())
+            }
             Self::Listen { .. } => Some("end what listens there, or choose another address".to_owned()),
             _ => None,
         }

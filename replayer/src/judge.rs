@@ -5,23 +5,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bundle::{Archive, ReadError};
 use diff::{
-    Came, Divergence, Evidence, ExchangeResult, MissedCall, Output, Route, RuleUse, Rules, Tally, Unjudged, Verdict,
-    compare_responses, decide, outcome_bytes,
+    Came, Divergence, Evidence, ExchangeResult, Failure, MissedCall, Route, RuleUse, Tally, Unjudged, Verdict, decide,
 };
 use exchange::{Certainty, Digest, End, Exchange, Id};
 use matching::MatchScope;
 
 use crate::{
-    answer::{Note, title_of},
+    answer::{Note, title_of, why_unanswerable},
     drive::Outcome,
     receipt::Answers,
     select::Selection,
 };
-
-/// Largest recorded answer that is compared, in bytes: what the driver keeps of a replayed one.
-const RECORDED_BODY_BYTES_MAX: u64 = 256 << 20;
 
 /// What a replay came to.
 #[derive(Debug, Default)]
@@ -35,105 +30,54 @@ pub(crate) struct Judgement {
 
 /// All that judging needs.
 pub(crate) struct Case<'a> {
-    pub(crate) archive: &'a Archive,
     pub(crate) selection: &'a Selection,
     pub(crate) outcomes: &'a BTreeMap<Id, Outcome>,
     pub(crate) notes: &'a [Note],
     pub(crate) never_asked: &'a BTreeSet<Id>,
-    pub(crate) rules: &'a Rules,
+    /// Dependencies whose recorded address could not be served: calls to them went nowhere.
+    pub(crate) not_served: &'a BTreeSet<String>,
     /// False when the service's calls did not come to us.
     pub(crate) calls_observed: bool,
 }
 
 impl Case<'_> {
     /// Judges every chosen exchange.
-    ///
-    /// # Errors
-    /// When a recorded answer cannot be read.
-    pub(crate) fn judge(&self) -> Result<Judgement, ReadError> {
+    pub(crate) fn judge(&self) -> Judgement {
         let calls = self.calls_by_parent();
         let mut judgement = Judgement { answers: self.answers(), ..Judgement::default() };
         let mut outcome_hash = blake3::Hasher::new_derive_key("retake 2026-11 outcome of a run");
+        let nothing = Calls::default();
         for exchange in &self.selection.chosen {
-            let result = self.judge_one(exchange, &calls, &mut outcome_hash)?;
+            let outcome = self.outcomes.get(&exchange.id);
+            let calls = calls.get(&exchange.id).unwrap_or(&nothing);
+            let result = self.result_of(exchange, outcome, calls);
             if let Some(comparison) = &result.comparison {
                 RuleUse::merge(&mut judgement.rules, &comparison.rules_used);
             }
+            hash_outcome(&mut outcome_hash, exchange.id, outcome, calls);
             judgement.tally.add(&result.verdict);
             judgement.results.push(result);
         }
         RuleUse::merge(&mut judgement.rules, &self.rules_used_in_matching());
+        hash_digests(&mut outcome_hash, self.digests_of_nobodys_calls());
         judgement.outcome_digest = (!self.outcomes.is_empty()).then(|| Digest(*outcome_hash.finalize().as_bytes()));
-        Ok(judgement)
+        judgement
     }
 
-    fn judge_one(
-        &self,
-        exchange: &Exchange,
-        calls: &BTreeMap<Id, Calls>,
-        outcome_hash: &mut blake3::Hasher,
-    ) -> Result<ExchangeResult, ReadError> {
-        let route = Route::of(&exchange.request.head);
-        let mut result = ExchangeResult {
+    fn result_of(&self, exchange: &Exchange, outcome: Option<&Outcome>, calls: &Calls) -> ExchangeResult {
+        ExchangeResult {
             id: exchange.id,
-            replayed_id: None,
+            replayed_id: outcome.map(|outcome| outcome.replayed_id),
             title: exchange.title(),
-            route: route.to_string(),
+            route: Route::of(&exchange.request.head).to_string(),
             recorded_status: exchange.status(),
-            replayed_status: None,
-            verdict: Verdict::Unjudged(Unjudged::because("it was not sent: the replay was stopped before")),
-            calls_reordered: false,
-            comparison: None,
-        };
-        let Some(outcome) = self.outcomes.get(&exchange.id) else { return Ok(result) };
-        let nothing = Calls::default();
-        let calls = calls.get(&exchange.id).unwrap_or(&nothing);
-        result.replayed_id = Some(outcome.replayed_id);
-        result.replayed_status = outcome.head.as_ref().and_then(|head| head.status_line()).map(|line| line.status);
-        result.calls_reordered = calls.divergence.reordered;
-        let recorded_body = match &exchange.response {
-            Some(response) => self.archive.body(&response.body, RECORDED_BODY_BYTES_MAX)?,
-            None => Vec::new(),
-        };
-        let recorded_whole = exchange.response.as_ref().is_none_or(|response| response.body.is_whole());
-        let replayed_output = outcome.head.as_ref().map(|head| Output {
-            head,
-            body: &outcome.body,
-            complete: outcome.end.is_complete(),
-            whole: outcome.whole,
-        });
-        if let (Some(response), Some(replayed)) = (&exchange.response, &replayed_output) {
-            let recorded = Output {
-                head: &response.head,
-                body: &recorded_body,
-                complete: exchange.end.is_complete(),
-                whole: recorded_whole,
-            };
-            result.comparison = Some(compare_responses(&recorded, replayed, self.rules, &route));
-        }
-        hash_outcome(outcome_hash, exchange.id, replayed_output.as_ref(), self.rules, &route, calls);
-        result.verdict = self.verdict_of(exchange, outcome, &result, calls, recorded_whole);
-        Ok(result)
-    }
-
-    fn verdict_of(
-        &self,
-        exchange: &Exchange,
-        outcome: &Outcome,
-        result: &ExchangeResult,
-        calls: &Calls,
-        recorded_whole: bool,
-    ) -> Verdict {
-        let verdict = decide(&Evidence {
-            recorded: Came { status: exchange.status(), end: &exchange.end, whole: recorded_whole },
-            replayed: Came { status: result.replayed_status, end: &outcome.end, whole: outcome.whole },
-            calls: &calls.divergence,
-            comparison: result.comparison.as_ref(),
-            secrets_missing: exchange.redactions.iter().any(|redaction| redaction.place.starts_with("request")),
-        });
-        match (&verdict, &calls.doubt) {
-            (Verdict::Same | Verdict::Noise, Some(doubt)) => Verdict::Unjudged(Unjudged::because(doubt)),
-            _ => verdict,
+            replayed_status: outcome.and_then(|outcome| outcome.status),
+            verdict: match outcome {
+                Some(outcome) => verdict_of(exchange, outcome, calls),
+                None => Verdict::Unjudged(Unjudged::because("it was not sent: the replay was stopped before")),
+            },
+            calls_reordered: calls.divergence.reordered,
+            comparison: outcome.and_then(|outcome| outcome.compared.comparison.clone()),
         }
     }
 
@@ -143,7 +87,7 @@ impl Case<'_> {
         if !self.calls_observed {
             return calls;
         }
-        let digests = self.selection.calls.iter().filter_map(|call| Some((call.id, call.digests.request?))).collect();
+        let digests = self.recorded_digests();
         for note in self.notes {
             match note.parent {
                 Some(parent) => calls.entry(parent).or_default().asked(note, &digests),
@@ -152,24 +96,36 @@ impl Case<'_> {
         }
         for call in self.selection.expected_calls() {
             let Some(parent) = call.role.parent() else { continue };
-            let title = self.title_of_recorded(call);
-            let never = self.never_asked.contains(&call.id) && call.end != End::CaptureStopped;
-            if parent.certainty == Certainty::Ambiguous {
-                let maybe = parent.candidates.iter().chain([&parent.id]).collect::<BTreeSet<_>>();
-                maybe
-                    .into_iter()
-                    .filter(|_| never)
-                    .for_each(|id| calls.entry(*id).or_default().may_have_left_out(&title));
-            } else {
+            let title = title_of_recorded(call);
+            let never = self.never_asked.contains(&call.id);
+            let maybe: BTreeSet<Id> = parent.candidates.iter().copied().chain([parent.id]).collect();
+            if let Some(why) = self.why_unjudgeable(call) {
+                maybe.iter().for_each(|id| calls.entry(*id).or_default().unjudgeable = Some(format!("{title} {why}")));
+            } else if parent.certainty != Certainty::Ambiguous {
                 calls.entry(parent.id).or_default().recorded(call.id, never.then_some(title));
+            } else if never {
+                maybe.iter().for_each(|id| calls.entry(*id).or_default().may_have_left_out(&title));
             }
         }
         calls.values_mut().for_each(Calls::look_at_the_order);
         calls
     }
 
-    fn title_of_recorded(&self, call: &Exchange) -> String {
-        format!("{} ({})", title_of(call.role.dependency().unwrap_or_default(), &call.request.head), call.id.short())
+    /// Why a recorded call says nothing about what is asked now.
+    fn why_unjudgeable(&self, call: &Exchange) -> Option<String> {
+        if call.role.dependency().is_some_and(|name| self.not_served.contains(name)) {
+            return Some("goes to a recorded address that cannot be served here".to_owned());
+        }
+        why_unanswerable(call).map(|why| format!("{why}, so it could not be answered"))
+    }
+
+    fn recorded_digests(&self) -> BTreeMap<Id, Digest> {
+        self.selection.calls.iter().filter_map(|call| Some((call.id, call.digests.request?))).collect()
+    }
+
+    fn digests_of_nobodys_calls(&self) -> Vec<[u8; 32]> {
+        let recorded = self.recorded_digests();
+        self.notes.iter().filter(|note| note.parent.is_none()).map(|note| digest_of(note, &recorded)).collect()
     }
 
     fn answers(&self) -> Answers {
@@ -185,8 +141,13 @@ impl Case<'_> {
             } += 1;
         }
         if self.calls_observed {
-            answers.never_asked =
-                self.selection.expected_calls().filter(|call| self.never_asked.contains(&call.id)).count() as u64;
+            let was_sent = |call: &&Exchange| {
+                let parents =
+                    call.role.parent().into_iter().flat_map(|parent| parent.candidates.iter().chain([&parent.id]));
+                parents.into_iter().any(|id| self.outcomes.contains_key(id))
+            };
+            let never = self.selection.expected_calls().filter(|call| self.never_asked.contains(&call.id));
+            answers.never_asked = never.filter(was_sent).count() as u64;
         }
         answers
     }
@@ -209,6 +170,8 @@ struct Calls {
     divergence: Divergence,
     /// Why the exchange cannot be called same, though nothing is known to differ.
     doubt: Option<String>,
+    /// Why it cannot be judged at all: one of its calls could not be answered as production answered it.
+    unjudgeable: Option<String>,
     /// Recorded calls in the order they were asked for now.
     asked: Vec<Id>,
     /// Recorded calls in recorded order.
@@ -218,18 +181,16 @@ struct Calls {
 }
 
 impl Calls {
-    /// The recorded question stands for the one that was asked: what a rule covers is not in the outcome.
     fn asked(&mut self, note: &Note, digests: &BTreeMap<Id, Digest>) {
+        self.digests.push(digest_of(note, digests));
         match &note.outcome {
             Ok(found) => {
                 self.asked.push(found.id);
-                self.digests.push(digests.get(&found.id).unwrap_or(&note.digest).0);
                 if found.borrowed {
                     self.divergence.extra.push(note.title.clone());
                 }
             }
             Err(miss) => {
-                self.digests.push(note.digest.0);
                 let nearest = miss.nearest.as_ref().map(ToString::to_string);
                 let asked = if miss.exhausted > 0 { miss.to_string() } else { miss.asked.clone() };
                 self.divergence.missed.push(MissedCall { asked, nearest });
@@ -256,22 +217,54 @@ impl Calls {
         let asked: Vec<_> = self.asked.iter().filter(|id| self.recorded.contains(id)).collect();
         let recorded: Vec<_> = self.recorded.iter().filter(|id| self.asked.contains(id)).collect();
         self.divergence.reordered = asked != recorded;
-        self.digests.sort_unstable();
     }
 }
 
-fn hash_outcome(
-    hash: &mut blake3::Hasher,
-    id: Id,
-    replayed: Option<&Output<'_>>,
-    rules: &Rules,
-    route: &Route,
-    calls: &Calls,
-) {
-    let answer = replayed.map(|output| outcome_bytes(output, rules, route)).unwrap_or_default();
-    hash.update(&id.0).update(&(answer.len() as u64).to_le_bytes()).update(&answer);
-    hash.update(&(calls.digests.len() as u64).to_le_bytes());
-    calls.digests.iter().for_each(|digest| {
+fn verdict_of(exchange: &Exchange, outcome: &Outcome, calls: &Calls) -> Verdict {
+    let mut divergence = calls.divergence.clone();
+    if matches!(outcome.end, End::Unreachable { .. }) {
+        // A service that got no request has not asked less: it has failed.
+        divergence.never_asked.clear();
+    }
+    if let Some(reason) = outcome.compared.left_out.as_ref().or(calls.unjudgeable.as_ref()) {
+        return Verdict::Unjudged(Unjudged::because(reason));
+    }
+    let recorded_whole = exchange.response.as_ref().is_none_or(|response| response.body.is_whole());
+    let verdict = decide(&Evidence {
+        recorded: Came { status: exchange.status(), end: &exchange.end, whole: recorded_whole },
+        replayed: Came { status: outcome.status, end: &outcome.end, whole: outcome.whole },
+        calls: &divergence,
+        comparison: outcome.compared.comparison.as_ref(),
+        secrets_missing: exchange.redactions.iter().any(|redaction| redaction.place.starts_with("request")),
+    });
+    match (verdict, &calls.doubt, &outcome.trouble) {
+        (Verdict::Same | Verdict::Noise, Some(doubt), _) => Verdict::Unjudged(Unjudged::because(doubt)),
+        (Verdict::Failed(_), _, Some(trouble)) => Verdict::Failed(Failure { reason: trouble.clone() }),
+        (verdict, ..) => verdict,
+    }
+}
+
+fn title_of_recorded(call: &Exchange) -> String {
+    format!("{} ({})", title_of(call.role.dependency().unwrap_or_default(), &call.request.head), call.id.short())
+}
+
+/// What was asked: the recorded question stands for it where one answered, since what a rule covers is not in the outcome.
+fn digest_of(note: &Note, recorded: &BTreeMap<Id, Digest>) -> [u8; 32] {
+    let original = note.outcome.as_ref().ok().and_then(|found| recorded.get(&found.id));
+    original.unwrap_or(&note.digest).0
+}
+
+fn hash_outcome(hash: &mut blake3::Hasher, id: Id, outcome: Option<&Outcome>, calls: &Calls) {
+    let answer = outcome.and_then(|outcome| outcome.compared.outcome);
+    hash.update(&id.0).update(&[u8::from(answer.is_some())]).update(&answer.map(|digest| digest.0).unwrap_or_default());
+    hash_digests(hash, calls.digests.clone());
+}
+
+/// Equal for equal sets of questions, in whatever order they were asked.
+fn hash_digests(hash: &mut blake3::Hasher, mut digests: Vec<[u8; 32]>) {
+    digests.sort_unstable();
+    hash.update(&(digests.len() as u64).to_le_bytes());
+    digests.iter().for_each(|digest| {
         hash.update(digest);
     });
 }

@@ -21,9 +21,23 @@ pub(crate) struct Ledger {
 }
 
 struct Written {
-    writer: Writer,
+    /// `None` once it is sealed: what still comes after that is part of nothing.
+    writer: Option<Writer>,
     failed: Option<WriteError>,
     sequence: u64,
+}
+
+impl Written {
+    /// What `write` gives; `None` where it failed, which is remembered, or where the run is sealed.
+    fn with_writer<T>(&mut self, write: impl FnOnce(&mut Writer) -> Result<T, WriteError>) -> Option<T> {
+        match write(self.writer.as_mut()?) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.failed.get_or_insert(error);
+                None
+            }
+        }
+    }
 }
 
 /// A body to be written.
@@ -37,7 +51,7 @@ pub(crate) struct BodyBytes<'a> {
 impl Ledger {
     pub(crate) fn create(folder: &Path, run: Id, redactor: Redactor) -> Result<Self, WriteError> {
         let path = folder.join(format!("{run}.{}", bundle::EXTENSION));
-        let writer = Writer::create(&path)?;
+        let writer = Some(Writer::create(&path)?);
         Ok(Self { run, path, redactor, written: Mutex::new(Written { writer, failed: None, sequence: 0 }) })
     }
 
@@ -63,14 +77,7 @@ impl Ledger {
 
     /// Writes a body's bytes and gives the record of it.
     pub(crate) fn put_body(&self, body: BodyBytes<'_>) -> Body {
-        let mut written = self.written();
-        let parts = match written.writer.put_body_bytes(body.bytes) {
-            Ok(parts) => parts,
-            Err(error) => {
-                written.failed.get_or_insert(error);
-                Vec::new()
-            }
-        };
+        let parts = self.written().with_writer(|writer| writer.put_body_bytes(body.bytes)).unwrap_or_default();
         let gap = (parts.iter().map(exchange::Part::len).sum::<u64>() < body.len).then_some(exchange::Gap::OverLimit);
         Body { parts, len: body.len, chunks: body.chunks, trailers: body.trailers, gap }
     }
@@ -80,14 +87,7 @@ impl Ledger {
     }
 
     pub(crate) fn put_fingerprint(&self, fingerprint: &Fingerprint) -> Option<Digest> {
-        let mut written = self.written();
-        match written.writer.put_fingerprint(fingerprint) {
-            Ok(digest) => Some(digest),
-            Err(error) => {
-                written.failed.get_or_insert(error);
-                None
-            }
-        }
+        self.written().with_writer(|writer| writer.put_fingerprint(fingerprint))
     }
 
     pub(crate) fn append_logs(&self, lines: Vec<LogLine>) {
@@ -96,24 +96,26 @@ impl Ledger {
         }
     }
 
-    /// Seals the run with its own record as the last.
+    /// Seals the run with its own record as the last. A connection of the service that is still being answered may come
+    /// later; what it writes then is left out.
     ///
     /// # Errors
     /// The first error of any write since it was created.
-    pub(crate) fn seal(self, run: Run) -> Result<Sealed, WriteError> {
-        self.append(&Record::Run(Box::new(run)));
-        let written = self.written.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match written.failed {
+    ///
+    /// # Panics
+    /// When it is sealed twice.
+    pub(crate) fn seal(&self, run: Run) -> Result<Sealed, WriteError> {
+        let mut written = self.written();
+        written.with_writer(|writer| writer.append(&Record::Run(Box::new(run))));
+        let writer = written.writer.take().expect("a run is sealed once");
+        match written.failed.take() {
             Some(error) => Err(error),
-            None => written.writer.seal(),
+            None => writer.seal(),
         }
     }
 
     fn append(&self, record: &Record) {
-        let mut written = self.written();
-        if let Err(error) = written.writer.append(record) {
-            written.failed.get_or_insert(error);
-        }
+        self.written().with_writer(|writer| writer.append(record));
     }
 
     fn written(&self) -> MutexGuard<'_, Written> {

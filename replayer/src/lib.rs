@@ -2,10 +2,11 @@
 //!
 //! In: a verified recording and what to run it against. Out: a receipt, a verdict for each exchange, and the run as a bundle
 //! of its own. Read the modules in this order: [`replay`](mod@replay) is the sentence; `select` chooses exchanges, `order`
-//! keeps what came before what, `container`, `process` and `target` start the service, `drive` sends, `answer` plays the
-//! dependencies, `judge` decides, `ledger` writes, [`receipt`] proves.
+//! keeps what came before what, `container`, `process` and `target` start the service, `drive` sends, `compare` looks at each
+//! answer, `answer` plays the dependencies, `judge` decides, `ledger` writes, [`receipt`] proves.
 
 mod answer;
+mod compare;
 mod container;
 mod drive;
 mod environment;

@@ -19,7 +19,15 @@ pub(crate) struct Span {
     pub(crate) ended_ns: u64,
 }
 
-/// The order in which a list of exchanges, sorted by their start, may be sent.
+impl Span {
+    /// A recording may claim that something ended before it began; then it ended as it began, so that nothing waits for
+    /// itself or for what comes after it.
+    fn end(&self) -> u64 {
+        self.ended_ns.max(self.started_ns)
+    }
+}
+
+/// The order in which a list of exchanges, sorted by session and start, may be sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct CausalOrder {
     /// For each exchange: how many of the first in end order have to have ended before it is sent.
@@ -32,7 +40,7 @@ impl CausalOrder {
     /// The order of `spans`, which are sorted by session and start.
     pub(crate) fn of(spans: &[Span]) -> Self {
         let mut by_end: Vec<usize> = (0..spans.len()).collect();
-        by_end.sort_by_key(|&at| (spans[at].session, spans[at].ended_ns, at));
+        by_end.sort_by_key(|&at| (spans[at].session, spans[at].end(), at));
         let mut end_ranks = vec![0; spans.len()];
         for (rank, &at) in by_end.iter().enumerate() {
             end_ranks[at] = rank;
@@ -40,7 +48,7 @@ impl CausalOrder {
         let ended_before = |span: &Span| {
             by_end.partition_point(|&other| {
                 let other = &spans[other];
-                (other.session, other.ended_ns) < (span.session, span.started_ns)
+                (other.session, other.end()) < (span.session, span.started_ns)
             })
         };
         Self { gates: spans.iter().map(ended_before).collect(), end_ranks }
@@ -93,7 +101,52 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Spans of up to three sessions in starting order, ends before starts among them, as a hostile recording has them.
+    fn any_spans() -> impl Strategy<Value = Vec<Span>> {
+        let span = (0..3_usize, 0..40_u64, 0..40_u64);
+        proptest::collection::vec(span, 0..24).prop_map(|spans| {
+            let mut spans: Vec<_> = spans
+                .into_iter()
+                .map(|(session, started_ns, ended_ns)| Span { session, started_ns, ended_ns })
+                .collect();
+            spans.sort_by_key(|span| (span.session, span.started_ns));
+            spans
+        })
+    }
+
+    /// The definition, word by word: all that had ended before it began.
+    fn forerunners(spans: &[Span], at: usize) -> BTreeSet<usize> {
+        let began = &spans[at];
+        let ended_before = |other: &Span| {
+            other.session < began.session || (other.session == began.session && other.end() < began.started_ns)
+        };
+        (0..spans.len()).filter(|&other| ended_before(&spans[other])).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn the_gates_let_through_exactly_when_all_that_had_ended_before_have_ended(spans in any_spans()) {
+            let order = CausalOrder::of(&spans);
+            for at in 0..spans.len() {
+                let first_in_end_order: BTreeSet<_> =
+                    (0..spans.len()).filter(|&other| order.end_ranks[other] < order.gates[at]).collect();
+                prop_assert_eq!(first_in_end_order, forerunners(&spans, at));
+            }
+        }
+
+        #[test]
+        fn nothing_waits_for_itself_or_for_what_is_sent_later(spans in any_spans()) {
+            for at in 0..spans.len() {
+                prop_assert!(forerunners(&spans, at).iter().all(|&other| other < at));
+            }
+        }
+    }
 
     fn spans(times: &[(u64, u64)]) -> Vec<Span> {
         times.iter().map(|&(started_ns, ended_ns)| Span { session: 0, started_ns, ended_ns }).collect()

@@ -5,7 +5,7 @@
 //! neither prevented nor observed.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     process::{ExitStatus, Stdio},
     sync::{Arc, Mutex},
@@ -25,10 +25,10 @@ use crate::{
     answer::Answerer,
     environment::{Variables, process_variables},
     error::ReplayError,
-    receipt::{Egress, Pinned, Relation, Void},
+    receipt::{Egress, Relation, Void},
     replay::{Halt, Job, Preparation, Running, Started},
     serve::{listen, serve_listener},
-    service::{Aftermath, Doorway, answer_bridge, egress_of},
+    service::{Aftermath, Doorway, answer_bridge, egress_of, listened_on, loopback_only},
 };
 
 /// How long the init may take to connect. A choice.
@@ -61,10 +61,9 @@ pub(crate) async fn start(
         _ => None,
     };
     let command = match (command, recorded) {
-        (Some(command), recorded) => {
-            let wanted = recorded.map(identity_words).unwrap_or_default();
-            let used = job.ledger.redactor().text(&command.join(" ")).0;
-            preparation.pinned = Pinned { wanted, used, relation: Relation::NotPinned };
+        (Some(command), _) => {
+            preparation.pinned.used = job.ledger.redactor().text(&command.join(" ")).0;
+            preparation.pinned.relation = Relation::NotPinned;
             command.to_vec()
         }
         (None, Some(recorded)) => pinned_command(recorded, preparation)?,
@@ -98,8 +97,6 @@ async fn isolation(executable: &Path) -> Result<(), String> {
 
 /// The recorded command, when its executable and the files it names are still what they were.
 fn pinned_command(recorded: &ProcessIdentity, preparation: &mut Preparation) -> Result<Vec<String>, Halt> {
-    preparation.pinned =
-        Pinned { wanted: identity_words(recorded), used: String::new(), relation: Relation::NothingRan };
     let files = recorded.digest.map(|digest| (recorded.executable.clone(), digest));
     for (path, digest) in files.into_iter().chain(recorded.files.iter().cloned()) {
         let absolute = Path::new(&recorded.working_dir).join(&path);
@@ -127,7 +124,7 @@ fn pinned_command(recorded: &ProcessIdentity, preparation: &mut Preparation) -> 
     Ok(recorded.arguments.clone())
 }
 
-fn identity_words(process: &ProcessIdentity) -> String {
+pub(crate) fn identity_words(process: &ProcessIdentity) -> String {
     let digest = process.digest.map(|digest| format!(" blake3:{}", &digest.to_string()[..12])).unwrap_or_default();
     format!("{}{digest}", process.executable)
 }
@@ -142,9 +139,13 @@ fn variables_for(job: &Job<'_>, recorded: Option<&ProcessIdentity>) -> Variables
                 Some(Subject::Container(container)) => process_variables(&container.config.variables, given),
                 _ => process_variables(&[], given),
             };
-            let mut values: BTreeMap<String, String> = std::env::vars().collect();
+            let own = std::env::vars_os();
+            let mut values: BTreeMap<String, String> =
+                own.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
             values.extend(recorded.values);
-            Variables { values, replacements: recorded.replacements }
+            let mut replacements = recorded.replacements;
+            replacements.push("variables: this program's own, under those of the recording".to_owned());
+            Variables { values, replacements }
         }
     }
 }
@@ -166,7 +167,7 @@ impl Launch<'_> {
         port: u16,
     ) -> Result<Started, Halt> {
         let folder = tempfile::Builder::new().prefix("retake-run-").tempdir().map_err(ReplayError::Prepare)?;
-        let places = self.job.places();
+        let places = loopback_only(self.job.places(), preparation);
         let listener = bridge::listen(folder.path()).map_err(ReplayError::Prepare)?;
         let listen: Vec<_> = places.iter().map(|place| place.address.to_string()).collect();
         let socket = folder.path().join(bridge::SOCKET_NAME);
@@ -189,10 +190,11 @@ impl Launch<'_> {
             }
         };
         preparation.injected = vec!["name spaces of its own: network with a loopback only, processes".to_owned()];
+        let not_served = self.job.not_served(&listened_on(&bridge, &places, preparation));
         let clock = Arc::clone(&self.job.settings.clock);
         run.answering.push(tokio::spawn(answer_bridge(Arc::clone(&bridge), places, Arc::clone(answerer), clock)));
         run.bridge = Some(Arc::clone(&bridge));
-        Ok(started(Doorway::Bridge(bridge, port), run))
+        Ok(started(Doorway::Bridge(bridge, port), run, not_served))
     }
 
     /// On this machine's own network: recorded answers are served at the recorded addresses.
@@ -204,8 +206,11 @@ impl Launch<'_> {
         reason: &str,
     ) -> Result<Started, Halt> {
         let folder = tempfile::Builder::new().prefix("retake-run-").tempdir().map_err(ReplayError::Prepare)?;
+        refuse_strangers(port).await?;
+        let places = self.job.places();
+        let not_served = self.job.not_served(&places);
         let mut answering = Vec::new();
-        for place in self.job.places() {
+        for place in places {
             let (listener, place) = listen(&place).await?;
             let clock = Arc::clone(&self.job.settings.clock);
             answering.push(tokio::spawn(serve_listener(listener, answerer.of_dependency(&place.name), clock)));
@@ -215,7 +220,7 @@ impl Launch<'_> {
         command.arg0(&self.command[0]).args(&self.command[1..]);
         let mut run = self.spawn(command, folder)?;
         run.answering = answering;
-        Ok(started(Doorway::Loopback(port), run))
+        Ok(started(Doorway::Loopback(port), run, not_served))
     }
 
     fn spawn(&self, mut command: Command, folder: TempDir) -> Result<ProcessRun, Halt> {
@@ -250,8 +255,16 @@ impl Launch<'_> {
     }
 }
 
-fn started(doorway: Doorway, run: ProcessRun) -> Started {
-    Started { doorway, running: Running::Process(Box::new(run)), calls_observed: true, host: None }
+/// What listens on the service's port before the service runs is something else, and real: it must not get the requests.
+async fn refuse_strangers(port: u16) -> Result<(), ReplayError> {
+    match Doorway::Loopback(port).connect().await {
+        Err(_) => Ok(()),
+        Ok(_) => Err(ReplayError::PortTaken { port }),
+    }
+}
+
+fn started(doorway: Doorway, run: ProcessRun, not_served: BTreeSet<String>) -> Started {
+    Started { doorway, running: Running::Process(Box::new(run)), calls_observed: true, not_served, host: None }
 }
 
 impl ProcessRun {
@@ -318,5 +331,19 @@ async fn follow(output: impl AsyncRead + Unpin, stream: Stream, logs: Arc<Mutex<
             let text = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
             logs.push(LogLine { at_ns: clock(), stream, text });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_something_else_listens_on_is_refused_and_a_free_one_is_not() {
+        let stranger = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = stranger.local_addr().unwrap().port();
+        assert!(matches!(refuse_strangers(port).await, Err(ReplayError::PortTaken { port: taken }) if taken == port));
+        drop(stranger);
+        assert!(refuse_strangers(port).await.is_ok());
     }
 }

@@ -107,6 +107,11 @@ pub enum Relation {
 }
 
 impl Relation {
+    /// True when what ran is what was recorded.
+    pub fn is_same(self) -> bool {
+        matches!(self, Self::SameConfigDigest | Self::SameRepositoryDigest | Self::SameLayers | Self::SameExecutable)
+    }
+
     /// A few words for the receipt.
     pub fn words(self) -> &'static str {
         match self {
@@ -176,9 +181,9 @@ pub struct Determinism {
     /// The level reached: 0 is the pinned image with recorded dependencies. `None` where not even that holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<u8>,
-    /// `recorded`: what overlapped overlaps, what followed an answer follows it.
+    /// `recorded`: what overlapped overlaps, what followed an answer follows it. `nothing was sent` where nothing was.
     pub order: String,
-    /// `asap`: no waiting but for the order.
+    /// `asap`: no waiting but for the order. As above where nothing was sent.
     pub timing: String,
 }
 

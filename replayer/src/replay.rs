@@ -3,19 +3,19 @@
 //! In: a recording that was verified, what to run it against, and the rules. Out: the receipt, one result for each exchange,
 //! and the run as a file. Damage and usage trouble are errors; what makes the replay void is in the receipt.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use bundle::Archive;
 use content::redact::{Extra, Redactor};
 use diff::{ExchangeResult, Rules};
-use exchange::{ClockPair, Fingerprint, Id, Run, Subject};
+use exchange::{ClockPair, End, Fingerprint, HostEnvironment, Id, Run, Subject};
 use tokio::sync::watch;
 use wire::client::{Clock, Limits};
 
 use crate::{
     answer::{Answerer, AnswererParts},
     container,
-    drive::{Driver, Watch},
+    drive::{Driver, Outcome, Watch, told_to_stop},
     environment,
     environment::GivenVariable,
     error::ReplayError,
@@ -28,6 +28,9 @@ use crate::{
     service::{Aftermath, Doorway},
     target,
 };
+
+/// What is said of the order and timing of a replay that sent nothing.
+const NOTHING_SENT: &str = "nothing was sent";
 
 /// What a recording is replayed against.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,13 +143,13 @@ pub(crate) struct Job<'a> {
     pub(crate) ledger: Arc<Ledger>,
 }
 
-/// What is to be served inside, what is to be run, and what was found out before it runs.
+/// What is to be run, and what was found out before it runs.
 #[derive(Debug, Default)]
 pub(crate) struct Preparation {
     pub(crate) pinned: Pinned,
     pub(crate) replacements: Vec<String>,
     pub(crate) injected: Vec<String>,
-    /// What differs here and shows only once it runs.
+    /// What differs here.
     pub(crate) environment: Vec<crate::receipt::EnvironmentDifference>,
     /// The level of determinism that holds once it runs.
     pub(crate) level: Option<u8>,
@@ -159,6 +162,8 @@ pub(crate) struct Started {
     pub(crate) doorway: Doorway,
     pub(crate) running: Running,
     pub(crate) calls_observed: bool,
+    /// Dependencies whose recorded address is not served here: calls to them go nowhere.
+    pub(crate) not_served: BTreeSet<String>,
     /// Written over the recorded `Host`.
     pub(crate) host: Option<String>,
 }
@@ -206,7 +211,6 @@ struct Played {
     aftermath: Aftermath,
     judgement: Judgement,
     void: Option<Void>,
-    environment: Vec<crate::receipt::EnvironmentDifference>,
     interrupted: bool,
 }
 
@@ -217,7 +221,6 @@ impl Played {
             aftermath: Aftermath::default(),
             judgement: Judgement::default(),
             void: Some(void),
-            environment: Vec::new(),
             interrupted: false,
         }
     }
@@ -226,32 +229,35 @@ impl Played {
 impl Job<'_> {
     async fn play(&self, watched: &Watched<'_>) -> Result<Played, ReplayError> {
         let here = host::host_environment();
-        let mut environment =
-            self.recorded.map(|recorded| environment::differences(&recorded.host, &here)).unwrap_or_default();
-        let pinned = self.settings.against == Against::Recorded;
-        if let Some(void) = self.recorded.and_then(|recorded| environment::obstacle(recorded, &here)).filter(|_| pinned)
-        {
-            return Ok(Played { environment, ..Played::void(void, Preparation::default()) });
+        let environment = self.recorded.map(|it| environment::differences(&it.host, &here)).unwrap_or_default();
+        let wanted = self.recorded.map(|recorded| identity_words(&recorded.subject)).unwrap_or_default();
+        let pinned = Pinned { wanted, ..Pinned::default() };
+        let mut preparation = Preparation { environment, pinned, ..Preparation::default() };
+        let starts_it = matches!(self.settings.against, Against::Recorded | Against::Image(_));
+        let obstacle = self.recorded.and_then(|it| environment::obstacle(it, &here)).filter(|_| starts_it);
+        if let Some(void) = obstacle.or_else(|| self.forbidden_difference(&preparation)) {
+            return Ok(Played::void(void, preparation));
         }
-        if let Some(first) = environment.first().filter(|_| self.settings.strict_environment) {
-            let void = Void {
-                reason: format!("`--strict-env`: {} was {}, and is {} here", first.what, first.recorded, first.here),
-                help: "replay without `--strict-env` to get a warning instead".to_owned(),
-            };
-            return Ok(Played { environment, ..Played::void(void, Preparation::default()) });
-        }
-        let mut preparation = Preparation::default();
         let answerer = self.answerer()?;
-        let started = match self.start(&answerer, &mut preparation).await {
-            Ok(started) => started,
-            Err(Halt::Void(void, preparation)) => {
-                return Ok(Played { environment, ..Played::void(void, *preparation) });
-            }
-            Err(Halt::Error(error)) => return Err(error),
-        };
-        let mut played = self.run_started(started, preparation, answerer, watched).await?;
-        played.environment.append(&mut environment);
-        Ok(played)
+        match self.start(&answerer, &mut preparation).await {
+            Ok(started) => self.run_started(started, preparation, answerer, watched, here).await,
+            Err(Halt::Void(void, preparation)) => Ok(Played::void(void, *preparation)),
+            Err(Halt::Error(error)) => Err(error),
+        }
+    }
+
+    /// With `--strict-env`: what differs from the recorded environment, or was put in the place of something recorded.
+    fn forbidden_difference(&self, preparation: &Preparation) -> Option<Void> {
+        if !self.settings.strict_environment {
+            return None;
+        }
+        let difference = preparation.environment.first();
+        let words =
+            difference.map(|first| format!("{} was {}, and is {} here", first.what, first.recorded, first.here));
+        words.or_else(|| preparation.replacements.first().cloned()).map(|words| Void {
+            reason: format!("`--strict-env`: {words}"),
+            help: "replay without `--strict-env` to get a warning instead".to_owned(),
+        })
     }
 
     async fn start(&self, answerer: &Arc<Answerer>, preparation: &mut Preparation) -> Result<Started, Halt> {
@@ -273,45 +279,83 @@ impl Job<'_> {
         preparation: Preparation,
         answerer: Arc<Answerer>,
         watched: &Watched<'_>,
+        here: HostEnvironment,
     ) -> Result<Played, ReplayError> {
-        let ready = started.doorway.ready(self.settings.ready_timeout, || started.running.gone()).await;
-        if let Err(reason) = ready {
-            let aftermath = started.running.finish().await;
+        if let Some(void) = self.not_to_be_driven(&mut started, &preparation, watched).await {
+            let aftermath = self.finish(started.running).await;
             let last = aftermath.logs.last().map(|line| format!("; its last line: {}", line.text)).unwrap_or_default();
-            let void = Void {
-                reason: format!("{reason}{last}"),
-                help: "give it longer with `--ready-timeout`, or say where it listens with `--port`".to_owned(),
-            };
+            let void = Void { reason: format!("{}{last}", void.reason), ..void };
             return Ok(Played { aftermath, ..Played::void(void, preparation) });
         }
         let driver = Arc::new(Driver {
             archive: Arc::clone(&self.settings.archive),
             answerer: Arc::clone(&answerer),
             ledger: Arc::clone(&self.ledger),
+            rules: self.settings.rules.clone(),
             doorway: started.doorway.clone(),
             limits: self.settings.limits,
             run: self.run,
             target: preparation.target.clone(),
-            fingerprint: self.recorded.and_then(|recorded| self.ledger.put_fingerprint(recorded)),
+            fingerprint: self.ledger.put_fingerprint(&self.fingerprint_here(&preparation, here)),
             host: started.host.clone(),
             clock: Arc::clone(&self.settings.clock),
         });
         let watch = Watch { progress: watched.progress, stop: watched.stop.clone() };
         let outcomes = driver.drive(self.selection, watch).await;
         drop(started.doorway);
-        let aftermath = started.running.finish().await;
+        let aftermath = self.finish(started.running).await;
+        let outcomes = outcomes?;
         let case = Case {
-            archive: &self.settings.archive,
             selection: self.selection,
             outcomes: &outcomes,
             notes: &answerer.notes(),
             never_asked: &answerer.never_asked(),
-            rules: &self.settings.rules,
+            not_served: &started.not_served,
             calls_observed: started.calls_observed,
         };
-        let judgement = case.judge()?;
-        let interrupted = *watched.stop.borrow();
-        Ok(Played { preparation, aftermath, judgement, void: None, environment: Vec::new(), interrupted })
+        let judgement = case.judge();
+        let stopped = |outcome: &Outcome| outcome.end == End::CaptureStopped;
+        let interrupted = outcomes.len() < self.selection.chosen.len() || outcomes.values().any(stopped);
+        Ok(Played { preparation, aftermath, judgement, void: None, interrupted })
+    }
+
+    /// Waits until the service is ready; gives back why it is not sent anything, if so.
+    async fn not_to_be_driven(
+        &self,
+        started: &mut Started,
+        preparation: &Preparation,
+        watched: &Watched<'_>,
+    ) -> Option<Void> {
+        if let Some(void) = self.forbidden_difference(preparation) {
+            return Some(void);
+        }
+        let mut stop = watched.stop.clone();
+        let ready = tokio::select! {
+            biased;
+            () = told_to_stop(&mut stop) => Err("the replay was interrupted before the service was ready".to_owned()),
+            ready = started.doorway.ready(self.settings.ready_timeout, || started.running.gone()) => ready,
+        };
+        ready.err().map(|reason| Void {
+            reason,
+            help: "give it longer with `--ready-timeout`, or say where it listens with `--port`".to_owned(),
+        })
+    }
+
+    /// Ends what ran. What it logged may hold secrets, as every text of the service.
+    async fn finish(&self, running: Running) -> Aftermath {
+        let mut aftermath = running.finish().await;
+        for line in &mut aftermath.logs {
+            line.text = self.ledger.redactor().text(&line.text).0;
+        }
+        aftermath
+    }
+
+    /// What the run's exchanges ran in: this machine, and the recorded image or program only where it was that one.
+    fn fingerprint_here(&self, preparation: &Preparation, here: HostEnvironment) -> Fingerprint {
+        match self.recorded.filter(|_| preparation.pinned.relation.is_same()) {
+            Some(recorded) => Fingerprint { host: here, ..recorded.clone() },
+            None => Fingerprint { subject: Subject::Unknown, host: here, packages: Vec::new() },
+        }
     }
 
     fn answerer(&self) -> Result<Arc<Answerer>, ReplayError> {
@@ -341,6 +385,12 @@ impl Job<'_> {
         recorded_places(&self.settings.archive)
     }
 
+    /// The dependencies that were called and are at none of these places.
+    pub(crate) fn not_served(&self, served: &[Place]) -> BTreeSet<String> {
+        let called = self.selection.calls.iter().filter_map(|call| call.role.dependency());
+        called.filter(|name| served.iter().all(|place| place.name != *name)).map(str::to_owned).collect()
+    }
+
     /// The port that the service listens on: given, or the recorded upstream's.
     pub(crate) fn port(&self) -> Result<u16, ReplayError> {
         if let Some(port) = self.settings.port {
@@ -356,8 +406,7 @@ impl Job<'_> {
     }
 
     fn conclude(self, played: Played) -> Result<Replayed, ReplayError> {
-        let Played { mut preparation, aftermath, judgement, void, mut environment, interrupted } = played;
-        environment.append(&mut preparation.environment);
+        let Played { preparation, aftermath, judgement, void, interrupted } = played;
         let replayed = judgement.results.iter().filter(|result| result.replayed_id.is_some()).count() as u64;
         let receipt = Receipt {
             run: self.run,
@@ -370,14 +419,14 @@ impl Job<'_> {
             egress: aftermath.egress,
             determinism: Determinism {
                 level: preparation.level,
-                order: "recorded".to_owned(),
-                timing: "asap".to_owned(),
+                order: if replayed > 0 { "recorded" } else { NOTHING_SENT }.to_owned(),
+                timing: if replayed > 0 { "asap" } else { NOTHING_SENT }.to_owned(),
             },
             replacements: preparation.replacements,
             injected: preparation.injected,
-            environment,
+            environment: preparation.environment,
             rules: judgement.rules,
-            headers_not_compared: diff::headers_not_compared(),
+            headers_not_compared: headers_not_compared(),
             tally: judgement.tally,
             outcome_digest: judgement.outcome_digest,
             service_ended: aftermath.service_ended,
@@ -392,10 +441,25 @@ impl Job<'_> {
             receipt: serde_json::to_value(&receipt).expect("a receipt has keys that are text"),
             comparison: serde_json::to_value(&judgement.results).expect("results have keys that are text"),
         };
-        let ledger = Arc::into_inner(self.ledger).expect("all tasks of the run have ended");
-        let run_path = ledger.path().to_owned();
-        ledger.seal(record)?;
+        let run_path = self.ledger.path().to_owned();
+        self.ledger.seal(record)?;
         Ok(Replayed { receipt, results: judgement.results, run_path })
+    }
+}
+
+/// Fields that are not compared; trailers are none of the head's, and are not looked at either.
+fn headers_not_compared() -> Vec<String> {
+    let mut names = diff::headers_not_compared();
+    names.push("(trailers)".to_owned());
+    names
+}
+
+/// What identifies a recorded subject, in a few words; nothing where it is not known.
+pub(crate) fn identity_words(subject: &Subject) -> String {
+    match subject {
+        Subject::Container(container) => container::name_of(&container.image),
+        Subject::Process(process) => process::identity_words(process),
+        _ => String::new(),
     }
 }
 

@@ -6,9 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bundle::Archive;
-use exchange::{Certainty, Exchange, Id, Transport};
+use exchange::{Certainty, Exchange, Id, Parent, Transport};
 
 use crate::{error::ReplayError, order::Span, receipt::Skipped};
+
+/// Largest request body that is sent again, in bytes. A choice: above what the proxies of the field let through.
+pub(crate) const REQUEST_BODY_BYTES_MAX: u64 = 1 << 30;
 
 /// Exchanges to replay and the calls they made.
 #[derive(Debug, Default)]
@@ -48,6 +51,10 @@ impl Selection {
                 selection.sort_in(exchange);
             }
         }
+        let ranks = &selection.session_ranks;
+        let rank = |exchange: &Exchange| (ranks.get(&exchange.session).copied(), exchange.times.started_ns);
+        selection.chosen.sort_by_key(rank);
+        selection.calls.sort_by_key(rank);
         if selection.chosen.is_empty() && selection.skipped.is_empty() {
             return Err(ReplayError::NothingRecorded);
         }
@@ -79,7 +86,10 @@ impl Selection {
     /// The dependency calls that the recording says, or holds possible, a chosen exchange made.
     pub(crate) fn expected_calls(&self) -> impl Iterator<Item = &Exchange> {
         let chosen: BTreeSet<Id> = self.chosen.iter().map(|exchange| exchange.id).collect();
-        self.calls.iter().filter(move |call| call.role.parent().is_some_and(|parent| chosen.contains(&parent.id)))
+        let is_chosen = move |parent: &Parent| {
+            chosen.contains(&parent.id) || parent.candidates.iter().any(|candidate| chosen.contains(candidate))
+        };
+        self.calls.iter().filter(move |call| call.role.parent().is_some_and(&is_chosen))
     }
 
     fn sort_in(&mut self, exchange: Exchange) {
@@ -103,6 +113,12 @@ fn why_not(exchange: &Exchange) -> Option<String> {
     if !exchange.request.body.is_whole() {
         let body = &exchange.request.body;
         return Some(format!("{} of its request's {} body bytes were kept", body.kept_len(), body.len));
+    }
+    if exchange.request.body.len > REQUEST_BODY_BYTES_MAX {
+        return Some(format!("its request has {} body bytes, more than are sent again", exchange.request.body.len));
+    }
+    if let Err(unclear) = wire::head::read_request(&exchange.request.head) {
+        return Some(format!("its request cannot be sent again: {unclear}"));
     }
     None
 }

@@ -25,10 +25,11 @@ use wire::{
 use crate::{
     answer::{Answerer, CALL_BODY_BYTES_MAX},
     receipt::Egress,
+    replay::Preparation,
     serve::Place,
 };
 
-/// How long connecting to a URL may take. A choice.
+/// How long connecting to the service may take. A choice.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often a service that does not accept yet is tried again.
@@ -54,8 +55,13 @@ pub(crate) enum Doorway {
 }
 
 impl Doorway {
-    /// A new connection to the service.
+    /// A new connection to the service, within [`CONNECT_PATIENCE`].
     pub(crate) async fn connect(&self) -> io::Result<Stream> {
+        let connected = tokio::time::timeout(CONNECT_PATIENCE, self.connect_at_leisure()).await;
+        connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    async fn connect_at_leisure(&self) -> io::Result<Stream> {
         match self {
             Self::Bridge(bridge, port) => Ok(Box::new(bridge.open(*port).await?)),
             Self::Loopback(port) => {
@@ -143,6 +149,29 @@ async fn answer_stream(
 
 fn same_listener(recorded: SocketAddr, inside: SocketAddr) -> bool {
     recorded.port() == inside.port() && (recorded.ip() == inside.ip() || recorded.ip().is_unspecified())
+}
+
+/// The places that can be served inside, which has its own loopback and nothing else; the others are named.
+pub(crate) fn loopback_only(places: Vec<Place>, preparation: &mut Preparation) -> Vec<Place> {
+    let (inside, outside): (Vec<_>, Vec<_>) =
+        places.into_iter().partition(|place| place.address.ip().is_loopback() || place.address.ip().is_unspecified());
+    let lost = outside
+        .iter()
+        .map(|place| format!("{}: recorded at {}, which is not served inside", place.name, place.address));
+    preparation.replacements.extend(lost);
+    inside
+}
+
+/// The places that are served inside; those whose address could not be listened on there are named.
+pub(crate) fn listened_on(bridge: &bridge::Host, places: &[Place], preparation: &mut Preparation) -> Vec<Place> {
+    let mut served = places.to_vec();
+    for listener in bridge.observed().listeners {
+        if let Some(error) = listener.error {
+            preparation.replacements.push(format!("{}: could not be listened on inside: {error}", listener.address));
+            served.retain(|place| !same_listener(place.address, listener.address));
+        }
+    }
+    served
 }
 
 /// The bridge's own account of what tried to leave.
