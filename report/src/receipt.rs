@@ -35,7 +35,7 @@ impl ReceiptPage<'_> {
 
 /// The page for a person.
 pub fn receipt_page(page: &ReceiptPage<'_>, style: Style) -> String {
-    let mut lines = vec![verdict_line(page.receipt, style)];
+    let mut lines = vec![verdict_line(page, style)];
     lines.push(labelled("pinned", &pinned_words(page.receipt), style));
     lines.push(labelled("answers", &answer_words(page.receipt), style));
     lines.push(labelled("held", &held_words(page.receipt), style));
@@ -47,27 +47,38 @@ pub fn receipt_page(page: &ReceiptPage<'_>, style: Style) -> String {
 }
 
 fn labelled(label: &str, words: &str, style: Style) -> String {
+    format!("{} {}", style.dim(&format!("{label:<8}")), cut_to_line(words))
+}
+
+/// On one line, without control characters, and no longer than a line may be.
+fn cut_to_line(words: &str) -> String {
     let words = escape_line(words);
     let cut: String = words.chars().take(LINE_CHARS_MAX).collect();
     let more = if cut.len() < words.len() { "…" } else { "" };
-    format!("{} {cut}{more}", style.dim(&format!("{label:<8}")))
+    format!("{cut}{more}")
 }
 
-fn verdict_line(receipt: &Receipt, style: Style) -> String {
+/// The word is the exit code's, so that the two cannot contradict each other.
+fn verdict_line(page: &ReceiptPage<'_>, style: Style) -> String {
+    let receipt = page.receipt;
     let tally = &receipt.tally;
     if let Some(void) = &receipt.void {
-        return format!("{} {}", style.yellow("VOID    "), escape_line(&void.reason));
+        return format!("{} {}", style.yellow("VOID    "), cut_to_line(&void.reason));
     }
-    let stopped = if receipt.interrupted { "; the replay was interrupted" } else { "" };
-    let skipped = receipt.skipped.len();
-    let not_sent = if skipped > 0 { format!("; {skipped} skipped") } else { String::new() };
-    let total = tally.total();
-    let words = match tally.exit_code() {
+    let word = match page.exit_code {
         0 => style.green("SAME    "),
         1 => style.red(&format!("{:<8}", leading_word(tally).to_uppercase())),
         _ => style.yellow("UNJUDGED"),
     };
-    format!("{words} {} of {total} {}{not_sent}{stopped}", counted(tally), plural(total, "exchange"))
+    let skipped = receipt.skipped.len() as u64;
+    let mut counts = counted(tally);
+    if skipped > 0 {
+        counts.push(format!("{skipped} skipped"));
+    }
+    let counts = if counts.is_empty() { "0 same".to_owned() } else { counts.join(", ") };
+    let stopped = if receipt.interrupted { "; the replay was interrupted" } else { "" };
+    let total = tally.total() + skipped;
+    format!("{word} {counts} of {total} {}{stopped}; run {}", plural(total, "exchange"), receipt.run.short())
 }
 
 /// The word that the exit code rests on, the gravest that there is.
@@ -79,7 +90,7 @@ fn leading_word(tally: &Tally) -> &'static str {
     }
 }
 
-fn counted(tally: &Tally) -> String {
+fn counted(tally: &Tally) -> Vec<String> {
     let counts = [
         (tally.failed, "failed"),
         (tally.diverged, "diverged"),
@@ -88,9 +99,7 @@ fn counted(tally: &Tally) -> String {
         (tally.noise, "noise"),
         (tally.same, "same"),
     ];
-    let words: Vec<_> =
-        counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
-    if words.is_empty() { "0 same".to_owned() } else { words.join(", ") }
+    counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect()
 }
 
 fn pinned_words(receipt: &Receipt) -> String {
@@ -168,7 +177,11 @@ fn held_words(receipt: &Receipt) -> String {
         Some(level) => format!("level {level}"),
         None => "no level".to_owned(),
     };
-    let mut words = vec![format!("{level}, order {}, timing {}", determinism.order, determinism.timing)];
+    let driven = match receipt.replayed {
+        0 => "nothing was sent".to_owned(),
+        _ => format!("order {}, timing {}", determinism.order, determinism.timing),
+    };
+    let mut words = vec![format!("{level}, {driven}")];
     if let Some(ended) = &receipt.service_ended {
         words.push(format!("service ended: {ended}"));
     }
@@ -184,20 +197,18 @@ fn held_words(receipt: &Receipt) -> String {
     words.join("; ")
 }
 
-/// The most common kinds of difference, each with an example; what is unjudged where there are fewer.
+/// The most common kinds of difference, each with an example; what is unjudged or was skipped where there are fewer.
 fn top_differences(page: &ReceiptPage<'_>, style: Style) -> Vec<String> {
     let clusters = diff::top_changes(page.results, TOP_DIFFERENCES);
     let mut lines: Vec<_> =
         clusters.iter().map(|cluster| labelled("differs", &cluster_words(cluster), style)).collect();
-    for result in page.results {
-        let Verdict::Unjudged(unjudged) = &result.verdict else { continue };
-        if lines.len() < TOP_DIFFERENCES {
-            lines.push(labelled(
-                "unjudged",
-                &format!("{} {}: {}", result.id.short(), result.title, unjudged.reason),
-                style,
-            ));
-        }
+    let unjudged = page.results.iter().filter_map(|result| match &result.verdict {
+        Verdict::Unjudged(unjudged) => Some(("unjudged", result.id, &result.title, &unjudged.reason)),
+        _ => None,
+    });
+    let skipped = page.receipt.skipped.iter().map(|skipped| ("skipped", skipped.id, &skipped.title, &skipped.reason));
+    for (label, id, title, reason) in unjudged.chain(skipped).take(TOP_DIFFERENCES - lines.len()) {
+        lines.push(labelled(label, &format!("{} {title}: {reason}", id.short()), style));
     }
     lines
 }
@@ -240,3 +251,6 @@ fn plural(count: u64, word: &str) -> String {
 fn plural_count(count: u64, word: &str) -> String {
     format!("{count} {}", plural(count, word))
 }
+
+#[cfg(test)]
+mod tests;

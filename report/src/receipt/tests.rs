@@ -1,0 +1,177 @@
+use diff::{Change, Comparison, Divergence, MissedCall, RuleUse, Unjudged};
+use exchange::{Digest, Id};
+use replayer::receipt::{Answers, Determinism, EnvironmentDifference, Pinned, Relation, Skipped, SourceProof, Void};
+
+use super::*;
+
+fn id(number: u8) -> Id {
+    Id([number; 16])
+}
+
+fn result(number: u8, verdict: Verdict) -> ExchangeResult {
+    ExchangeResult {
+        id: id(number),
+        replayed_id: Some(id(number + 100)),
+        title: "POST /tickets".to_owned(),
+        route: "POST /tickets".to_owned(),
+        recorded_status: Some(200),
+        replayed_status: Some(200),
+        verdict,
+        calls_reordered: false,
+        comparison: None,
+    }
+}
+
+fn receipt(results: &[ExchangeResult]) -> Receipt {
+    let image = format!("sha256:{}", "ab".repeat(32));
+    Receipt {
+        run: id(9),
+        void: None,
+        sources: vec![SourceProof { path: "case.retake".to_owned(), digest: Some(Digest([7; 32])), verified: true }],
+        pinned: Pinned { wanted: image.clone(), used: image, relation: Relation::SameConfigDigest },
+        replayed: results.len() as u64,
+        skipped: Vec::new(),
+        answers: Answers { observed: true, served_by_parent: 2, ..Answers::default() },
+        egress: Egress { prevented: true, names: Some(Vec::new()), without_route: Some(0) },
+        determinism: Determinism { level: Some(0), order: "recorded".to_owned(), timing: "asap".to_owned() },
+        replacements: Vec::new(),
+        injected: Vec::new(),
+        environment: Vec::new(),
+        rules: vec![RuleUse { rule: "/id".to_owned(), pointer: "/id".to_owned(), count: 2 }],
+        headers_not_compared: Vec::new(),
+        tally: Tally::of(results),
+        outcome_digest: None,
+        service_ended: None,
+        interrupted: false,
+    }
+}
+
+fn page(receipt: &Receipt, results: &[ExchangeResult]) -> String {
+    let skipped_some = !receipt.skipped.is_empty();
+    let exit_code = match receipt.tally.exit_code() {
+        _ if receipt.void.is_some() => 3,
+        0 if skipped_some => 3,
+        code => code,
+    };
+    let page = ReceiptPage { receipt, results, run_path: ".retake/runs/09.retake", exit_code };
+    let text = receipt_page(&page, Style::PLAIN);
+    assert!(text.lines().count() <= 8, "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= LINE_CHARS_MAX + 10), "{text}");
+    text
+}
+
+#[test]
+fn same() {
+    let results = [result(1, Verdict::Same), result(2, Verdict::Same)];
+    insta::assert_snapshot!(page(&receipt(&results), &results), @r"
+    SAME     2 same of 2 exchanges; run 090909090909
+    pinned   case.retake 070707070707 verified; ran sha256:abababababab, same image, by its config digest
+    answers  2 served (2 by parent), 0 missed, 0 never asked for; egress: no network, 0 names asked of the resolver, 0 attempts without a route
+    held     level 0, order recorded, timing asap; rules used: /id 2×
+    next     retake ls .retake/runs/09.retake
+    ");
+}
+
+#[test]
+fn changed_with_all_that_may_have_helped_it_along() {
+    let mut results = [result(1, Verdict::Changed), result(2, Verdict::Same)];
+    let changes = serde_json::json!([{ "pointer": "/priority", "kind": "changed", "recorded": { "text": "\"high\"", "len": 6 }, "replayed": { "text": "\"low\"", "len": 5 } }]);
+    let changes: Vec<Change> = serde_json::from_value(changes).unwrap();
+    results[0].comparison = Some(Comparison { changes, ..Comparison::default() });
+    let mut receipt = receipt(&results);
+    receipt.pinned.used = format!("sha256:{}", "cd".repeat(32));
+    receipt.pinned.relation = Relation::OtherImage;
+    receipt.replacements = vec!["LLM_API_KEY: a stand-in of the same form, as the secret was not given".to_owned()];
+    receipt.environment =
+        vec![EnvironmentDifference { what: "kernel".to_owned(), recorded: "6.1".to_owned(), here: "6.2".to_owned() }];
+    receipt.service_ended = Some("by itself, with status 1".to_owned());
+    insta::assert_snapshot!(page(&receipt, &results), @r#"
+    CHANGED  1 changed, 1 same of 2 exchanges; run 090909090909
+    pinned   case.retake 070707070707 verified; wanted sha256:abababababab, ran sha256:cdcdcdcdcdcd, another image, as asked
+    answers  2 served (2 by parent), 0 missed, 0 never asked for; egress: no network, 0 names asked of the resolver, 0 attempts without a route
+    held     level 0, order recorded, timing asap; service ended: by itself, with status 1; differs here: kernel; replaced: LLM_API_KEY: a stand-in of the same form, as the secret was not given; rules used: /id 2×
+    differs  1× POST /tickets /priority changed: "high" → "low"
+    next     retake show .retake/runs/09.retake 656565656565   (recorded: retake show case.retake 010101010101)
+    "#);
+}
+
+#[test]
+fn diverged_and_a_name_asked() {
+    let missed = vec![MissedCall {
+        asked: "openai POST /v1/chat/completions".to_owned(),
+        nearest: Some("0101 (POST /v1/chat/completions): /model: recorded \"a\", asked \"b\"".to_owned()),
+    }];
+    let never_asked = vec!["store POST /records (02020202)".to_owned()];
+    let results = [result(1, Verdict::Diverged(Divergence { missed, never_asked, ..Divergence::default() }))];
+    let mut receipt = receipt(&results);
+    receipt.answers = Answers { observed: true, served_anywhere: 1, missed: 1, never_asked: 1, ..Answers::default() };
+    receipt.egress.names = Some(vec!["api.example\n".to_owned()]);
+    receipt.egress.without_route = Some(1);
+    insta::assert_snapshot!(page(&receipt, &results), @r#"
+    DIVERGED 1 diverged of 1 exchange; run 090909090909
+    pinned   case.retake 070707070707 verified; ran sha256:abababababab, same image, by its config digest
+    answers  1 served (1 from elsewhere), 1 missed, 1 never asked for; egress: no network, 1 name asked: api.example\n, 1 attempt without a route
+    held     level 0, order recorded, timing asap; rules used: /id 2×
+    differs  1× POST /tickets openai POST /v1/chat/completions not recorded: 0101 (POST /v1/chat/completions): /model: recorded "a", asked "b"
+    differs  1× POST /tickets store POST /records never asked
+    next     retake show .retake/runs/09.retake 656565656565   (recorded: retake show case.retake 010101010101)
+    "#);
+}
+
+#[test]
+fn void_says_that_nothing_was_sent_and_observed() {
+    let mut receipt = receipt(&[]);
+    receipt.void = Some(Void { reason: format!("no image{}", "x".repeat(2000)), help: "pull it".to_owned() });
+    receipt.pinned = Pinned { used: String::new(), relation: Relation::NothingRan, ..receipt.pinned };
+    receipt.answers = Answers::default();
+    receipt.egress = Egress::default();
+    receipt.determinism.level = None;
+    receipt.rules.clear();
+    let text = page(&receipt, &[]).replace(&"x".repeat(300), "");
+    insta::assert_snapshot!(text, @r"
+    VOID     no imagexxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…
+    pinned   case.retake 070707070707 verified; wanted sha256:abababababab, nothing ran
+    answers  dependency calls not observed; egress: not prevented, names not observed, addresses not observed
+    held     no level, nothing was sent; no rule used
+    next     pull it
+    ");
+}
+
+#[test]
+fn unjudged_where_something_was_skipped_though_all_the_rest_is_same() {
+    let results = [result(1, Verdict::Same)];
+    let mut receipt = receipt(&results);
+    let reason = "its request never came whole".to_owned();
+    receipt.skipped = vec![Skipped { id: id(2), title: "POST /tickets".to_owned(), reason }];
+    insta::assert_snapshot!(page(&receipt, &results), @r"
+    UNJUDGED 1 same, 1 skipped of 2 exchanges; run 090909090909
+    pinned   case.retake 070707070707 verified; ran sha256:abababababab, same image, by its config digest
+    answers  2 served (2 by parent), 0 missed, 0 never asked for; egress: no network, 0 names asked of the resolver, 0 attempts without a route
+    held     level 0, order recorded, timing asap; rules used: /id 2×
+    skipped  020202020202 POST /tickets: its request never came whole
+    next     retake ls .retake/runs/09.retake
+    ");
+}
+
+#[test]
+fn unjudged_and_interrupted_against_a_service_that_runs_already() {
+    let reason = "it was not sent: the replay was stopped before";
+    let mut results = [(); 5].map(|()| result(1, Verdict::Unjudged(Unjudged::because(reason))));
+    results.iter_mut().for_each(|result| result.replayed_id = None);
+    let mut receipt = receipt(&results);
+    (receipt.interrupted, receipt.replayed) = (true, 0);
+    receipt.pinned = Pinned { used: "127.0.0.1:8000".to_owned(), relation: Relation::NotPinned, ..receipt.pinned };
+    receipt.answers = Answers::default();
+    receipt.egress = Egress::default();
+    receipt.determinism.level = None;
+    insta::assert_snapshot!(page(&receipt, &results), @r"
+    UNJUDGED 5 unjudged of 5 exchanges; the replay was interrupted; run 090909090909
+    pinned   case.retake 070707070707 verified; wanted sha256:abababababab, ran 127.0.0.1:8000, not pinned
+    answers  dependency calls not observed; egress: not prevented, names not observed, addresses not observed
+    held     no level, nothing was sent; rules used: /id 2×
+    unjudged 010101010101 POST /tickets: it was not sent: the replay was stopped before
+    unjudged 010101010101 POST /tickets: it was not sent: the replay was stopped before
+    unjudged 010101010101 POST /tickets: it was not sent: the replay was stopped before
+    next     retake show case.retake 010101010101
+    ");
+}
