@@ -56,7 +56,9 @@ fn choose(source: &Source, args: &ExportArgs, selection: &Selection<'_>) -> Resu
 
 fn line(sealed: &Sealed) -> String {
     let size = report::bytes(sealed.len);
-    format!("`{}`: {} exchanges, {size}, digest {}\n", sealed.path.display(), sealed.counts.exchanges, sealed.digest)
+    let (path, count, digest) = (sealed.path.display(), sealed.counts.exchanges, sealed.digest);
+    let many = if count == 1 { "exchange" } else { "exchanges" };
+    format!("`{path}`: {count} {many}, {size}, digest {digest}\n")
 }
 
 fn document(sealed: &Sealed) -> String {
