@@ -6,6 +6,7 @@ use std::{
     io::{self, Read},
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use content::redact::Redactor;
@@ -18,6 +19,11 @@ const PROC_LEN_MAX: u64 = 4 << 20;
 
 /// Most files that are taken from the arguments. A choice.
 const FILES_MAX: usize = 64;
+
+/// How often, and how far apart, a process without arguments is looked at again. Choices: programs without any are rare,
+/// and setting arguments takes the kernel microseconds.
+const SETTLING_TRIES: u32 = 50;
+const SETTLING_PAUSE: Duration = Duration::from_millis(2);
 
 /// Which process `pid` is. Reads its executable and the files its arguments name whole: seconds for large models, so
 /// call it off the runtime's threads.
@@ -41,7 +47,7 @@ pub fn process_identity(
         move |source| ProcessError::Unreadable { path, source }
     };
     let read = |name: &str| read_capped(&proc.join(name)).map_err(unreadable(&proc.join(name)));
-    let arguments = texts(&read("cmdline")?);
+    let arguments = texts(&read_once_set(|| read("cmdline"))?);
     let environment = texts(&read("environ")?);
     let link = |name: &str| fs::read_link(proc.join(name)).map_err(unreadable(&proc.join(name)));
     let (executable, working_dir) = (link("exe")?, link("cwd")?);
@@ -94,6 +100,27 @@ pub fn file_digest(path: &Path) -> io::Result<Digest> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(File::open(path)?)?;
     Ok(Digest(*hasher.finalize().as_bytes()))
+}
+
+/// Reads again while nothing is there: a process that has just been started shows its new executable a moment before its
+/// arguments.
+fn read_once_set(read: impl Fn() -> Result<Vec<u8>, ProcessError>) -> Result<Vec<u8>, ProcessError> {
+    for _ in 0..SETTLING_TRIES {
+        let bytes = read()?;
+        if !bytes.is_empty() {
+            return Ok(bytes);
+        }
+        pause();
+    }
+    read()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the kernel gives no sign when a started program's arguments are in place"
+)]
+fn pause() {
+    std::thread::sleep(SETTLING_PAUSE);
 }
 
 fn read_capped(path: &Path) -> io::Result<Vec<u8>> {
@@ -160,6 +187,17 @@ mod tests {
         assert!(matches!(identity.variables[1].value, VariableValue::Secret { .. }));
         let kept = serde_json::to_string(&identity).unwrap();
         assert!(!kept.contains("0123456789abcdef") && !kept.contains("hunter2"), "{kept}");
+    }
+
+    #[test]
+    fn arguments_that_are_not_in_place_yet_are_waited_for() {
+        let looked = std::cell::Cell::new(0);
+        let read = || {
+            looked.set(looked.get() + 1);
+            Ok(if looked.get() < 3 { Vec::new() } else { b"serve\0".to_vec() })
+        };
+        assert_eq!(texts(&read_once_set(read).unwrap()), ["serve"]);
+        assert!(read_once_set(|| Ok(Vec::new())).unwrap().is_empty());
     }
 
     #[test]
