@@ -111,11 +111,13 @@ fn pinned_command(recorded: &ProcessIdentity, preparation: &mut Preparation) -> 
         };
         return Err(Halt::Void(void, Box::new(std::mem::take(preparation))));
     }
-    if recorded.digest.is_none() {
-        let void = Void {
-            reason: format!("the executable `{}` could not be read when it was recorded", recorded.executable),
-            help: "say `--process CMD`".to_owned(),
-        };
+    let unknown = match (recorded.digest, &recorded.arguments[..]) {
+        (None, _) => Some(format!("the executable `{}` could not be read when it was recorded", recorded.executable)),
+        (_, []) => Some(format!("the arguments of `{}` are not in the recording", recorded.executable)),
+        _ => None,
+    };
+    if let Some(reason) = unknown {
+        let void = Void { reason, help: "say `--process CMD`".to_owned() };
         return Err(Halt::Void(void, Box::new(std::mem::take(preparation))));
     }
     preparation.pinned.used = preparation.pinned.wanted.clone();

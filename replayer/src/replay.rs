@@ -29,6 +29,11 @@ use crate::{
     target,
 };
 
+/// How long a service that cannot be reached any more has to show that it ended by itself, and how often it is looked at.
+/// Choices: its parents inside have to end after it.
+const DYING_PATIENCE: Duration = Duration::from_secs(2);
+const DYING_RETRY: Duration = Duration::from_millis(10);
+
 /// What is said of the order and timing of a replay that sent nothing.
 const NOTHING_SENT: &str = "nothing was sent";
 
@@ -282,7 +287,7 @@ impl Job<'_> {
         here: HostEnvironment,
     ) -> Result<Played, ReplayError> {
         if let Some(void) = self.not_to_be_driven(&mut started, &preparation, watched).await {
-            let aftermath = self.finish(started.running).await;
+            let aftermath = self.finish(started.running, false).await;
             let last = aftermath.logs.last().map(|line| format!("; its last line: {}", line.text)).unwrap_or_default();
             let void = Void { reason: format!("{}{last}", void.reason), ..void };
             return Ok(Played { aftermath, ..Played::void(void, preparation) });
@@ -303,7 +308,9 @@ impl Job<'_> {
         let watch = Watch { progress: watched.progress, stop: watched.stop.clone() };
         let outcomes = driver.drive(self.selection, watch).await;
         drop(started.doorway);
-        let aftermath = self.finish(started.running).await;
+        let unreachable = |outcome: &Outcome| matches!(outcome.end, End::Unreachable { .. });
+        let seems_dead = outcomes.as_ref().is_ok_and(|outcomes| outcomes.values().any(unreachable));
+        let aftermath = self.finish(started.running, seems_dead).await;
         let outcomes = outcomes?;
         let case = Case {
             selection: self.selection,
@@ -341,8 +348,18 @@ impl Job<'_> {
         })
     }
 
-    /// Ends what ran. What it logged may hold secrets, as every text of the service.
-    async fn finish(&self, running: Running) -> Aftermath {
+    /// Ends what ran; what seems dead is first left the time to show that it ended by itself. What it logged may hold
+    /// secrets, as every text of the service.
+    async fn finish(&self, mut running: Running, seems_dead: bool) -> Aftermath {
+        if seems_dead {
+            let gone = async {
+                while running.gone().is_none() {
+                    tokio::time::sleep(DYING_RETRY).await;
+                }
+            };
+            // One that only refuses connections lives on, and is ended below.
+            drop(tokio::time::timeout(DYING_PATIENCE, gone).await);
+        }
         let mut aftermath = running.finish().await;
         for line in &mut aftermath.logs {
             line.text = self.ledger.redactor().text(&line.text).0;
