@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use bundle::Archive;
+use bundle::{Archive, Store};
 use diff::Rules;
 use replayer::{
     GivenVariable, ReplayError,
@@ -76,6 +76,8 @@ fn settings_of(source: &str, args: &ReplayArgs) -> Result<Settings, Trouble> {
     let opened = open_verified(source, &args.store.store)?;
     let mut only = opened.resolve_all(&args.only)?;
     only.extend(opened.only);
+    // A folder with runs alone would be no store, and what is captured into it later refused.
+    let store = Store::open_or_create(&args.store.store)?;
     let clock = Clock::start();
     Ok(Settings {
         source: SourceProof { path: source.to_owned(), digest: opened.archive.digest(), verified: true },
@@ -87,7 +89,7 @@ fn settings_of(source: &str, args: &ReplayArgs) -> Result<Settings, Trouble> {
         ready_timeout: args.ready_timeout,
         strict_environment: args.strict_env,
         limits: wire::client::Limits::default(),
-        runs_folder: args.store.store.join("runs"),
+        runs_folder: store.runs_dir(),
         executable: own_executable()?,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         started_unix_ns: clock.started_unix_ns,
@@ -99,12 +101,18 @@ fn settings_of(source: &str, args: &ReplayArgs) -> Result<Settings, Trouble> {
 /// Opens a SOURCE after every byte of it was verified: what does not verify is not judged.
 fn open_verified(source: &str, store: &Path) -> Result<Source, Trouble> {
     let mut opened = Source::open(Some(source), store)?;
-    let path = if opened.only.is_some() { store } else { Path::new(source) };
-    if path.exists() {
-        opened.archive = Archive::open_verified(path).map_err(|error| {
-            Trouble::from(error).while_doing(format!("`{}` cannot be trusted, so nothing was replayed", path.display()))
-        })?;
-    }
+    let path = if opened.only.is_some() {
+        store.to_owned()
+    } else if Path::new(source).exists() {
+        PathBuf::from(source)
+    } else {
+        let run = opened.archive.runs()?.into_iter().next();
+        let name = run.map(|run| format!("{}.{}", run.id, bundle::EXTENSION)).unwrap_or_default();
+        store.join("runs").join(name)
+    };
+    opened.archive = Archive::open_verified(&path).map_err(|error| {
+        Trouble::from(error).while_doing(format!("`{}` cannot be trusted, so nothing was replayed", path.display()))
+    })?;
     Ok(opened)
 }
 
