@@ -208,6 +208,26 @@ mod tests {
         if decoder.is_broken() { Err(Unclear::BadChunk) } else { Ok(decoded) }
     }
 
+    /// What the decoder made of bytes that came like this: payload, trailers, bytes used, done, broken, may end.
+    fn outcome(framing: Framing, pieces: &[&[u8]]) -> (Vec<u8>, Vec<u8>, usize, [bool; 3]) {
+        let mut decoder = FrameDecoder::new(framing);
+        let (mut payload, mut trailers, mut used) = (Vec::new(), Vec::new(), 0);
+        for bytes in pieces {
+            used += decoder.feed(bytes, |piece| match piece {
+                Piece::Payload(bytes) => payload.extend_from_slice(bytes),
+                Piece::Trailers(bytes) => trailers.extend_from_slice(bytes),
+            });
+        }
+        (payload, trailers, used, [decoder.is_done(), decoder.is_broken(), decoder.may_end_here()])
+    }
+
+    fn split(bytes: &[u8], mut places: Vec<usize>) -> Vec<&[u8]> {
+        places.retain(|&place| place < bytes.len());
+        places.extend([0, bytes.len()]);
+        places.sort_unstable();
+        places.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect()
+    }
+
     #[test]
     fn chunks_with_extensions_and_trailers_give_their_payload_and_stop_at_the_next_message() {
         let sent = b"5;a=\"b\"\r\nhello\r\n6 \r\n world\r\n0\r\nSum: 11\r\n\r\nGET";
@@ -268,6 +288,22 @@ mod tests {
             prop_assert_eq!(decoded.payload, chunks.concat());
             prop_assert_eq!(decoded.trailers, trailers.into_bytes());
             prop_assert!(decoded.done && decoded.used == framed.len());
+        }
+
+        #[test]
+        fn bytes_mean_the_same_wherever_they_are_split(
+            bytes in proptest::collection::vec(prop_oneof![
+                Just(b'\r'), Just(b'\n'), Just(b'0'), Just(b'1'), Just(b'3'), Just(b'a'), Just(b';'), Just(b' '), any::<u8>(),
+            ], 0..120),
+            framing in prop_oneof![
+                Just(Framing::Chunked), Just(Framing::None), Just(Framing::UntilClose), (0u64..150).prop_map(Framing::Length),
+            ],
+            splits in proptest::collection::vec(0usize..120, 0..8),
+        ) {
+            let whole = outcome(framing, &[&bytes]);
+            prop_assert_eq!(&outcome(framing, &split(&bytes, splits)), &whole);
+            let single: Vec<&[u8]> = bytes.chunks(1).collect();
+            prop_assert_eq!(&outcome(framing, &single), &whole);
         }
 
         #[test]

@@ -40,6 +40,26 @@ proptest! {
     }
 
     #[test]
+    fn a_head_that_comes_byte_by_byte_ends_where_its_first_blank_line_does(text in "[\r\n]{0,3}[Ga\r\n: ]{0,40}") {
+        let bytes = text.as_bytes();
+        let mut resume_at = 0;
+        let mut found = None;
+        for len in 0..=bytes.len() {
+            match find_head_end(&bytes[..len], resume_at) {
+                HeadEnd::Partial { resume_at: next } => resume_at = next,
+                HeadEnd::Found { start, end } => {
+                    found = Some((start, end));
+                    break;
+                }
+            }
+        }
+        // Slow and obvious: the first line end after which a blank line follows, blank lines at the beginning left out.
+        let start = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let ends = (start..=bytes.len()).find(|&end| [&b"\n\n"[..], b"\n\r\n"].iter().any(|blank| bytes[start..end].ends_with(blank)));
+        prop_assert_eq!(found, ends.map(|end| (start, end)));
+    }
+
+    #[test]
     fn no_bytes_make_reading_a_head_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let head = Head::new(bytes.clone());
         let facts = RequestFacts { is_head: false, is_connect: false, is_http10: false, expects_continue: false, wants_close: false, framing: Framing::None };
