@@ -6,10 +6,12 @@ mod captured;
 mod compared;
 mod examples;
 mod looked_at;
+mod otherwise;
 mod recordings;
 mod replayed;
 mod settled;
 mod shipped;
+mod untrue;
 
 use std::{
     path::Path,

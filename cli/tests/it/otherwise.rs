@@ -1,0 +1,254 @@
+//! Replays otherwise than in the recorded image: `--target` beside `serve`, and what was captured live from a process.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+};
+
+use bundle::Archive;
+use serde_json::Value;
+use tempfile::{TempDir, tempdir};
+
+use crate::{
+    Ran, command,
+    shipped::{IGNORED, replay, shipped},
+    untrue::{PATIENCE, eventually, first_tickets, send_signal, triage},
+};
+
+/// A program that is ended when the test is over.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// A port of the loopback that was free a moment ago.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// `retake serve` of the shipped recording; gives the addresses of model and store.
+fn serve(folder: &Path) -> (Ended, String, String) {
+    let source = shipped();
+    let arguments =
+        ["serve", source.to_str().unwrap(), "--listen", "model=127.0.0.1:0", "--listen", "store=127.0.0.1:0"];
+    let mut child = command(folder, &arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut address = |name: &str| {
+        let line = lines.next().unwrap().unwrap();
+        let address = line.strip_prefix(&format!("{name} at http://")).unwrap_or_else(|| panic!("{line}"));
+        address.to_owned()
+    };
+    let (model, store) = (address("model"), address("store"));
+    (Ended(child), model, store)
+}
+
+fn variables(port: u16, model: &str, store: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("HOST", "127.0.0.1".to_owned()),
+        ("PORT", port.to_string()),
+        ("LLM_BASE_URL", format!("http://{model}/v1")),
+        ("STORE_BASE_URL", format!("http://{store}")),
+    ]
+}
+
+fn wait_until_it_accepts(port: u16) {
+    eventually("the service", || TcpStream::connect(("127.0.0.1", port)).ok());
+}
+
+#[test]
+fn a_service_that_runs_already_is_judged_by_its_answers_and_nothing_more_is_claimed() {
+    let folder = tempdir().unwrap();
+    let (_serving, model, store) = serve(folder.path());
+    let port = free_port();
+    let mut service = Command::new(triage());
+    service.env_clear().envs(variables(port, &model, &store)).stdout(Stdio::null()).stderr(Stdio::null());
+    let _service = Ended(service.spawn().unwrap());
+    wait_until_it_accepts(port);
+    let url = format!("http://127.0.0.1:{port}");
+    for _ in 0..2 {
+        let ran = replay(folder.path(), &shipped(), &["--target", &url, "--only", &first_tickets(5)]);
+        let document = ran.json();
+        let receipt = &document["receipt"];
+        assert_eq!((ran.code, &receipt["tally"]["same"]), (0, &5.into()), "{}{}", ran.out, ran.err);
+        assert_eq!(receipt["answers"]["observed"], false);
+        assert_eq!(receipt["egress"], serde_json::json!({ "prevented": false }));
+        assert_eq!(receipt["determinism"].get("level"), None);
+        assert_eq!(
+            (&receipt["pinned"]["relation"], receipt["pinned"]["used"].as_str()),
+            (&"not-pinned".into(), Some(&url[7..]))
+        );
+        assert!(receipt["replacements"].to_string().contains("header:Host"), "{receipt}");
+    }
+}
+
+/// Tickets of the shipped recording as they were sent: path and body.
+fn recorded_tickets(count: usize) -> Vec<(String, Vec<u8>)> {
+    let archive = Archive::open(&shipped()).unwrap();
+    let ids: Vec<_> =
+        archive.entries().iter().filter(|it| it.dependency.is_none()).map(|it| it.id).take(count).collect();
+    let ticket = |id| {
+        let exchange = archive.exchange(id).unwrap();
+        let target = String::from_utf8(exchange.request.head.origin_target().unwrap().to_vec()).unwrap();
+        (target, archive.body(&exchange.request.body, 1 << 20).unwrap())
+    };
+    ids.iter().map(ticket).collect()
+}
+
+fn post(address: &str, path: &str, body: &[u8], more: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let len = body.len();
+    let fields =
+        format!("Host: here\r\nContent-Type: application/json\r\nContent-Length: {len}\r\nConnection: close\r\n");
+    write!(stream, "POST {path} HTTP/1.1\r\n{fields}{more}\r\n").unwrap();
+    stream.write_all(body).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// A store with what the fixture service did under a capture that started it, its trace context not passed on.
+struct Captured {
+    folder: TempDir,
+}
+
+impl Captured {
+    fn record(in_flight: usize, more: &str) -> Self {
+        let folder = tempdir().unwrap();
+        let (_serving, model, store) = serve(folder.path());
+        let [port, model_port, store_port] = [(); 3].map(|()| free_port());
+        let upstream = format!("http://127.0.0.1:{port}");
+        let dependencies = [
+            format!("model=http://{model},listen=127.0.0.1:{model_port}"),
+            format!("store=http://{store},listen=127.0.0.1:{store_port}"),
+        ];
+        let service = triage();
+        let arguments = [
+            "capture",
+            "--json",
+            "--listen",
+            "127.0.0.1:0",
+            "--upstream",
+            &upstream,
+            "--no-default-dependencies",
+            "--dependency",
+            &dependencies[0],
+            "--dependency",
+            &dependencies[1],
+            "--",
+            &service,
+        ];
+        let mut capture = command(folder.path(), &arguments);
+        capture.envs(variables(port, &format!("127.0.0.1:{model_port}"), &format!("127.0.0.1:{store_port}")));
+        let mut child = capture.env("TRIAGE_TRACE", "off").stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let address = eventually("the capture's beginning", || {
+            let mut line = String::new();
+            assert!(lines.read_line(&mut line).unwrap() > 0, "the capture has ended");
+            let said: Value = serde_json::from_str(&line).ok()?;
+            Some(said["listeners"][0]["listen"].as_str()?.to_owned())
+        });
+        let drain = thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()).unwrap());
+        wait_until_it_accepts(port);
+        let tickets = recorded_tickets(12);
+        for together in tickets.chunks(in_flight) {
+            thread::scope(|scope| {
+                for (path, body) in together {
+                    scope.spawn(|| assert!(post(&address, path, body, more).contains(" 200 OK")));
+                }
+            });
+        }
+        send_signal("-TERM", &child);
+        child.wait().unwrap();
+        drain.join().unwrap();
+        Self { folder }
+    }
+
+    fn replay(&self) -> (Ran, Value) {
+        let ran = replay(self.folder.path(), &self.folder.path().join(".retake"), &[]);
+        let document = ran.json();
+        (ran, document)
+    }
+}
+
+#[test]
+fn one_at_a_time_without_a_trace_the_calls_are_found_by_inference_and_the_store_replays_itself() {
+    let captured = Captured::record(1, "Expect: 100-continue\r\n");
+    // A run in the store is not taken for a part of what was captured.
+    for _ in 0..2 {
+        let (ran, document) = captured.replay();
+        let receipt = &document["receipt"];
+        assert_eq!((ran.code, &receipt["tally"]["same"]), (0, &12.into()), "{}{}", ran.out, ran.err);
+        assert_eq!(receipt["pinned"]["relation"], "same-executable");
+        let answers = &receipt["answers"];
+        assert_eq!(
+            (&answers["served_by_inference"], &answers["served_by_parent"]),
+            (&24.into(), &0.into()),
+            "{answers}"
+        );
+        assert_eq!(receipt["sources"][0]["verified"], true);
+    }
+}
+
+#[test]
+fn many_at_a_time_without_a_trace_nobody_is_named_and_all_calls_are_still_found() {
+    let captured = Captured::record(6, "");
+    let (ran, document) = captured.replay();
+    let receipt = &document["receipt"];
+    assert_eq!((ran.code, &receipt["tally"]["same"]), (0, &12.into()), "{}{}", ran.out, ran.err);
+    let answers = &receipt["answers"];
+    assert_eq!((&answers["missed"], &answers["never_asked"]), (&0.into(), &0.into()), "{answers}");
+    assert!(answers["served_anywhere"].as_u64() > Some(0), "weaker, and said so: {answers}");
+}
+
+#[test]
+fn two_sources_are_replayed_one_after_the_other_and_the_worse_outcome_counts() {
+    let folder = tempdir().unwrap();
+    let (source, only, process) = (shipped(), first_tickets(1), triage());
+    let source = source.to_str().unwrap();
+    let mut arguments = vec!["replay", source, source, "--only", &only, "--process", &process];
+    arguments.extend(IGNORED);
+    let ran = crate::retake(folder.path(), &arguments);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(ran.out.matches("SAME     1 same of 1 exchange").count(), 2, "{}", ran.out);
+    let runs = crate::retake(folder.path(), &["runs", "--json"]).json();
+    assert_eq!(runs["runs"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_run_named_by_its_id_is_verified_too_and_where_nothing_can_be_reached_nothing_is_judged() {
+    let folder = tempdir().unwrap();
+    let (only, process) = (first_tickets(1), triage());
+    let ran = replay(folder.path(), &shipped(), &["--only", &only, "--process", &process]);
+    let run = ran.json()["receipt"]["run"].as_str().unwrap().to_owned();
+    let (digits, port) = (&run[..12], free_port().to_string());
+    let again = |port: &str| {
+        let mut arguments =
+            vec!["replay", digits, "--json", "--process", &process, "--env", "HOST=127.0.0.1", "--port", port];
+        let listen = format!("PORT={port}");
+        arguments.extend(["--env", &listen]);
+        arguments.extend(IGNORED);
+        crate::retake(folder.path(), &arguments)
+    };
+    let ran = again(&port);
+    let document = ran.json();
+    // A run does not tell where its dependencies listened: their calls went nowhere, and that is no divergence.
+    assert_eq!((ran.code, &document["results"][0]["verdict"]), (3, &"unjudged".into()), "{}", ran.out);
+    let reason = document["results"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("cannot be served here"), "{reason}");
+
+    let path = folder.path().join(".retake/runs").join(format!("{run}.retake"));
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 3;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(again(&port).code, 2, "one bit of it is another");
+}
