@@ -93,14 +93,15 @@ impl Archive {
         Ok(Self::of(segments, damage, torn))
     }
 
-    fn of(segments: Vec<Segment>, damage: Vec<Damage>, torn: Vec<TornTail>) -> Self {
+    /// Moves what the archive keeps itself out of the files' indexes: nothing is in memory twice.
+    fn of(mut segments: Vec<Segment>, damage: Vec<Damage>, torn: Vec<TornTail>) -> Self {
         let mut archive = Self {
             entries: Vec::new(),
             places: Vec::new(),
             by_id: Vec::new(),
-            sessions: merged(&segments, |index| &index.sessions, |session| session.id),
-            session_ends: merged(&segments, |index| &index.session_ends, |end| end.session),
-            clocks: clocks_of(&segments),
+            sessions: taken(&mut segments, |index| &mut index.sessions, |session| session.id),
+            session_ends: taken(&mut segments, |index| &mut index.session_ends, |end| end.session),
+            clocks: clocks_of(&mut segments),
             segments,
             damage,
             torn,
@@ -119,9 +120,10 @@ impl Archive {
         let started: BTreeMap<Id, u64> = runs.chain(sessions).collect();
         let mut seen = HashSet::new();
         let mut listed = Vec::new();
-        for (number, segment) in self.segments.iter().enumerate() {
-            for exchange in segment.index.exchanges.iter().filter(|exchange| seen.insert(exchange.entry.id)) {
-                listed.push(((number, exchange.at), exchange.entry.clone()));
+        for (number, segment) in self.segments.iter_mut().enumerate() {
+            let exchanges = std::mem::take(&mut segment.index.exchanges);
+            for exchange in exchanges.into_iter().filter(|exchange| seen.insert(exchange.entry.id)) {
+                listed.push(((number, exchange.at), exchange.entry));
             }
         }
         listed.sort_by_key(|(_, entry)| (started.get(&entry.session), entry.session, entry.sequence, entry.id));
@@ -219,6 +221,17 @@ impl Archive {
     }
 }
 
+/// Takes one list out of all files' indexes, and keeps the first of those with equal keys.
+fn taken<T, K: Eq + std::hash::Hash>(
+    segments: &mut [Segment],
+    list: fn(&mut Index) -> &mut Vec<T>,
+    key: fn(&T) -> K,
+) -> Vec<T> {
+    let mut seen = HashSet::new();
+    let all = segments.iter_mut().flat_map(|segment| std::mem::take(list(&mut segment.index)));
+    all.filter(|item| seen.insert(key(item))).collect()
+}
+
 /// What all files have in one list of their index, the first of those with equal keys.
 pub(crate) fn merged<T: Clone, K: Eq + std::hash::Hash>(
     segments: &[Segment],
@@ -230,9 +243,9 @@ pub(crate) fn merged<T: Clone, K: Eq + std::hash::Hash>(
     all.filter(|item| seen.insert(key(item))).cloned().collect()
 }
 
-fn clocks_of(segments: &[Segment]) -> BTreeMap<Id, Vec<ClockPair>> {
+fn clocks_of(segments: &mut [Segment]) -> BTreeMap<Id, Vec<ClockPair>> {
     let mut clocks: BTreeMap<Id, Vec<ClockPair>> = BTreeMap::new();
-    for clock in segments.iter().flat_map(|segment| &segment.index.clocks) {
+    for clock in segments.iter_mut().flat_map(|segment| std::mem::take(&mut segment.index.clocks)) {
         clocks.entry(clock.session).or_default().push(clock.pair);
     }
     for pairs in clocks.values_mut() {

@@ -157,6 +157,10 @@ impl Exporting<'_> {
 
     fn put_blobs(&mut self, body: &Body) -> Result<(), ExportError> {
         for part in &body.parts {
+            // A stranger's recipe may repeat one blob tens of thousands of times.
+            if self.writer.has(part) {
+                continue;
+            }
             let mut put = Ok(());
             let writer = &mut self.writer;
             self.archive.with_part(part, |bytes| {

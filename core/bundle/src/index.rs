@@ -8,7 +8,7 @@ use std::io;
 use exchange::{Certainty, ClockPair, Digest, Digests, Exchange, Id, Session, SessionEnd};
 use serde::{Deserialize, Serialize};
 
-use crate::Record;
+use crate::{Record, layout::INDEX_VALUE_BYTES};
 
 /// Longest title kept in an entry, in bytes; a longer one is cut. A choice: wider than any table.
 const TITLE_BYTES_MAX: usize = 512;
@@ -184,7 +184,7 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Takes a record that stands at `at`; `payload` is its written form. Returns how many bytes of JSON it adds.
+    /// Takes a record that stands at `at`; `payload` is its written form. Returns what it adds to the index's weight.
     pub(crate) fn note(&mut self, record: &Record, payload: &[u8], at: Place) -> u64 {
         match record {
             Record::Session(session) => noted(&mut self.sessions, session.clone()),
@@ -225,27 +225,48 @@ impl Index {
     }
 }
 
-/// Appends `item`, and says how many bytes its JSON and a comma have.
+/// Appends `item`, and says what its JSON and a comma weigh.
 fn noted<T: Serialize>(list: &mut Vec<T>, item: T) -> u64 {
-    let weight = json_len(&item) + 1;
+    let weight = weight_of(&item) + INDEX_VALUE_BYTES;
     list.push(item);
     weight
 }
 
-/// How many bytes the JSON of `value` has.
-pub(crate) fn json_len<T: Serialize>(value: &T) -> u64 {
-    struct Count(u64);
-    impl io::Write for Count {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 += bytes.len() as u64;
-            Ok(bytes.len())
-        }
+/// What the JSON of `value` weighs in an index.
+pub(crate) fn weight_of<T: Serialize>(value: &T) -> u64 {
+    let mut weight = Weight::default();
+    serde_json::to_writer(&mut weight, value).expect("an index has no map whose keys are not texts");
+    weight.total()
+}
 
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
+/// What some JSON weighs in an index: its length, or [`INDEX_VALUE_BYTES`] for each `,`, `[` and `{` in it where that is
+/// more. Each value follows one of these; those in texts count too, since telling them apart costs more than it is worth.
+#[derive(Default)]
+pub(crate) struct Weight {
+    bytes: u64,
+    separators: u64,
+}
+
+impl Weight {
+    /// Takes the next bytes.
+    pub(crate) fn take(&mut self, json: &[u8]) {
+        self.bytes += json.len() as u64;
+        self.separators += json.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count() as u64;
     }
-    let mut count = Count(0);
-    serde_json::to_writer(&mut count, value).expect("an index has no map whose keys are not texts");
-    count.0
+
+    /// The weight so far.
+    pub(crate) fn total(&self) -> u64 {
+        self.bytes.max(self.separators.saturating_mul(INDEX_VALUE_BYTES))
+    }
+}
+
+impl io::Write for Weight {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.take(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -28,6 +28,10 @@ pub(crate) const BLOCK_BYTES_CLOSE: usize = 256 << 10;
 /// Largest index or manifest, in bytes of JSON. A choice: room for over a million blobs.
 pub(crate) const INDEX_BYTES_MAX: usize = 256 << 20;
 
+/// What each value of an index weighs at least, in bytes, where its JSON is shorter: it takes up to 24 in memory. With
+/// [`INDEX_BYTES_MAX`] this bounds what an index of nothing but `"","",…` can take to 384 MiB.
+pub(crate) const INDEX_VALUE_BYTES: u64 = 16;
+
 /// Compression level of every frame: zstd's default.
 pub(crate) const LEVEL: i32 = 3;
 

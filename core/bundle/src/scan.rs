@@ -30,7 +30,7 @@ pub(crate) struct Scanned {
     pub(crate) spans: Vec<Span>,
     /// What is wrong, in the order of the file.
     pub(crate) damage: Vec<Damage>,
-    /// Bytes of JSON that the index has, at least.
+    /// What the index weighs, at least.
     index_bytes: u64,
     /// The tail, where it is no block.
     pub(crate) torn: Option<TornTail>,

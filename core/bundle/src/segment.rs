@@ -16,8 +16,8 @@ use exchange::Digest;
 use crate::{
     Damage, NEWEST, OpenError, ReadError, TornTail,
     block::open_frame,
-    index::{Index, Place},
-    layout::{BlockHeader, FOOTER_LEN, Footer, HEADER_LEN, OPENING_LEN, block_kind, read_opening},
+    index::{Index, Place, Weight},
+    layout::{BlockHeader, FOOTER_LEN, Footer, HEADER_LEN, INDEX_BYTES_MAX, OPENING_LEN, block_kind, read_opening},
     manifest::Manifest,
     scan::scan,
 };
@@ -27,6 +27,7 @@ pub(crate) struct Segment {
     pub(crate) path: PathBuf,
     /// Absent in a store, which may have more files than a process may hold open.
     file: Option<File>,
+    /// What it holds and where; an archive takes out of it what it lists itself.
     pub(crate) index: Index,
     /// Absent where the file is not sealed.
     pub(crate) seal: Option<Seal>,
@@ -126,6 +127,11 @@ impl Source {
             return Err(self.damaged(range, "the index is not the one that the manifest names"));
         }
         let json = self.json_block(&range, block_kind::INDEX)?;
+        let mut weight = Weight::default();
+        weight.take(&json);
+        if weight.total() > INDEX_BYTES_MAX as u64 {
+            return Err(self.damaged(range, "the index holds more values than an index may have"));
+        }
         let mut index: Index = serde_json::from_slice(&json)
             .map_err(|error| self.damaged(range.clone(), format!("the index: {error}")))?;
         if !index.is_in_file_order() {

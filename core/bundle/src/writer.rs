@@ -148,9 +148,15 @@ impl Writer {
         self.counts
     }
 
-    /// Bytes that its index and manifest will have at most. At `index_bytes_max` the file is full.
+    /// What its index and manifest weigh: bytes that they will have at most. At `index_bytes_max` the file is full.
     pub fn index_bytes(&self) -> u64 {
         self.index_bytes
+    }
+
+    /// True when this file has all bytes that a recipe's step refers to.
+    pub(crate) fn has(&self, part: &Part) -> bool {
+        let Part::Whole { blob, len } = part;
+        self.blobs.get(blob).is_some_and(|place| u64::from(place.len) == *len)
     }
 
     /// Puts one blob, unless this file has it, and gives the step of a recipe that refers to it.

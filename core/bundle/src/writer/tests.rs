@@ -162,7 +162,7 @@ fn the_weight_of_the_index_is_never_less_than_its_length() {
     let bytes = disk.0.lock().unwrap().bytes.clone();
     let at = usize::try_from(records_end).unwrap();
     let header = crate::layout::BlockHeader::read(&bytes[at..], records_end).unwrap();
-    let names_len = crate::index::json_len(&Index::default());
+    let names_len = crate::index::weight_of(&Index::default());
     assert!(u64::from(header.raw_len) <= weight + names_len, "{} > {weight} + {names_len}", header.raw_len);
     assert!(header.end() > records_end + HEADER_LEN);
 }

@@ -1,0 +1,311 @@
+//! Files that a stranger made: every hash holds, and nothing else can be relied on. Reading them may give errors; it may
+//! not panic, hang, or take more memory than stated.
+//!
+//! The files are put together here from `docs/format.md`, not by the crate. Each test runs its reading in a process of
+//! its own with a limited address space, so that one allocation too large ends it.
+
+use std::{
+    env, fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use bundle::{Archive, Extra, Store, export, verify};
+
+/// Address space of a reading process in KiB: what two indexes can take (384 MiB each: the one that is written and the one
+/// that verifying makes), one's JSON (256 MiB), and room for the program itself.
+const ADDRESS_SPACE_KIB: u64 = 1_200 << 10;
+
+const INDEX_BYTES_MAX: usize = 256 << 20;
+const RECORDS: u8 = 1;
+const INDEX: u8 = 2;
+const MANIFEST: u8 = 3;
+
+/// Runs `test` again in a process with little memory; true in that process.
+fn is_confined(test: &str) -> bool {
+    const MARK: &str = "RETAKE_TEST_CONFINED";
+    if env::var_os(MARK).is_some() {
+        return true;
+    }
+    let confined = format!("ulimit -v {ADDRESS_SPACE_KIB} && exec \"$0\" \"$@\"");
+    let mut command = Command::new("sh");
+    command.args(["-c", &confined]).arg(env::current_exe().unwrap());
+    command.args([test, "--exact", "--nocapture", "--include-ignored", "--test-threads=1"]).env(MARK, "1");
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    eprint!("{said}");
+    false
+}
+
+/// A block, as its header should say it is.
+#[derive(Clone)]
+struct Block {
+    kind: u8,
+    raw: Vec<u8>,
+    record_count: u32,
+}
+
+fn check(bytes: &[u8]) -> [u8; 16] {
+    *blake3::hash(bytes).as_bytes().first_chunk().unwrap()
+}
+
+fn with_check(mut bytes: Vec<u8>) -> Vec<u8> {
+    let check = check(&bytes);
+    bytes.extend_from_slice(&check);
+    bytes
+}
+
+fn opening() -> Vec<u8> {
+    let mut bytes = [0x184D_2A50_u32.to_le_bytes(), 32_u32.to_le_bytes()].concat();
+    bytes.extend_from_slice(b"RETAKE\0\0\0\0\0\0\0\0\0\0");
+    with_check(bytes)
+}
+
+fn block_bytes(block: &Block, offset: usize) -> Vec<u8> {
+    let frame = zstd::bulk::compress(&block.raw, 1).unwrap();
+    let mut bytes = [0x184D_2A51_u32.to_le_bytes(), 76_u32.to_le_bytes(), *b"RTKB"].concat();
+    bytes.extend_from_slice(&[block.kind, 0, 0, 0]);
+    for number in [frame.len(), block.raw.len(), block.record_count as usize] {
+        bytes.extend_from_slice(&u32::try_from(number).unwrap().to_le_bytes());
+    }
+    bytes.extend_from_slice(&(offset as u64).to_le_bytes());
+    bytes.extend_from_slice(blake3::hash(&frame).as_bytes());
+    let mut bytes = with_check(bytes);
+    bytes.extend_from_slice(&frame);
+    bytes
+}
+
+/// A sealed file of these blocks, the index among them as the last, all of whose hashes hold.
+fn sealed(blocks: &[Block], counts: &str) -> Vec<u8> {
+    let mut file = opening();
+    let mut spans = vec![format!("[0,40,\"{}\"]", blake3::hash(&file))];
+    for block in blocks {
+        let bytes = block_bytes(block, file.len());
+        spans.push(format!("[{},{},\"{}\"]", file.len(), bytes.len(), blake3::hash(&bytes)));
+        file.extend_from_slice(&bytes);
+    }
+    let manifest =
+        format!("{{\"format\":[0,0],\"tool_version\":\"x\",\"counts\":{counts},\"spans\":[{}]}}", spans.join(","));
+    let raw = manifest.into_bytes();
+    let digest = blake3::hash(&raw);
+    let bytes = block_bytes(&Block { kind: MANIFEST, raw, record_count: 0 }, file.len());
+    let (offset, len) = (file.len() as u64, bytes.len() as u64);
+    file.extend_from_slice(&bytes);
+    file.extend_from_slice(&[0x184D_2A5F_u32.to_le_bytes(), 56_u32.to_le_bytes()].concat());
+    file.extend_from_slice(b"RETAKEND");
+    file.extend_from_slice(&[offset.to_le_bytes(), len.to_le_bytes()].concat());
+    file.extend_from_slice(digest.as_bytes());
+    file
+}
+
+/// The blocks of a sealed file up to its index, and the manifest's counts.
+fn blocks_of(path: &Path) -> (Vec<Block>, String) {
+    let file = fs::read(path).unwrap();
+    let number = |at: usize| u32::from_le_bytes(*file[at..].first_chunk().unwrap());
+    let mut at = 40;
+    let mut blocks: Vec<Block> = Vec::new();
+    while file[at..].starts_with(&0x184D_2A51_u32.to_le_bytes()) {
+        let end = at + 84 + number(at + 16) as usize;
+        let raw = zstd::stream::decode_all(&file[at + 84..end]).unwrap();
+        blocks.push(Block { kind: file[at + 12], raw, record_count: number(at + 24) });
+        at = end;
+    }
+    let manifest: serde_json::Value = serde_json::from_slice(&blocks.pop().unwrap().raw).unwrap();
+    (blocks, manifest["counts"].to_string())
+}
+
+/// Does with a file all that reading can do. What it gives is not looked at.
+fn read_all_of(path: &Path, folder: &Path) -> usize {
+    let mut read = usize::from(verify(path, &mut |_, _| {}).is_ok_and(|report| report.damage.is_empty()));
+    let Ok(archive) = Archive::open(path) else { return read };
+    let ids: Vec<_> = archive.entries().iter().map(|entry| entry.id).collect();
+    for id in &ids {
+        let Ok(exchange) = archive.exchange(id) else { continue };
+        for body in [Some(&exchange.request.body), exchange.response.as_ref().map(|it| &it.body)].into_iter().flatten()
+        {
+            read += usize::from(archive.body(body, 1 << 20).is_ok());
+            archive.copy_body(body, &mut io::sink()).ok();
+        }
+        archive.clocks(&exchange.session);
+        archive.resolve(&id.to_string()[..8]).ok();
+    }
+    read += archive.runs().map_or(0, |runs| runs.len()) + archive.images().map_or(0, |images| images.len());
+    read += archive.fingerprints().map_or(0, |fingerprints| fingerprints.len());
+    read += archive.events().filter(Result::is_ok).count() + archive.log_lines().filter(Result::is_ok).count();
+    let out = folder.join("out.retake");
+    fs::remove_file(&out).ok();
+    let extra = Extra { keep_images: true, ..Extra::default() };
+    read += usize::from(export(&archive, &ids, &out, extra, &mut |_, _| {}).is_ok());
+    read
+}
+
+/// Numbers from a seed, the same on every machine.
+struct Chance(blake3::OutputReader);
+
+impl Chance {
+    fn of(case: u64) -> Self {
+        Self(blake3::Hasher::new().update(&case.to_le_bytes()).finalize_xof())
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        let mut bytes = [0; 8];
+        self.0.fill(&mut bytes);
+        (u64::from_le_bytes(bytes) % end.max(1) as u64) as usize
+    }
+}
+
+/// Changes one thing in a file's blocks that a stranger might.
+fn mutate(blocks: &mut Vec<Block>, chance: &mut Chance) {
+    const NUMBERS: [&[u8]; 8] =
+        [b"0", b"-1", b"4294967295", b"18446744073709551615", b"1e999", b"null", b"[]", b"{\"a\":[]}"];
+    let which = chance.below(blocks.len());
+    let other = chance.below(blocks.len());
+    let block = &mut blocks[which];
+    let len = block.raw.len();
+    let at = chance.below(len);
+    match chance.below(10) {
+        0 | 1 if len > 0 => block.raw[at] = chance.below(256) as u8,
+        2 if len > 0 => block.raw[at] ^= 1 << chance.below(8),
+        3 => block.raw.truncate(at),
+        4 => {
+            let piece = block.raw[at..len.min(at + chance.below(200))].to_vec();
+            let to = chance.below(len);
+            block.raw.splice(to..to, piece);
+        }
+        5 | 6 => {
+            // Some number of the JSON, or what comes next, becomes another value.
+            let digits = |byte: &u8| byte.is_ascii_digit();
+            let Some(start) = block.raw[at..].iter().position(digits).map(|found| at + found) else { return };
+            let end = block.raw[start..].iter().position(|byte| !digits(byte)).map_or(len, |found| start + found);
+            block.raw.splice(start..end, NUMBERS[chance.below(NUMBERS.len())].iter().copied());
+        }
+        7 => block.record_count = chance.below(1 << 32) as u32,
+        8 if which + 1 < blocks.len() => blocks.swap(which, other),
+        9 => {
+            let copy = blocks[which].clone();
+            blocks.insert(other, copy);
+        }
+        _ => {}
+    }
+}
+
+fn fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/bundles/v0/every-kind.retake")
+}
+
+#[test]
+fn what_is_put_together_from_the_description_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.retake");
+    let (blocks, counts) = blocks_of(&fixture());
+    fs::write(&path, sealed(&blocks, &counts)).unwrap();
+    let report = verify(&path, &mut |_, _| {}).unwrap();
+    // Another compression level gives other offsets, which the index does not know.
+    assert!(report.damage.len() <= 1 && report.exchanges == 3, "{report:?}");
+}
+
+#[test]
+fn slow_big_strangers_files_are_survived() {
+    const CASES: u64 = 5_000;
+    if !is_confined("hostile::slow_big_strangers_files_are_survived") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.retake");
+    let store = Store::open_or_create(&folder.path().join("store")).unwrap();
+    let segment = store.path().join("segments").join(format!("{}-000.retake", "0".repeat(32)));
+    let (blocks, counts) = blocks_of(&fixture());
+    let mut read = 0;
+    for case in 0..CASES {
+        let mut chance = Chance::of(case);
+        let mut blocks = blocks.clone();
+        for _ in 0..=chance.below(3) {
+            mutate(&mut blocks, &mut chance);
+        }
+        let mut file = sealed(&blocks, &counts);
+        if chance.below(4) == 0 {
+            let at = chance.below(file.len());
+            file[at] ^= 1 << chance.below(8);
+        }
+        fs::write(&path, &file).unwrap();
+        read += read_all_of(&path, folder.path());
+        file.truncate(chance.below(file.len()));
+        fs::write(&segment, &file).unwrap();
+        store.recover().ok();
+        read += read_all_of(store.path(), folder.path());
+    }
+    eprintln!("{CASES} files, {read} things read");
+    assert!(read > 0);
+}
+
+/// An index of one kind of value, as much of it as its limits allow in bytes: in memory it takes many times as much.
+#[test]
+fn slow_big_an_index_that_unfolds_in_memory_is_refused() {
+    if !is_confined("hostile::slow_big_an_index_that_unfolds_in_memory_is_refused") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.retake");
+    let id = "0".repeat(32);
+    let session = format!(
+        "{{\"sessions\":[{{\"id\":\"{id}\",\"tool_version\":\"\",\"started\":{{\"monotonic_ns\":0,\"wall_unix_ns\":0}},\
+         \"listeners\":[],\"command\":["
+    );
+    let bombs = [
+        (session.clone(), "\"\",", "\"\"]}]}"),
+        (
+            session.replace("\"listeners\":[],\"command\":[", "\"listeners\":["),
+            "{\"listen\":\"\",\"upstream\":\"\"},",
+            "{}]}]}",
+        ),
+        ("{\"images\":[".to_owned(), "[0,0,0],", "[0,0,0]]}"),
+        ("{\"others\":[".to_owned(), "[1,[0,0,0]],", "[1,[0,0,0]]]}"),
+        ("{\"unknown\":[".to_owned(), "[],", "[]]}"),
+        ("{\"unknown\":".to_owned(), "[", "]"),
+        ("{\"unknown\":\"".to_owned(), "x", "\"}"),
+    ];
+    for (begin, item, end) in bombs {
+        let count = (INDEX_BYTES_MAX - begin.len() - end.len()) / item.len();
+        let raw = [begin.as_bytes(), item.repeat(count).as_bytes(), end.as_bytes()].concat();
+        let counts = "{\"exchanges\":0,\"blobs\":0,\"records\":0,\"blob_bytes\":0}";
+        let file = sealed(&[Block { kind: INDEX, raw, record_count: 0 }], counts);
+        fs::write(&path, &file).unwrap();
+        let opened = Archive::open(&path).map(|_| ()).map_err(|error| error.to_string());
+        eprintln!("{item:>12} as {} bytes of file: {opened:?}", file.len());
+        assert!(opened.is_err() || item == "x", "{item}");
+    }
+}
+
+/// The same in records, which are gone through where there is no index that could be trusted.
+#[test]
+fn slow_big_records_that_unfold_in_memory_are_refused() {
+    if !is_confined("hostile::slow_big_records_that_unfold_in_memory_are_refused") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open_or_create(&folder.path().join("store")).unwrap();
+    let path = store.path().join("segments").join(format!("{}-000.retake", "0".repeat(32)));
+    let mut file = io::BufWriter::new(fs::File::create(&path).unwrap());
+    file.write_all(&opening()).unwrap();
+    let mut offset = 40;
+    for number in 0..128 {
+        let begin = format!(
+            "{{\"id\":\"{number:032x}\",\"tool_version\":\"\",\"started\":{{\"monotonic_ns\":0,\"wall_unix_ns\":0}},\
+             \"listeners\":[],\"command\":["
+        );
+        let payload = format!("{begin}{}\"\"]}}", "\"\",".repeat((4 << 20) / 3 - 100));
+        let header = [&[2, 0][..], &u32::try_from(payload.len()).unwrap().to_le_bytes()].concat();
+        let raw = [&header[..], payload.as_bytes()].concat();
+        let bytes = block_bytes(&Block { kind: RECORDS, raw, record_count: 1 }, offset);
+        offset += bytes.len();
+        file.write_all(&bytes).unwrap();
+    }
+    file.flush().unwrap();
+    let archive = Archive::open(store.path()).unwrap();
+    eprintln!("{offset} bytes of file: {} sessions, {} damaged", archive.sessions().len(), archive.damage().len());
+    assert!(!archive.damage().is_empty());
+    drop(archive);
+    assert!(!verify(store.path(), &mut |_, _| {}).unwrap().damage.is_empty());
+}
