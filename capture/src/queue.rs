@@ -24,9 +24,18 @@ impl Budget {
 
     /// Takes this many bytes, or none when they are not there.
     pub(crate) fn take(self: &Arc<Self>, bytes: usize) -> Option<Held> {
-        let fits = |used: usize| used.checked_add(bytes).filter(|&used| used <= self.bytes_max);
+        self.take_below(bytes, self.bytes_max)
+    }
+
+    fn take_below(self: &Arc<Self>, bytes: usize, most: usize) -> Option<Held> {
+        let fits = |used: usize| used.checked_add(bytes).filter(|&used| used <= most);
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).ok()?;
         Some(Held { bytes, budget: self.clone() })
+    }
+
+    /// True when more than a quarter of it is taken: what waits for more of its kind is to be handed on instead.
+    pub(crate) fn is_filling(&self) -> bool {
+        self.used.load(Ordering::Relaxed) > self.bytes_max / 4
     }
 
     /// True when more than half of it is taken: what is merely useful has to make room.
@@ -50,9 +59,20 @@ impl Held {
 
     /// Takes this many more. False when they are not there.
     pub(crate) fn grow(&mut self, bytes: usize) -> bool {
-        let Some(mut more) = self.budget.take(bytes) else { return false };
-        self.bytes += std::mem::take(&mut more.bytes);
-        true
+        let more = self.budget.take(bytes);
+        more.map(|more| self.join(more)).is_some()
+    }
+
+    /// Takes this many more for a body. An eighth is left for what else there is: a body may have a gap, but an exchange whose
+    /// head has no room is not recorded at all.
+    pub(crate) fn grow_for_body(&mut self, bytes: usize) -> bool {
+        let more = self.budget.take_below(bytes, self.budget.bytes_max - self.budget.bytes_max / 8);
+        more.map(|more| self.join(more)).is_some()
+    }
+
+    /// The budget that it is of.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// How many bytes it holds.
@@ -89,8 +109,8 @@ pub(crate) enum Side {
 /// Something to be written.
 #[derive(Debug)]
 pub(crate) enum Item {
-    /// The next part of a body, at most a blob long.
-    Part { sequence: u64, side: Side, bytes: Vec<u8>, held: Held },
+    /// The next part of a body, at most a blob long; the last one comes right before its exchange.
+    Part { sequence: u64, side: Side, bytes: Vec<u8>, held: Held, is_last: bool },
     /// An exchange that has ended; its bodies' recipes are what the parts before it came to.
     Exchange { exchange: Box<Exchange>, held: Held },
     /// An exchange of which nothing is to be kept after all.
@@ -142,5 +162,13 @@ mod tests {
         drop(part);
         assert!(budget.take(10).is_some() && !budget.is_tight());
         assert!(budget.take(usize::MAX).is_none());
+    }
+
+    #[test]
+    fn bodies_leave_room_for_heads() {
+        let budget = Budget::new(80);
+        let mut body = Held::nothing(&budget);
+        assert!(!body.grow_for_body(71) && body.grow_for_body(70) && budget.is_filling());
+        assert!(!body.grow_for_body(1) && budget.take(10).is_some());
     }
 }

@@ -177,12 +177,12 @@ impl Worker {
     fn take(&mut self, item: Item) {
         self.is_dirty = true;
         match item {
-            Item::Part { sequence, side, bytes, held } => {
+            Item::Part { sequence, side, bytes, held, is_last } => {
                 let bodies = self.open.entry(sequence).or_default();
                 let part = self.output.put(|writer| writer.put_blob(&bytes));
                 let body = bodies.side(side);
                 match part {
-                    Some(part) => body.add(part, bytes, held, &self.budget),
+                    Some(part) => body.add(part, bytes, held, is_last || !self.budget.is_tight()),
                     None => {
                         body.fail();
                         self.losses.lose_bytes(bytes.len() as u64);
@@ -246,6 +246,10 @@ impl Worker {
         }
         if self.is_dirty && now_ns.saturating_sub(self.synced_ns) >= self.sync_interval_ns {
             self.output.put(bundle::Writer::sync);
+            if self.budget.is_tight() {
+                // Bodies that rest half way hold what others need.
+                self.open.values_mut().for_each(Bodies::let_go);
+            }
             self.synced_ns = self.clock.now_ns();
             self.is_dirty = false;
         }

@@ -14,6 +14,10 @@ use crate::queue::{Held, Item, Losses, Side};
 /// Longest part that goes to the queue at once: a blob's length, so that equal bodies are cut alike and kept once.
 const PART_BYTES: usize = bundle::BLOB_BYTES_MAX;
 
+/// Length from which a part goes to the queue when memory becomes short: many streams that rest must not hold a part each
+/// while nothing else can be recorded. A choice.
+const EARLY_PART_BYTES: usize = 64 << 10;
+
 /// Most chunks listed of one body; beyond, every other one is left out. Two lists this long with offsets and times of twelve
 /// digits come to 1.8 MB of JSON, which leaves more than half of `bundle::RECORD_BYTES_MAX` to the heads. A choice.
 const CHUNKS_MAX: usize = 32_768;
@@ -111,7 +115,7 @@ impl Gathering {
         }
         let room = usize::try_from(self.body_bytes_max.saturating_sub(self.kept_len)).unwrap_or(usize::MAX);
         let wanted = payload.len().min(room);
-        if !self.part_held.grow(wanted) {
+        if !self.part_held.grow_for_body(wanted) {
             let store_fails = self.losses.store_fails.load(Ordering::Relaxed);
             self.body.gap = Some(if store_fails { Gap::StoreFailed } else { Gap::QueueFull });
             return 0;
@@ -161,27 +165,28 @@ impl Gathering {
             let (now, later) = rest.split_at(rest.len().min(PART_BYTES - self.part.len()));
             self.part.extend_from_slice(now);
             rest = later;
-            if self.part.len() == PART_BYTES {
-                self.send_part();
+            let is_wanted = self.part.len() >= EARLY_PART_BYTES && self.part_held.budget().is_filling();
+            if self.part.len() == PART_BYTES || is_wanted {
+                self.send_part(false);
             }
         }
     }
 
-    fn send_part(&mut self) {
+    fn send_part(&mut self, is_last: bool) {
         let mut bytes = std::mem::take(&mut self.part);
         // It may wait for long, and is accounted for by its length.
         bytes.shrink_to_fit();
         self.has_sent_parts = true;
         let held = self.part_held.split(bytes.len());
         // As above: nobody reads the queue any more only when the capture is over.
-        self.queue.send(Item::Part { sequence: self.sequence, side: self.side, bytes, held }).ok();
+        self.queue.send(Item::Part { sequence: self.sequence, side: self.side, bytes, held, is_last }).ok();
     }
 
     /// The body; the writer has its parts.
     pub(super) fn finish(&mut self) -> Body {
         self.append_line();
         if !self.part.is_empty() {
-            self.send_part();
+            self.send_part(true);
         }
         std::mem::take(&mut self.body)
     }

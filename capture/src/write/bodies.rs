@@ -6,7 +6,7 @@ use content::{canonical, seeds};
 use exchange::{Body, Exchange, Part};
 
 use super::{Side, gap_of_failure};
-use crate::queue::{Budget, Held};
+use crate::queue::Held;
 
 /// Both bodies of an exchange.
 #[derive(Debug, Default)]
@@ -48,6 +48,12 @@ impl Bodies {
         !self.request.parts.is_empty() || !self.response.parts.is_empty()
     }
 
+    /// Gives up their bytes, and with them digests and seeds: the store has what was put.
+    pub(super) fn let_go(&mut self) {
+        self.request.bytes = Kept::GivenUp;
+        self.response.bytes = Kept::GivenUp;
+    }
+
     /// What was put for them may not be on the disk.
     pub(super) fn fail(&mut self) {
         self.request.fail();
@@ -87,14 +93,12 @@ impl Bodies {
 }
 
 impl Written {
-    /// The store has the next part.
-    pub(super) fn add(&mut self, part: Part, part_bytes: Vec<u8>, part_held: Held, budget: &Budget) {
+    /// The store has the next part; its bytes are kept too where there is memory for that.
+    pub(super) fn add(&mut self, part: Part, part_bytes: Vec<u8>, part_held: Held, has_memory: bool) {
         self.parts.push(part);
         let Kept::All { bytes, held } = &mut self.bytes else { return };
         let is_too_long = (bytes.len() + part_bytes.len()) as u64 > canonical::BODY_BYTES_MAX;
-        // A body of one part, which most are, costs nothing more here than it did in the queue.
-        let is_unwanted = !bytes.is_empty() && budget.is_tight();
-        if is_too_long || is_unwanted {
+        if is_too_long || !has_memory {
             self.bytes = Kept::GivenUp;
         } else if bytes.is_empty() {
             *bytes = part_bytes;
