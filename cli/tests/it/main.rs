@@ -5,6 +5,7 @@
 mod captured;
 mod compared;
 mod examples;
+mod harm;
 mod looked_at;
 mod otherwise;
 mod recordings;
