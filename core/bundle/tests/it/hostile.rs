@@ -108,7 +108,7 @@ fn blocks_of(path: &Path) -> (Vec<Block>, String) {
     let mut blocks: Vec<Block> = Vec::new();
     while file[at..].starts_with(&0x184D_2A51_u32.to_le_bytes()) {
         let end = at + 84 + number(at + 16) as usize;
-        let raw = zstd::stream::decode_all(&file[at + 84..end]).unwrap();
+        let raw = crate::unpacked(&file[at + 84..end]);
         blocks.push(Block { kind: file[at + 12], raw, record_count: number(at + 24) });
         at = end;
     }

@@ -5,3 +5,11 @@
 mod golden;
 mod hostile;
 mod provider;
+
+/// What zstd frames hold, skippable ones passed over. The fixtures hold a few MiB at most.
+fn unpacked(frames: impl std::io::Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let decoder = zstd::stream::read::Decoder::new(frames).unwrap();
+    std::io::Read::read_to_end(&mut std::io::Read::take(decoder, 16 << 20), &mut bytes).unwrap();
+    bytes
+}
