@@ -8,6 +8,7 @@ use std::{os::unix::fs::PermissionsExt as _, path::PathBuf, sync::Arc, time::Dur
 
 use bundle::Archive;
 use exchange::{ContainerIdentity, ImageIdentity, ImageRecord, Subject};
+use futures_util::future::BoxFuture;
 use host::{ContainerSpec, Docker, DockerError, FoundImage, RunningContainer, SameImage};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -17,8 +18,8 @@ use crate::{
     answer::Answerer,
     environment::{Variables, container_variables},
     error::ReplayError,
+    job::{Halt, Job, Preparation, Running, Started},
     receipt::{EnvironmentDifference, Pinned, Relation, Void},
-    replay::{Halt, Job, Preparation, Running, Started},
     serve::Place,
     service::{Aftermath, Doorway, answer_bridge, egress_of, listened_on, loopback_only},
 };
@@ -68,27 +69,33 @@ pub(crate) async fn start(
         Err(error) => return Err(no_bridge(&mut container, &error, preparation).await),
     };
     let not_served = job.not_served(&listened_on(&bridge, &places, preparation));
-    preparation.level = Some(0);
+    // What is pinned is the recorded image; with another one there is no level to speak of.
+    preparation.level = (preparation.pinned.relation != Relation::OtherImage).then_some(0);
     let answering = answer_bridge(Arc::clone(&bridge), places, Arc::clone(answerer), Arc::clone(&job.settings.clock));
     let run =
         ContainerRun { container, bridge: Arc::clone(&bridge), answering: tokio::spawn(answering), _folder: folder };
     Ok(Started {
         doorway: Doorway::Bridge(bridge, port),
-        running: Running::Container(Box::new(run)),
+        running: Box::new(run),
         calls_observed: true,
         not_served,
         host: None,
     })
 }
 
-impl ContainerRun {
-    /// How the service ended, if it did.
-    pub(crate) fn gone(&self) -> Option<String> {
+impl Running for ContainerRun {
+    fn gone(&mut self) -> Option<String> {
         self.container.has_ended().then(|| "its container has stopped".to_owned())
     }
 
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Aftermath> {
+        Box::pin(self.stop())
+    }
+}
+
+impl ContainerRun {
     /// Stops and removes the container, and tells what was seen of it.
-    pub(crate) async fn finish(mut self) -> Aftermath {
+    async fn stop(mut self: Box<Self>) -> Aftermath {
         let service_ended = if self.container.has_ended() {
             let status = self.container.ended().await;
             Some(status.map_or_else(|| "by itself".to_owned(), |status| format!("by itself, with status {status}")))

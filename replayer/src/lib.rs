@@ -11,6 +11,7 @@ mod container;
 mod drive;
 mod environment;
 mod error;
+mod job;
 mod judge;
 mod ledger;
 mod order;

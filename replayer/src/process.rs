@@ -13,6 +13,7 @@ use std::{
 };
 
 use exchange::{LogLine, ProcessIdentity, Stream, Subject};
+use futures_util::future::BoxFuture;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
@@ -25,8 +26,8 @@ use crate::{
     answer::Answerer,
     environment::{Variables, process_variables},
     error::ReplayError,
+    job::{Halt, Job, Preparation, Running, Started},
     receipt::{Egress, Relation, Void},
-    replay::{Halt, Job, Preparation, Running, Started},
     serve::{listen, serve_listener},
     service::{Aftermath, Doorway, answer_bridge, egress_of, listened_on, loopback_only},
 };
@@ -183,7 +184,7 @@ impl Launch<'_> {
         let bridge = match bridge::Host::accept(listener, BRIDGE_PATIENCE).await {
             Ok(bridge) => Arc::new(bridge),
             Err(error) => {
-                let aftermath = run.finish().await;
+                let aftermath = Box::new(run).stop().await;
                 let last =
                     aftermath.logs.last().map(|line| format!("; its last line: {}", line.text)).unwrap_or_default();
                 let void =
@@ -266,20 +267,25 @@ async fn refuse_strangers(port: u16) -> Result<(), ReplayError> {
 }
 
 fn started(doorway: Doorway, run: ProcessRun, not_served: BTreeSet<String>) -> Started {
-    Started { doorway, running: Running::Process(Box::new(run)), calls_observed: true, not_served, host: None }
+    Started { doorway, running: Box::new(run), calls_observed: true, not_served, host: None }
 }
 
-impl ProcessRun {
-    /// How the service ended, if it did.
-    pub(crate) fn gone(&mut self) -> Option<String> {
+impl Running for ProcessRun {
+    fn gone(&mut self) -> Option<String> {
         if self.ended.is_none() {
             self.ended = self.child.try_wait().ok().flatten();
         }
         self.ended.map(|status| status.to_string())
     }
 
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Aftermath> {
+        Box::pin(self.stop())
+    }
+}
+
+impl ProcessRun {
     /// Ends the process and tells what was seen of it.
-    pub(crate) async fn finish(mut self) -> Aftermath {
+    async fn stop(mut self: Box<Self>) -> Aftermath {
         let service_ended = self.gone().map(|status| format!("by itself, {status}"));
         self.end_child().await;
         let mut egress = Egress::default();

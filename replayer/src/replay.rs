@@ -3,31 +3,30 @@
 //! In: a recording that was verified, what to run it against, and the rules. Out: the receipt, one result for each exchange,
 //! and the run as a file. Damage and usage trouble are errors; what makes the replay void is in the receipt.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use bundle::Archive;
 use content::redact::{Extra, Redactor};
-use diff::{ExchangeResult, Rules};
+use diff::ExchangeResult;
 use exchange::{ClockPair, End, Fingerprint, HostEnvironment, Id, Run, Subject};
 use tokio::sync::watch;
-use wire::client::{Clock, Limits};
 
 use crate::{
     answer::{Answerer, AnswererParts},
     container,
     drive::{Driver, Outcome, Watch, told_to_stop},
     environment,
-    environment::GivenVariable,
     error::ReplayError,
+    job::{Halt, Job, Preparation, Running, Started},
     judge::{Case, Judgement},
     ledger::Ledger,
     process,
-    receipt::{Determinism, Pinned, Receipt, SourceProof, Void},
+    receipt::{Determinism, Pinned, Receipt, Void},
     select::Selection,
-    serve::{Place, recorded_places},
-    service::{Aftermath, Doorway},
+    service::Aftermath,
     target,
 };
+
+pub use crate::job::{Against, Settings};
 
 /// How long a service that cannot be reached any more has to show that it ended by itself, and how often it is looked at.
 /// Choices: its parents inside have to end after it.
@@ -36,53 +35,6 @@ const DYING_RETRY: Duration = Duration::from_millis(10);
 
 /// What is said of the order and timing of a replay that sent nothing.
 const NOTHING_SENT: &str = "nothing was sent";
-
-/// What a recording is replayed against.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Against {
-    /// What it was recorded from: its image, or its command.
-    Recorded,
-    /// Another image.
-    Image(String),
-    /// A command and its arguments, started as a child.
-    Process(Vec<String>),
-    /// A service that runs already, at this URL.
-    Url(String),
-}
-
-/// What a replay is to do.
-pub struct Settings {
-    /// The recording, verified.
-    pub archive: Arc<Archive>,
-    /// What the receipt says of it.
-    pub source: SourceProof,
-    /// The exchanges to replay; all when it is empty.
-    pub only: Vec<Id>,
-    /// What to send them to.
-    pub against: Against,
-    /// Rules by hand.
-    pub rules: Rules,
-    /// Variables given for this replay.
-    pub given: Vec<GivenVariable>,
-    /// The service's port where it is not the recorded upstream's.
-    pub port: Option<u16>,
-    /// How long the service may take to accept connections.
-    pub ready_timeout: Duration,
-    /// Void where anything of the environment differs.
-    pub strict_environment: bool,
-    /// Limits on each exchange.
-    pub limits: Limits,
-    /// The folder that runs are written to.
-    pub runs_folder: PathBuf,
-    /// This very program, statically linked: what becomes the container's init.
-    pub executable: PathBuf,
-    /// Version of this program.
-    pub tool_version: String,
-    /// The wall clock when `clock` was 0, in nanoseconds since 1970.
-    pub started_unix_ns: u64,
-    /// Nanoseconds since the start.
-    pub clock: Arc<Clock>,
-}
 
 /// What a replay came to.
 #[derive(Debug)]
@@ -137,77 +89,6 @@ pub struct Watched<'a> {
     pub progress: &'a (dyn Fn(u64, u64) + Send + Sync),
     /// Becomes true when the user wants it to stop.
     pub stop: watch::Receiver<bool>,
-}
-
-/// One replay under way.
-pub(crate) struct Job<'a> {
-    pub(crate) settings: &'a Settings,
-    pub(crate) selection: &'a Selection,
-    pub(crate) recorded: Option<&'a Fingerprint>,
-    pub(crate) run: Id,
-    pub(crate) ledger: Arc<Ledger>,
-}
-
-/// What is to be run, and what was found out before it runs.
-#[derive(Debug, Default)]
-pub(crate) struct Preparation {
-    pub(crate) pinned: Pinned,
-    pub(crate) replacements: Vec<String>,
-    pub(crate) injected: Vec<String>,
-    /// What differs here.
-    pub(crate) environment: Vec<crate::receipt::EnvironmentDifference>,
-    /// The level of determinism that holds once it runs.
-    pub(crate) level: Option<u8>,
-    /// What the run's exchanges name as their target.
-    pub(crate) target: String,
-}
-
-/// A started target.
-pub(crate) struct Started {
-    pub(crate) doorway: Doorway,
-    pub(crate) running: Running,
-    pub(crate) calls_observed: bool,
-    /// Dependencies whose recorded address is not served here: calls to them go nowhere.
-    pub(crate) not_served: BTreeSet<String>,
-    /// Written over the recorded `Host`.
-    pub(crate) host: Option<String>,
-}
-
-/// What has to be ended.
-pub(crate) enum Running {
-    Container(Box<container::ContainerRun>),
-    Process(Box<process::ProcessRun>),
-    Url,
-}
-
-impl Running {
-    fn gone(&mut self) -> Option<String> {
-        match self {
-            Self::Container(container) => container.gone(),
-            Self::Process(process) => process.gone(),
-            Self::Url => None,
-        }
-    }
-
-    async fn finish(self) -> Aftermath {
-        match self {
-            Self::Container(container) => container.finish().await,
-            Self::Process(process) => process.finish().await,
-            Self::Url => Aftermath::default(),
-        }
-    }
-}
-
-/// What keeps the replay from being judged, or from happening.
-pub(crate) enum Halt {
-    Void(Void, Box<Preparation>),
-    Error(ReplayError),
-}
-
-impl From<ReplayError> for Halt {
-    fn from(error: ReplayError) -> Self {
-        Self::Error(error)
-    }
 }
 
 /// What a replay came to before it is written down.
@@ -350,7 +231,7 @@ impl Job<'_> {
 
     /// Ends what ran; what seems dead is first left the time to show that it ended by itself. What it logged may hold
     /// secrets, as every text of the service.
-    async fn finish(&self, mut running: Running, seems_dead: bool) -> Aftermath {
+    async fn finish(&self, mut running: Box<dyn Running>, seems_dead: bool) -> Aftermath {
         if seems_dead {
             let gone = async {
                 while running.gone().is_none() {
@@ -395,31 +276,6 @@ impl Job<'_> {
             Against::Process(command) => self.ledger.redactor().text(&command.join(" ")).0,
             Against::Url(url) => self.ledger.redactor().text(url).0,
         }
-    }
-
-    /// The recorded addresses that the service finds its dependencies at.
-    pub(crate) fn places(&self) -> Vec<Place> {
-        recorded_places(&self.settings.archive)
-    }
-
-    /// The dependencies that were called and are at none of these places.
-    pub(crate) fn not_served(&self, served: &[Place]) -> BTreeSet<String> {
-        let called = self.selection.calls.iter().filter_map(|call| call.role.dependency());
-        called.filter(|name| served.iter().all(|place| place.name != *name)).map(str::to_owned).collect()
-    }
-
-    /// The port that the service listens on: given, or the recorded upstream's.
-    pub(crate) fn port(&self) -> Result<u16, ReplayError> {
-        if let Some(port) = self.settings.port {
-            return Ok(port);
-        }
-        let sessions = self.settings.archive.sessions();
-        let upstreams = sessions.iter().flat_map(|session| &session.listeners).filter(|it| it.dependency.is_none());
-        let port = upstreams
-            .filter_map(|listener| listener.upstream.parse::<wire::Upstream>().ok())
-            .map(|it| it.port)
-            .next_back();
-        port.ok_or(ReplayError::NoPort)
     }
 
     fn conclude(self, played: Played) -> Result<Replayed, ReplayError> {

@@ -24,8 +24,8 @@ use wire::{
 
 use crate::{
     answer::{Answerer, CALL_BODY_BYTES_MAX},
+    job::Preparation,
     receipt::Egress,
-    replay::Preparation,
     serve::Place,
 };
 

@@ -2,14 +2,28 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use futures_util::future::BoxFuture;
 use wire::{Connector, Upstream};
 
 use crate::{
     error::ReplayError,
+    job::{Halt, Preparation, Running, Started},
     receipt::Relation,
-    replay::{Halt, Preparation, Running, Started},
-    service::Doorway,
+    service::{Aftermath, Doorway},
 };
+
+/// A service that is neither started nor ended here.
+struct NotOurs;
+
+impl Running for NotOurs {
+    fn gone(&mut self) -> Option<String> {
+        None
+    }
+
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Aftermath> {
+        Box::pin(std::future::ready(Aftermath::default()))
+    }
+}
 
 /// Finds the service.
 pub(crate) fn start(url: &str, preparation: &mut Preparation) -> Result<Started, Halt> {
@@ -23,7 +37,7 @@ pub(crate) fn start(url: &str, preparation: &mut Preparation) -> Result<Started,
     preparation.replacements.push(format!("header:Host: {authority}, the target's name"));
     Ok(Started {
         doorway: Doorway::Url(Arc::new(connector), upstream),
-        running: Running::Url,
+        running: Box::new(NotOurs),
         calls_observed: false,
         not_served: BTreeSet::new(),
         host: Some(authority),
