@@ -55,7 +55,7 @@ pub(crate) async fn start(
         None => pinned_image(&docker, &job.settings.archive, &recorded.image, preparation).await?,
     };
     let port = job.port()?;
-    let places = loopback_only(job.places(), preparation);
+    let places = loopback_only(job.places(), &mut preparation.replacements);
     let variables = container_variables(&recorded, &image.identity.runtime, &job.settings.given);
     let folder = run_folder(&places).map_err(ReplayError::Prepare)?;
     let listener = bridge::listen(&folder.path).map_err(ReplayError::Prepare)?;
@@ -68,7 +68,7 @@ pub(crate) async fn start(
         Ok(bridge) => Arc::new(bridge),
         Err(error) => return Err(no_bridge(&mut container, &error, preparation).await),
     };
-    let not_served = job.not_served(&listened_on(&bridge, &places, preparation));
+    let not_served = job.not_served(&listened_on(&bridge, &places, &mut preparation.replacements));
     // What is pinned is the recorded image; with another one there is no level to speak of.
     preparation.level = (preparation.pinned.relation != Relation::OtherImage).then_some(0);
     let answering = answer_bridge(Arc::clone(&bridge), places, Arc::clone(answerer), Arc::clone(&job.settings.clock));

@@ -170,7 +170,7 @@ impl Launch<'_> {
         port: u16,
     ) -> Result<Started, Halt> {
         let folder = tempfile::Builder::new().prefix("retake-run-").tempdir().map_err(ReplayError::Prepare)?;
-        let places = loopback_only(self.job.places(), preparation);
+        let places = loopback_only(self.job.places(), &mut preparation.replacements);
         let listener = bridge::listen(folder.path()).map_err(ReplayError::Prepare)?;
         let listen: Vec<_> = places.iter().map(|place| place.address.to_string()).collect();
         let socket = folder.path().join(bridge::SOCKET_NAME);
@@ -193,7 +193,7 @@ impl Launch<'_> {
             }
         };
         preparation.injected = vec!["name spaces of its own: network with a loopback only, processes".to_owned()];
-        let not_served = self.job.not_served(&listened_on(&bridge, &places, preparation));
+        let not_served = self.job.not_served(&listened_on(&bridge, &places, &mut preparation.replacements));
         let clock = Arc::clone(&self.job.settings.clock);
         run.answering.push(tokio::spawn(answer_bridge(Arc::clone(&bridge), places, Arc::clone(answerer), clock)));
         run.bridge = Some(Arc::clone(&bridge));

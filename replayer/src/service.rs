@@ -24,7 +24,6 @@ use wire::{
 
 use crate::{
     answer::{Answerer, CALL_BODY_BYTES_MAX},
-    job::Preparation,
     receipt::Egress,
     serve::Place,
 };
@@ -152,22 +151,22 @@ fn same_listener(recorded: SocketAddr, inside: SocketAddr) -> bool {
 }
 
 /// The places that can be served inside, which has its own loopback and nothing else; the others are named.
-pub(crate) fn loopback_only(places: Vec<Place>, preparation: &mut Preparation) -> Vec<Place> {
+pub(crate) fn loopback_only(places: Vec<Place>, replacements: &mut Vec<String>) -> Vec<Place> {
     let (inside, outside): (Vec<_>, Vec<_>) =
         places.into_iter().partition(|place| place.address.ip().is_loopback() || place.address.ip().is_unspecified());
     let lost = outside
         .iter()
         .map(|place| format!("{}: recorded at {}, which is not served inside", place.name, place.address));
-    preparation.replacements.extend(lost);
+    replacements.extend(lost);
     inside
 }
 
 /// The places that are served inside; those whose address could not be listened on there are named.
-pub(crate) fn listened_on(bridge: &bridge::Host, places: &[Place], preparation: &mut Preparation) -> Vec<Place> {
+pub(crate) fn listened_on(bridge: &bridge::Host, places: &[Place], replacements: &mut Vec<String>) -> Vec<Place> {
     let mut served = places.to_vec();
     for listener in bridge.observed().listeners {
         if let Some(error) = listener.error {
-            preparation.replacements.push(format!("{}: could not be listened on inside: {error}", listener.address));
+            replacements.push(format!("{}: could not be listened on inside: {error}", listener.address));
             served.retain(|place| !same_listener(place.address, listener.address));
         }
     }
