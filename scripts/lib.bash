@@ -10,6 +10,15 @@ me=$(basename "$0")
 # shellcheck disable=SC2034 # for the scripts that source this
 programs=${CARGO_TARGET_DIR:-$root/target}/x86_64-unknown-linux-gnu/debug
 
+# Flags for what leaves this machine: static, and without the paths of the machine that built it. They stand in for those
+# of `.cargo/config.toml`, so such a build has a target folder of its own.
+flags_for_elsewhere() {
+    local cargo_home=${CARGO_HOME:-$HOME/.cargo} sysroot
+    sysroot=$(rustc --print sysroot)
+    printf '%s ' -C target-feature=+crt-static "--remap-path-prefix=$cargo_home/registry/src=/registry" \
+        "--remap-path-prefix=$sysroot=/rust" "--remap-path-prefix=$root=/retake"
+}
+
 # A path given by the user, who means it from where they called.
 from_caller() { (cd "$called_from" && realpath --no-symlinks "$1"); }
 
