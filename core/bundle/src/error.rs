@@ -110,7 +110,7 @@ impl OpenError {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::Io { .. } => None,
-            Self::NotABundle { .. } => Some("bundles are made by `retake export`; other recordings by `retake import`"),
+            Self::NotABundle { .. } => Some("bundles are made by `retake export`"),
             Self::NotAStore { .. } => {
                 Some("a store is made by `retake capture`, as `./.retake` unless `--store` says where")
             }
