@@ -24,6 +24,7 @@ use wire::{
 
 use crate::{
     ledger::{BodyBytes, Ledger, redacted_request, redacted_response},
+    pieces::ranges,
     rules::MatchingRules,
     select::{Selection, scope_of_call},
 };
@@ -213,7 +214,10 @@ impl Answerer {
         Ok(Answer {
             interim,
             head: response.head.bytes.clone(),
-            pieces: pieces_of(&response.body, &body),
+            pieces: ranges(&response.body, body.len())
+                .into_iter()
+                .map(|piece| (Duration::ZERO, body.slice(piece)))
+                .collect(),
             trailers: response.body.trailers.clone(),
             cut,
         })
@@ -315,17 +319,6 @@ pub(crate) fn why_unanswerable(call: &Exchange) -> Option<&'static str> {
     } else {
         None
     }
-}
-
-/// The body in the pieces that it was recorded in.
-fn pieces_of(body: &exchange::Body, bytes: &Bytes) -> Vec<(Duration, Bytes)> {
-    let mut cuts: Vec<usize> = body.chunks.iter().filter_map(|chunk| usize::try_from(chunk.offset).ok()).collect();
-    cuts.push(0);
-    cuts.push(bytes.len());
-    cuts.retain(|&cut| cut <= bytes.len());
-    cuts.sort_unstable();
-    cuts.dedup();
-    cuts.windows(2).map(|ends| (Duration::ZERO, bytes.slice(ends[0]..ends[1]))).collect()
 }
 
 pub(crate) fn trace_id_of(head: &Head) -> Option<&str> {

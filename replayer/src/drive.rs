@@ -21,6 +21,7 @@ use crate::{
     compare::{Compared, compare},
     ledger::{BodyBytes, Ledger, redacted_response},
     order::{CausalOrder, Progress},
+    pieces::ranges,
     select::{REQUEST_BODY_BYTES_MAX, Selection},
     service::{Doorway, Stream},
 };
@@ -134,7 +135,8 @@ impl Driver {
         let (reply, ending) = match stream {
             Err(error) => self.without_answer(End::Unreachable { reason: error.to_string() }),
             Ok(mut stream) => {
-                let pieces = pieces_of(&exchange.request.body, &body);
+                let pieces = ranges(&exchange.request.body, body.len());
+                let pieces: Vec<_> = pieces.into_iter().map(|piece| &body[piece]).collect();
                 let trailers = &exchange.request.body.trailers;
                 let request = Outgoing { head: &head, body: &pieces, trailers, is_whole: true };
                 let limits = self.limits_for(exchange);
@@ -301,16 +303,6 @@ fn ending_of(reply: &Reply) -> Ending {
         ReplyEnd::TimedOut => (End::TimedOut, None),
     };
     Ending { end, trouble }
-}
-
-/// The request's body in the chunks that it was recorded in.
-fn pieces_of<'a>(body: &exchange::Body, bytes: &'a [u8]) -> Vec<&'a [u8]> {
-    let mut cuts: Vec<usize> = body.chunks.iter().filter_map(|chunk| usize::try_from(chunk.offset).ok()).collect();
-    cuts.extend([0, bytes.len()]);
-    cuts.retain(|&cut| cut <= bytes.len());
-    cuts.sort_unstable();
-    cuts.dedup();
-    cuts.windows(2).map(|ends| &bytes[ends[0]..ends[1]]).collect()
 }
 
 /// Puts a field line before the blank line that ends the head.

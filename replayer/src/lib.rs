@@ -15,6 +15,7 @@ mod job;
 mod judge;
 mod ledger;
 mod order;
+mod pieces;
 mod process;
 pub mod receipt;
 pub mod replay;

@@ -1,0 +1,34 @@
+//! A recorded body in the pieces that it was recorded in, for whoever sends it again.
+
+use std::ops::Range;
+
+use exchange::Body;
+
+/// The ranges of a body's `len` kept bytes between one chunk's beginning and the next; offsets beyond them cut nothing.
+pub(crate) fn ranges(body: &Body, len: usize) -> Vec<Range<usize>> {
+    let mut cuts: Vec<usize> = body.chunks.iter().filter_map(|chunk| usize::try_from(chunk.offset).ok()).collect();
+    cuts.extend([0, len]);
+    cuts.retain(|&cut| cut <= len);
+    cuts.sort_unstable();
+    cuts.dedup();
+    cuts.windows(2).map(|ends| ends[0]..ends[1]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use exchange::Chunk;
+
+    use super::*;
+
+    #[test]
+    fn pieces_are_those_of_the_recording_and_make_up_the_whole_whatever_its_offsets_say() {
+        let body = |offsets: &[u64]| {
+            let chunks = offsets.iter().map(|&offset| Chunk { offset, at_ns: 0 }).collect();
+            Body { chunks, ..Body::default() }
+        };
+        assert_eq!(ranges(&body(&[0, 3, 7]), 10), [0..3, 3..7, 7..10]);
+        assert_eq!(ranges(&body(&[7, 3, 3, u64::MAX]), 10), [0..3, 3..7, 7..10]);
+        assert_eq!(ranges(&body(&[]), 10), std::slice::from_ref(&(0..10)));
+        assert!(ranges(&body(&[0]), 0).is_empty());
+    }
+}
