@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub(crate) use look::{
-    CompletionsArgs, DiffArgs, ExportArgs, LsArgs, ManArgs, RunsArgs, Select, ShowArgs, ShowAs, VerifyArgs,
+    CompletionsArgs, DiffArgs, DoctorArgs, ExportArgs, LsArgs, ManArgs, RunsArgs, Select, ShowArgs, ShowAs, VerifyArgs,
 };
 pub(crate) use play::{DemoArgs, ReplayArgs, ServeArgs};
 pub(crate) use record::CaptureArgs;
@@ -130,6 +130,8 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     /// List the runs of a store
     Runs(RunsArgs),
+    /// Say what this machine offers, what is missing, and how to get it
+    Doctor(DoctorArgs),
     /// See the whole job done on a shipped example
     Demo(DemoArgs),
     /// Print a completion script for a shell

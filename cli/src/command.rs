@@ -4,6 +4,7 @@ mod capture;
 mod completions;
 mod demo;
 mod diff;
+mod doctor;
 mod export;
 mod ls;
 mod replay;
@@ -34,6 +35,7 @@ pub(crate) fn run(cli: Cli, console: &Console) -> Result<Exit, Trouble> {
         Command::Man(args) => completions::manual(&args, console),
         Command::Replay(args) => replay::replay(&args, as_json, console),
         Command::Serve(args) => serve::serve(&args, as_json, console),
+        Command::Doctor(args) => doctor::doctor(&args, as_json, console),
         Command::Demo(args) => demo::demo(&args, console),
     }
 }

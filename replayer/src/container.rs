@@ -216,7 +216,7 @@ pub(crate) fn name_of(image: &ImageIdentity) -> String {
 
 /// The folder that becomes `/.retake/run`: the socket is made by the bridge, the settings here. Whoever is not us cannot reach it from
 /// outside, since the folder it is in is ours alone; a bind mount does not pass through that one.
-fn run_folder(places: &[Place]) -> std::io::Result<RunFolder> {
+pub(crate) fn run_folder(places: &[Place]) -> std::io::Result<RunFolder> {
     let outer = tempfile::Builder::new().prefix("retake-run-").tempdir()?;
     let path = outer.path().join("run");
     // The service's user inside may be any.
@@ -229,8 +229,8 @@ fn run_folder(places: &[Place]) -> std::io::Result<RunFolder> {
 }
 
 /// Removed when it is dropped.
-struct RunFolder {
-    path: PathBuf,
+pub(crate) struct RunFolder {
+    pub(crate) path: PathBuf,
     _outer: TempDir,
 }
 

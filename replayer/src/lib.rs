@@ -18,6 +18,7 @@ mod order;
 mod pieces;
 mod process;
 pub mod receipt;
+mod rehearsal;
 pub mod replay;
 mod rules;
 mod select;
@@ -27,4 +28,5 @@ mod target;
 
 pub use environment::GivenVariable;
 pub use error::ReplayError;
+pub use rehearsal::rehearse;
 pub use serve::{Place, ServeSettings, Serving};

@@ -182,6 +182,23 @@ pub(crate) struct RunsArgs {
     pub(crate) store: StoreArgs,
 }
 
+/// Arguments of `retake doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  retake doctor
+  DOCKER_HOST=tcp://127.0.0.1:2375 retake doctor
+  retake doctor --json | jq '.checks[] | select(.state != \"fine\")'
+
+Exit codes: 0 recorded containers can be replayed here, 2 something for that is missing.")]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Do not try out whether a container without network can be run
+    #[arg(long)]
+    pub(crate) no_container: bool,
+}
+
 /// Arguments of `retake completions`.
 #[derive(Debug, Args)]
 #[command(after_help = "\

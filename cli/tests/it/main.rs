@@ -4,6 +4,7 @@
 
 mod captured;
 mod compared;
+mod doctor;
 mod examples;
 mod harm;
 mod looked_at;

@@ -119,19 +119,31 @@ impl Docker {
     /// # Errors
     /// What the engine refuses.
     pub async fn remove_left_behind(&self) -> Result<usize, DockerError> {
+        let left = self.left_behind().await?;
+        for id in &left {
+            remove(&self.engine, id).await?;
+        }
+        Ok(left.len())
+    }
+
+    /// How many containers of runs there are whose owner is gone.
+    ///
+    /// # Errors
+    /// What the engine refuses.
+    pub(crate) async fn left_behind_count(&self) -> Result<usize, DockerError> {
+        Ok(self.left_behind().await?.len())
+    }
+
+    async fn left_behind(&self) -> Result<Vec<String>, DockerError> {
         let filters = HashMap::from([("label".to_owned(), vec![RUN_LABEL.to_owned()])]);
         let options = query::ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let containers =
             self.engine.list_containers(Some(options)).await.map_err(DockerError::refused("list its containers"))?;
-        let mut removed = 0;
-        for container in containers {
-            let owner =
-                container.labels.as_ref().and_then(|labels| labels.get(OWNER_LABEL)).cloned().unwrap_or_default();
-            let Some(id) = container.id.filter(|_| !is_alive(&owner)) else { continue };
-            remove(&self.engine, &id).await?;
-            removed += 1;
-        }
-        Ok(removed)
+        let owner_of = |container: &models::ContainerSummary| {
+            container.labels.as_ref().and_then(|labels| labels.get(OWNER_LABEL)).cloned().unwrap_or_default()
+        };
+        let left = containers.into_iter().filter(|container| !is_alive(&owner_of(container)));
+        Ok(left.filter_map(|container| container.id).collect())
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     error::DockerError,
     image::{FoundImage, same_image},
     inspect,
+    survey::engine_address,
 };
 
 /// A connection to the container engine.
@@ -26,8 +27,7 @@ impl Docker {
     /// # Errors
     /// `NoEngine` when nobody answers.
     pub async fn connect() -> Result<Self, DockerError> {
-        let named = std::env::var("DOCKER_HOST").ok().filter(|address| !address.is_empty());
-        Self::connect_to(named.as_deref().unwrap_or("unix:///var/run/docker.sock")).await
+        Self::connect_to(&engine_address()).await
     }
 
     /// Connects to the engine at `unix://PATH`, `tcp://HOST:PORT` or `http://HOST:PORT`.
@@ -157,6 +157,20 @@ impl Docker {
             .await
             .map_err(DockerError::refused("remove a container"))?;
         committed.map(|image| image.id).map_err(DockerError::refused("commit an image"))
+    }
+
+    /// An image of one layer, from a tar of its files, under the name `tag`.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn import_layer(&self, layer: Bytes, tag: &str) -> Result<(), DockerError> {
+        let (name, version) = name_and_tag(tag);
+        let options = query::CreateImageOptionsBuilder::default().from_src("-").repo(name).tag(version).build();
+        let mut said = Box::pin(self.engine.create_image(Some(options), Some(bollard::body_full(layer)), None));
+        while let Some(news) = said.next().await {
+            news.map_err(DockerError::refused("import an image"))?;
+        }
+        Ok(())
     }
 
     /// Takes an image, or one of its names, away again.

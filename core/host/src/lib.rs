@@ -14,6 +14,7 @@ mod machine;
 mod packages;
 mod proc;
 pub mod secret;
+mod survey;
 
 pub use container::{ContainerSpec, OWNER_LABEL, RUN_LABEL, RunningContainer};
 pub use docker::Docker;
@@ -22,3 +23,4 @@ pub use error::{DockerError, ProcessError};
 pub use image::{FoundImage, SameImage, file_of_archive, same_image};
 pub use machine::host_environment;
 pub use proc::{file_digest, process_identity};
+pub use survey::{DiskSurvey, EngineSurvey, KernelSurvey, disk_survey, engine_address, kernel_survey};

@@ -1,0 +1,66 @@
+//! Starts a container as a replay does, with nothing to replay in it: what `retake doctor` finds out by doing it.
+//!
+//! In: an engine and this program. Out: how long it took, or what went wrong. The image is made for it, and goes with it:
+//! a file without content, since this program itself is both init and service.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use exchange::ContainerConfig;
+use host::{ContainerSpec, Docker, RunningContainer};
+use wire::{bridge, client::Clock};
+
+use crate::{container::run_folder, error::ReplayError};
+
+/// How long the init may take to connect, and the container to end. A choice, as a replay's.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A tar without entries: two blocks of zeroes (POSIX.1-1988, 10.1.1).
+const EMPTY_TAR: [u8; 1024] = [0; 1024];
+
+/// Starts a container without network from an image without content, waits until its init speaks over the bridge and its
+/// service has ended, and removes both. Says how long that took, by `clock`.
+///
+/// # Errors
+/// What a replay in this engine would fail with.
+pub async fn rehearse(docker: &Docker, executable: &Path, clock: Arc<Clock>) -> Result<Duration, ReplayError> {
+    let started_ns = clock();
+    let image = format!("retake-doctor:{}", std::process::id());
+    docker.import_layer(Bytes::from_static(&EMPTY_TAR), &image).await?;
+    let rehearsed = run(docker, &image, executable, Arc::clone(&clock)).await;
+    docker.remove_image(&image).await?;
+    rehearsed?;
+    Ok(Duration::from_nanos(clock().saturating_sub(started_ns)))
+}
+
+async fn run(docker: &Docker, image: &str, executable: &Path, clock: Arc<Clock>) -> Result<(), ReplayError> {
+    let folder = run_folder(&[]).map_err(ReplayError::Prepare)?;
+    let listener = bridge::listen(&folder.path).map_err(ReplayError::Prepare)?;
+    let spec = ContainerSpec {
+        image: image.to_owned(),
+        config: ContainerConfig::default(),
+        argv: vec!["/.retake/retake".to_owned(), "--version".to_owned()],
+        variables: Vec::new(),
+        executable: executable.to_owned(),
+        run_folder: folder.path.clone(),
+        run: "doctor".to_owned(),
+    };
+    let mut container = docker.start(&spec, clock).await?;
+    let outcome = watch(&mut container, listener).await;
+    let logs = container.remove().await?;
+    outcome.map_err(|reason| {
+        let last = logs.last().map(|line| format!("; its last line: {}", line.text)).unwrap_or_default();
+        ReplayError::Target { target: "a container without network".to_owned(), reason: format!("{reason}{last}") }
+    })
+}
+
+async fn watch(container: &mut RunningContainer, listener: tokio::net::UnixListener) -> Result<(), String> {
+    let bridge = bridge::Host::accept(listener, PATIENCE).await.map_err(|error| error.to_string())?;
+    let ended = tokio::time::timeout(PATIENCE, container.ended()).await;
+    drop(bridge);
+    match ended {
+        Ok(Some(0)) => Ok(()),
+        Ok(status) => Err(format!("it ended with status {}", status.map_or("unknown".to_owned(), |it| it.to_string()))),
+        Err(_) => Err(format!("it did not end within {} s", PATIENCE.as_secs())),
+    }
+}
