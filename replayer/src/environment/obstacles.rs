@@ -1,0 +1,77 @@
+//! What of this machine keeps a replay from being what it claims, and what is worth a warning.
+
+use exchange::{Fingerprint, HostEnvironment, Subject};
+
+use crate::receipt::{EnvironmentDifference, Void};
+
+/// What makes a replay of this recording on this machine void before it starts.
+pub(crate) fn obstacle(recorded: &Fingerprint, here: &HostEnvironment) -> Option<Void> {
+    let architecture = &recorded.host.architecture;
+    if !architecture.is_empty() && *architecture != here.architecture {
+        return Some(Void {
+            reason: format!("recorded on {architecture}, and this machine is {}", here.architecture),
+            help: "replay on a machine of the recorded architecture".to_owned(),
+        });
+    }
+    let Subject::Container(container) = &recorded.subject else { return None };
+    let missing: Vec<_> =
+        container.config.mounts.iter().filter(|mount| mount.kind != "tmpfs").map(|mount| mount.path.as_str()).collect();
+    (!missing.is_empty()).then(|| Void {
+        reason: format!("the recorded container had {} mounted, which the recording does not hold", missing.join(", ")),
+        help: "supplying mounts is not built yet; say `--process CMD` or `--target URL` to replay against a service that has them"
+            .to_owned(),
+    })
+}
+
+/// What differs and is worth a warning.
+pub(crate) fn differences(recorded: &HostEnvironment, here: &HostEnvironment) -> Vec<EnvironmentDifference> {
+    let mut differences = Vec::new();
+    let mut note = |what: &str, recorded: &str, here: &str| {
+        if !recorded.is_empty() && recorded != here {
+            let (recorded, here) = (recorded.to_owned(), here.to_owned());
+            differences.push(EnvironmentDifference { what: what.to_owned(), recorded, here });
+        }
+    };
+    note("cpu model", &recorded.cpu_model, &here.cpu_model);
+    note(
+        "cpu flags",
+        &flags_beyond(&recorded.cpu_flags, &here.cpu_flags),
+        &flags_beyond(&here.cpu_flags, &recorded.cpu_flags),
+    );
+    note("kernel", &recorded.kernel, &here.kernel);
+    note("cpus", &recorded.cpu_count.to_string(), &here.cpu_count.to_string());
+    let gpus = |host: &HostEnvironment| {
+        host.gpus.iter().map(|gpu| format!("{} (driver {})", gpu.model, gpu.driver)).collect::<Vec<_>>().join(", ")
+    };
+    note("gpu", &gpus(recorded), &gpus(here));
+    differences
+}
+
+/// The flags of `these` that `those` lack, with a word where there is none so that a one-sided difference shows.
+fn flags_beyond(these: &[String], those: &[String]) -> String {
+    if these == those || these.is_empty() {
+        return String::new();
+    }
+    let beyond: Vec<_> = these.iter().filter(|flag| !those.contains(flag)).map(String::as_str).collect();
+    if beyond.is_empty() { "no others".to_owned() } else { beyond.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_architecture_or_a_mount_that_is_not_there_is_an_obstacle_and_another_kernel_a_warning() {
+        let host = |architecture: &str, kernel: &str| HostEnvironment {
+            architecture: architecture.to_owned(),
+            kernel: kernel.to_owned(),
+            ..HostEnvironment::default()
+        };
+        let here = host("x86_64", "6.1");
+        let fingerprint = |host| Fingerprint { subject: Subject::Unknown, host, packages: Vec::new() };
+        assert!(obstacle(&fingerprint(host("aarch64", "6.1")), &here).is_some());
+        assert_eq!(obstacle(&fingerprint(host("x86_64", "5.1")), &here), None);
+        let differences = differences(&host("x86_64", "5.1"), &here);
+        assert_eq!(differences[0].what, "kernel");
+    }
+}

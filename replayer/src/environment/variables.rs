@@ -1,0 +1,128 @@
+//! The variables that the service gets: recorded, given, or stood in for.
+
+use std::collections::BTreeMap;
+
+use exchange::{ContainerIdentity, RuntimeConfig, Variable, VariableValue};
+
+/// A variable given for the replay: `--env NAME=VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenVariable {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// Variables for the service, and what was done to them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Variables {
+    /// Name and value, sorted by name.
+    pub(crate) values: BTreeMap<String, String>,
+    /// What differs from the recording, each in words.
+    pub(crate) replacements: Vec<String>,
+}
+
+/// The variables of a recorded container for an image: what its own image set comes from the image that runs, the rest
+/// from the recording.
+pub(crate) fn container_variables(
+    recorded: &ContainerIdentity,
+    runs: &RuntimeConfig,
+    given: &[GivenVariable],
+) -> Variables {
+    let of_image = |variable: &&Variable| recorded.image.runtime.variables.contains(variable);
+    let beyond_image = recorded.config.variables.iter().filter(|variable| !of_image(variable));
+    let mut variables = Variables::default();
+    runs.variables.iter().chain(beyond_image).for_each(|variable| variables.take(variable, given));
+    variables.add_given(given, &recorded.config.variables);
+    variables
+}
+
+/// The recorded variables of a process.
+pub(crate) fn process_variables(recorded: &[Variable], given: &[GivenVariable]) -> Variables {
+    let mut variables = Variables::default();
+    recorded.iter().for_each(|variable| variables.take(variable, given));
+    variables.add_given(given, recorded);
+    variables
+}
+
+impl Variables {
+    fn take(&mut self, variable: &Variable, given: &[GivenVariable]) {
+        let name = &variable.name;
+        let given = given.iter().rev().find(|given| given.name == *name);
+        let (value, replacement) = match (&variable.value, given) {
+            (VariableValue::Plain(value), None) => (value.clone(), None),
+            (VariableValue::Plain(value), Some(given)) if *value == given.value => (value.clone(), None),
+            (VariableValue::Plain(_), Some(given)) => {
+                (given.value.clone(), Some(format!("{name}: given, not the recorded value")))
+            }
+            (VariableValue::Secret { stand_in, .. }, None) => {
+                (stand_in.clone(), Some(format!("{name}: a stand-in of the same form, as the secret was not given")))
+            }
+            (VariableValue::Secret { salt, hash, .. }, Some(given)) => {
+                let same = host::secret::is_same_secret(&given.value, salt, hash);
+                let words = if same { "given, and the recorded secret" } else { "given, and not the recorded secret" };
+                (given.value.clone(), Some(format!("{name}: {words}")))
+            }
+        };
+        self.values.insert(name.clone(), value);
+        self.replacements.retain(|line| !line.starts_with(&format!("{name}: ")));
+        self.replacements.extend(replacement);
+    }
+
+    fn add_given(&mut self, given: &[GivenVariable], recorded: &[Variable]) {
+        for given in given.iter().filter(|given| recorded.iter().all(|variable| variable.name != given.name)) {
+            self.values.insert(given.name.clone(), given.value.clone());
+            self.replacements.push(format!("{}: given, not in the recording", given.name));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use exchange::{ContainerConfig, ImageIdentity};
+
+    use super::*;
+
+    fn plain(name: &str, value: &str) -> Variable {
+        Variable { name: name.to_owned(), value: VariableValue::Plain(value.to_owned()) }
+    }
+
+    fn recorded(of_image: &[(&str, &str)], in_force: &[(&str, &str)]) -> ContainerIdentity {
+        let variables =
+            |pairs: &[(&str, &str)]| pairs.iter().map(|(name, value)| plain(name, value)).collect::<Vec<_>>();
+        let runtime = RuntimeConfig { variables: variables(of_image), ..RuntimeConfig::default() };
+        ContainerIdentity {
+            image: ImageIdentity { runtime, ..ImageIdentity::default() },
+            config: ContainerConfig { variables: variables(in_force), ..ContainerConfig::default() },
+        }
+    }
+
+    #[test]
+    fn another_image_keeps_its_own_variables_and_gets_those_that_were_given_at_its_start() {
+        let container = recorded(&[("RULES", "1")], &[("RULES", "1"), ("PORT", "8000")]);
+        let other = RuntimeConfig { variables: vec![plain("RULES", "2")], ..RuntimeConfig::default() };
+        let variables = container_variables(&container, &other, &[]);
+        assert_eq!(variables.values["RULES"], "2");
+        assert_eq!(variables.values["PORT"], "8000");
+        assert!(variables.replacements.is_empty());
+    }
+
+    #[test]
+    fn what_was_given_at_the_recorded_start_beats_what_the_image_says() {
+        let container = recorded(&[("RULES", "1")], &[("RULES", "3")]);
+        let same = container.image.runtime.clone();
+        assert_eq!(container_variables(&container, &same, &[]).values["RULES"], "3");
+    }
+
+    #[test]
+    fn a_secret_that_is_not_given_is_stood_in_for_and_said() {
+        let value = VariableValue::Secret { salt: "00".repeat(16), hash: "00".to_owned(), stand_in: "xyz".to_owned() };
+        let secret = Variable { name: "API_KEY".to_owned(), value };
+        let variables = process_variables(std::slice::from_ref(&secret), &[]);
+        assert_eq!(variables.values["API_KEY"], "xyz");
+        assert_eq!(variables.replacements, ["API_KEY: a stand-in of the same form, as the secret was not given"]);
+        let given = GivenVariable { name: "API_KEY".to_owned(), value: "abc".to_owned() };
+        let variables = process_variables(&[secret], &[given]);
+        assert_eq!(variables.replacements, ["API_KEY: given, and not the recorded secret"]);
+    }
+}
