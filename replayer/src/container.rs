@@ -4,24 +4,30 @@
 //! it, every recorded listener served inside at its recorded address. Another image than the recorded one is refused before
 //! the first request unless it was asked for.
 
-use std::{os::unix::fs::PermissionsExt as _, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use bundle::Archive;
-use exchange::{ContainerIdentity, ImageIdentity, ImageRecord, Subject};
+use exchange::{ContainerIdentity, HealthCheck, ImageIdentity, ImageRecord, Subject};
 use futures_util::future::BoxFuture;
-use host::{ContainerSpec, Docker, DockerError, FoundImage, RunningContainer, SameImage};
+use host::{ContainerSpec, Docker, DockerError, FoundImage, RanInside, RunningContainer, SameImage};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use wire::bridge;
 
 use crate::{
     answer::Answerer,
-    environment::{Variables, container_variables},
+    environment::{Addresses, container_variables},
     error::ReplayError,
     job::{Halt, Job, Preparation, Running, Started},
     receipt::{EnvironmentDifference, Pinned, Relation, Void},
     serve::Place,
-    service::{Aftermath, Doorway, answer_bridge, egress_of, listened_on, loopback_only},
+    service::{Aftermath, Doorway, answer_bridge, egress_of, last_lines, listened_on},
 };
 
 /// How long the init may take to connect. A choice: starting a container takes 0.7 to 1.5 s under load.
@@ -55,12 +61,20 @@ pub(crate) async fn start(
         None => pinned_image(&docker, &job.settings.archive, &recorded.image, preparation).await?,
     };
     let port = job.port()?;
-    let places = loopback_only(job.places(), &mut preparation.replacements);
-    let variables = container_variables(&recorded, &image.identity.runtime, &job.settings.given);
+    let mut variables = container_variables(&recorded, &image.identity.runtime, &job.settings.given);
+    let mut argv = argv_of(&recorded, &image);
+    let addresses = job.place(port, &mut argv, &mut variables);
+    let places = addresses.places.clone();
     let folder = run_folder(&places).map_err(ReplayError::Prepare)?;
     let listener = bridge::listen(&folder.path).map_err(ReplayError::Prepare)?;
-    let spec = spec_of(job, &recorded, &image, &variables, &folder);
+    let spec = ContainerSpec {
+        argv,
+        hosts: hosts_of(&addresses, &recorded.config.hostname),
+        variables: variables.values.into_iter().collect(),
+        ..spec_of(job, &recorded, &image, &folder)
+    };
     preparation.replacements.extend(variables.replacements);
+    preparation.replacements.extend(addresses.hosts_in_words());
     preparation.injected = injected();
     let clock = Arc::clone(&job.settings.clock);
     let mut container = docker.start(&spec, clock).await.map_err(ReplayError::from)?;
@@ -80,10 +94,18 @@ pub(crate) async fn start(
         calls_observed: true,
         not_served,
         host: None,
+        health: health_of(&docker, other_image, &image, &recorded).await?,
     })
 }
 
 impl Running for ContainerRun {
+    fn run_inside<'a>(&'a self, command: &'a [String], patience: Duration) -> BoxFuture<'a, Result<RanInside, String>> {
+        Box::pin(async move {
+            let ran = self.container.run_inside(command, patience).await;
+            ran.map_err(|error| std::error::Error::source(&error).map_or(error.to_string(), ToString::to_string))
+        })
+    }
+
     fn gone(&mut self) -> Option<String> {
         self.container.has_ended().then(|| "its container has stopped".to_owned())
     }
@@ -114,6 +136,19 @@ impl ContainerRun {
             egress.without_route = None;
         }
         Aftermath { egress, logs, service_ended }
+    }
+}
+
+/// The recorded container's health check; another image's own.
+async fn health_of(
+    docker: &Docker,
+    other_image: Option<&str>,
+    image: &FoundImage,
+    recorded: &ContainerIdentity,
+) -> Result<Option<HealthCheck>, ReplayError> {
+    match other_image {
+        Some(_) => Ok(docker.image_health(&image.engine_id).await?),
+        None => Ok(recorded.config.health.clone()),
     }
 }
 
@@ -185,6 +220,7 @@ fn absent(wanted: &ImageIdentity, preparation: &mut Preparation) -> Halt {
         help: format!(
             "{pull}export the bundle with `--with-image` where the image is, or ask for another with `--image REF`"
         ),
+        ..Void::default()
     };
     Halt::Void(void, Box::new(std::mem::take(preparation)))
 }
@@ -222,7 +258,7 @@ pub(crate) fn run_folder(places: &[Place]) -> std::io::Result<RunFolder> {
     // The service's user inside may be any.
     std::fs::DirBuilder::new().create(&path)?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
-    let listen: Vec<_> = places.iter().map(|place| inside_address(place).to_string()).collect();
+    let listen: Vec<_> = places.iter().map(|place| place.address.to_string()).collect();
     let settings = serde_json::json!({ "socket": "/.retake/run/bridge.sock", "listen": listen, "resolver": true });
     std::fs::write(path.join("init.json"), settings.to_string())?;
     Ok(RunFolder { path, _outer: outer })
@@ -234,29 +270,28 @@ pub(crate) struct RunFolder {
     _outer: TempDir,
 }
 
-fn inside_address(place: &Place) -> std::net::SocketAddr {
-    let mut address = place.address;
-    if address.ip().is_unspecified() {
-        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-    }
-    address
+/// What the hosts file has beside `localhost`: the service's own name too, which services look up.
+fn hosts_of(addresses: &Addresses, hostname: &str) -> Vec<(String, IpAddr)> {
+    let own = Some(hostname).filter(|name| !name.is_empty() && *name != "localhost");
+    let own = own.map(|name| (name.to_owned(), Ipv4Addr::LOCALHOST.into()));
+    addresses.hosts.iter().map(|(name, ip)| (name.clone(), *ip)).chain(own).collect()
 }
 
-fn spec_of(
-    job: &Job<'_>,
-    recorded: &ContainerIdentity,
-    image: &FoundImage,
-    variables: &Variables,
-    folder: &RunFolder,
-) -> ContainerSpec {
+/// The command: what the recorded container had from its own image, this one has from its own.
+fn argv_of(recorded: &ContainerIdentity, image: &FoundImage) -> Vec<String> {
     let (was, is) = (&recorded.image.runtime, &image.identity.runtime);
-    let mut config = recorded.config.clone();
-    // What the recorded container had from its own image, this one has from its own.
     let own = |recorded: &Vec<String>, of_image: &Vec<String>, now: &Vec<String>| {
         if recorded == of_image || recorded.is_empty() { now.clone() } else { recorded.clone() }
     };
-    let mut argv = own(&config.entrypoint, &was.entrypoint, &is.entrypoint);
-    argv.extend(own(&config.command, &was.command, &is.command));
+    let mut argv = own(&recorded.config.entrypoint, &was.entrypoint, &is.entrypoint);
+    argv.extend(own(&recorded.config.command, &was.command, &is.command));
+    argv
+}
+
+/// The container as it was recorded, but for what differs with each run.
+fn spec_of(job: &Job<'_>, recorded: &ContainerIdentity, image: &FoundImage, folder: &RunFolder) -> ContainerSpec {
+    let (was, is) = (&recorded.image.runtime, &image.identity.runtime);
+    let mut config = recorded.config.clone();
     if config.user == was.user {
         config.user.clone_from(&is.user);
     }
@@ -266,11 +301,10 @@ fn spec_of(
     ContainerSpec {
         image: image.engine_id.clone(),
         config,
-        argv,
-        variables: variables.values.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         executable: job.settings.executable.clone(),
         run_folder: folder.path.clone(),
         run: job.run.to_string(),
+        ..ContainerSpec::default()
     }
 }
 
@@ -292,11 +326,11 @@ async fn no_bridge(
 ) -> Halt {
     let ended = if container.has_ended() { container.ended().await } else { None };
     let logs = container.remove().await.unwrap_or_default();
-    let last = logs.last().map(|line| format!("; its last line: {}", line.text)).unwrap_or_default();
     let status = ended.map(|status| format!(" and the container ended with status {status}")).unwrap_or_default();
     let void = Void {
-        reason: format!("the service could not be started: {error}{status}{last}"),
-        help: "look at the image's entrypoint and at the container engine's log".to_owned(),
+        reason: format!("the service could not be started: {error}{status}"),
+        help: "see what it wrote above; whether containers can be run here at all, `retake doctor` says".to_owned(),
+        last_lines: last_lines(&logs),
     };
     Halt::Void(void, Box::new(std::mem::take(preparation)))
 }

@@ -3,9 +3,11 @@
 //! In: the recorded fingerprint, this machine, and what was given on the command line. Out: what keeps a replay from being
 //! what it claims, what is only worth a warning, and what the service is started with, every replacement listed.
 
+mod addresses;
 mod obstacles;
 mod variables;
 
+pub(crate) use addresses::{Addresses, Recorded as RecordedAddresses};
 pub(crate) use obstacles::{differences, obstacle};
 pub use variables::GivenVariable;
 pub(crate) use variables::{Variables, container_variables, process_variables};

@@ -7,12 +7,13 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use bundle::Archive;
 use diff::Rules;
-use exchange::{Fingerprint, Id};
+use exchange::{ContainerConfig, Fingerprint, HealthCheck, Id, Subject};
 use futures_util::future::BoxFuture;
+use host::RanInside;
 use wire::client::{Clock, Limits};
 
 use crate::{
-    environment::GivenVariable,
+    environment::{Addresses, GivenVariable, RecordedAddresses, Variables},
     error::ReplayError,
     ledger::Ledger,
     receipt::{EnvironmentDifference, Pinned, SourceProof, Void},
@@ -50,7 +51,9 @@ pub struct Settings {
     pub given: Vec<GivenVariable>,
     /// The service's port where it is not the recorded upstream's.
     pub port: Option<u16>,
-    /// How long the service may take to accept connections.
+    /// The path that the service answers once it is ready, where its health check or its port do not tell.
+    pub ready_path: Option<String>,
+    /// How long the service may take until it is ready.
     pub ready_timeout: Duration,
     /// Void where anything of the environment differs.
     pub strict_environment: bool,
@@ -78,9 +81,34 @@ pub(crate) struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// The recorded addresses that the service finds its dependencies at.
-    pub(crate) fn places(&self) -> Vec<Place> {
-        recorded_places(&self.settings.archive)
+    /// Decides where the service finds its dependencies in a place that has nothing but a loopback, and changes its variables
+    /// and its command so that it does.
+    pub(crate) fn place(&self, port: u16, command: &mut [String], variables: &mut Variables) -> Addresses {
+        let config = self.recorded_container();
+        let recorded = RecordedAddresses {
+            listeners: recorded_places(&self.settings.archive),
+            called: self.selection.authorities_called(),
+            hosts: config.map(|config| config.extra_hosts.clone()).unwrap_or_default(),
+            service_port: Some(port),
+            hostname: config.map(|config| config.hostname.clone()).unwrap_or_default(),
+        };
+        let texts = command.iter().chain(variables.values.values()).map(String::as_str);
+        let addresses = Addresses::of(&recorded, texts);
+        variables.move_addresses(&addresses);
+        for word in command {
+            let (moved, notes) = addresses.replace_in(word);
+            *word = moved;
+            variables.replacements.extend(notes.into_iter().map(|note| format!("an argument: {note}")));
+        }
+        addresses
+    }
+
+    /// How the recorded container was started, where it was one.
+    pub(crate) fn recorded_container(&self) -> Option<&ContainerConfig> {
+        match self.recorded.map(|recorded| &recorded.subject) {
+            Some(Subject::Container(container)) => Some(&container.config),
+            _ => None,
+        }
     }
 
     /// The dependencies that were called and are at none of these places.
@@ -89,19 +117,27 @@ impl Job<'_> {
         called.filter(|name| served.iter().all(|place| place.name != *name)).map(str::to_owned).collect()
     }
 
-    /// The port that the service listens on: given, or the recorded upstream's.
+    /// The port that the service listens on: given, else what the recorded upstream's leads to in the recorded container,
+    /// else the recorded upstream's own.
     pub(crate) fn port(&self) -> Result<u16, ReplayError> {
         if let Some(port) = self.settings.port {
             return Ok(port);
         }
         let sessions = self.settings.archive.sessions();
         let upstreams = sessions.iter().flat_map(|session| &session.listeners).filter(|it| it.dependency.is_none());
-        let port = upstreams
-            .filter_map(|listener| listener.upstream.parse::<wire::Upstream>().ok())
-            .map(|it| it.port)
-            .next_back();
-        port.ok_or(ReplayError::NoPort)
+        let upstream = upstreams.filter_map(|listener| listener.upstream.parse::<wire::Upstream>().ok()).next_back();
+        let upstream = upstream.ok_or(ReplayError::NoPort)?;
+        Ok(self.recorded_container().map_or(upstream.port, |config| port_inside(config, &upstream.host, upstream.port)))
     }
+}
+
+/// The container's port behind an upstream: what is published as it on the host leads to another one, as a rule, unless the
+/// container was called by an address of its own.
+fn port_inside(config: &ContainerConfig, host: &str, port: u16) -> u16 {
+    let is_its_own = config.addresses.iter().any(|address| address == host.trim_matches(['[', ']']));
+    let published = config.ports.iter().filter(|mapping| mapping.protocol == "tcp" && mapping.host == port);
+    let mapping = published.min_by_key(|mapping| mapping.host_address != host);
+    mapping.filter(|_| !is_its_own).map_or(port, |mapping| mapping.container)
 }
 
 /// What is to be run, and what was found out before it runs.
@@ -114,6 +150,8 @@ pub(crate) struct Preparation {
     pub(crate) environment: Vec<EnvironmentDifference>,
     /// The level of determinism that holds once it runs.
     pub(crate) level: Option<u8>,
+    /// How it was known that the service was ready.
+    pub(crate) ready: Option<String>,
     /// What the run's exchanges name as their target.
     pub(crate) target: String,
 }
@@ -127,10 +165,21 @@ pub(crate) struct Started {
     pub(crate) not_served: BTreeSet<String>,
     /// Written over the recorded `Host`.
     pub(crate) host: Option<String>,
+    /// How the service's engine found out whether it was well.
+    pub(crate) health: Option<HealthCheck>,
 }
 
 /// A started service, to be ended.
-pub(crate) trait Running: Send {
+pub(crate) trait Running: Send + Sync {
+    /// Runs a program where the service runs.
+    fn run_inside<'a>(
+        &'a self,
+        _command: &'a [String],
+        _patience: Duration,
+    ) -> BoxFuture<'a, Result<RanInside, String>> {
+        Box::pin(async { Err("nothing can be run where this service runs".to_owned()) })
+    }
+
     /// How the service ended, if it did.
     fn gone(&mut self) -> Option<String>;
 
@@ -147,5 +196,28 @@ pub(crate) enum Halt {
 impl From<ReplayError> for Halt {
     fn from(error: ReplayError) -> Self {
         Self::Error(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use exchange::PortMapping;
+
+    use super::*;
+
+    #[test]
+    fn a_published_port_leads_to_the_containers_own_and_any_other_is_itself() {
+        let mapping = |container, host, address: &str| PortMapping {
+            container,
+            protocol: "tcp".to_owned(),
+            host_address: address.to_owned(),
+            host,
+        };
+        let ports = vec![mapping(8000, 32768, ""), mapping(9000, 32768, "127.0.0.2"), mapping(8080, 80, "")];
+        let config = ContainerConfig { ports, addresses: vec!["172.17.0.2".to_owned()], ..ContainerConfig::default() };
+        assert_eq!(port_inside(&config, "127.0.0.1", 32768), 8000);
+        assert_eq!(port_inside(&config, "127.0.0.2", 32768), 9000);
+        assert_eq!(port_inside(&config, "172.17.0.2", 80), 80);
+        assert_eq!(port_inside(&config, "127.0.0.1", 5000), 5000);
     }
 }

@@ -17,6 +17,7 @@ mod ledger;
 mod order;
 mod pieces;
 mod process;
+mod ready;
 pub mod receipt;
 mod rehearsal;
 pub mod replay;

@@ -24,12 +24,12 @@ use wire::{bridge, client::Clock};
 
 use crate::{
     answer::Answerer,
-    environment::{Variables, process_variables},
+    environment::{Addresses, Variables, process_variables},
     error::ReplayError,
     job::{Halt, Job, Preparation, Running, Started},
     receipt::{Egress, Relation, Void},
     serve::{listen, serve_listener},
-    service::{Aftermath, Doorway, answer_bridge, egress_of, listened_on, loopback_only},
+    service::{Aftermath, Doorway, answer_bridge, egress_of, last_lines, listened_on},
 };
 
 /// How long the init may take to connect. A choice.
@@ -61,7 +61,7 @@ pub(crate) async fn start(
         Some(Subject::Process(process)) => Some(&**process),
         _ => None,
     };
-    let command = match (command, recorded) {
+    let mut command = match (command, recorded) {
         (Some(command), _) => {
             preparation.pinned.used = job.ledger.redactor().text(&command.join(" ")).0;
             preparation.pinned.relation = Relation::NotPinned;
@@ -71,15 +71,16 @@ pub(crate) async fn start(
         (None, None) => return Err(ReplayError::NothingPinned.into()),
     };
     preparation.target.clone_from(&preparation.pinned.used);
-    let variables = variables_for(job, recorded);
-    preparation.replacements.extend(variables.replacements.iter().cloned());
+    let mut variables = variables_for(job, recorded);
     let port = job.port()?;
+    let addresses = job.place(port, &mut command[1..], &mut variables);
+    preparation.replacements.extend(variables.replacements.iter().cloned());
     // The program's own name (argv[0]) may be another than its file's: a virtual environment's Python finds itself by it.
     let pinned = preparation.pinned.relation == Relation::SameExecutable;
     let program = recorded.filter(|_| pinned).map(|recorded| recorded.executable.clone());
     let program = program.unwrap_or_else(|| command[0].clone());
     let working_dir = recorded.filter(|_| pinned).map(|recorded| recorded.working_dir.clone());
-    let launch = Launch { job, program, command, variables, working_dir };
+    let launch = Launch { job, program, command, variables, addresses, working_dir };
     match isolation(&job.settings.executable).await {
         Ok(()) => launch.isolated(answerer, preparation, port).await,
         Err(reason) => launch.plain(answerer, preparation, port, &reason).await,
@@ -109,6 +110,7 @@ fn pinned_command(recorded: &ProcessIdentity, preparation: &mut Preparation) -> 
         let void = Void {
             reason: format!("`{path}` {problem}"),
             help: "to replay against it all the same, say `--process CMD`".to_owned(),
+            ..Void::default()
         };
         return Err(Halt::Void(void, Box::new(std::mem::take(preparation))));
     }
@@ -118,7 +120,7 @@ fn pinned_command(recorded: &ProcessIdentity, preparation: &mut Preparation) -> 
         _ => None,
     };
     if let Some(reason) = unknown {
-        let void = Void { reason, help: "say `--process CMD`".to_owned() };
+        let void = Void { reason, help: "say `--process CMD`".to_owned(), ..Void::default() };
         return Err(Halt::Void(void, Box::new(std::mem::take(preparation))));
     }
     preparation.pinned.used = preparation.pinned.wanted.clone();
@@ -158,6 +160,7 @@ struct Launch<'a> {
     program: String,
     command: Vec<String>,
     variables: Variables,
+    addresses: Addresses,
     working_dir: Option<String>,
 }
 
@@ -170,12 +173,18 @@ impl Launch<'_> {
         port: u16,
     ) -> Result<Started, Halt> {
         let folder = tempfile::Builder::new().prefix("retake-run-").tempdir().map_err(ReplayError::Prepare)?;
-        let places = loopback_only(self.job.places(), &mut preparation.replacements);
+        let places = self.addresses.places.clone();
+        preparation.replacements.extend(self.addresses.hosts_in_words());
         let listener = bridge::listen(folder.path()).map_err(ReplayError::Prepare)?;
         let listen: Vec<_> = places.iter().map(|place| place.address.to_string()).collect();
         let socket = folder.path().join(bridge::SOCKET_NAME);
-        let settings =
-            serde_json::json!({ "socket": socket, "listen": listen, "resolver": true, "program": self.program });
+        let settings = serde_json::json!({
+            "socket": socket,
+            "listen": listen,
+            "resolver": true,
+            "program": self.program,
+            "hosts": self.addresses.hosts,
+        });
         let settings_path = folder.path().join("init.json");
         std::fs::write(&settings_path, settings.to_string()).map_err(ReplayError::Prepare)?;
         let mut command = Command::new(&self.job.settings.executable);
@@ -185,10 +194,12 @@ impl Launch<'_> {
             Ok(bridge) => Arc::new(bridge),
             Err(error) => {
                 let aftermath = Box::new(run).stop().await;
-                let last =
-                    aftermath.logs.last().map(|line| format!("; its last line: {}", line.text)).unwrap_or_default();
-                let void =
-                    Void { reason: format!("the service could not be started: {error}{last}"), help: String::new() };
+                let void = Void {
+                    reason: format!("the service could not be started: {error}"),
+                    help: "see what it wrote above; whether processes can be isolated here, `retake doctor` says"
+                        .to_owned(),
+                    last_lines: last_lines(&aftermath.logs),
+                };
                 return Err(Halt::Void(void, Box::new(std::mem::take(preparation))));
             }
         };
@@ -210,8 +221,10 @@ impl Launch<'_> {
     ) -> Result<Started, Halt> {
         let folder = tempfile::Builder::new().prefix("retake-run-").tempdir().map_err(ReplayError::Prepare)?;
         refuse_strangers(port).await?;
-        let places = self.job.places();
+        let places = self.addresses.places.clone();
         let not_served = self.job.not_served(&places);
+        let unnamed = self.addresses.hosts.keys().map(|name| format!("{name}: not in this machine's hosts file"));
+        preparation.replacements.extend(unnamed);
         let mut answering = Vec::new();
         for place in places {
             let (listener, place) = listen(&place).await?;
@@ -267,7 +280,7 @@ async fn refuse_strangers(port: u16) -> Result<(), ReplayError> {
 }
 
 fn started(doorway: Doorway, run: ProcessRun, not_served: BTreeSet<String>) -> Started {
-    Started { doorway, running: Box::new(run), calls_observed: true, not_served, host: None }
+    Started { doorway, running: Box::new(run), calls_observed: true, not_served, host: None, health: None }
 }
 
 impl Running for ProcessRun {

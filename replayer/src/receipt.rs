@@ -28,6 +28,9 @@ pub struct Receipt {
     pub determinism: Determinism,
     /// What was changed so that the service could run here: variables, addresses, header fields.
     pub replacements: Vec<String>,
+    /// How it was known that the service was ready, and how long that took; `None` where it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<String>,
     /// What was put into the container beside the image.
     pub injected: Vec<String>,
     /// Where this environment differs from the recorded one.
@@ -51,13 +54,16 @@ pub struct Receipt {
 }
 
 /// Why a whole replay could not be judged, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Void {
     /// What was wrong.
     pub reason: String,
     /// What the user can do next.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub help: String,
+    /// The last lines that the service wrote, where that may be why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_lines: Vec<String>,
 }
 
 /// A bundle or store that was read.

@@ -6,7 +6,6 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use exchange::ContainerConfig;
 use host::{ContainerSpec, Docker, RunningContainer};
 use wire::{bridge, client::Clock};
 
@@ -38,12 +37,11 @@ async fn run(docker: &Docker, image: &str, executable: &Path, clock: Arc<Clock>)
     let listener = bridge::listen(&folder.path).map_err(ReplayError::Prepare)?;
     let spec = ContainerSpec {
         image: image.to_owned(),
-        config: ContainerConfig::default(),
         argv: vec!["/.retake/retake".to_owned(), "--version".to_owned()],
-        variables: Vec::new(),
         executable: executable.to_owned(),
         run_folder: folder.path.clone(),
         run: "doctor".to_owned(),
+        ..ContainerSpec::default()
     };
     let mut container = docker.start(&spec, clock).await?;
     let outcome = watch(&mut container, listener).await;

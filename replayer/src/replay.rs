@@ -20,9 +20,10 @@ use crate::{
     judge::{Case, Judgement},
     ledger::Ledger,
     process,
+    ready::Ready,
     receipt::{Determinism, Pinned, Receipt, Void},
     select::Selection,
-    service::Aftermath,
+    service::{Aftermath, last_lines},
     target,
 };
 
@@ -143,6 +144,7 @@ impl Job<'_> {
         words.or_else(|| preparation.replacements.first().cloned()).map(|words| Void {
             reason: format!("`--strict-env`: {words}"),
             help: "replay without `--strict-env` to get a warning instead".to_owned(),
+            ..Void::default()
         })
     }
 
@@ -162,15 +164,14 @@ impl Job<'_> {
     async fn run_started(
         &self,
         mut started: Started,
-        preparation: Preparation,
+        mut preparation: Preparation,
         answerer: Arc<Answerer>,
         watched: &Watched<'_>,
         here: HostEnvironment,
     ) -> Result<Played, ReplayError> {
-        if let Some(void) = self.not_to_be_driven(&mut started, &preparation, watched).await {
+        if let Some(void) = self.not_to_be_driven(&mut started, &mut preparation, watched).await {
             let aftermath = self.finish(started.running, false).await;
-            let last = aftermath.logs.last().map(|line| format!("; its last line: {}", line.text)).unwrap_or_default();
-            let void = Void { reason: format!("{}{last}", void.reason), ..void };
+            let void = Void { last_lines: last_lines(&aftermath.logs), ..void };
             return Ok(Played { aftermath, ..Played::void(void, preparation) });
         }
         let driver = Arc::new(Driver {
@@ -211,22 +212,29 @@ impl Job<'_> {
     async fn not_to_be_driven(
         &self,
         started: &mut Started,
-        preparation: &Preparation,
+        preparation: &mut Preparation,
         watched: &Watched<'_>,
     ) -> Option<Void> {
         if let Some(void) = self.forbidden_difference(preparation) {
             return Some(void);
         }
         let mut stop = watched.stop.clone();
+        let wanted = Ready::of(self.settings.ready_path.as_deref(), started.health.as_ref());
         let ready = tokio::select! {
             biased;
-            () = told_to_stop(&mut stop) => Err("the replay was interrupted before the service was ready".to_owned()),
-            ready = started.doorway.ready(self.settings.ready_timeout, || started.running.gone()) => ready,
+            () = told_to_stop(&mut stop) => Err(Void {
+                reason: "the replay was interrupted before the service was ready".to_owned(),
+                ..Void::default()
+            }),
+            ready = wanted.wait(started, self.settings.ready_timeout, &self.settings.clock) => ready,
         };
-        ready.err().map(|reason| Void {
-            reason,
-            help: "give it longer with `--ready-timeout`, or say where it listens with `--port`".to_owned(),
-        })
+        match ready {
+            Ok(how) => {
+                preparation.ready = Some(how);
+                None
+            }
+            Err(void) => Some(void),
+        }
     }
 
     /// Ends what ran; what seems dead is first left the time to show that it ended by itself. What it logged may hold
@@ -296,6 +304,7 @@ impl Job<'_> {
                 timing: if replayed > 0 { "asap" } else { NOTHING_SENT }.to_owned(),
             },
             replacements: preparation.replacements,
+            ready: preparation.ready,
             injected: preparation.injected,
             environment: preparation.environment,
             rules: judgement.rules,

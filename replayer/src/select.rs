@@ -92,6 +92,15 @@ impl Selection {
         self.calls.iter().filter(move |call| call.role.parent().is_some_and(&is_chosen))
     }
 
+    /// The authorities by which the service called its dependencies, as `Host` fields have them, with the dependency's name.
+    pub(crate) fn authorities_called(&self) -> BTreeSet<(String, String)> {
+        let called = self.calls.iter().filter_map(|call| {
+            let authority = call.request.head.text_of("host")?.trim();
+            Some((call.role.dependency()?.to_owned(), authority.to_owned())).filter(|_| !authority.is_empty())
+        });
+        called.collect()
+    }
+
     fn sort_in(&mut self, exchange: Exchange) {
         match why_not(&exchange) {
             None => self.chosen.push(exchange),

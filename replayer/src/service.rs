@@ -3,12 +3,7 @@
 //! In: a started target. Out: streams to the service, and at the end what was observed of it. Each way of starting has a
 //! module of its own.
 
-use std::{
-    io,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use exchange::LogLine;
 use tokio::{
@@ -30,9 +25,6 @@ use crate::{
 
 /// How long connecting to the service may take. A choice.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
-
-/// How often a service that does not accept yet is tried again.
-const READY_RETRY: Duration = Duration::from_millis(20);
 
 /// A byte stream to the service.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -74,33 +66,6 @@ impl Doorway {
             }
         }
     }
-
-    /// Waits until the service accepts a connection, at most `patience`. `gone` is looked at between two tries: what it
-    /// gives ends the wait.
-    ///
-    /// # Errors
-    /// Why it is not ready, in words.
-    pub(crate) async fn ready(
-        &self,
-        patience: Duration,
-        mut gone: impl FnMut() -> Option<String>,
-    ) -> Result<(), String> {
-        let tries = async {
-            loop {
-                if let Some(how) = gone() {
-                    return Err(format!("the service ended before it accepted a connection: {how}"));
-                }
-                match self.connect().await {
-                    Ok(_) => return Ok(()),
-                    Err(_) => tokio::time::sleep(READY_RETRY).await,
-                }
-            }
-        };
-        match tokio::time::timeout(patience, tries).await {
-            Ok(result) => result,
-            Err(_) => Err(format!("the service accepted no connection within {} s", patience.as_secs())),
-        }
-    }
 }
 
 /// What a run left behind, once it has ended.
@@ -112,6 +77,14 @@ pub(crate) struct Aftermath {
     pub(crate) logs: Vec<LogLine>,
     /// How the service ended where it did so by itself.
     pub(crate) service_ended: Option<String>,
+}
+
+/// Lines shown of what a service wrote before it was given up. A choice.
+const LAST_LINES: usize = 10;
+
+/// The end of a service's log.
+pub(crate) fn last_lines(logs: &[LogLine]) -> Vec<String> {
+    logs[logs.len().saturating_sub(LAST_LINES)..].iter().map(|line| line.text.clone()).collect()
 }
 
 /// Answers the calls that come through the bridge until it ends.
@@ -126,7 +99,7 @@ pub(crate) async fn answer_bridge(
         tokio::select! {
             incoming = bridge.incoming() => {
                 let Some((address, stream)) = incoming else { break };
-                let Some(place) = places.iter().find(|place| same_listener(place.address, address)) else { continue };
+                let Some(place) = places.iter().find(|place| place.address == address) else { continue };
                 connections.spawn(answer_stream(stream, answerer.of_dependency(&place.name), Arc::clone(&clock)));
             }
             Some(_) = connections.join_next() => {}
@@ -146,28 +119,13 @@ async fn answer_stream(
     }
 }
 
-fn same_listener(recorded: SocketAddr, inside: SocketAddr) -> bool {
-    recorded.port() == inside.port() && (recorded.ip() == inside.ip() || recorded.ip().is_unspecified())
-}
-
-/// The places that can be served inside, which has its own loopback and nothing else; the others are named.
-pub(crate) fn loopback_only(places: Vec<Place>, replacements: &mut Vec<String>) -> Vec<Place> {
-    let (inside, outside): (Vec<_>, Vec<_>) =
-        places.into_iter().partition(|place| place.address.ip().is_loopback() || place.address.ip().is_unspecified());
-    let lost = outside
-        .iter()
-        .map(|place| format!("{}: recorded at {}, which is not served inside", place.name, place.address));
-    replacements.extend(lost);
-    inside
-}
-
 /// The places that are served inside; those whose address could not be listened on there are named.
 pub(crate) fn listened_on(bridge: &bridge::Host, places: &[Place], replacements: &mut Vec<String>) -> Vec<Place> {
     let mut served = places.to_vec();
     for listener in bridge.observed().listeners {
         if let Some(error) = listener.error {
             replacements.push(format!("{}: could not be listened on inside: {error}", listener.address));
-            served.retain(|place| !same_listener(place.address, listener.address));
+            served.retain(|place| place.address != listener.address);
         }
     }
     served

@@ -41,5 +41,6 @@ pub(crate) fn start(url: &str, preparation: &mut Preparation) -> Result<Started,
         calls_observed: false,
         not_served: BTreeSet::new(),
         host: Some(authority),
+        health: None,
     })
 }

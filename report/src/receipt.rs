@@ -36,6 +36,7 @@ impl ReceiptPage<'_> {
 /// The page for a person.
 pub fn receipt_page(page: &ReceiptPage<'_>, style: Style) -> String {
     let mut lines = vec![verdict_line(page, style)];
+    lines.extend(last_lines(page.receipt, style));
     lines.push(labelled("pinned", &pinned_words(page.receipt), style));
     lines.push(labelled("answers", &answer_words(page.receipt), style));
     lines.push(labelled("held", &held_words(page.receipt), style));
@@ -79,6 +80,12 @@ fn verdict_line(page: &ReceiptPage<'_>, style: Style) -> String {
     let stopped = if receipt.interrupted { "; the replay was interrupted" } else { "" };
     let total = tally.total() + skipped;
     format!("{word} {counts} of {total} {}{stopped}; run {}", plural(total, "exchange"), receipt.run.short())
+}
+
+/// What a service wrote before it was given up.
+fn last_lines(receipt: &Receipt, style: Style) -> Vec<String> {
+    let lines = receipt.void.iter().flat_map(|void| &void.last_lines);
+    lines.map(|line| format!("{} {}", style.dim("  wrote |"), cut_to_line(line))).collect()
 }
 
 /// The word that the exit code rests on, the gravest that there is.
@@ -182,6 +189,7 @@ fn held_words(receipt: &Receipt) -> String {
         _ => format!("order {}, timing {}", determinism.order, determinism.timing),
     };
     let mut words = vec![format!("{level}, {driven}")];
+    words.extend(receipt.ready.as_ref().map(|how| format!("ready: {how}")));
     if let Some(ended) = &receipt.service_ended {
         words.push(format!("service ended: {ended}"));
     }

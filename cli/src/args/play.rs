@@ -40,10 +40,13 @@ pub(crate) struct ReplayArgs {
     /// Leave this field out of the comparison, or 'POST /tickets /id' for one route; uses are counted (repeatable)
     #[arg(long, value_name = "POINTER")]
     pub(crate) ignore: Vec<String>,
-    /// The service's port, where it is not that of the recorded upstream
+    /// The service's port [default: that of the recorded port mapping, else of the recorded upstream]
     #[arg(long, value_name = "N")]
     pub(crate) port: Option<u16>,
-    /// How long the service may take until it accepts connections
+    /// Ready means that a GET of this path is answered with a status below 400 [default: its HEALTHCHECK, else its port]
+    #[arg(long, value_name = "PATH", value_parser = values::path_of_url)]
+    pub(crate) ready: Option<String>,
+    /// How long the service may take until it is ready
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = values::duration)]
     pub(crate) ready_timeout: Duration,
     /// Refuse to judge where anything of the environment differs (CPU model, kernel, limits, a variable)

@@ -44,6 +44,12 @@ pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080, or a port alone".to_owned())
 }
 
+/// The path of a URL with its query: `/healthz`.
+pub(crate) fn path_of_url(text: &str) -> Result<String, String> {
+    let is_path = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_path { Ok(text.to_owned()) } else { Err("write a path that begins with `/`, such as /healthz".to_owned()) }
+}
+
 /// One status code, or a class of them: `404`, `5xx`.
 pub(crate) fn status_range(text: &str) -> Result<StatusRange, String> {
     let wrong = || "a status is three digits, such as 404, or a class, such as 5xx".to_owned();
@@ -89,6 +95,12 @@ mod tests {
         assert_eq!(listen_address("0.0.0.0:80").unwrap().to_string(), "0.0.0.0:80");
         assert!(listen_address("localhost:80").is_err_and(|help| help.contains("127.0.0.1:8080")));
         assert!(listen_address("99999").is_err());
+    }
+
+    #[test]
+    fn a_path_begins_with_a_slash_and_cannot_break_a_request() {
+        assert_eq!(path_of_url("/up?x=1").as_deref(), Ok("/up?x=1"));
+        assert!(["up", "", "/a b", "/a\r\nX: y"].iter().all(|text| path_of_url(text).is_err()));
     }
 
     #[test]

@@ -86,6 +86,7 @@ fn settings_of(source: &str, args: &ReplayArgs) -> Result<Settings, Trouble> {
         rules: rules(&args.ignore)?,
         given: given_variables(&args.env, args.env_file.as_deref())?,
         port: args.port,
+        ready_path: args.ready.clone(),
         ready_timeout: args.ready_timeout,
         strict_environment: args.strict_env,
         limits: wire::client::Limits::default(),

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A program that is ended when the test is over.
-struct Ended(Child);
+pub(crate) struct Ended(pub(crate) Child);
 
 impl Drop for Ended {
     fn drop(&mut self) {
@@ -30,12 +30,12 @@ impl Drop for Ended {
 }
 
 /// A port of the loopback that was free a moment ago.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// `retake serve` of the shipped recording; gives the addresses of model and store.
-fn serve(folder: &Path) -> (Ended, String, String) {
+pub(crate) fn serve(folder: &Path) -> (Ended, String, String) {
     let source = shipped();
     let arguments =
         ["serve", source.to_str().unwrap(), "--listen", "model=127.0.0.1:0", "--listen", "store=127.0.0.1:0"];
@@ -59,7 +59,7 @@ fn variables(port: u16, model: &str, store: &str) -> Vec<(&'static str, String)>
     ]
 }
 
-fn wait_until_it_accepts(port: u16) {
+pub(crate) fn wait_until_it_accepts(port: u16) {
     eventually("the service", || TcpStream::connect(("127.0.0.1", port)).ok());
 }
 
@@ -90,7 +90,7 @@ fn a_service_that_runs_already_is_judged_by_its_answers_and_nothing_more_is_clai
 }
 
 /// Tickets of the shipped recording as they were sent: path and body.
-fn recorded_tickets(count: usize) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn recorded_tickets(count: usize) -> Vec<(String, Vec<u8>)> {
     let archive = Archive::open(&shipped()).unwrap();
     let ids: Vec<_> =
         archive.entries().iter().filter(|it| it.dependency.is_none()).map(|it| it.id).take(count).collect();
@@ -102,7 +102,7 @@ fn recorded_tickets(count: usize) -> Vec<(String, Vec<u8>)> {
     ids.iter().map(ticket).collect()
 }
 
-fn post(address: &str, path: &str, body: &[u8], more: &str) -> String {
+pub(crate) fn post(address: &str, path: &str, body: &[u8], more: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let len = body.len();
@@ -113,6 +113,37 @@ fn post(address: &str, path: &str, body: &[u8], more: &str) -> String {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
+}
+
+/// A capture that runs.
+pub(crate) struct Capturing {
+    child: Child,
+    drain: thread::JoinHandle<u64>,
+    /// Where clients call.
+    pub(crate) address: String,
+}
+
+impl Capturing {
+    /// Starts `retake capture --json …` and waits until it listens.
+    pub(crate) fn start(mut capture: Command) -> Self {
+        let mut child = capture.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let address = eventually("the capture's beginning", || {
+            let mut line = String::new();
+            assert!(lines.read_line(&mut line).unwrap() > 0, "the capture has ended");
+            let said: Value = serde_json::from_str(&line).ok()?;
+            Some(said["listeners"][0]["listen"].as_str()?.to_owned())
+        });
+        let drain = thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()).unwrap());
+        Self { child, drain, address }
+    }
+
+    /// Ends it in good order.
+    pub(crate) fn stop(mut self) {
+        send_signal("-TERM", &self.child);
+        self.child.wait().unwrap();
+        self.drain.join().unwrap();
+    }
 }
 
 /// A store with what the fixture service did under a capture that started it, its trace context not passed on.
@@ -148,27 +179,19 @@ impl Captured {
         ];
         let mut capture = command(folder.path(), &arguments);
         capture.envs(variables(port, &format!("127.0.0.1:{model_port}"), &format!("127.0.0.1:{store_port}")));
-        let mut child = capture.env("TRIAGE_TRACE", "off").stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
-        let address = eventually("the capture's beginning", || {
-            let mut line = String::new();
-            assert!(lines.read_line(&mut line).unwrap() > 0, "the capture has ended");
-            let said: Value = serde_json::from_str(&line).ok()?;
-            Some(said["listeners"][0]["listen"].as_str()?.to_owned())
-        });
-        let drain = thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()).unwrap());
+        capture.env("TRIAGE_TRACE", "off");
+        let capture = Capturing::start(capture);
+        let address = &capture.address;
         wait_until_it_accepts(port);
         let tickets = recorded_tickets(12);
         for together in tickets.chunks(in_flight) {
             thread::scope(|scope| {
                 for (path, body) in together {
-                    scope.spawn(|| assert!(post(&address, path, body, more).contains(" 200 OK")));
+                    scope.spawn(|| assert!(post(address, path, body, more).contains(" 200 OK")));
                 }
             });
         }
-        send_signal("-TERM", &child);
-        child.wait().unwrap();
-        drain.join().unwrap();
+        capture.stop();
         Self { folder }
     }
 

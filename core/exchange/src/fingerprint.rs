@@ -110,12 +110,61 @@ pub struct ContainerConfig {
     /// True when the root file system was mounted read-only.
     #[serde(default)]
     pub read_only: bool,
+    /// Its addresses in its networks, sorted; empty with the host's network or none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
+    /// Its ports that lead to ports of the host, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<PortMapping>,
+    /// Names added to its hosts file, as name and address (or `host-gateway`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extra_hosts: Vec<(String, String)>,
+    /// How the engine found out whether the service was well, image's or given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthCheck>,
     /// Mounts, sorted by path.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<Mount>,
     /// Limits on what it may use.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// A port of a container that leads to one of its host.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PortMapping {
+    /// In the container.
+    pub container: u16,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// Address of the host that it is published on; empty for all of them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub host_address: String,
+    /// On the host.
+    pub host: u16,
+}
+
+/// A `HEALTHCHECK`: a command run in the container, which exits with 0 while the service is well.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// `CMD` and a command with its arguments, or `CMD-SHELL` and a line for `/bin/sh -c`.
+    pub test: Vec<String>,
+    /// How long one run of it may take, in nanoseconds; 0 for the engine's default of 30 s.
+    #[serde(default)]
+    pub timeout_ns: u64,
+}
+
+impl HealthCheck {
+    /// The command to run, or `None` for a test of a kind that is not known.
+    pub fn command(&self) -> Option<Vec<String>> {
+        match self.test.split_first() {
+            Some((kind, command)) if kind == "CMD" && !command.is_empty() => Some(command.to_vec()),
+            Some((kind, [line])) if kind == "CMD-SHELL" => {
+                Some(vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()])
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Limits of a container; `None` is no limit.

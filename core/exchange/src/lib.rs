@@ -25,8 +25,8 @@ pub use exchange::{
     Trace, Transport,
 };
 pub use fingerprint::{
-    ContainerConfig, ContainerIdentity, Fingerprint, Gpu, HostEnvironment, ImageIdentity, Limits, Mount, Package,
-    ProcessIdentity, RuntimeConfig, Subject, Variable, VariableValue,
+    ContainerConfig, ContainerIdentity, Fingerprint, Gpu, HealthCheck, HostEnvironment, ImageIdentity, Limits, Mount,
+    Package, PortMapping, ProcessIdentity, RuntimeConfig, Subject, Variable, VariableValue,
 };
 pub use head::{Field, Head, RequestLine, StatusLine};
 pub use id::{Id, IdParseError};

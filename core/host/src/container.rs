@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
@@ -26,7 +27,7 @@ const LOG_LINE_BYTES_MAX: usize = 64 << 10;
 const LOG_LINES_MAX: usize = 100_000;
 
 /// What to start.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ContainerSpec {
     /// What the engine calls the image.
     pub image: String,
@@ -36,6 +37,8 @@ pub struct ContainerSpec {
     pub argv: Vec<String>,
     /// Name and value.
     pub variables: Vec<(String, String)>,
+    /// Names for its hosts file, and the address of its loopback that each leads to.
+    pub hosts: Vec<(String, IpAddr)>,
     /// This program: statically linked, becomes pid 1.
     pub executable: PathBuf,
     /// Folder with the bridge's socket and `init.json`, mounted into the container.
@@ -153,6 +156,10 @@ impl RunningContainer {
         &self.id
     }
 
+    pub(crate) fn engine(&self) -> &bollard::Docker {
+        &self.docker.engine
+    }
+
     /// True when it has ended by itself.
     pub fn has_ended(&self) -> bool {
         self.waiter.is_finished()
@@ -263,6 +270,7 @@ fn host_config(spec: &ContainerSpec) -> models::HostConfig {
         mounts: Some(vec![bind(&spec.executable, "retake"), bind(&spec.run_folder, "run")]),
         cap_drop: Some(vec!["ALL".to_owned()]),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        extra_hosts: Some(spec.hosts.iter().map(|(name, ip)| format!("{name}:{ip}")).collect()),
         dns: Some(vec!["127.0.0.1".to_owned()]),
         readonly_rootfs: Some(config.read_only),
         tmpfs: Some(tmpfs.collect()),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bollard::{errors::Error, models, query_parameters as query};
 use bytes::Bytes;
-use exchange::{ContainerIdentity, ImageIdentity};
+use exchange::{ContainerIdentity, HealthCheck, ImageIdentity};
 use futures_util::{Stream, StreamExt, TryStreamExt};
 
 use crate::{
@@ -55,6 +55,15 @@ impl Docker {
         let image = self.inspect_image(reference).await?;
         let engine_id = image.id.clone().unwrap_or_else(|| reference.to_owned());
         Ok((engine_id, inspect::image_identity(image, &[], &[]).map_err(DockerError::Archive)?))
+    }
+
+    /// The health check that an image brings, where it brings one.
+    ///
+    /// # Errors
+    /// As [`Docker::image_identity`].
+    pub async fn image_health(&self, reference: &str) -> Result<Option<HealthCheck>, DockerError> {
+        let image = self.inspect_image(reference).await?;
+        Ok(image.config.and_then(|config| config.healthcheck).and_then(inspect::health_check))
     }
 
     /// The image on this machine that is the wanted one, by the strongest proof there is.

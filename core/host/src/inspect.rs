@@ -1,8 +1,14 @@
 //! The engine's answers in the vocabulary's words. Secrets are hashed here, before anything leaves this crate.
 
-use bollard::models::{ContainerInspectResponse, HostConfig, ImageConfig, ImageInspect, MountPoint, ResourcesUlimits};
+use std::collections::BTreeSet;
+
+use bollard::models::{
+    ContainerInspectResponse, HealthConfig, HostConfig, ImageConfig, ImageInspect, MountPoint, NetworkSettings,
+    ResourcesUlimits,
+};
 use exchange::{
-    ContainerConfig, ContainerIdentity, ImageIdentity, Limits, Mount, RuntimeConfig, Variable, VariableValue,
+    ContainerConfig, ContainerIdentity, HealthCheck, ImageIdentity, Limits, Mount, PortMapping, RuntimeConfig,
+    Variable, VariableValue,
 };
 
 use crate::secret;
@@ -115,12 +121,56 @@ pub(crate) fn container_identity(
         user: config.user.unwrap_or_default(),
         working_dir: config.working_dir.unwrap_or_default(),
         hostname: config.hostname.unwrap_or_default(),
+        addresses: addresses(container.network_settings.as_ref()),
+        ports: ports(container.network_settings.as_ref()),
+        extra_hosts: host.extra_hosts.iter().flatten().filter_map(|line| extra_host(line)).collect(),
+        health: config.healthcheck.and_then(health_check),
         network: host.network_mode.clone().unwrap_or_default(),
         read_only: host.readonly_rootfs.unwrap_or_default(),
         mounts,
         limits: limits(&host),
     };
     Ok(ContainerIdentity { image, config })
+}
+
+fn addresses(network: Option<&NetworkSettings>) -> Vec<String> {
+    let networks = network.and_then(|network| network.networks.as_ref());
+    let addresses = networks.into_iter().flatten().flat_map(|(_, endpoint)| {
+        [endpoint.ip_address.clone(), endpoint.global_ipv6_address.clone()].into_iter().flatten()
+    });
+    let addresses: BTreeSet<String> = addresses.filter(|address| !address.is_empty()).collect();
+    addresses.into_iter().collect()
+}
+
+fn ports(network: Option<&NetworkSettings>) -> Vec<PortMapping> {
+    let published = network.and_then(|network| network.ports.as_ref()).into_iter().flatten();
+    let mappings = published.flat_map(|(inside, bindings)| {
+        let (port, protocol) = inside.split_once('/').unwrap_or((inside, "tcp"));
+        let port = port.parse().ok();
+        bindings.iter().flatten().filter_map(move |binding| {
+            Some(PortMapping {
+                container: port?,
+                protocol: protocol.to_owned(),
+                host_address: binding.host_ip.clone().filter(|ip| ip != "0.0.0.0" && ip != "::").unwrap_or_default(),
+                host: binding.host_port.as_ref()?.parse().ok()?,
+            })
+        })
+    });
+    let mappings: BTreeSet<PortMapping> = mappings.collect();
+    mappings.into_iter().collect()
+}
+
+/// `name:address`, where the address may be of IPv6; later engines also take `name=address`.
+fn extra_host(line: &str) -> Option<(String, String)> {
+    let (name, address) = line.split_once(['=', ':'])?;
+    Some((name.to_owned(), address.trim_matches(['[', ']']).to_owned()))
+}
+
+/// Nothing for a check that was switched off.
+pub(crate) fn health_check(config: HealthConfig) -> Option<HealthCheck> {
+    let test = config.test.filter(|test| !test.is_empty() && test[0] != "NONE")?;
+    let timeout_ns = config.timeout.and_then(|timeout| u64::try_from(timeout).ok()).unwrap_or_default();
+    Some(HealthCheck { test, timeout_ns })
 }
 
 fn mount(mount: MountPoint) -> Mount {
@@ -254,6 +304,29 @@ mod tests {
         assert!(may_be(&wanted, &ImageInspect { repo_digests: Some(vec!["x@sha256:m".to_owned()]), ..other.clone() }));
         assert!(may_be(&wanted, &inspected("sha256:2", &[])));
         assert!(!may_be(&ImageIdentity::default(), &ImageInspect::default()));
+    }
+
+    #[test]
+    fn ports_addresses_names_and_the_health_check_are_read_as_the_engine_writes_them() {
+        let text = r#"{
+            "Config": {"Healthcheck": {"Test": ["CMD-SHELL", "curl -f localhost"], "Timeout": 3000000000}},
+            "HostConfig": {"ExtraHosts": ["host.docker.internal:host-gateway", "v6.internal:fd00::1"]},
+            "NetworkSettings": {
+                "Ports": {"8000/tcp": [{"HostIp": "0.0.0.0", "HostPort": "32768"}, {"HostIp": "::", "HostPort": "32768"}], "53/udp": null},
+                "Networks": {"bridge": {"IPAddress": "172.17.0.2", "GlobalIPv6Address": ""}}
+            }
+        }"#;
+        let container: ContainerInspectResponse = serde_json::from_str(text).unwrap();
+        let config = container_identity(container, ImageInspect::default(), &[]).unwrap().config;
+        let mapping =
+            PortMapping { container: 8000, protocol: "tcp".to_owned(), host_address: String::new(), host: 32768 };
+        assert_eq!((config.ports, config.addresses), (vec![mapping], vec!["172.17.0.2".to_owned()]));
+        assert_eq!(config.extra_hosts[1], ("v6.internal".to_owned(), "fd00::1".to_owned()));
+        let health = config.health.unwrap();
+        assert_eq!(health.command().unwrap(), ["/bin/sh", "-c", "curl -f localhost"]);
+        assert_eq!(health.timeout_ns, 3_000_000_000);
+        let off = HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() };
+        assert_eq!(health_check(off), None);
     }
 
     #[test]

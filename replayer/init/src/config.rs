@@ -1,9 +1,10 @@
 //! The file that tells init what to serve; `host` writes it.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     io::Read as _,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -27,6 +28,9 @@ pub struct Config {
     /// Whether to answer as a resolver on the loopback.
     #[serde(default)]
     pub resolver: bool,
+    /// Names for the hosts file and where each leads to, for a process; a container's engine sees to its own.
+    #[serde(default)]
+    pub hosts: BTreeMap<String, IpAddr>,
     /// The program's file, where the command's first word is not where it is found.
     #[serde(default)]
     pub program: Option<PathBuf>,

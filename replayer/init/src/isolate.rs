@@ -5,7 +5,7 @@
 
 use std::{ffi::OsString, fs, path::Path, process::Command};
 
-use crate::{InitError, WORD, service, system};
+use crate::{Config, InitError, WORD, service, system};
 
 /// Sockets through which names are resolved without asking the resolver: they lead out of the name spaces.
 const RESOLVER_SOCKETS: [&str; 2] = ["/run/nscd/socket", "/run/systemd/resolve/io.systemd.Resolve"];
@@ -14,6 +14,7 @@ const RESOLVER_SOCKETS: [&str; 2] = ["/run/nscd/socket", "/run/systemd/resolve/i
 pub(crate) fn run(config: &Path, command: &[OsString]) -> Result<u8, InitError> {
     enter()?;
     redirect_resolver(config)?;
+    add_hosts(config)?;
     system::block_signals();
     let executable = system::own_executable();
     let mut inner = Command::new(&executable);
@@ -55,6 +56,21 @@ fn map_to_itself(user: u32, group: u32) -> std::io::Result<()> {
     fs::write("/proc/self/setgroups", "deny")?;
     fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
     fs::write("/proc/self/gid_map", format!("{group} {group} 1"))
+}
+
+/// Puts the recorded names before those of `/etc/hosts`: the first line that has a name counts (hosts(5)).
+fn add_hosts(config: &Path) -> Result<(), InitError> {
+    let hosts = Config::read(config)?.hosts;
+    if hosts.is_empty() {
+        return Ok(());
+    }
+    let failed = |source| InitError::System { what: "put the recorded names into `/etc/hosts`", source };
+    let mut lines: String = hosts.iter().map(|(name, ip)| format!("{ip}\t{name}\n")).collect();
+    // Read as it is: where it cannot be, the loopback's own name is all that is needed.
+    lines += &fs::read_to_string("/etc/hosts").unwrap_or_else(|_| "127.0.0.1\tlocalhost\n".to_owned());
+    let ours = config.with_file_name("hosts");
+    fs::write(&ours, lines).map_err(failed)?;
+    system::bind_mount(&ours, Path::new("/etc/hosts")).map_err(failed)
 }
 
 /// Points `/etc/resolv.conf` to the loopback. Without that names would be asked elsewhere and not be seen, so it is

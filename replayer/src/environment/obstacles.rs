@@ -11,6 +11,7 @@ pub(crate) fn obstacle(recorded: &Fingerprint, here: &HostEnvironment) -> Option
         return Some(Void {
             reason: format!("recorded on {architecture}, and this machine is {}", here.architecture),
             help: "replay on a machine of the recorded architecture".to_owned(),
+            ..Void::default()
         });
     }
     let Subject::Container(container) = &recorded.subject else { return None };
@@ -20,6 +21,7 @@ pub(crate) fn obstacle(recorded: &Fingerprint, here: &HostEnvironment) -> Option
         reason: format!("the recorded container had {} mounted, which the recording does not hold", missing.join(", ")),
         help: "supplying mounts is not built yet; say `--process CMD` or `--target URL` to replay against a service that has them"
             .to_owned(),
+        ..Void::default()
     })
 }
 

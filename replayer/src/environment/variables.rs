@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use exchange::{ContainerIdentity, RuntimeConfig, Variable, VariableValue};
 
+use super::Addresses;
+
 /// A variable given for the replay: `--env NAME=VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GivenVariable {
@@ -46,6 +48,15 @@ pub(crate) fn process_variables(recorded: &[Variable], given: &[GivenVariable]) 
 }
 
 impl Variables {
+    /// Writes the addresses that exist inside over those that do not, and says so.
+    pub(crate) fn move_addresses(&mut self, addresses: &Addresses) {
+        for (name, value) in &mut self.values {
+            let (moved, notes) = addresses.replace_in(value);
+            *value = moved;
+            self.replacements.extend(notes.into_iter().map(|note| format!("{name}: {note}")));
+        }
+    }
+
     fn take(&mut self, variable: &Variable, given: &[GivenVariable]) {
         let name = &variable.name;
         let given = given.iter().rev().find(|given| given.name == *name);

@@ -35,6 +35,7 @@ fn receipt(results: &[ExchangeResult]) -> Receipt {
         egress: Egress { prevented: true, names: Some(Vec::new()), without_route: Some(0) },
         determinism: Determinism { level: Some(0), order: "recorded".to_owned(), timing: "asap".to_owned() },
         replacements: Vec::new(),
+        ready: Some("its port accepted after 0.1 s".to_owned()),
         injected: Vec::new(),
         environment: Vec::new(),
         rules: vec![RuleUse { rule: "/id".to_owned(), pointer: "/id".to_owned(), count: 2 }],
@@ -121,7 +122,8 @@ fn diverged_and_a_name_asked() {
 #[test]
 fn void_says_that_nothing_was_sent_and_observed() {
     let mut receipt = receipt(&[]);
-    receipt.void = Some(Void { reason: format!("no image{}", "x".repeat(2000)), help: "pull it".to_owned() });
+    receipt.void =
+        Some(Void { reason: format!("no image{}", "x".repeat(2000)), help: "pull it".to_owned(), ..Void::default() });
     receipt.pinned = Pinned { used: String::new(), relation: Relation::NothingRan, ..receipt.pinned };
     receipt.answers = Answers::default();
     receipt.egress = Egress::default();

@@ -271,6 +271,7 @@ fn container() -> Fingerprint {
             pids: Some(100),
             ulimits: vec![text("nofile=1024:2048")],
         },
+        ..ContainerConfig::default()
     };
     let packages = [("dpkg", "libc6", "2.36-9"), ("python", "torch", "2.4.0")].map(|(ecosystem, name, version)| {
         Package { ecosystem: text(ecosystem), name: text(name), version: text(version) }

@@ -81,6 +81,7 @@ impl Contained {
             executable: Path::new(env!("CARGO_BIN_EXE_retake-init")).to_owned(),
             run_folder,
             run: "test".to_owned(),
+            ..ContainerSpec::default()
         };
         let container = docker.start(&spec, Arc::new(|| 0)).await.unwrap();
         let host = Host::accept(listener, PATIENCE).await.unwrap();
