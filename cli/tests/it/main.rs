@@ -4,6 +4,7 @@
 
 mod captured;
 mod compared;
+mod contained;
 mod doctor;
 mod examples;
 mod harm;

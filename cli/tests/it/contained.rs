@@ -1,0 +1,177 @@
+//! Services in containers as people run them: with a network of their own, published ports, names and health checks.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::{TempDir, tempdir};
+
+use crate::{
+    Ran, command,
+    otherwise::{Capturing, free_port, post, recorded_tickets, serve},
+    shipped::{docker, replay},
+    untrue::{eventually, triage},
+};
+
+/// Runs the engine's own client.
+pub(crate) fn client(words: &[&str]) -> String {
+    let output = Command::new("docker").args(words).output().unwrap();
+    assert!(output.status.success(), "{words:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// An image with the fixture service and nothing else; removed when dropped.
+pub(crate) struct Image(pub(crate) String);
+
+impl Image {
+    /// `changes` are lines of a Dockerfile.
+    pub(crate) fn of_triage(name: &str, changes: &[&str]) -> Self {
+        let folder = tempdir().unwrap();
+        let service = folder.path().join("triage");
+        fs::copy(triage(), &service).unwrap();
+        fs::set_permissions(&service, fs::Permissions::from_mode(0o755)).unwrap();
+        Self::of_folder(name, folder.path(), changes)
+    }
+
+    /// All files of a folder as the image's root.
+    pub(crate) fn of_folder(name: &str, folder: &Path, changes: &[&str]) -> Self {
+        let name = format!("retake-test/{name}:{}", std::process::id());
+        let mut tar = Command::new("tar").arg("-cC").arg(folder).arg(".").stdout(Stdio::piped()).spawn().unwrap();
+        let mut import = Command::new("docker");
+        import.arg("import");
+        import.args(changes.iter().flat_map(|change| ["--change", change]));
+        let import = import.args(["-", &name]).stdin(tar.stdout.take().unwrap()).output().unwrap();
+        assert!(tar.wait().unwrap().success() && import.status.success(), "{import:?}");
+        Self(name)
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        Command::new("docker").args(["rmi", "-f", &self.0]).output().unwrap();
+    }
+}
+
+/// A container; removed when dropped.
+pub(crate) struct Container(pub(crate) String);
+
+impl Container {
+    pub(crate) fn run(name: &str, arguments: &[&str]) -> Self {
+        let name = format!("retake-test-{name}-{}", std::process::id());
+        client(&[&["run", "--detach", "--name", &name], arguments].concat());
+        Self(name)
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        Command::new("docker").args(["rm", "-f", "-v", &self.0]).output().unwrap();
+    }
+}
+
+/// The address of this machine in the engine's default network.
+pub(crate) fn gateway() -> String {
+    let subnet = client(&["network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Subnet}}"]);
+    let network: std::net::Ipv4Addr = subnet.split_once('/').unwrap().0.parse().unwrap();
+    std::net::Ipv4Addr::from_bits(network.to_bits() + 1).to_string()
+}
+
+/// Tickets that the fixture service answered in a container on the default network: its dependencies at the gateway's
+/// address, which has a name there, and its own port published as another one.
+struct Recorded {
+    folder: TempDir,
+    _image: Image,
+}
+
+impl Recorded {
+    fn make(name: &str, changes: &[&str]) -> Self {
+        let folder = tempdir().unwrap();
+        let (_serving, model, store) = serve(folder.path());
+        let [port, model_port, store_port] = [(); 3].map(|()| free_port());
+        let gateway = gateway();
+        let image = Image::of_triage(name, changes);
+        let (publish, model_url) =
+            (format!("127.0.0.1:{port}:8000"), format!("LLM_BASE_URL=http://{gateway}:{model_port}/v1"));
+        let (store_host, store_url) =
+            (format!("store.internal:{gateway}"), format!("STORE_BASE_URL=http://{gateway}:{store_port}"));
+        let variables = ["--env", &model_url, "--env", &store_url, "--env", "HOST=0.0.0.0", "--env", "PORT=8000"];
+        let network = ["--publish", &publish, "--add-host", &store_host];
+        let container = Container::run(name, &[&network[..], &variables, &[&image.0]].concat());
+        let dependencies = [
+            format!("model=http://{model},listen={gateway}:{model_port}"),
+            format!("store=http://{store},listen={gateway}:{store_port}"),
+        ];
+        let upstream = format!("http://127.0.0.1:{port}");
+        let arguments = [
+            "capture",
+            "--json",
+            "--listen",
+            "127.0.0.1:0",
+            "--upstream",
+            &upstream,
+            "--container",
+            &container.0,
+            "--dependency",
+            &dependencies[0],
+            "--dependency",
+            &dependencies[1],
+        ];
+        let capture = Capturing::start(command(folder.path(), &arguments));
+        for (path, body) in recorded_tickets(6) {
+            let answer = eventually("the service", || {
+                let answer = post(&capture.address, &path, &body, "");
+                (!answer.contains("retake-error")).then_some(answer)
+            });
+            assert!(answer.contains(" 200 OK"), "{answer}");
+        }
+        capture.stop();
+        Self { folder, _image: image }
+    }
+
+    fn replay(&self, more: &[&str]) -> (Ran, Value) {
+        let ran = replay(self.folder.path(), &self.folder.path().join(".retake"), more);
+        let document = ran.json();
+        (ran, document)
+    }
+}
+
+#[test]
+fn a_service_with_a_network_of_its_own_finds_its_dependencies_in_a_container_without_one() {
+    if !docker("a_service_with_a_network_of_its_own_finds_its_dependencies_in_a_container_without_one") {
+        return;
+    }
+    let recorded = Recorded::make("bridged", &["ENTRYPOINT [\"/triage\"]"]);
+    let (ran, document) = recorded.replay(&[]);
+    let receipt = &document["receipt"];
+    assert_eq!((ran.code, &receipt["tally"]["same"]), (0, &6.into()), "{}{}", ran.out, ran.err);
+    let replacements = receipt["replacements"].to_string();
+    assert!(replacements.contains("LLM_BASE_URL: ") && replacements.contains("is 127.0.0.1:"), "{replacements}");
+    assert!(replacements.contains("store.internal: 127.0.0.1 by its hosts file"), "{replacements}");
+    assert!(receipt["ready"].as_str().unwrap().starts_with("its port accepted"), "{receipt}");
+    assert_eq!(receipt["egress"]["prevented"], true);
+}
+
+#[test]
+fn a_health_check_says_when_a_service_is_ready_and_one_that_never_passes_makes_the_replay_void() {
+    if !docker("a_health_check_says_when_a_service_is_ready_and_one_that_never_passes_makes_the_replay_void") {
+        return;
+    }
+    let entrypoint = "ENTRYPOINT [\"/triage\"]";
+    let passing = Recorded::make("healthy", &[entrypoint, "HEALTHCHECK CMD [\"/triage\", \"--version\"]"]);
+    let (ran, document) = passing.replay(&["--ready", "/healthz"]);
+    let ready = document["receipt"]["ready"].as_str().unwrap_or_default();
+    assert!(ran.code == 0 && ready.starts_with("`GET /healthz` was answered"), "{}{}", ran.out, ran.err);
+    let failing = Recorded::make("ailing", &[entrypoint, "HEALTHCHECK CMD [\"/curl\", \"-f\", \"localhost:8000\"]"]);
+    let (ran, document) = failing.replay(&["--ready-timeout", "2s"]);
+    let void = &document["receipt"]["void"];
+    assert_eq!(ran.code, 3, "{}", ran.out);
+    let reason = void["reason"].as_str().unwrap();
+    assert!(reason.starts_with("its HEALTHCHECK `/curl -f localhost:8000` did not pass within 2 s"), "{reason}");
+    assert!(void["help"].as_str().unwrap().contains("--ready PATH"), "{void}");
+    let (ran, _) = failing.replay(&["--ready", "/healthz"]);
+    assert_eq!(ran.code, 0, "{}", ran.out);
+}
