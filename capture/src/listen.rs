@@ -29,7 +29,7 @@ impl Bound {
     /// As the session's record has it.
     pub(crate) fn to_record(&self) -> Listener {
         let (listen, upstream) = (self.address.to_string(), self.upstream.to_string());
-        Listener { dependency: self.dependency.clone(), listen, upstream }
+        Listener { dependency: self.dependency.clone(), listen, upstream, forward_proxy: None }
     }
 
     /// As the proxy wants it.

@@ -87,7 +87,10 @@ impl Source {
     /// Where a request went, as a URL: the upstream of its listener, else what its `Host` field says.
     pub(crate) fn upstream(&self, exchange: &Exchange) -> String {
         let listeners = self.session(&exchange.session).into_iter().flat_map(|session| &session.listeners);
-        let mut of_role = listeners.filter(|listener| listener.dependency.as_deref() == exchange.role.dependency());
+        let mut of_role = listeners.filter(|listener| match exchange.role.dependency() {
+            Some(name) => listener.dependency.as_deref() == Some(name),
+            None => listener.is_for_clients(),
+        });
         match (of_role.next(), exchange.request.head.text_of("host")) {
             (Some(listener), _) => listener.upstream.clone(),
             (None, Some(host)) => format!("http://{host}"),

@@ -124,7 +124,7 @@ impl Job<'_> {
             return Ok(port);
         }
         let sessions = self.settings.archive.sessions();
-        let upstreams = sessions.iter().flat_map(|session| &session.listeners).filter(|it| it.dependency.is_none());
+        let upstreams = sessions.iter().flat_map(|session| &session.listeners).filter(|it| it.is_for_clients());
         let upstream = upstreams.filter_map(|listener| listener.upstream.parse::<wire::Upstream>().ok()).next_back();
         let upstream = upstream.ok_or(ReplayError::NoPort)?;
         Ok(self.recorded_container().map_or(upstream.port, |config| port_inside(config, &upstream.host, upstream.port)))

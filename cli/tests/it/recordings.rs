@@ -73,6 +73,7 @@ fn session() -> Session {
         dependency: dependency.map(str::to_owned),
         listen: format!("127.0.0.1:{}", port + 1000),
         upstream: format!("http://127.0.0.1:{port}"),
+        ..Listener::default()
     };
     Session {
         id: SESSION,

@@ -25,6 +25,7 @@ pub(crate) fn session(number: u64, wall_s: u64) -> Session {
             dependency: None,
             listen: "127.0.0.1:1".to_owned(),
             upstream: "http://127.0.0.1:2".to_owned(),
+            ..Listener::default()
         }],
         service_version: None,
         command: Vec::new(),

@@ -31,5 +31,5 @@ pub use fingerprint::{
 pub use head::{Field, Head, RequestLine, StatusLine};
 pub use id::{Id, IdParseError};
 pub use media::MediaKind;
-pub use session::{ImageRecord, Listener, Run, Session, SessionCounts, SessionEnd};
+pub use session::{ForwardProxy, ImageRecord, Listener, Run, Session, SessionCounts, SessionEnd};
 pub use timing::{ClockPair, Times};

@@ -24,15 +24,33 @@ pub struct Session {
 }
 
 /// One address that the capture listened on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listener {
-    /// The dependency's name; `None` for the one that clients call.
+    /// The dependency's name; `None` for the one that clients call, and for a forward proxy, which leads to many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dependency: Option<String>,
     /// The address it was bound to, as `ADDRESS:PORT`.
     pub listen: String,
-    /// Where its traffic went, as a URL.
+    /// Where its traffic went, as a URL; empty for a forward proxy.
     pub upstream: String,
+    /// Set where it is a forward proxy: an HTTP proxy that the service was told to call its dependencies through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward_proxy: Option<ForwardProxy>,
+}
+
+impl Listener {
+    /// True for the listener that clients call instead of the service.
+    pub fn is_for_clients(&self) -> bool {
+        self.dependency.is_none() && self.forward_proxy.is_none()
+    }
+}
+
+/// What a replay needs to know of a forward proxy. Its dependencies have the names of those listeners whose upstream has
+/// the host and port that was asked for, else the host itself, with the port where it is not the scheme's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForwardProxy {
+    /// The certificate, as PEM, of the local authority that vouched for the hosts behind it. Its key is in no recording.
+    pub certificate: String,
 }
 
 /// How a capture session ended; a session without one was cut off.

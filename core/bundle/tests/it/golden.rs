@@ -168,11 +168,12 @@ fn session() -> Session {
         tool_version: text("0.0.0"),
         started: pair(0),
         listeners: vec![
-            Listener { dependency: None, listen: text("127.0.0.1:8080"), upstream: text("http://127.0.0.1:8000") },
+            Listener { listen: text("127.0.0.1:8080"), upstream: text("http://127.0.0.1:8000"), ..Listener::default() },
             Listener {
                 dependency: Some(text("model")),
                 listen: text("127.0.0.1:9101"),
                 upstream: text("https://api.example.com/v1"),
+                ..Listener::default()
             },
         ],
         service_version: Some(text("7")),
