@@ -3,11 +3,12 @@
 //! Outside, [`Host`] opens connections to ports inside ([`Host::open`]) and is handed the connections that the
 //! service makes to its recorded dependencies ([`Host::incoming`]). Inside, [`inside`] listens on the recorded
 //! addresses, connects to the service, and tells what it saw of attempts to leave: names asked of a resolver on the
-//! container's loopback, and how often the kernel found no route. In between runs any ordered byte stream, as a rule
+//! container's loopback, how often the kernel found no route, and what init saw of connects. In between runs any ordered byte stream, as a rule
 //! a unix socket in a folder that is mounted into the container; `frame` says what passes over it.
 //!
 //! What the bytes mean (HTTP, recorded answers) and when a container starts or ends is left to others.
 
+mod attempt;
 mod counters;
 mod frame;
 mod host;
@@ -21,6 +22,7 @@ mod tests;
 
 use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path};
 
+pub use attempt::{Attempt, Attempts, Destination, Fate};
 pub use frame::BridgeError;
 pub use host::{Host, ListenerInside, NameAsked, Observed};
 pub use inside::{Inside, inside};

@@ -12,7 +12,7 @@ use std::{io, sync::Arc};
 use bytes::{Buf as _, BufMut as _, BytesMut};
 
 /// Version of this protocol. Both ends are the same binary as a rule; another version is refused.
-pub(super) const VERSION: u16 = 1;
+pub(super) const VERSION: u16 = 2;
 
 /// Opens a `Hello`, so that something else on the socket is told apart at once.
 pub(super) const MAGIC: &[u8] = b"retake-bridge";
@@ -136,6 +136,8 @@ pub(super) enum Kind {
     Counters = 11,
     /// From inside: everything has been said. From the host: please say so.
     Bye = 12,
+    /// From inside: a line about attempts to connect, see `attempt`.
+    Attempt = 13,
 }
 
 impl Kind {
@@ -154,6 +156,7 @@ impl Kind {
             Self::Name => "name",
             Self::Counters => "counters",
             Self::Bye => "bye",
+            Self::Attempt => "attempt",
         }
     }
 
@@ -176,6 +179,7 @@ impl Kind {
             10 => Self::Name,
             11 => Self::Counters,
             12 => Self::Bye,
+            13 => Self::Attempt,
             kind => return Err(BridgeError::UnknownKind { kind }),
         })
     }

@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use super::{
+    attempt::{Attempt, Attempts},
     frame::{BridgeError, Header, Kind},
     inside::Ready,
     link::{Link, Side, locked},
@@ -37,6 +38,7 @@ pub struct Host {
     link: Arc<Link>,
     incoming: tokio::sync::Mutex<mpsc::UnboundedReceiver<(SocketAddr, BridgeStream)>>,
     seen: Arc<Mutex<Observed>>,
+    attempts: Attempts,
     phase: watch::Receiver<Phase>,
     tasks: [JoinHandle<()>; 2],
 }
@@ -52,6 +54,14 @@ pub struct Observed {
     pub names_observed: bool,
     /// Packets that found no route since the bridge began, IPv4 and IPv6; `None` where the kernel does not tell.
     pub no_route_count: Option<u64>,
+    /// What the service tried to connect to, sorted.
+    pub attempts: Vec<Attempt>,
+    /// True when init saw the service's connects; without it attempts are not observed at all.
+    pub attempts_observed: bool,
+    /// True when there were more different attempts than are kept.
+    pub attempts_cut: bool,
+    /// Attempts of which it could not be seen where they went.
+    pub attempts_unread_count: u64,
     /// True when the inside has said its last word: the counts are complete. Otherwise they are a lower bound, up
     /// to a second old.
     pub complete: bool,
@@ -122,8 +132,14 @@ impl Host {
         let (send_incoming, incoming) = mpsc::unbounded_channel();
         let (send_phase, phase) = watch::channel(Phase::Starting);
         let seen = Arc::new(Mutex::new(Observed::default()));
-        let mut outside =
-            Outside { incoming: send_incoming, phase: send_phase, seen: Arc::clone(&seen), names: BTreeMap::new() };
+        let attempts = Attempts::default();
+        let mut outside = Outside {
+            incoming: send_incoming,
+            phase: send_phase,
+            seen: Arc::clone(&seen),
+            names: BTreeMap::new(),
+            attempts: attempts.clone(),
+        };
         let reading = Arc::clone(&link);
         let read = tokio::spawn(async move {
             match reading.read_all(reader, &mut outside).await {
@@ -141,7 +157,7 @@ impl Host {
                 writing.fail(error.into());
             }
         });
-        Self { link, incoming: tokio::sync::Mutex::new(incoming), seen, phase, tasks: [read, write] }
+        Self { link, incoming: tokio::sync::Mutex::new(incoming), seen, attempts, phase, tasks: [read, write] }
     }
 
     /// Connects to `port` on the container's loopback.
@@ -162,7 +178,14 @@ impl Host {
 
     /// What the inside has told so far.
     pub fn observed(&self) -> Observed {
-        locked(&self.seen).clone()
+        let status = self.attempts.status();
+        Observed {
+            attempts: self.attempts.list(),
+            attempts_observed: status.watching,
+            attempts_cut: status.cut,
+            attempts_unread_count: status.unread_count,
+            ..locked(&self.seen).clone()
+        }
     }
 
     /// Why the bridge ended before its time, once it has.
@@ -206,6 +229,7 @@ struct Outside {
     phase: watch::Sender<Phase>,
     seen: Arc<Mutex<Observed>>,
     names: BTreeMap<String, u64>,
+    attempts: Attempts,
 }
 
 impl super::link::Peer for Outside {
@@ -215,6 +239,7 @@ impl super::link::Peer for Outside {
             Kind::Open => self.take_open(link, header.stream, payload)?,
             Kind::Name => self.take_name(payload)?,
             Kind::Counters => locked(&self.seen).no_route_count = read_counters(payload)?,
+            Kind::Attempt => self.take_attempt(payload)?,
             Kind::Bye => {
                 locked(&self.seen).complete = true;
                 return Ok(ControlFlow::Break(()));
@@ -262,6 +287,11 @@ impl Outside {
         let asked = |(name, count): (&String, &u64)| NameAsked { name: name.clone(), question_count: *count };
         seen.names = self.names.iter().map(asked).collect();
         Ok(())
+    }
+
+    fn take_attempt(&mut self, payload: &[u8]) -> Result<(), BridgeError> {
+        let line = std::str::from_utf8(payload).map_err(|_| Kind::Attempt.malformed())?;
+        if self.attempts.take(line) { Ok(()) } else { Err(Kind::Attempt.malformed()) }
     }
 }
 

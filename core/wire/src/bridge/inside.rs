@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use super::{
+    attempt::Attempts,
     counters,
     frame::{BridgeError, Header, Kind},
     host::ListenerInside,
@@ -43,12 +44,14 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 /// What the inside is told to do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Inside {
     /// The recorded addresses to listen on.
     pub listen: Vec<SocketAddr>,
     /// Whether to answer as a resolver on 127.0.0.1:53, so as to see the names that are asked.
     pub resolver: bool,
+    /// What is seen of the service's connects, by whoever can: told to the host as it changes.
+    pub attempts: Attempts,
 }
 
 /// Runs the inside of the bridge over `stream` until the host says goodbye or `stop` is done.
@@ -78,7 +81,8 @@ where
 
     let (reader, writer) = tokio::io::split(stream);
     let mut write = pin!(link.write_all(writer));
-    let mut teller = Teller { link: Arc::clone(&link), baseline, told: None, names };
+    let attempts = settings.attempts.clone();
+    let mut teller = Teller { link: Arc::clone(&link), baseline, told: None, names, attempts };
     let mut opener = Opener { has_loopback_v6: counters::has_loopback_v6(), speaking: speaking.clone() };
     let stop_and_drain = async {
         stop.await;
@@ -209,6 +213,7 @@ struct Teller {
     /// The last counters sent.
     told: Option<Option<u64>>,
     names: Arc<Mutex<Names>>,
+    attempts: Attempts,
 }
 
 impl Teller {
@@ -225,6 +230,9 @@ impl Teller {
         let changed = locked(&self.names).changed();
         for (count, name) in changed {
             self.link.send(Kind::Name, 0, &[&count.to_be_bytes(), name.as_bytes()].concat());
+        }
+        for line in self.attempts.changed() {
+            self.link.send(Kind::Attempt, 0, line.as_bytes());
         }
         let now = counters::packets_without_route();
         let count = now.zip(self.baseline).map(|(now, baseline)| now.saturating_sub(baseline));

@@ -27,7 +27,7 @@ struct Bridge {
 async fn bridge(listen: Vec<SocketAddr>) -> Bridge {
     let (outer, inner) = UnixStream::pair().unwrap();
     let (stop, stopped) = oneshot::channel();
-    let settings = Inside { listen, resolver: false };
+    let settings = Inside { listen, ..Inside::default() };
     let inside = tokio::spawn(async move { inside(inner, &settings, || (), async { drop(stopped.await) }).await });
     Bridge { host: Host::over(outer, PATIENCE).await.unwrap(), stop, inside }
 }
@@ -349,9 +349,28 @@ async fn names_asked_inside_are_told_sorted_and_with_their_count() {
     assert!(observed.names_observed && observed.complete);
 }
 
+#[tokio::test]
+async fn attempts_are_told_with_what_came_of_them_and_only_where_they_are_seen() {
+    let (host, mut inner) = host_and_raw_inside().await;
+    assert!(!host.observed().attempts_observed);
+    let mut bytes = BytesMut::new();
+    for line in ["watching", "2\tabsent\ttcp\t127.0.0.1:6379", "unread\t1", "3\tabsent\ttcp\t127.0.0.1:6379"] {
+        frame::put(&mut bytes, Kind::Attempt, 0, line.as_bytes());
+    }
+    frame::put(&mut bytes, Kind::Bye, 0, &[]);
+    inner.write_all(&bytes).await.unwrap();
+    let observed = host.close().await;
+    let destination = Destination::Tcp(([127, 0, 0, 1], 6379).into());
+    assert_eq!(observed.attempts, [Attempt { destination, fate: Fate::Absent, count: 3 }]);
+    assert!(observed.attempts_observed && !observed.attempts_cut && observed.complete);
+    assert_eq!(observed.attempts_unread_count, 1);
+    let nonsense = [raw(Kind::Attempt as u8, 0, 3), b"1\t2".to_vec()].concat();
+    assert!(matches!(error_after(&nonsense).await, BridgeError::Malformed { kind: "attempt" }));
+}
+
 proptest! {
     #[test]
-    fn a_frame_is_read_as_it_was_written(number in 1_u8..=12, stream: u32, payload in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn a_frame_is_read_as_it_was_written(number in 1_u8..=13, stream: u32, payload in prop::collection::vec(any::<u8>(), 0..300)) {
         let kind = Header::peek(&raw(number, 0, 0)).unwrap().unwrap().kind;
         let mut bytes = BytesMut::new();
         frame::put(&mut bytes, kind, stream, &payload);
