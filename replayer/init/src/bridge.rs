@@ -9,10 +9,11 @@ use std::{
 };
 
 use tokio::{
+    io::AsyncBufReadExt as _,
     net::{UnixStream, unix::pipe},
     runtime,
 };
-use wire::bridge::{self, Inside};
+use wire::bridge::{self, Attempts, Inside};
 
 use crate::{Config, InitError, WORD, say, system};
 
@@ -56,14 +57,15 @@ pub(crate) fn run(config: &Path) -> Result<u8, InitError> {
     system::ignore_polite_signals();
     let config = Config::read(config)?;
     let Some(socket) = &config.socket else { return Err(InitError::Bridge) };
-    let settings = Inside { listen: config.listen, resolver: config.resolver };
+    let attempts = Attempts::default();
+    let settings = Inside { listen: config.listen, resolver: config.resolver, attempts: attempts.clone() };
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|source| InitError::System { what: "start the bridge's runtime", source })?;
     let outcome = runtime.block_on(async {
         let stream = UnixStream::connect(socket).await?;
-        bridge::inside(stream, &settings, tell_listening, standard_input_ended()).await
+        bridge::inside(stream, &settings, tell_listening, standard_input_ended(&attempts)).await
     });
     match outcome {
         Ok(()) => Ok(0),
@@ -80,10 +82,13 @@ fn tell_listening() {
     drop(written.and_then(|mut stdout| stdout.write_all(LISTENING.as_bytes())));
 }
 
-/// Nothing is ever written to it: its end, and any error, mean that init wants us to end.
-async fn standard_input_ended() {
+/// Takes what init tells of attempts. The input's end, and any error, mean that init wants us to end.
+async fn standard_input_ended(attempts: &Attempts) {
     let input = std::io::stdin().as_fd().try_clone_to_owned().and_then(pipe::Receiver::from_owned_fd);
-    if let Ok(input) = input {
-        drop(input.readable().await);
+    let Ok(input) = input else { return };
+    let mut lines = tokio::io::BufReader::new(input).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        // It is our own init that speaks, in this release's words.
+        attempts.take(&line);
     }
 }

@@ -6,6 +6,8 @@
 //! replays is done or dead, the service is asked to end. The same binary runs outside: `main` has to come here before
 //! any runtime or thread starts.
 //!
+//! Where the system lets it, it also sees what the service tries to connect to, and has the bridge tell that.
+//!
 //! With `--isolate` it first makes name spaces of its own, for replaying a process without a container engine.
 
 mod arguments;
@@ -13,8 +15,9 @@ mod bridge;
 mod config;
 mod isolate;
 mod service;
-#[allow(unsafe_code, reason = "signals, name spaces and mounts have no safe wrapper in the standard library")]
+#[allow(unsafe_code, reason = "signals, name spaces, mounts and filters have no safe wrapper in the standard library")]
 mod system;
+mod watch;
 
 use std::{ffi::OsString, fmt, process::ExitCode};
 

@@ -8,7 +8,12 @@ use std::{
     time::Duration,
 };
 
-use crate::{Config, InitError, bridge::Bridge, say, system};
+use crate::{
+    Config, InitError,
+    bridge::Bridge,
+    say, system,
+    watch::{self, Bell},
+};
 
 /// How long the bridge has for its last word. A choice: more than it gives itself to carry out what the service left.
 const LAST_WORD_PATIENCE: Duration = Duration::from_secs(4);
@@ -22,17 +27,39 @@ pub(crate) fn run(config: &Path, command: &[OsString]) -> Result<u8, InitError> 
     system::become_reaper();
     system::block_signals();
     let bridge = settings.socket.as_ref().map(|_| Bridge::start(config)).transpose()?;
-    let program = settings.program.map_or_else(|| command[0].clone(), OsString::from);
-    let service = start(Command::new(&program).arg0(&command[0]).args(&command[1..]), &program)?;
+    let program = settings.program.clone().map_or_else(|| command[0].clone(), OsString::from);
+    let launch = Launch { program, command: command.to_vec() };
+    let (service, bell) = match &bridge {
+        Some(bridge) => watch::start(&settings, &launch, &bridge.stop)?,
+        None => (launch.start()?, None),
+    };
     let bridge_pid = bridge.as_ref().map(|bridge| bridge.pid);
     let (status, bridge_ended) = wait_for(system::pid_of(&service), bridge_pid);
     if let Some(Bridge { pid, stop }) = bridge {
+        // Its input ends when both have let go of it.
+        bell.iter().for_each(Bell::end);
         drop(stop);
         if !bridge_ended {
             wait_for_last_word(pid);
         }
     }
     Ok(status)
+}
+
+/// The recorded command, to be started.
+#[derive(Clone, Debug)]
+pub(crate) struct Launch {
+    /// Its program's file.
+    program: OsString,
+    /// Its words, the first of which is its own name for itself.
+    command: Vec<OsString>,
+}
+
+impl Launch {
+    pub(crate) fn start(&self) -> Result<Child, InitError> {
+        let mut command = Command::new(&self.program);
+        start(command.arg0(&self.command[0]).args(&self.command[1..]), &self.program)
+    }
 }
 
 /// Starts a command, naming it where that fails.

@@ -1,5 +1,8 @@
 //! The system calls, each wrapped so that the rest of the crate needs no `unsafe`.
 
+pub(crate) mod diag;
+pub(crate) mod seccomp;
+
 use std::{
     ffi::{CString, OsStr},
     io,
@@ -188,6 +191,17 @@ pub(crate) fn first_of_name_space(command: &mut Command) {
             Ok(())
         });
     }
+}
+
+/// What a socket of another process speaks, in the kernel's words: `TCP`, `UDPv6`, `UNIX`, …
+pub(crate) fn protocol_of(pid: u32, socket: u64) -> io::Result<String> {
+    let path = text_of(OsStr::new(&format!("/proc/{pid}/fd/{socket}")))?;
+    let mut word = [0_u8; 32];
+    let name = c"system.sockprotoname";
+    // SAFETY: both texts outlive the call, which writes at most as many bytes as there are.
+    let len = unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), word.as_mut_ptr().cast(), word.len()) };
+    let len = usize::try_from(len).map_err(|_| io::Error::last_os_error())?;
+    Ok(String::from_utf8_lossy(&word[..len]).trim_end_matches('\0').to_owned())
 }
 
 fn mount(source: Option<&Path>, target: &Path, flags: libc::c_ulong) -> io::Result<()> {

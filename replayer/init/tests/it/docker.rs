@@ -20,7 +20,7 @@ use wire::bridge::{self, Host, Observed};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-async fn engine() -> Option<Docker> {
+pub(crate) async fn engine() -> Option<Docker> {
     match Docker::connect().await {
         Ok(docker) => Some(docker),
         Err(error) if env::var_os("RETAKE_REQUIRE_DOCKER").is_some_and(|value| value == "1") => panic!("{error}"),
@@ -32,10 +32,10 @@ async fn engine() -> Option<Docker> {
 }
 
 /// An image that holds this test's own executable and nothing else; removed when dropped.
-struct Image(String);
+pub(crate) struct Image(pub(crate) String);
 
 impl Image {
-    fn make(name: &str) -> Self {
+    pub(crate) fn make(name: &str) -> Self {
         let name = format!("retake-test/{name}:{}", std::process::id());
         let folder = tempfile::tempdir().unwrap();
         let service = folder.path().join("service");
@@ -57,14 +57,14 @@ impl Drop for Image {
 }
 
 /// A container that runs the test `part` of this executable as its service.
-struct Contained {
-    container: RunningContainer,
-    host: Host,
+pub(crate) struct Contained {
+    pub(crate) container: RunningContainer,
+    pub(crate) host: Host,
     _folder: TempDir,
 }
 
 impl Contained {
-    async fn start(docker: &Docker, image: &Image, part: &str, config: ContainerConfig) -> Self {
+    pub(crate) async fn start(docker: &Docker, image: &Image, part: &str, config: ContainerConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let run_folder = folder.path().join("run");
         std::fs::create_dir(&run_folder).unwrap();
@@ -89,7 +89,7 @@ impl Contained {
     }
 
     /// Waits for the service's own end, and gives its status, what was observed, and its log.
-    async fn ended(mut self) -> (Option<i64>, Observed, Vec<LogLine>) {
+    pub(crate) async fn ended(mut self) -> (Option<i64>, Observed, Vec<LogLine>) {
         let status = tokio::time::timeout(PATIENCE, self.container.ended()).await.unwrap();
         self.host.ended().await;
         (status, self.host.close().await, self.container.remove().await.unwrap())
@@ -97,7 +97,7 @@ impl Contained {
 }
 
 /// True where this runs as the service of a container, and not because somebody asked for ignored tests.
-fn is_service() -> bool {
+pub(crate) fn is_service() -> bool {
     env::var_os("RETAKE_TEST_PART").is_some()
 }
 

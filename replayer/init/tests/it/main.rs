@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop here")]
 
 mod docker;
+mod watched;
 
 use std::{
     fs,
@@ -156,7 +157,7 @@ async fn a_service_whose_replayer_is_gone_is_asked_to_end() {
     assert_eq!(status.code(), Some(128 + 15));
 }
 
-/// Where the machine has name spaces for us, a process in them: or `None`, said on standard error.
+/// True, and said on standard error, where the machine has no name spaces for us.
 fn isolation_is_missing() -> bool {
     let probe = Command::new(env!("CARGO_BIN_EXE_retake-init")).args(["__init", "--probe"]).output().unwrap();
     if !probe.status.success() {
