@@ -80,6 +80,7 @@ impl Observer for Recorder {
             trace,
             seeds: Vec::new(),
             fingerprint: None,
+            context: exchange::Context::default(),
             digests: Digests::default(),
             redactions: Vec::new(),
             repeats: None,

@@ -263,6 +263,7 @@ fn session_of(
         listeners: bound.iter().map(Bound::to_record).collect(),
         service_version: settings.service_version.clone(),
         command: redactor.arguments(&command).0,
+        conversation: None,
     })
 }
 

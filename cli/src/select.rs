@@ -95,6 +95,7 @@ mod tests {
             whole: true,
             digests: Digests::default(),
             fingerprint: None,
+            context: exchange::Context::default(),
             original: None,
             repeat: None,
         }

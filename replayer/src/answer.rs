@@ -268,6 +268,7 @@ impl Answerer {
             },
             seeds: Vec::new(),
             fingerprint: None,
+            context: exchange::Context::default(),
             digests: Digests { request: Some(note.digest), response: Some(response_digest) },
             redactions,
             repeats: Some(Repeats { original, repeat: 0, target: self.target.clone(), replacements: Vec::new() }),

@@ -231,6 +231,7 @@ impl Driver {
             trace: exchange.trace.clone(),
             seeds: exchange.seeds.clone(),
             fingerprint: self.fingerprint,
+            context: exchange::Context::default(),
             digests: Digests { request: exchange.digests.request, response: response_digest },
             redactions,
             repeats: Some(Repeats {

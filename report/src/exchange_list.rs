@@ -149,6 +149,7 @@ mod tests {
             whole: true,
             digests: Digests::default(),
             fingerprint: None,
+            context: exchange::Context::default(),
             original: None,
             repeat: None,
         }
@@ -164,6 +165,7 @@ mod tests {
             listeners,
             service_version: None,
             command: Vec::new(),
+            conversation: None,
         }
     }
 

@@ -82,6 +82,7 @@ fn session() -> Session {
         listeners: vec![listener(None, 9000), listener(Some("model"), 8000)],
         service_version: None,
         command: Vec::new(),
+        conversation: None,
     }
 }
 
@@ -118,6 +119,7 @@ fn exchange(writer: &mut Writer, told: &Told<'_>) -> Exchange {
         trace: None,
         seeds: Vec::new(),
         fingerprint: None,
+        context: exchange::Context::default(),
         digests: Digests { request: Some(digest), response: None },
         redactions: Vec::new(),
         repeats: told.repeats.map(|number| Repeats {

@@ -5,13 +5,16 @@
 
 use std::io;
 
-use exchange::{Certainty, ClockPair, Digest, Digests, Exchange, Id, Session, SessionEnd};
+use exchange::{Certainty, ClockPair, Context, Digest, Digests, Exchange, Id, Session, SessionEnd};
 use serde::{Deserialize, Serialize};
 
 use crate::{Record, layout::INDEX_VALUE_BYTES};
 
 /// Longest title kept in an entry, in bytes; a longer one is cut. A choice: wider than any table.
 const TITLE_BYTES_MAX: usize = 512;
+
+/// Longest annotation kept in an entry, in bytes: labels and counts, no vectors. A choice.
+const LISTED_VALUE_BYTES_MAX: usize = 256;
 
 /// Bytes of index that one blob, and of manifest that one block, come to at most: a digest in hex, two or three numbers.
 pub(crate) const DIGEST_ENTRY_BYTES_MAX: u64 = 112;
@@ -85,6 +88,9 @@ pub struct Entry {
     /// The environment it ran in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<Digest>,
+    /// What else is known of it, values longer than 256 bytes left out.
+    #[serde(default, skip_serializing_if = "Context::is_empty")]
+    pub context: Context,
     /// In a run: the recorded exchange it repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original: Option<Id>,
@@ -116,6 +122,7 @@ impl Entry {
             whole: exchange.request.body.is_whole() && response.is_none_or(|response| response.body.is_whole()),
             digests: exchange.digests,
             fingerprint: exchange.fingerprint,
+            context: listed(&exchange.context),
             original: exchange.repeats.as_ref().and_then(|repeats| repeats.original),
             repeat: exchange.repeats.as_ref().map(|repeats| repeats.repeat),
         }
@@ -125,6 +132,13 @@ impl Entry {
     pub fn may_belong_to(&self, id: &Id) -> bool {
         self.parent.as_ref() == Some(id) || self.candidates.contains(id)
     }
+}
+
+/// What a list shows of this: short values alone.
+fn listed(context: &Context) -> Context {
+    let mut context = context.clone();
+    context.annotations.retain(|it| it.value.as_ref().is_some_and(|value| value.len() <= LISTED_VALUE_BYTES_MAX));
+    context
 }
 
 /// A title of at most [`TITLE_BYTES_MAX`] bytes.

@@ -29,6 +29,7 @@ pub(crate) fn session(number: u64, wall_s: u64) -> Session {
         }],
         service_version: None,
         command: Vec::new(),
+        conversation: None,
     }
 }
 
@@ -60,6 +61,7 @@ pub(crate) fn exchange(session: u64, sequence: u64, request: Body, response: Bod
         trace: None,
         seeds: Vec::new(),
         fingerprint: None,
+        context: exchange::Context::default(),
         digests: Digests::default(),
         redactions: Vec::new(),
         repeats: None,
@@ -84,6 +86,7 @@ pub(crate) fn fingerprint(cpu: &str) -> Fingerprint {
 pub(crate) fn event(number: u64, links: &[Id]) -> Event {
     Event {
         id: id(900_000 + number),
+        session: None,
         at_ns: number,
         kind: "label".to_owned(),
         actor: String::new(),

@@ -9,6 +9,9 @@ use crate::Id;
 pub struct Event {
     /// Its own id.
     pub id: Id,
+    /// The capture session during which it happened; absent where it belongs to none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Id>,
     /// When, in nanoseconds since the session's start.
     pub at_ns: u64,
     /// What kind of event.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Body, Digest, Head, Id, Times, bytes_text};
+use crate::{Body, Context, Digest, Head, Id, Times, bytes_text};
 
 /// One request and all that came back, with the time of every chunk, how it ended, and what surrounded it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,9 @@ pub struct Exchange {
     /// The environment it ran in: the digest of a [`crate::Fingerprint`]'s record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<Digest>,
+    /// What else is known of it.
+    #[serde(default, skip_serializing_if = "Context::is_empty")]
+    pub context: Context,
     /// Digests of the canonical content.
     #[serde(default)]
     pub digests: Digests,

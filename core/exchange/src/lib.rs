@@ -5,6 +5,7 @@
 
 mod body;
 mod bytes_text;
+mod context;
 mod digest;
 mod event;
 #[allow(clippy::module_inception, reason = "the crate is named for its main type")]
@@ -14,10 +15,12 @@ mod head;
 mod id;
 mod media;
 mod session;
+pub mod surroundings;
 mod timing;
 
 pub use body::{Body, Chunk, Gap, Part};
 pub use bytes_text::{bytes_of_text, text_of_bytes};
+pub use context::{Annotation, Context, Conversation, ConversationSource, Doubt, RanIn};
 pub use digest::Digest;
 pub use event::{Event, LogLine, LogLines, Stream};
 pub use exchange::{

@@ -21,6 +21,9 @@ pub struct Session {
     /// The command after `--`, when the capture started the service itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
+    /// `--conversation`: where the id of a conversation stands, where that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<String>,
 }
 
 /// One address that the capture listened on.

@@ -24,6 +24,7 @@ fn asked(head: &[u8], body: &[u8]) -> Exchange {
         trace: None,
         seeds: Vec::new(),
         fingerprint: None,
+        context: exchange::Context::default(),
         digests: Digests::default(),
         redactions: Vec::new(),
         repeats: None,

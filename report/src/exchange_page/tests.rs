@@ -37,6 +37,7 @@ fn call_of_a_service() -> Exchange {
         trace: Some(Trace { trace_id: "a".repeat(32), span_id: "b".repeat(16), made: true }),
         seeds: vec![Seed { place: SeedPlace::Request, pointer: "/seed".to_owned(), value: "7".to_owned() }],
         fingerprint: None,
+        context: exchange::Context::default(),
         digests: Digests::default(),
         redactions: vec![Redaction { place: "request header:authorization".to_owned(), count: 1 }],
         repeats: None,
@@ -54,6 +55,7 @@ fn a_page_has_what_is_known_first_and_then_what_was_said() {
         listeners: Vec::new(),
         service_version: None,
         command: Vec::new(),
+        conversation: None,
     };
     let fingerprint = Fingerprint {
         subject: Subject::Unknown,

@@ -108,6 +108,7 @@ mod tests {
             whole: true,
             digests: Digests { request: Some(Digest([request; 32])), response: None },
             fingerprint: None,
+            context: exchange::Context::default(),
             original: original.map(|number| Id([number; 16])),
             repeat: original.map(|_| 0),
         }

@@ -178,6 +178,7 @@ fn session() -> Session {
         ],
         service_version: Some(text("7")),
         command: vec![text("python"), text("app.py")],
+        conversation: None,
     }
 }
 
@@ -189,6 +190,7 @@ fn session_end() -> SessionEnd {
 fn event() -> Event {
     Event {
         id: id(900),
+        session: None,
         at_ns: 30,
         kind: text("label"),
         actor: text("anna"),
@@ -329,6 +331,7 @@ fn answered() -> Known {
         trace: Some(Trace { trace_id: "ab".repeat(16), span_id: "cd".repeat(8), made: true }),
         seeds: vec![seed],
         fingerprint: None,
+        context: exchange::Context::default(),
         digests: Digests { request: Some(Digest::of(b"canonical")), response: None },
         redactions: vec![Redaction { place: text("request header:authorization"), count: 1 }],
         repeats: None,
@@ -360,6 +363,7 @@ fn called() -> Known {
         trace: None,
         seeds: Vec::new(),
         fingerprint: None,
+        context: exchange::Context::default(),
         digests: Digests::default(),
         redactions: Vec::new(),
         repeats: Some(repeats),
@@ -383,6 +387,7 @@ fn never_answered() -> Known {
         trace: None,
         seeds: Vec::new(),
         fingerprint: None,
+        context: exchange::Context::default(),
         digests: Digests::default(),
         redactions: Vec::new(),
         repeats: None,

@@ -38,6 +38,7 @@ fn exchange_of(writer: &mut Writer, recorded: &Recorded) -> Exchange {
         trace: None,
         seeds,
         fingerprint: None,
+        context: exchange::Context::default(),
         digests,
         redactions: Vec::new(),
         repeats: None,
