@@ -1,9 +1,11 @@
-//! What bodies mean: content encodings, JSON, SSE, seeds, redaction, canonical form.
+//! What bodies mean: content encodings, JSON, SSE, seeds, places that users name, conversations, redaction, canonical form.
 
 pub mod canonical;
+pub mod conversation;
 pub mod encoding;
 mod fields;
 pub mod json;
+pub mod place;
 pub mod redact;
 pub mod seeds;
 pub mod sse;
