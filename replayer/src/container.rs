@@ -64,7 +64,7 @@ pub(crate) async fn start(
     let mut variables = container_variables(&recorded, &image.identity.runtime, &job.settings.given);
     let mut argv = argv_of(&recorded, &image);
     let addresses = job.place(port, &mut argv, &mut variables);
-    let places = addresses.places.clone();
+    let places = addresses.listeners();
     let folder = run_folder(&places).map_err(ReplayError::Prepare)?;
     let listener = bridge::listen(&folder.path).map_err(ReplayError::Prepare)?;
     let spec = ContainerSpec {
@@ -82,7 +82,7 @@ pub(crate) async fn start(
         Ok(bridge) => Arc::new(bridge),
         Err(error) => return Err(no_bridge(&mut container, &error, preparation).await),
     };
-    let not_served = job.not_served(&listened_on(&bridge, &places, &mut preparation.replacements));
+    let not_served = job.not_served(&listened_on(&bridge, &addresses, &mut preparation.replacements));
     // What is pinned is the recorded image; with another one there is no level to speak of.
     preparation.level = (preparation.pinned.relation != Relation::OtherImage).then_some(0);
     let answering = answer_bridge(Arc::clone(&bridge), places, Arc::clone(answerer), Arc::clone(&job.settings.clock));

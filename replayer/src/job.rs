@@ -92,7 +92,8 @@ impl Job<'_> {
             service_port: Some(port),
             hostname: config.map(|config| config.hostname.clone()).unwrap_or_default(),
         };
-        let texts = command.iter().chain(variables.values.values()).map(String::as_str);
+        let in_two_parts = variables.in_two_parts();
+        let texts = command.iter().chain(variables.values.values()).chain(&in_two_parts).map(String::as_str);
         let addresses = Addresses::of(&recorded, texts);
         variables.move_addresses(&addresses);
         for word in command {

@@ -173,7 +173,7 @@ impl Launch<'_> {
         port: u16,
     ) -> Result<Started, Halt> {
         let folder = tempfile::Builder::new().prefix("retake-run-").tempdir().map_err(ReplayError::Prepare)?;
-        let places = self.addresses.places.clone();
+        let places = self.addresses.listeners();
         preparation.replacements.extend(self.addresses.hosts_in_words());
         let listener = bridge::listen(folder.path()).map_err(ReplayError::Prepare)?;
         let listen: Vec<_> = places.iter().map(|place| place.address.to_string()).collect();
@@ -204,7 +204,7 @@ impl Launch<'_> {
             }
         };
         preparation.injected = vec!["name spaces of its own: network with a loopback only, processes".to_owned()];
-        let not_served = self.job.not_served(&listened_on(&bridge, &places, &mut preparation.replacements));
+        let not_served = self.job.not_served(&listened_on(&bridge, &self.addresses, &mut preparation.replacements));
         let clock = Arc::clone(&self.job.settings.clock);
         run.answering.push(tokio::spawn(answer_bridge(Arc::clone(&bridge), places, Arc::clone(answerer), clock)));
         run.bridge = Some(Arc::clone(&bridge));

@@ -19,6 +19,7 @@ use wire::{
 
 use crate::{
     answer::{Answerer, CALL_BODY_BYTES_MAX},
+    environment::Addresses,
     receipt::Egress,
     serve::Place,
 };
@@ -120,12 +121,14 @@ async fn answer_stream(
 }
 
 /// The places that are served inside; those whose address could not be listened on there are named.
-pub(crate) fn listened_on(bridge: &bridge::Host, places: &[Place], replacements: &mut Vec<String>) -> Vec<Place> {
-    let mut served = places.to_vec();
+pub(crate) fn listened_on(bridge: &bridge::Host, addresses: &Addresses, replacements: &mut Vec<String>) -> Vec<Place> {
+    let mut served = addresses.listeners();
     for listener in bridge.observed().listeners {
-        if let Some(error) = listener.error {
+        let Some(error) = listener.error else { continue };
+        served.retain(|place| place.address != listener.address);
+        // A companion is nothing that was recorded.
+        if addresses.places.iter().any(|place| place.address == listener.address) {
             replacements.push(format!("{}: could not be listened on inside: {error}", listener.address));
-            served.retain(|place| place.address != listener.address);
         }
     }
     served

@@ -149,7 +149,7 @@ fn a_service_with_a_network_of_its_own_finds_its_dependencies_in_a_container_wit
     let receipt = &document["receipt"];
     assert_eq!((ran.code, &receipt["tally"]["same"]), (0, &6.into()), "{}{}", ran.out, ran.err);
     let replacements = receipt["replacements"].to_string();
-    assert!(replacements.contains("LLM_BASE_URL: ") && replacements.contains("is 127.0.0.1:"), "{replacements}");
+    assert!(replacements.contains("LLM_BASE_URL: ") && replacements.contains("→ 127.0.0.1:"), "{replacements}");
     assert!(replacements.contains("store.internal: 127.0.0.1 by its hosts file"), "{replacements}");
     assert!(receipt["ready"].as_str().unwrap().starts_with("its port accepted"), "{receipt}");
     assert_eq!(receipt["egress"]["prevented"], true);

@@ -4,8 +4,9 @@
 //! Out: what to listen on inside, the names for its hosts file, and texts with the addresses that cannot exist in there
 //! replaced by those that do, each replacement in words. Pure: whoever starts the service carries it out.
 //!
-//! An address that is not loopback's becomes one of loopback's with the same port, always the same one for one address:
-//! all of 127.0.0.0/8 is there (RFC 6890, section 2.2.2).
+//! What is not loopback's becomes an address of loopback with the same ports, one for each recorded host: all of 127.0.0.0/8
+//! is there (RFC 6890, section 2.2.2). Only the service's own port is kept free everywhere, since it binds that on every
+//! address, as a rule; a dependency with the same port gets another one.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,8 +15,16 @@ use std::{
 
 use crate::serve::Place;
 
+mod texts;
+
+use texts::{authorities_of, begins, begins_authority, ends, ends_without_port, host_and_port, in_url, is_host_name};
+
 /// Most names that are put into a hosts file. A choice: a recording names as many as its service has dependencies.
 const NAMES_MAX: usize = 256;
+
+/// Most places that are served, and most hosts and ports that count as called. A choice, as above.
+const PLACES_MAX: usize = 256;
+const CALLED_MAX: usize = 1024;
 
 /// Most addresses of 127.0.0.0/8 that stand in for others. A choice, far above what is recorded.
 const STAND_INS_MAX: u8 = 250;
@@ -44,371 +53,307 @@ pub(crate) struct Recorded {
 pub(crate) struct Addresses {
     /// What to listen on inside, with the dependency's name.
     pub(crate) places: Vec<Place>,
+    /// What to listen on as well where that can be had: `localhost` may mean either family.
+    pub(crate) companions: Vec<Place>,
     /// Names for the hosts file, with the address inside.
     pub(crate) hosts: BTreeMap<String, IpAddr>,
     /// Recorded addresses and those inside.
     moved: BTreeMap<SocketAddr, SocketAddr>,
-    /// Ports of listeners on every address: whatever address was called with one of these was ours.
-    everywhere: BTreeMap<u16, SocketAddr>,
+    /// Names with a recorded port, and the port inside where it is another one.
+    renamed: BTreeMap<(String, u16), u16>,
+}
+
+/// A host that the service called: an address that is not loopback's, or a name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Host {
+    Address(IpAddr),
+    Name(String),
 }
 
 impl Addresses {
-    /// Decides where everything is inside. Names in `texts` (variables and arguments) count as called where their port is
+    /// Decides where everything is inside. Hosts in `texts` (variables and arguments) count as called where their port is
     /// a listener's.
     pub(crate) fn of<'a>(recorded: &Recorded, texts: impl IntoIterator<Item = &'a str>) -> Self {
         let mut addresses = Self::default();
-        let mut stand_ins = StandIns { service_port: recorded.service_port, ..StandIns::default() };
-        // Those that stay where they are come first, so that what stands in for another address finds another place.
-        let (mut listeners, moved): (Vec<_>, Vec<_>) =
-            recorded.listeners.iter().partition(|place| stays(place.address));
-        listeners.extend(moved);
-        for place in listeners {
-            let inside = stand_ins.inside(place.address);
-            addresses.serve(&place.name, inside);
-            if place.address.ip().is_unspecified() {
-                addresses.everywhere.insert(place.address.port(), inside);
-            } else if inside != place.address {
-                addresses.moved.insert(place.address, inside);
-            }
+        for place in &recorded.listeners {
+            addresses.keep(place, recorded);
         }
-        for (name, authority) in &recorded.called {
-            addresses.take_called(name, authority, recorded);
+        let called = Called::of(recorded, texts);
+        for (ip, place) in &called.on_loopback {
+            addresses.serve(Place { address: SocketAddr::new(*ip, place.address.port()), ..place.clone() });
+        }
+        for (host, places) in &called.hosts {
+            addresses.stand_in(host, places, recorded);
         }
         for (name, address) in &recorded.hosts {
-            let stands_for = address.parse().ok().and_then(|ip: IpAddr| addresses.inside_ip(ip));
-            // What a name led to that is no address (`host-gateway`) is this machine, and so was every listener.
-            let is_gateway = address == "host-gateway" && !addresses.places.is_empty();
-            if let Some(ip) = stands_for.or(is_gateway.then_some(IpAddr::V4(Ipv4Addr::LOCALHOST))) {
-                addresses.name(name, ip, recorded);
-            }
+            addresses.take_entry(name, address, recorded);
         }
-        for text in texts {
-            for (host, port) in authorities_of(text) {
-                if let Some(place) = addresses.places.iter().find(|place| place.address.port() == port) {
-                    addresses.name(&host, place.address.ip(), recorded);
-                }
-            }
-        }
+        addresses.add_companions(recorded);
         addresses
     }
 
-    fn serve(&mut self, name: &str, address: SocketAddr) {
-        if self.places.iter().all(|place| place.address != address) {
-            self.places.push(Place { name: name.to_owned(), address });
+    /// Everything that may be listened on.
+    pub(crate) fn listeners(&self) -> Vec<Place> {
+        self.places.iter().chain(&self.companions).cloned().collect()
+    }
+
+    /// A listener whose address is there inside as well keeps it.
+    fn keep(&mut self, place: &Place, recorded: &Recorded) {
+        let (ip, port) = (place.address.ip(), place.address.port());
+        if ip.is_loopback() {
+            self.serve(place.clone());
+        } else if ip.is_unspecified() && Some(port) != recorded.service_port {
+            self.serve(Place { address: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port), ..place.clone() });
         }
     }
 
-    /// An authority by which a dependency was called: a name goes into the hosts file, and a port that is not the
-    /// listener's own, as with a mapping in between, is served too.
-    fn take_called(&mut self, dependency: &str, authority: &str, recorded: &Recorded) {
-        let Some((host, port)) = host_and_port(authority, 80) else { return };
-        let Some(place) = self.places.iter().find(|place| place.name == dependency).cloned() else { return };
-        let ip = match host.parse::<IpAddr>() {
-            Ok(ip) if ip.is_loopback() => ip,
-            Ok(ip) => self.inside_ip(ip).unwrap_or(place.address.ip()),
+    /// The first to have an address keeps it.
+    fn serve(&mut self, place: Place) {
+        if self.at(place.address).is_none() && self.places.len() < PLACES_MAX {
+            self.places.push(place);
+        }
+    }
+
+    fn at(&self, address: SocketAddr) -> Option<&Place> {
+        self.places.iter().find(|place| place.address == address)
+    }
+
+    /// Gives a host an address of loopback where all its ports lead to the dependencies that they led to.
+    fn stand_in(&mut self, host: &Host, recorded_places: &[Place], recorded: &Recorded) {
+        let moved: Vec<(u16, Place)> = recorded_places.iter().map(|place| self.with_port(place, recorded)).collect();
+        let fits = |ip: &IpAddr| {
+            let taken = |(port, place): &(u16, Place)| {
+                self.at(SocketAddr::new(*ip, *port)).is_some_and(|other| other.name != place.name)
+            };
+            !moved.iter().any(taken)
+        };
+        let mut candidates = (1..=STAND_INS_MAX).map(|last| IpAddr::V4(Ipv4Addr::new(127, 0, 0, last)));
+        let Some(ip) = candidates.find(fits) else { return };
+        for (port, place) in moved {
+            let recorded_port = place.address.port();
+            let inside = SocketAddr::new(ip, port);
+            match host {
+                Host::Address(outside) => {
+                    self.moved.insert(SocketAddr::new(*outside, recorded_port), inside);
+                }
+                Host::Name(name) if port != recorded_port => {
+                    self.renamed.insert((name.clone(), recorded_port), port);
+                }
+                Host::Name(_) => {}
+            }
+            self.serve(Place { address: inside, ..place });
+        }
+        if let Host::Name(name) = host {
+            self.name(name, ip, recorded);
+        }
+    }
+
+    /// The port inside: the recorded one, unless the service has that itself.
+    fn with_port(&self, place: &Place, recorded: &Recorded) -> (u16, Place) {
+        let port = place.address.port();
+        if Some(port) != recorded.service_port {
+            return (port, place.clone());
+        }
+        // One dependency has one such port, whatever it was called by.
+        let own = |other: &&Place| other.name == place.name && other.address.port() >= PORT_MOVED_FIRST;
+        let mut own = self.places.iter().filter(own).map(|other| other.address.port());
+        let own = own.find(|port| recorded.listeners.iter().all(|listener| listener.address.port() != *port));
+        let is_free = |port: &u16| {
+            let is_other = |other: &Place| other.address.port() != *port;
+            self.places.iter().chain(&recorded.listeners).all(is_other)
+        };
+        (own.or_else(|| (PORT_MOVED_FIRST..).find(is_free)).unwrap_or(port), place.clone())
+    }
+
+    /// An entry of the recorded hosts file: it leads to what stands in for its address.
+    fn take_entry(&mut self, name: &str, address: &str, recorded: &Recorded) {
+        let outside = address.parse::<IpAddr>();
+        let ip = match outside {
+            Ok(ip) if ip.is_loopback() => Some(ip),
+            Ok(ip) => self.moved.iter().find(|(from, _)| from.ip() == ip).map(|(_, to)| to.ip()),
+            // `host-gateway` was this machine, as was every listener.
+            Err(_) if self.places.is_empty() => None,
             Err(_) => {
-                self.name(&host, place.address.ip(), recorded);
-                place.address.ip()
+                let of_machine = |from: &SocketAddr| recorded.listeners.iter().any(|it| it.address.ip() == from.ip());
+                let moved = self.moved.iter().find(|(from, _)| of_machine(from)).map(|(_, to)| to.ip());
+                Some(moved.unwrap_or(Ipv4Addr::LOCALHOST.into()))
             }
         };
-        let called = SocketAddr::new(ip, port);
-        let is_served = self.places.iter().any(|place| place.address == called);
-        let moved_here = self.moved.keys().any(|from| from.port() == port && host == from.ip().to_string());
-        if !is_served && !moved_here && Some(port) != recorded.service_port {
-            self.serve(dependency, called);
+        if let Some(ip) = ip {
+            self.name(name, ip, recorded);
         }
-        if let Ok(outside) = host.parse::<IpAddr>()
-            && !outside.is_loopback()
-        {
-            self.moved.entry(SocketAddr::new(outside, port)).or_insert(called);
-        }
-    }
-
-    fn inside_ip(&self, outside: IpAddr) -> Option<IpAddr> {
-        if outside.is_loopback() {
-            return Some(outside);
-        }
-        self.moved.iter().find(|(from, _)| from.ip() == outside).map(|(_, to)| to.ip())
     }
 
     fn name(&mut self, name: &str, ip: IpAddr, recorded: &Recorded) {
-        let name = name.trim_end_matches('.').to_ascii_lowercase();
-        let is_own = name == "localhost" || name == recorded.hostname.to_ascii_lowercase();
-        if is_host_name(&name) && !is_own && (self.hosts.len() < NAMES_MAX) {
+        let name = plain_name(name);
+        if is_host_name(&name) && !recorded.is_own_name(&name) && self.hosts.len() < NAMES_MAX {
             self.hosts.entry(name).or_insert(ip);
         }
     }
 
-    /// The text with the addresses replaced that cannot exist inside, and each replacement as `FROM is TO in here`.
+    fn add_companions(&mut self, recorded: &Recorded) {
+        let other_family = |ip: IpAddr| match ip {
+            IpAddr::V4(Ipv4Addr::LOCALHOST) => Some(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+            IpAddr::V6(Ipv6Addr::LOCALHOST) => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            _ => None,
+        };
+        let companion = |place: &Place| {
+            let address = SocketAddr::new(other_family(place.address.ip())?, place.address.port());
+            let is_free = self.at(address).is_none() && Some(address.port()) != recorded.service_port;
+            is_free.then(|| Place { address, ..place.clone() })
+        };
+        self.companions = self.places.iter().filter_map(companion).collect();
+    }
+
+    /// The text with the addresses replaced that cannot exist inside, and each replacement as `FROM → TO, because …`.
     pub(crate) fn replace_in(&self, text: &str) -> (String, Vec<String>) {
         let mut replaced = text.to_owned();
         let mut notes = Vec::new();
-        let mut replace = |from: &str, to: &str, followed: Followed| {
-            if let Some(now) = replace_words(&replaced, from, to, followed) {
+        let mut replace = |from: &str, to: &str, belongs: &dyn Fn(&str, &str) -> bool, because: &str| {
+            if let Some(now) = texts::replace(&replaced, from, to, belongs) {
                 replaced = now;
-                notes.push(format!("{from} is {to} in here"));
+                notes.push(format!("{from} → {to}, because {because}"));
             }
         };
+        let (no_address, own_port) = ("there is no such address in here", "the service has that port itself");
         for (from, to) in &self.moved {
-            replace(&from.to_string(), &to.to_string(), Followed::ByNoDigit);
-        }
-        let ips: BTreeMap<IpAddr, IpAddr> = self.moved.iter().rev().map(|(from, to)| (from.ip(), to.ip())).collect();
-        for (from, to) in ips {
-            replace(&in_url(from), &in_url(to), Followed::ByNoPort);
-            if from.is_ipv6() {
-                replace(&from.to_string(), &to.to_string(), Followed::ByNoPort);
+            let because = if from.port() == to.port() { no_address } else { own_port };
+            replace(&from.to_string(), &to.to_string(), &|before, behind| begins(before) && ends(behind), because);
+            if let IpAddr::V4(ip) = from.ip() {
+                let mapped = format!("[::ffff:{ip}]:{}", from.port());
+                replace(&mapped, &to.to_string(), &|before, behind| begins(before) && ends(behind), because);
+            }
+            if from.port() != to.port() && matches!(from.port(), 80 | 443) {
+                let in_url_without_port =
+                    |before: &str, behind: &str| begins_authority(before) && ends_without_port(behind);
+                replace(&in_url(from.ip()), &to.to_string(), &in_url_without_port, because);
             }
         }
-        for (host, port) in authorities_of(text) {
-            let ip = host.parse::<IpAddr>().ok().filter(|ip| !ip.is_loopback());
-            if let (Some(ip), Some(inside)) = (ip, self.everywhere.get(&port)) {
-                replace(&SocketAddr::new(ip, port).to_string(), &inside.to_string(), Followed::ByNoDigit);
+        let ips: BTreeMap<IpAddr, IpAddr> = self.moved.iter().map(|(from, to)| (from.ip(), to.ip())).collect();
+        let alone = |before: &str, behind: &str| begins(before) && ends_without_port(behind);
+        for (from, to) in ips {
+            replace(&in_url(from), &in_url(to), &alone, no_address);
+            if from.is_ipv6() {
+                replace(&from.to_string(), &to.to_string(), &alone, no_address);
+            }
+        }
+        for ((host, recorded_port), port) in self.renamed_in(text) {
+            let to = format!("{host}:{port}");
+            replace(
+                &format!("{host}:{recorded_port}"),
+                &to,
+                &|before, behind| begins(before) && ends(behind),
+                own_port,
+            );
+            let in_url_without_port =
+                |before: &str, behind: &str| begins_authority(before) && ends_without_port(behind);
+            if matches!(recorded_port, 80 | 443) {
+                replace(&host, &to, &in_url_without_port, own_port);
             }
         }
         (replaced, notes)
     }
 
-    /// The hosts file's lines in words.
+    /// The names of a text, as they are written there, whose port is another one inside.
+    fn renamed_in(&self, text: &str) -> BTreeMap<(String, u16), u16> {
+        let named = authorities_of(text).into_iter().filter_map(|(host, port)| {
+            let inside = self.renamed.get(&(plain_name(&host), port))?;
+            Some(((host, port), *inside))
+        });
+        named.collect()
+    }
+
+    /// The hosts file's lines, and the ports that had to move, in words.
     pub(crate) fn hosts_in_words(&self) -> Vec<String> {
-        self.hosts.iter().map(|(name, ip)| format!("{name}: {ip} by its hosts file")).collect()
+        let lines = self.hosts.iter().map(|(name, ip)| format!("{name}: {ip} by its hosts file"));
+        let moved = self.renamed.iter().map(|((name, recorded), port)| {
+            format!("{name}:{recorded} is served at {name}:{port}, because the service has port {recorded} itself")
+        });
+        lines.chain(moved).collect()
     }
 }
 
-fn stays(address: SocketAddr) -> bool {
-    address.ip().is_loopback() || address.ip().is_unspecified()
+impl Recorded {
+    fn is_own_name(&self, name: &str) -> bool {
+        name == "localhost" || name.ends_with(".localhost") || name == self.hostname.to_ascii_lowercase()
+    }
 }
 
-/// Which loopback address stands for which other one.
-#[derive(Default)]
-struct StandIns {
-    by_ip: BTreeMap<IpAddr, IpAddr>,
-    taken: BTreeSet<SocketAddr>,
-    service_port: Option<u16>,
+/// By what the service called its dependencies; each place has the port that was called.
+#[derive(Debug, Default)]
+struct Called {
+    on_loopback: Vec<(IpAddr, Place)>,
+    /// Addresses before names, so that the usual single one is 127.0.0.1.
+    hosts: BTreeMap<Host, Vec<Place>>,
+    count: usize,
 }
 
-impl StandIns {
-    /// The address inside for a recorded one.
-    fn inside(&mut self, recorded: SocketAddr) -> SocketAddr {
-        let ip = recorded.ip();
-        let inside = match ip {
-            _ if ip.is_loopback() => recorded,
-            IpAddr::V6(Ipv6Addr::UNSPECIFIED) | IpAddr::V4(Ipv4Addr::UNSPECIFIED) => {
-                SocketAddr::new(Ipv4Addr::LOCALHOST.into(), recorded.port())
+impl Called {
+    fn of<'a>(recorded: &Recorded, texts: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut called = Self::default();
+        for place in &recorded.listeners {
+            let ip = place.address.ip();
+            if !ip.is_loopback() && !ip.is_unspecified() {
+                called.add(Host::Address(ip), place.clone());
             }
-            _ => self.stand_in(recorded),
-        };
-        self.taken.insert(inside);
-        inside
-    }
-
-    fn stand_in(&mut self, recorded: SocketAddr) -> SocketAddr {
-        let port = if Some(recorded.port()) == self.service_port { self.free_port() } else { recorded.port() };
-        if let Some(ip) = self.by_ip.get(&recorded.ip()) {
-            return SocketAddr::new(*ip, port);
         }
-        let candidates = (1..=STAND_INS_MAX).map(|last| IpAddr::V4(Ipv4Addr::new(127, 0, 0, last)));
-        let is_free = |ip: &IpAddr| {
-            !self.taken.contains(&SocketAddr::new(*ip, port)) && !self.by_ip.values().any(|taken| taken == ip)
-        };
-        let ip = candidates.into_iter().find(is_free).unwrap_or(Ipv4Addr::LOCALHOST.into());
-        self.by_ip.insert(recorded.ip(), ip);
-        SocketAddr::new(ip, port)
-    }
-
-    /// A port that no recorded listener has: the service binds its own on every address, as a rule.
-    fn free_port(&self) -> u16 {
-        let is_free = |port: &u16| self.taken.iter().all(|address| address.port() != *port);
-        (PORT_MOVED_FIRST..).find(is_free).unwrap_or(PORT_MOVED_FIRST)
-    }
-}
-
-/// What may follow an address that is replaced.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Followed {
-    /// No further digit, which would make it another port.
-    ByNoDigit,
-    /// Neither that nor a port: that one is another listener's, or nobody's.
-    ByNoPort,
-}
-
-/// Replaces `from` where it stands as a word of its own; `None` where it does not.
-fn replace_words(text: &str, from: &str, to: &str, followed: Followed) -> Option<String> {
-    let mut replaced = String::new();
-    let mut rest = text;
-    let mut before = None;
-    let mut found = false;
-    while let Some(at) = rest.find(from) {
-        let (head, tail) = (&rest[..at], &rest[at + from.len()..]);
-        let left = head.chars().next_back().or(before);
-        // `::ffff:172.17.0.1` is an address of its own kind, and `[` opens one of IPv6's.
-        let begins = left.is_none_or(|left| !left.is_ascii_alphanumeric() && !matches!(left, '.' | ':' | '-' | '_'));
-        let mut right = tail.chars();
-        let next = right.next();
-        let is_word = next.is_some_and(|next| next.is_ascii_alphanumeric() || next == '.' || next == '_');
-        let has_port = next == Some(':') && right.next().is_some_and(|digit| digit.is_ascii_digit());
-        let ends = !is_word && (followed == Followed::ByNoDigit || !has_port);
-        replaced.push_str(head);
-        replaced.push_str(if begins && ends { to } else { from });
-        found |= begins && ends;
-        before = from.chars().next_back();
-        rest = tail;
-    }
-    replaced.push_str(rest);
-    found.then_some(replaced)
-}
-
-/// As an address stands in a URL: IPv6 in brackets (RFC 3986, section 3.2.2).
-fn in_url(ip: IpAddr) -> String {
-    match ip {
-        IpAddr::V4(ip) => ip.to_string(),
-        IpAddr::V6(ip) => format!("[{ip}]"),
-    }
-}
-
-/// `host`, `host:port`, `[::1]:port`.
-fn host_and_port(authority: &str, usual: u16) -> Option<(String, u16)> {
-    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(rest) => {
-            let (host, after) = rest.split_once(']')?;
-            (host, after.strip_prefix(':'))
-        }
-        None => match authority.rsplit_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (authority, None),
-        },
-    };
-    let port = port.filter(|port| !port.is_empty()).map_or(Some(usual), |port| port.parse().ok())?;
-    (!host.is_empty()).then(|| (host.to_owned(), port))
-}
-
-/// The hosts and ports that a text names: in URLs, and as the whole of it or of an option's value.
-fn authorities_of(text: &str) -> Vec<(String, u16)> {
-    let mut found = Vec::new();
-    for word in text.split(|it: char| it.is_ascii_whitespace() || matches!(it, ',' | ';' | '"' | '\'' | '=')) {
-        let (authority, usual) = match word.split_once("://") {
-            Some((scheme, rest)) => {
-                let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-                (&rest[..end], if scheme.ends_with('s') && scheme != "redis" { 443 } else { 80 })
+        for (dependency, authority) in &recorded.called {
+            let listener = recorded.listeners.iter().find(|place| place.name == *dependency);
+            if let (Some(place), Some((host, port))) = (listener, host_and_port(authority, 80)) {
+                called.take(&host, at_port(place, port), recorded);
             }
-            None if word.contains(':') && !word.contains('/') => (word, 0),
-            None => continue,
-        };
-        found.extend(host_and_port(authority, usual).filter(|(_, port)| *port > 0));
+        }
+        for (host, port) in texts.into_iter().flat_map(authorities_of) {
+            let is_address = host.parse::<IpAddr>().is_ok();
+            // Another address than the listener's own is another listener's, or nobody's.
+            let may_be =
+                |place: &&Place| place.address.port() == port && (!is_address || place.address.ip().is_unspecified());
+            if let Some(place) = recorded.listeners.iter().find(may_be) {
+                called.take(&host, place.clone(), recorded);
+            }
+        }
+        called
     }
-    found
+
+    fn take(&mut self, host: &str, place: Place, recorded: &Recorded) {
+        self.count += 1;
+        if self.count > CALLED_MAX {
+            return;
+        }
+        let own_port = Some(place.address.port()) == recorded.service_port;
+        match host.parse::<IpAddr>() {
+            Ok(ip) if ip.is_unspecified() => {}
+            Ok(ip) if ip.is_loopback() && own_port => {}
+            Ok(ip) if ip.is_loopback() => self.on_loopback.push((ip, place)),
+            Ok(ip) => self.add(Host::Address(ip), place),
+            Err(_) if recorded.is_own_name(&plain_name(host)) && own_port => {}
+            Err(_) if recorded.is_own_name(&plain_name(host)) => {
+                self.on_loopback.push((Ipv4Addr::LOCALHOST.into(), place));
+            }
+            Err(_) => self.add(Host::Name(plain_name(host)), place),
+        }
+    }
+
+    /// The first dependency that a host's port led to counts.
+    fn add(&mut self, host: Host, place: Place) {
+        if matches!(&host, Host::Name(name) if !is_host_name(name)) {
+            return;
+        }
+        let places = self.hosts.entry(host).or_default();
+        if places.iter().all(|other| other.address.port() != place.address.port()) {
+            places.push(place);
+        }
+    }
 }
 
-/// Letters, digits, `-`, `_` and dots (RFC 952 as it is used), and no address.
-fn is_host_name(name: &str) -> bool {
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    (1..=253).contains(&name.len())
-        && name.bytes().all(is_part)
-        && name.bytes().any(|byte| byte.is_ascii_alphabetic())
-        && name.parse::<IpAddr>().is_err()
+fn at_port(place: &Place, port: u16) -> Place {
+    Place { address: SocketAddr::new(place.address.ip(), port), ..place.clone() }
+}
+
+/// As names are compared: in lower case, without the dot of the root.
+fn plain_name(name: &str) -> String {
+    name.trim_end_matches('.').to_ascii_lowercase()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn place(name: &str, address: &str) -> Place {
-        Place { name: name.to_owned(), address: address.parse().unwrap() }
-    }
-
-    fn recorded(listeners: &[(&str, &str)]) -> Recorded {
-        let listeners = listeners.iter().map(|(name, address)| place(name, address)).collect();
-        Recorded { listeners, ..Recorded::default() }
-    }
-
-    fn inside(addresses: &Addresses) -> Vec<String> {
-        addresses.places.iter().map(|place| format!("{} {}", place.name, place.address)).collect()
-    }
-
-    #[test]
-    fn loopback_stays_and_every_address_becomes_loopback() {
-        let recorded = recorded(&[("a", "127.0.0.1:1"), ("b", "[::1]:2"), ("c", "0.0.0.0:3"), ("d", "[::]:4")]);
-        let addresses = Addresses::of(&recorded, []);
-        assert_eq!(inside(&addresses), ["a 127.0.0.1:1", "b [::1]:2", "c 127.0.0.1:3", "d 127.0.0.1:4"]);
-        assert_eq!(addresses.replace_in("http://127.0.0.1:1/v1"), ("http://127.0.0.1:1/v1".to_owned(), Vec::new()));
-    }
-
-    #[test]
-    fn an_address_that_cannot_exist_is_replaced_in_texts_and_another_that_begins_like_it_is_not() {
-        let addresses = Addresses::of(&recorded(&[("llm", "172.17.0.1:9001")]), []);
-        assert_eq!(inside(&addresses), ["llm 127.0.0.1:9001"]);
-        for (text, expected) in [
-            ("http://172.17.0.1:9001/v1", "http://127.0.0.1:9001/v1"),
-            ("172.17.0.1:9001,172.17.0.1:9001", "127.0.0.1:9001,127.0.0.1:9001"),
-            ("--url=172.17.0.1:9001", "--url=127.0.0.1:9001"),
-            ("172.17.0.1", "127.0.0.1"),
-            ("http://user:pw@172.17.0.1/x", "http://user:pw@127.0.0.1/x"),
-            ("172.17.0.10:9001", "172.17.0.10:9001"),
-            ("172.17.0.1:90010", "172.17.0.1:90010"),
-            ("172.17.0.1:5432", "172.17.0.1:5432"),
-            ("1172.17.0.1:9001", "1172.17.0.1:9001"),
-            ("[::ffff:172.17.0.1]:9001", "[::ffff:172.17.0.1]:9001"),
-            ("v172.17.0.1.2", "v172.17.0.1.2"),
-        ] {
-            assert_eq!(addresses.replace_in(text).0, expected);
-        }
-        let (_, notes) = addresses.replace_in("http://172.17.0.1:9001/v1");
-        assert_eq!(notes, ["172.17.0.1:9001 is 127.0.0.1:9001 in here"]);
-    }
-
-    #[test]
-    fn two_addresses_with_one_port_stay_two() {
-        let recorded =
-            recorded(&[("a", "10.0.0.1:80"), ("b", "10.0.0.2:80"), ("c", "127.0.0.1:80"), ("d", "10.0.0.2:81")]);
-        let addresses = Addresses::of(&recorded, []);
-        assert_eq!(
-            inside(&addresses),
-            ["a 127.0.0.1:80", "b 127.0.0.2:80", "d 127.0.0.2:81"].map(str::to_owned).to_vec(),
-            "c is a's"
-        );
-    }
-
-    #[test]
-    fn a_name_that_the_service_called_is_in_the_hosts_file_and_its_port_is_served() {
-        let called =
-            [("llm", "LLM.internal:9001"), ("llm", "api.corp"), ("llm", "localhost:9001"), ("llm", "127.0.0.1:9001")];
-        let recorded = Recorded {
-            called: called.map(|(name, authority)| (name.to_owned(), authority.to_owned())).into(),
-            hostname: "svc".to_owned(),
-            hosts: vec![
-                ("host.docker.internal".to_owned(), "host-gateway".to_owned()),
-                ("db".to_owned(), "10.9.9.9".to_owned()),
-            ],
-            ..recorded(&[("llm", "127.0.0.1:9001")])
-        };
-        let addresses = Addresses::of(&recorded, ["http://other.name:9001/x", "svc:9001", "http://unrecorded:1/"]);
-        assert_eq!(inside(&addresses), ["llm 127.0.0.1:9001", "llm 127.0.0.1:80"]);
-        let names: Vec<&str> = addresses.hosts.keys().map(String::as_str).collect();
-        assert_eq!(names, ["api.corp", "host.docker.internal", "llm.internal", "other.name"]);
-    }
-
-    #[test]
-    fn a_listener_on_every_address_was_called_by_one_of_them() {
-        let mut recorded = recorded(&[("llm", "0.0.0.0:9001")]);
-        recorded.called.insert(("llm".to_owned(), "172.17.0.1:9001".to_owned()));
-        let addresses = Addresses::of(&recorded, []);
-        assert_eq!(addresses.replace_in("http://172.17.0.1:9001/v1").0, "http://127.0.0.1:9001/v1");
-        assert_eq!(addresses.replace_in("http://192.168.1.5:9001").0, "http://127.0.0.1:9001");
-        assert_eq!(inside(&addresses), ["llm 127.0.0.1:9001"]);
-    }
-
-    #[test]
-    fn a_dependency_whose_port_the_service_has_itself_moves() {
-        let recorded = Recorded { service_port: Some(8000), ..recorded(&[("llm", "172.17.0.1:8000")]) };
-        let addresses = Addresses::of(&recorded, []);
-        assert_eq!(inside(&addresses), ["llm 127.0.0.1:20001"]);
-        assert_eq!(addresses.replace_in("http://172.17.0.1:8000").0, "http://127.0.0.1:20001");
-    }
-
-    #[test]
-    fn an_address_of_ipv6_is_replaced_with_its_brackets() {
-        let addresses = Addresses::of(&recorded(&[("llm", "[fd00::1]:9001")]), []);
-        assert_eq!(addresses.replace_in("http://[fd00::1]:9001/v1").0, "http://127.0.0.1:9001/v1");
-        assert_eq!(addresses.replace_in("fd00::1").0, "127.0.0.1");
-    }
-}
+mod tests;

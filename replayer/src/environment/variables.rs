@@ -57,6 +57,16 @@ impl Variables {
         }
     }
 
+    /// Hosts and ports that stand in two variables, such as `DB_HOST` and `DB_PORT`, as `HOST:PORT`.
+    pub(crate) fn in_two_parts(&self) -> Vec<String> {
+        let pair = |(name, host): (&String, &String)| {
+            let prefix = name.strip_suffix("HOSTNAME").or_else(|| name.strip_suffix("HOST"))?;
+            let port = self.values.get(&format!("{prefix}PORT"))?;
+            Some(format!("{host}:{port}"))
+        };
+        self.values.iter().filter_map(pair).collect()
+    }
+
     fn take(&mut self, variable: &Variable, given: &[GivenVariable]) {
         let name = &variable.name;
         let given = given.iter().rev().find(|given| given.name == *name);
@@ -123,6 +133,13 @@ mod tests {
         let container = recorded(&[("RULES", "1")], &[("RULES", "3")]);
         let same = container.image.runtime.clone();
         assert_eq!(container_variables(&container, &same, &[]).values["RULES"], "3");
+    }
+
+    #[test]
+    fn a_host_and_a_port_in_two_variables_belong_together_by_their_names() {
+        let recorded =
+            [plain("DB_HOST", "db"), plain("DB_PORT", "5432"), plain("HOST", "0.0.0.0"), plain("X_PORT", "1")];
+        assert_eq!(process_variables(&recorded, &[]).in_two_parts(), ["db:5432"]);
     }
 
     #[test]
