@@ -158,7 +158,7 @@ fn why_unjudged(evidence: &Evidence<'_>) -> Option<String> {
     match refused {
         Some(status) if evidence.secrets_missing => Some(format!(
             "the service answered {status} where production answered {recorded_status}, \
-             and the secrets of the request are known by pseudonym only"
+             and the request's secrets are known by pseudonym only; give them with `--secrets FILE`"
         )),
         _ => None,
     }

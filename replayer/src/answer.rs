@@ -26,6 +26,7 @@ use crate::{
     ledger::{BodyBytes, Ledger, redacted_request, redacted_response},
     pieces::ranges,
     rules::MatchingRules,
+    secrets::Secrets,
     select::{Selection, scope_of_call},
 };
 
@@ -63,6 +64,7 @@ pub(crate) struct Answerer {
     traces: BTreeMap<String, Vec<Id>>,
     trace_of: BTreeMap<Id, String>,
     reuse: bool,
+    secrets: Arc<Secrets>,
     state: Mutex<State>,
     ledger: Option<Arc<Ledger>>,
     run: Id,
@@ -82,6 +84,8 @@ pub(crate) struct AnswererParts {
     pub(crate) rules: diff::Rules,
     /// True for `retake serve`: a recording answers as often as it is asked for.
     pub(crate) reuse: bool,
+    /// Secrets given for this replay: the service gets them, and what it asks holds their pseudonyms again.
+    pub(crate) secrets: Arc<Secrets>,
     pub(crate) ledger: Option<Arc<Ledger>>,
     pub(crate) run: Id,
     pub(crate) target: String,
@@ -104,12 +108,15 @@ impl Answerer {
         let mut library = Library::new(Box::new(MatchingRules::new(parts.rules)));
         for call in selection.calls.iter().filter(|call| why_unanswerable(call).is_none()) {
             let scope = scope_of_call(call, |parent| trace_of.get(parent).map(String::as_str));
+            let (mut head, mut body) =
+                (call.request.head.clone(), parts.archive.body(&call.request.body, CALL_BODY_BYTES_MAX)?);
+            parts.secrets.conceal_message(&mut head, &mut body, &mut Vec::new());
             library.add(Recorded {
                 id: call.id,
                 dependency: call.role.dependency().unwrap_or_default().to_owned(),
                 scope: scope.map(|(key, certainty)| Scope { key: key.to_owned(), certainty }),
-                head: call.request.head.clone(),
-                body: parts.archive.body(&call.request.body, CALL_BODY_BYTES_MAX)?,
+                head,
+                body,
             });
         }
         Ok(Self {
@@ -118,6 +125,7 @@ impl Answerer {
             traces,
             trace_of,
             reuse: parts.reuse,
+            secrets: parts.secrets,
             state: Mutex::new(State { library, in_flight: BTreeSet::new(), notes: Vec::new() }),
             ledger: parts.ledger,
             run: parts.run,
@@ -289,14 +297,21 @@ pub(crate) struct DependencyAnswers {
 }
 
 impl Handler for DependencyAnswers {
-    async fn answer(&self, incoming: Incoming) -> Answer {
+    async fn answer(&self, mut incoming: Incoming) -> Answer {
+        let secrets = &self.answerer.secrets;
+        secrets.conceal_message(&mut incoming.head, &mut incoming.body, &mut incoming.chunks);
+        secrets.conceal(&mut incoming.trailers);
         let note = self.answerer.look_up(&self.name, &incoming);
         let answer = match &note.outcome {
             Ok(found) => self.answerer.recorded_answer(&found.id).unwrap_or_else(|error| damaged_answer(&error)),
             Err(miss) => miss_answer(miss),
         };
         self.answerer.write(&self.name, &incoming, &note, &answer);
-        answer
+        Answer {
+            head: secrets.reveal_head(&answer.head),
+            pieces: answer.pieces.into_iter().map(|(pause, piece)| (pause, secrets.reveal_piece(&piece))).collect(),
+            ..answer
+        }
     }
 }
 

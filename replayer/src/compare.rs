@@ -7,6 +7,8 @@ use bundle::{Archive, ReadError};
 use diff::{Comparison, Output, Route, Rules, compare_responses, outcome_bytes};
 use exchange::{Digest, Exchange};
 
+use crate::secrets::Secrets;
+
 /// Largest recorded answer that is compared, in bytes: what the driver keeps of a replayed one.
 const RECORDED_BODY_BYTES_MAX: u64 = 256 << 20;
 
@@ -28,6 +30,7 @@ pub(crate) struct Compared {
 pub(crate) fn compare(
     archive: &Archive,
     rules: &Rules,
+    secrets: &Secrets,
     exchange: &Exchange,
     replayed: Option<&Output<'_>>,
 ) -> Result<Compared, ReadError> {
@@ -40,13 +43,12 @@ pub(crate) fn compare(
         let left_out = format!("the recorded answer has {len} bytes, more than the {RECORDED_BODY_BYTES_MAX} compared");
         return Ok(Compared { outcome, left_out: Some(left_out), comparison: None });
     }
-    let body = archive.body(&response.body, RECORDED_BODY_BYTES_MAX)?;
-    let recorded = Output {
-        head: &response.head,
-        body: &body,
-        complete: exchange.end.is_complete(),
-        whole: response.body.is_whole(),
-    };
+    let mut body = archive.body(&response.body, RECORDED_BODY_BYTES_MAX)?;
+    // Bodies are recorded as they were: a secret in one is a pseudonym on both sides now.
+    let mut head = response.head.clone();
+    secrets.conceal_message(&mut head, &mut body, &mut Vec::new());
+    let recorded =
+        Output { head: &head, body: &body, complete: exchange.end.is_complete(), whole: response.body.is_whole() };
     let comparison = Some(compare_responses(&recorded, replayed, rules, &route));
     Ok(Compared { comparison, left_out: None, outcome })
 }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use bundle::{Archive, ReadError};
+use bytes::Bytes;
 use diff::{Output, Rules};
 use exchange::{Digest, Digests, End, Exchange, Id, Repeats, Request, Response, Role, Times, Transport};
 use tokio::{sync::watch, task::JoinSet};
@@ -22,6 +23,7 @@ use crate::{
     ledger::{BodyBytes, Ledger, redacted_response},
     order::{CausalOrder, Progress},
     pieces::ranges,
+    secrets::Secrets,
     select::{REQUEST_BODY_BYTES_MAX, Selection},
     service::{Doorway, Stream},
 };
@@ -54,6 +56,7 @@ pub(crate) struct Driver {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) rules: Rules,
     pub(crate) doorway: Doorway,
+    pub(crate) secrets: Arc<Secrets>,
     pub(crate) limits: Limits,
     pub(crate) run: Id,
     pub(crate) target: String,
@@ -136,7 +139,11 @@ impl Driver {
             Err(error) => self.without_answer(End::Unreachable { reason: error.to_string() }),
             Ok(mut stream) => {
                 let pieces = ranges(&exchange.request.body, body.len());
-                let pieces: Vec<_> = pieces.into_iter().map(|piece| &body[piece]).collect();
+                let whole = Bytes::from(body.clone());
+                let pieces: Vec<_> =
+                    pieces.into_iter().map(|piece| self.secrets.reveal_piece(&whole.slice(piece))).collect();
+                let pieces: Vec<&[u8]> = pieces.iter().map(|piece| &piece[..]).collect();
+                let head = self.secrets.reveal_head(&head);
                 let trailers = &exchange.request.body.trailers;
                 let request = Outgoing { head: &head, body: &pieces, trailers, is_whole: true };
                 let limits = self.limits_for(exchange);
@@ -149,7 +156,20 @@ impl Driver {
                 }
             }
         };
+        let mut reply = reply;
+        self.conceal(&mut reply);
         self.conclude(exchange, reply, ending, Sent { started_ns, body, replacements })
+    }
+
+    /// Secrets that were given for this replay become pseudonyms again before anybody looks at the answer.
+    fn conceal(&self, reply: &mut Reply) {
+        if let Some(head) = &mut reply.head {
+            self.secrets.conceal_message(head, &mut reply.body, &mut reply.chunks);
+        } else {
+            self.secrets.conceal(&mut reply.body);
+        }
+        self.secrets.conceal(&mut reply.trailers);
+        reply.interim.iter_mut().for_each(|interim| self.secrets.conceal(&mut interim.head.bytes));
     }
 
     fn without_answer(&self, end: End) -> (Reply, Ending) {
@@ -194,7 +214,7 @@ impl Driver {
         let whole = reply.end != ReplyEnd::TooLong;
         let output =
             head.as_ref().map(|head| Output { head, body: &reply.body, complete: ending.end.is_complete(), whole });
-        let compared = compare(&self.archive, &self.rules, exchange, output.as_ref())?;
+        let compared = compare(&self.archive, &self.rules, &self.secrets, exchange, output.as_ref())?;
         let response_digest = head.as_ref().map(|head| content::canonical::response_digest(head, &reply.body));
         let status = head.as_ref().and_then(|head| head.status_line()).map(|line| line.status);
         let response = head.map(|head| Response {

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use exchange::Id;
 
+use crate::secrets::SecretsError;
+
 /// Why there was no replay. Exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -82,6 +84,15 @@ pub enum ReplayError {
     /// There is no dependency call in it.
     #[error("there is no call to a dependency in it")]
     NoDependencies,
+    /// The file of secrets cannot be used.
+    #[error("cannot use `{path}`")]
+    Secrets {
+        /// The file.
+        path: PathBuf,
+        /// Which line, and why.
+        #[source]
+        source: SecretsError,
+    },
     /// The bridge or a temporary folder failed.
     #[error("cannot prepare the run")]
     Prepare(#[source] std::io::Error),
@@ -107,6 +118,9 @@ impl ReplayError {
                 Some("choose exchanges of one of them with `--only ID`, or say `--image REF`".to_owned())
             }
             Self::Docker(source) => source.help().map(Into::into),
+            Self::Secrets { .. } => {
+                Some("write lines `PSEUDONYM=VALUE`; `retake inspect` lists the recording's pseudonyms".to_owned())
+            }
             Self::NoPort => Some("say it with `--port N`".to_owned()),
             Self::PortTaken { .. } => {
                 Some("end it, or let the service listen elsewhere and say so with `--port N`".to_owned())

@@ -17,6 +17,7 @@ use crate::{
     error::ReplayError,
     ledger::Ledger,
     receipt::{EnvironmentDifference, Pinned, SourceProof, Void},
+    secrets::Secrets,
     select::Selection,
     serve::{Place, recorded_places},
     service::{Aftermath, Doorway},
@@ -49,6 +50,8 @@ pub struct Settings {
     pub rules: Rules,
     /// Variables given for this replay.
     pub given: Vec<GivenVariable>,
+    /// Lines `PSEUDONYM=VALUE` for secrets that the recording knows by pseudonym, and what to call them in errors.
+    pub secrets: Option<SecretsFile>,
     /// The service's port where it is not the recorded upstream's.
     pub port: Option<u16>,
     /// The path that the service answers once it is ready, where its health check or its port do not tell.
@@ -71,8 +74,17 @@ pub struct Settings {
     pub clock: Arc<Clock>,
 }
 
+/// A file of secrets.
+pub struct SecretsFile {
+    /// As it was named.
+    pub path: PathBuf,
+    /// Its content.
+    pub text: String,
+}
+
 /// One replay under way.
 pub(crate) struct Job<'a> {
+    pub(crate) secrets: Arc<Secrets>,
     pub(crate) settings: &'a Settings,
     pub(crate) selection: &'a Selection,
     pub(crate) recorded: Option<&'a Fingerprint>,

@@ -15,6 +15,8 @@ use crate::{
     answer::{Note, title_of, why_unanswerable},
     drive::Outcome,
     receipt::Answers,
+    replay::pseudonyms_in,
+    secrets::Secrets,
     select::Selection,
 };
 
@@ -38,6 +40,8 @@ pub(crate) struct Case<'a> {
     pub(crate) not_served: &'a BTreeSet<String>,
     /// False when the service's calls did not come to us.
     pub(crate) calls_observed: bool,
+    /// What is known of the secrets in the requests.
+    pub(crate) secrets: &'a Secrets,
 }
 
 impl Case<'_> {
@@ -73,12 +77,20 @@ impl Case<'_> {
             recorded_status: exchange.status(),
             replayed_status: outcome.and_then(|outcome| outcome.status),
             verdict: match outcome {
-                Some(outcome) => verdict_of(exchange, outcome, calls),
+                Some(outcome) => verdict_of(exchange, outcome, calls, self.secrets_missing(exchange)),
                 None => Verdict::Unjudged(Unjudged::because("it was not sent: the replay was stopped before")),
             },
             calls_reordered: calls.divergence.reordered,
             comparison: outcome.and_then(|outcome| outcome.compared.comparison.clone()),
         }
+    }
+
+    /// True when the request's secrets are not all known by more than their pseudonyms.
+    fn secrets_missing(&self, exchange: &Exchange) -> bool {
+        let has_some = exchange.redactions.iter().any(|redaction| redaction.place.starts_with("request"));
+        let found = pseudonyms_in(exchange).into_iter().filter(|found| found.place.starts_with("request"));
+        let found: Vec<Vec<u8>> = found.map(|found| found.value).collect();
+        has_some && (found.is_empty() || !self.secrets.has_all(found.iter().map(Vec::as_slice)))
     }
 
     /// What each chosen exchange asked, against what it had asked.
@@ -220,7 +232,7 @@ impl Calls {
     }
 }
 
-fn verdict_of(exchange: &Exchange, outcome: &Outcome, calls: &Calls) -> Verdict {
+fn verdict_of(exchange: &Exchange, outcome: &Outcome, calls: &Calls, secrets_missing: bool) -> Verdict {
     let mut divergence = calls.divergence.clone();
     if matches!(outcome.end, End::Unreachable { .. }) {
         // A service that got no request has not asked less: it has failed.
@@ -235,7 +247,7 @@ fn verdict_of(exchange: &Exchange, outcome: &Outcome, calls: &Calls) -> Verdict 
         replayed: Came { status: outcome.status, end: &outcome.end, whole: outcome.whole },
         calls: &divergence,
         comparison: outcome.compared.comparison.as_ref(),
-        secrets_missing: exchange.redactions.iter().any(|redaction| redaction.place.starts_with("request")),
+        secrets_missing,
     });
     match (verdict, &calls.doubt, &outcome.trouble) {
         (Verdict::Same | Verdict::Noise, Some(doubt), _) => Verdict::Unjudged(Unjudged::because(doubt)),

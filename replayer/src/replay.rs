@@ -3,11 +3,11 @@
 //! In: a recording that was verified, what to run it against, and the rules. Out: the receipt, one result for each exchange,
 //! and the run as a file. Damage and usage trouble are errors; what makes the replay void is in the receipt.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
-use content::redact::{Extra, Redactor};
+use content::redact::{Extra, Found, Redactor};
 use diff::ExchangeResult;
-use exchange::{ClockPair, End, Fingerprint, HostEnvironment, Id, Run, Subject};
+use exchange::{ClockPair, End, Fingerprint, HostEnvironment, Id, Run, Subject, VariableValue};
 use tokio::sync::watch;
 
 use crate::{
@@ -22,12 +22,13 @@ use crate::{
     process,
     ready::Ready,
     receipt::{Determinism, Pinned, Receipt, Void},
+    secrets::Secrets,
     select::Selection,
     service::{Aftermath, last_lines},
     target,
 };
 
-pub use crate::job::{Against, Settings};
+pub use crate::job::{Against, SecretsFile, Settings};
 
 /// How long a service that cannot be reached any more has to show that it ended by itself, and how often it is looked at.
 /// Choices: its parents inside have to end after it.
@@ -68,10 +69,13 @@ pub async fn replay(settings: Settings, watched: Watched<'_>) -> Result<Replayed
     let selection = Selection::of(&settings.archive, &settings.only)?;
     let recorded = recorded_fingerprint(&settings, &selection)?;
     let run = new_id()?;
+    let pseudonyms = pseudonyms_of(&selection);
+    let secrets = Arc::new(secrets_of(&settings, recorded.as_ref(), &pseudonyms)?);
     std::fs::create_dir_all(&settings.runs_folder).map_err(ReplayError::Prepare)?;
-    let redactor = Redactor::new(new_key()?, &Extra::default()).knowing(recorded_pseudonyms(&selection));
+    let redactor = Redactor::new(new_key()?, &Extra::default())
+        .knowing(pseudonyms.iter().map(|value| (value.clone(), value.clone())));
     let ledger = Arc::new(Ledger::create(&settings.runs_folder, run, redactor)?);
-    let job = Job { settings: &settings, selection: &selection, recorded: recorded.as_ref(), run, ledger };
+    let job = Job { secrets, settings: &settings, selection: &selection, recorded: recorded.as_ref(), run, ledger };
     let played = job.play(&watched).await;
     let result = match played {
         Ok(played) => job.conclude(played),
@@ -120,6 +124,9 @@ impl Job<'_> {
         let wanted = self.recorded.map(|recorded| identity_words(&recorded.subject)).unwrap_or_default();
         let pinned = Pinned { wanted, ..Pinned::default() };
         let mut preparation = Preparation { environment, pinned, ..Preparation::default() };
+        if self.secrets.len() > 0 {
+            preparation.replacements.push(format!("{} of the recorded secrets, by `--secrets`", self.secrets.len()));
+        }
         let starts_it = matches!(self.settings.against, Against::Recorded | Against::Image(_));
         let obstacle = self.recorded.and_then(|it| environment::obstacle(it, &here)).filter(|_| starts_it);
         if let Some(void) = obstacle.or_else(|| self.forbidden_difference(&preparation)) {
@@ -180,6 +187,7 @@ impl Job<'_> {
             ledger: Arc::clone(&self.ledger),
             rules: self.settings.rules.clone(),
             doorway: started.doorway.clone(),
+            secrets: Arc::clone(&self.secrets),
             limits: self.settings.limits,
             run: self.run,
             target: preparation.target.clone(),
@@ -201,6 +209,7 @@ impl Job<'_> {
             never_asked: &answerer.never_asked(),
             not_served: &started.not_served,
             calls_observed: started.calls_observed,
+            secrets: &self.secrets,
         };
         let judgement = case.judge();
         let stopped = |outcome: &Outcome| outcome.end == End::CaptureStopped;
@@ -251,6 +260,7 @@ impl Job<'_> {
         }
         let mut aftermath = running.finish().await;
         for line in &mut aftermath.logs {
+            self.secrets.conceal_text(&mut line.text);
             line.text = self.ledger.redactor().text(&line.text).0;
         }
         aftermath
@@ -269,6 +279,7 @@ impl Job<'_> {
             archive: Arc::clone(&self.settings.archive),
             rules: self.settings.rules.clone(),
             reuse: false,
+            secrets: Arc::clone(&self.secrets),
             ledger: Some(Arc::clone(&self.ledger)),
             run: self.run,
             target: self.target_words(),
@@ -363,16 +374,40 @@ fn recorded_fingerprint(settings: &Settings, selection: &Selection) -> Result<Op
     }
 }
 
-/// Each pseudonym of the recording paired with itself, so that it stays as it is wherever the service passes it on.
-fn recorded_pseudonyms(selection: &Selection) -> Vec<(Vec<u8>, Vec<u8>)> {
+/// The pseudonyms of the recording, sorted: they stay as they are wherever the service passes them on.
+fn pseudonyms_of(selection: &Selection) -> Vec<Vec<u8>> {
+    let found: BTreeSet<Vec<u8>> =
+        selection.chosen.iter().chain(&selection.calls).flat_map(pseudonyms_in).map(|found| found.value).collect();
+    found.into_iter().collect()
+}
+
+/// What stands for secrets in the heads of an exchange.
+pub(crate) fn pseudonyms_in(exchange: &exchange::Exchange) -> Vec<Found> {
     // Only places are looked up: the key does not matter.
     let finder = Redactor::new([0; 32], &Extra::default());
-    let of_exchange = |exchange: &exchange::Exchange| {
-        let mut found = finder.found_in_request(&exchange.request.head);
-        found.extend(exchange.response.iter().flat_map(|response| finder.found_in_response(&response.head)));
-        found.into_iter().map(|found| (found.value.clone(), found.value))
+    let mut found = finder.found_in_request(&exchange.request.head);
+    found.extend(exchange.response.iter().flat_map(|response| finder.found_in_response(&response.head)));
+    found
+}
+
+/// The secrets that were given: in a file, and as variables that were recorded as secrets.
+fn secrets_of(
+    settings: &Settings,
+    recorded: Option<&Fingerprint>,
+    pseudonyms: &[Vec<u8>],
+) -> Result<Secrets, ReplayError> {
+    let mut secrets = match &settings.secrets {
+        None => Secrets::default(),
+        Some(file) => Secrets::read(&file.text, pseudonyms)
+            .map_err(|source| ReplayError::Secrets { path: file.path.clone(), source })?,
     };
-    selection.chosen.iter().chain(&selection.calls).flat_map(of_exchange).collect()
+    for variable in recorded.iter().flat_map(|recorded| recorded.variables()) {
+        let given = settings.given.iter().rev().find(|given| given.name == variable.name);
+        if let (Some(given), VariableValue::Secret { stand_in, .. }) = (given, &variable.value) {
+            secrets.hide(given.value.clone().into_bytes(), stand_in.clone().into_bytes());
+        }
+    }
+    Ok(secrets)
 }
 
 fn same_subject(one: &Subject, other: &Subject) -> bool {

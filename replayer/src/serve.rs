@@ -62,6 +62,7 @@ impl Serving {
             archive: settings.archive,
             rules: settings.rules,
             reuse: true,
+            secrets: Arc::default(),
             ledger: None,
             run: Id([0; 16]),
             target: String::new(),

@@ -55,9 +55,12 @@ pub(crate) struct ReplayArgs {
     /// A variable that was recorded as a secret: its value, or that of your own environment (repeatable)
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub(crate) env: Vec<String>,
-    /// The same from a file of NAME=VALUE lines
+    /// The same from a file of NAME=VALUE lines, as `docker run --env-file` takes them
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) env_file: Option<PathBuf>,
+    /// Secrets that the recording knows by pseudonym, as PSEUDONYM=VALUE lines; `retake inspect` lists them
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) secrets: Option<PathBuf>,
 }
 
 /// Arguments of `retake serve`.

@@ -10,7 +10,7 @@ use diff::Rules;
 use replayer::{
     GivenVariable, ReplayError,
     receipt::SourceProof,
-    replay::{Against, Replayed, Settings, Watched, replay as run_replay},
+    replay::{Against, Replayed, SecretsFile, Settings, Watched, replay as run_replay},
 };
 use report::{ReceiptPage, receipt_page};
 use tokio::sync::watch;
@@ -85,6 +85,7 @@ fn settings_of(source: &str, args: &ReplayArgs) -> Result<Settings, Trouble> {
         against: against(args)?,
         rules: rules(&args.ignore)?,
         given: given_variables(&args.env, args.env_file.as_deref())?,
+        secrets: args.secrets.as_deref().map(secrets_file).transpose()?,
         port: args.port,
         ready_path: args.ready.clone(),
         ready_timeout: args.ready_timeout,
@@ -173,6 +174,13 @@ fn given_variable(text: &str) -> Result<GivenVariable, Trouble> {
         return Err(Trouble::new("a variable needs a name").help("write it as NAME=VALUE"));
     }
     Ok(GivenVariable { name: name.to_owned(), value })
+}
+
+/// Reads the file of secrets.
+fn secrets_file(path: &Path) -> Result<SecretsFile, Trouble> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Trouble::of(&error).while_doing(format!("cannot read `--secrets {}`", path.display())))?;
+    Ok(SecretsFile { path: path.to_owned(), text })
 }
 
 /// This very program: it becomes the container's init.

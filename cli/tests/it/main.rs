@@ -12,6 +12,7 @@ mod looked_at;
 mod otherwise;
 mod recordings;
 mod replayed;
+mod secret;
 mod settled;
 mod shipped;
 mod untrue;

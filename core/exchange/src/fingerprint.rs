@@ -16,6 +16,17 @@ pub struct Fingerprint {
     pub packages: Vec<Package>,
 }
 
+impl Fingerprint {
+    /// The environment variables of what ran; none where that is not known.
+    pub fn variables(&self) -> &[Variable] {
+        match &self.subject {
+            Subject::Container(container) => &container.config.variables,
+            Subject::Process(process) => &process.variables,
+            Subject::Unknown => &[],
+        }
+    }
+}
+
 /// What a fingerprint is of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "subject", rename_all = "kebab-case")]
