@@ -5,6 +5,7 @@
 //! keeps what came before what, `container`, `process` and `target` start the service, `drive` sends, `compare` looks at each
 //! answer, `answer` plays the dependencies, `judge` decides, `ledger` writes, [`receipt`] proves.
 
+mod absent;
 mod answer;
 mod compare;
 mod container;

@@ -24,6 +24,9 @@ pub struct Receipt {
     pub answers: Answers,
     /// What tried to leave.
     pub egress: Egress,
+    /// What the service looked for and did not find, since it was not recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<Absent>,
     /// How deterministic the run was made.
     pub determinism: Determinism,
     /// What was changed so that the service could run here: variables, addresses, header fields.
@@ -175,10 +178,79 @@ pub struct Egress {
     /// Names that were asked of the resolver, each once; `None`: not observed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub names: Option<Vec<String>>,
-    /// Connections and datagrams that found no route, counted by the kernel; their addresses are not observed. `None`: not
-    /// observed at all.
+    /// Connections and datagrams that found no route, counted by the kernel. `None`: not observed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without_route: Option<u64>,
+    /// What the service connected to, and sent datagrams to by address, as far as a system call of its own processor's kind
+    /// said so; recorded addresses too. `None`: not observed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<Vec<Attempt>>,
+    /// Attempts of which it could not be seen where they went.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempts_unread: u64,
+    /// True when there were more different attempts than are kept, or there may have been some at the end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attempts_cut: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// Attempts of one kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// How.
+    pub transport: Transport,
+    /// An address and port; for a unix socket its path, or `@` and its abstract name.
+    pub address: String,
+    /// What there was at that moment.
+    pub found: Found,
+    /// How often.
+    pub count: u64,
+}
+
+/// How something is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// A TCP connection.
+    Tcp,
+    /// A UDP datagram, or a peer given to a UDP socket.
+    Udp,
+    /// A unix socket.
+    Unix,
+}
+
+/// What there was where the service tried to connect to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Found {
+    /// A recorded dependency.
+    Recorded,
+    /// Something inside that listens: the service itself, or what it started.
+    Inside,
+    /// Nothing that listens, or no such path.
+    Nothing,
+    /// No network: the address is elsewhere.
+    NoNetwork,
+}
+
+impl Found {
+    /// True when nobody was there.
+    pub fn is_nothing(self) -> bool {
+        matches!(self, Self::Nothing | Self::NoNetwork)
+    }
+}
+
+/// Something that the service looked for and did not find.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Absent {
+    /// What it did, and what there was.
+    pub what: String,
+    /// What the user can do about it.
+    pub help: String,
 }
 
 /// How deterministic a run was made.

@@ -11,6 +11,7 @@ use exchange::{ClockPair, End, Fingerprint, HostEnvironment, Id, Run, Subject, V
 use tokio::sync::watch;
 
 use crate::{
+    absent,
     answer::{Answerer, AnswererParts},
     container,
     drive::{Driver, Outcome, Watch, told_to_stop},
@@ -176,9 +177,16 @@ impl Job<'_> {
         watched: &Watched<'_>,
         here: HostEnvironment,
     ) -> Result<Played, ReplayError> {
-        if let Some(void) = self.not_to_be_driven(&mut started, &mut preparation, watched).await {
+        let forbidden = self.forbidden_difference(&preparation);
+        let is_forbidden = forbidden.is_some();
+        let void = match forbidden {
+            Some(void) => Some(void),
+            None => self.not_ready(&mut started, &mut preparation, watched).await,
+        };
+        if let Some(void) = void {
             let aftermath = self.finish(started.running, false).await;
             let void = Void { last_lines: last_lines(&aftermath.logs), ..void };
+            let void = if is_forbidden { void } else { absent::explain(void, &aftermath.egress) };
             return Ok(Played { aftermath, ..Played::void(void, preparation) });
         }
         let driver = Arc::new(Driver {
@@ -218,15 +226,12 @@ impl Job<'_> {
     }
 
     /// Waits until the service is ready; gives back why it is not sent anything, if so.
-    async fn not_to_be_driven(
+    async fn not_ready(
         &self,
         started: &mut Started,
         preparation: &mut Preparation,
         watched: &Watched<'_>,
     ) -> Option<Void> {
-        if let Some(void) = self.forbidden_difference(preparation) {
-            return Some(void);
-        }
         let mut stop = watched.stop.clone();
         let wanted = Ready::of(self.settings.ready_path.as_deref(), started.health.as_ref());
         let ready = tokio::select! {
@@ -308,6 +313,7 @@ impl Job<'_> {
             replayed,
             skipped: self.selection.skipped.clone(),
             answers: judgement.answers,
+            absent: absent::absent(&aftermath.egress),
             egress: aftermath.egress,
             determinism: Determinism {
                 level: preparation.level,

@@ -12,7 +12,8 @@ use tokio::{
     task::JoinSet,
 };
 use wire::{
-    Connector, Upstream, bridge,
+    Connector, Upstream,
+    bridge::{self, Destination, Fate},
     client::Clock,
     server::{Served, serve_stream},
 };
@@ -20,7 +21,7 @@ use wire::{
 use crate::{
     answer::{Answerer, CALL_BODY_BYTES_MAX},
     environment::Addresses,
-    receipt::Egress,
+    receipt::{Attempt, Egress, Found, Transport},
     serve::Place,
 };
 
@@ -141,5 +142,29 @@ pub(crate) fn egress_of(observed: &bridge::Observed, prevented: bool) -> Egress 
         prevented,
         names: (observed.names_observed && observed.complete).then_some(names),
         without_route: if observed.complete { observed.no_route_count } else { None },
+        attempts: attempts_of(observed),
+        attempts_unread: observed.attempts_unread_count,
+        attempts_cut: observed.attempts_observed && (observed.attempts_cut || !observed.complete),
     }
+}
+
+/// What was seen holds also where the last word is missing; that nothing was seen then means nothing.
+fn attempts_of(observed: &bridge::Observed) -> Option<Vec<Attempt>> {
+    let says_something = observed.attempts_observed && (observed.complete || !observed.attempts.is_empty());
+    says_something.then(|| observed.attempts.iter().map(attempt_of).collect())
+}
+
+fn attempt_of(attempt: &bridge::Attempt) -> Attempt {
+    let (transport, address) = match &attempt.destination {
+        Destination::Tcp(address) => (Transport::Tcp, address.to_string()),
+        Destination::Udp(address) => (Transport::Udp, address.to_string()),
+        Destination::Unix(path) => (Transport::Unix, path.clone()),
+    };
+    let found = match attempt.fate {
+        Fate::Recorded => Found::Recorded,
+        Fate::Inside => Found::Inside,
+        Fate::Absent => Found::Nothing,
+        Fate::Outside => Found::NoNetwork,
+    };
+    Attempt { transport, address, found, count: attempt.count }
 }

@@ -2,13 +2,16 @@
 //! type next. The whole of it is in `--json`.
 
 use diff::{Cluster, ExchangeResult, Tally, Verdict};
-use replayer::receipt::{Egress, Receipt};
+use replayer::receipt::{Absent, Egress, Receipt};
 use serde::Serialize;
 
 use crate::{Style, escape_line, json};
 
 /// Differences shown on the terminal. The page has eight lines: five are the verdict, its three proofs and the next command.
 const TOP_DIFFERENCES: usize = 3;
+
+/// How many of those lines may go to what the service did not find.
+const TOP_ABSENT: usize = 2;
 
 /// Longest line, in characters; what is longer ends in `…`, and stands whole in `--json`.
 const LINE_CHARS_MAX: usize = 400;
@@ -40,7 +43,10 @@ pub fn receipt_page(page: &ReceiptPage<'_>, style: Style) -> String {
     lines.push(labelled("pinned", &pinned_words(page.receipt), style));
     lines.push(labelled("answers", &answer_words(page.receipt), style));
     lines.push(labelled("held", &held_words(page.receipt), style));
-    lines.extend(top_differences(page, style));
+    let absent = absent_lines(page.receipt, style);
+    let differences_max = TOP_DIFFERENCES - absent.len();
+    lines.extend(absent);
+    lines.extend(top_differences(page, differences_max, style));
     lines.push(labelled("next", &next_command(page), style));
     let mut text = lines.join("\n");
     text.push('\n');
@@ -161,7 +167,7 @@ fn answer_words(receipt: &Receipt) -> String {
     } else {
         "dependency calls not observed".to_owned()
     };
-    format!("{served}; egress: {}", egress_words(&receipt.egress))
+    format!("{served}; egress: {}, {}", egress_words(&receipt.egress), absent_words(receipt))
 }
 
 fn egress_words(egress: &Egress) -> String {
@@ -176,6 +182,20 @@ fn egress_words(egress: &Egress) -> String {
         Some(count) => format!("{} without a route", plural_count(count, "attempt")),
     };
     format!("{prevented}, {names}, {addresses}")
+}
+
+/// How many things were looked for and not found, where that can be known.
+fn absent_words(receipt: &Receipt) -> String {
+    let egress = &receipt.egress;
+    if egress.attempts.is_none() {
+        return "connects not observed".to_owned();
+    }
+    let at_least = if egress.attempts_cut { "at least " } else { "" };
+    let unread = match egress.attempts_unread {
+        0 => String::new(),
+        count => format!(", {} to where could not be seen", plural_count(count, "connect")),
+    };
+    format!("{at_least}{} looked for in vain{unread}", plural_count(receipt.absent.len() as u64, "thing"))
 }
 
 fn held_words(receipt: &Receipt) -> String {
@@ -205,9 +225,17 @@ fn held_words(receipt: &Receipt) -> String {
     words.join("; ")
 }
 
+/// What the service looked for in vain, but for what a void replay's reason has named already.
+fn absent_lines(receipt: &Receipt, style: Style) -> Vec<String> {
+    let is_named = |absent: &&Absent| receipt.void.as_ref().is_some_and(|void| void.reason.contains(&absent.what));
+    let rest = receipt.absent.iter().filter(|absent| !is_named(absent));
+    let lines = rest.map(|absent| labelled("absent", &format!("{}: {}", absent.what, absent.help), style));
+    lines.take(TOP_ABSENT).collect()
+}
+
 /// The most common kinds of difference, each with an example; what is unjudged or was skipped where there are fewer.
-fn top_differences(page: &ReceiptPage<'_>, style: Style) -> Vec<String> {
-    let clusters = diff::top_changes(page.results, TOP_DIFFERENCES);
+fn top_differences(page: &ReceiptPage<'_>, count_max: usize, style: Style) -> Vec<String> {
+    let clusters = diff::top_changes(page.results, count_max);
     let mut lines: Vec<_> =
         clusters.iter().map(|cluster| labelled("differs", &cluster_words(cluster), style)).collect();
     let unjudged = page.results.iter().filter_map(|result| match &result.verdict {
@@ -215,7 +243,7 @@ fn top_differences(page: &ReceiptPage<'_>, style: Style) -> Vec<String> {
         _ => None,
     });
     let skipped = page.receipt.skipped.iter().map(|skipped| ("skipped", skipped.id, &skipped.title, &skipped.reason));
-    for (label, id, title, reason) in unjudged.chain(skipped).take(TOP_DIFFERENCES - lines.len()) {
+    for (label, id, title, reason) in unjudged.chain(skipped).take(count_max.saturating_sub(lines.len())) {
         lines.push(labelled(label, &format!("{} {title}: {reason}", id.short()), style));
     }
     lines

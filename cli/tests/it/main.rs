@@ -15,6 +15,7 @@ mod replayed;
 mod secret;
 mod settled;
 mod shipped;
+mod unrecorded;
 mod untrue;
 
 use std::{

@@ -41,7 +41,7 @@ pub(crate) fn first_tickets(count: usize) -> String {
 }
 
 /// Replays the first tickets of a recording against a shell's script, with `$0` as the fixture service.
-fn replay_script(folder: &Path, source: &Path, count: usize, script: &str, more: &[&str]) -> (Ran, Value) {
+pub(crate) fn replay_script(folder: &Path, source: &Path, count: usize, script: &str, more: &[&str]) -> (Ran, Value) {
     let process = format!("/bin/sh -c '{script}' {}", triage());
     let only = first_tickets(count);
     let mut arguments = vec!["--process", process.as_str(), "--only", only.as_str()];

@@ -1,6 +1,9 @@
 use diff::{Change, Comparison, Divergence, MissedCall, RuleUse, Unjudged};
 use exchange::{Digest, Id};
-use replayer::receipt::{Answers, Determinism, EnvironmentDifference, Pinned, Relation, Skipped, SourceProof, Void};
+use replayer::receipt::{
+    Absent, Answers, Attempt, Determinism, EnvironmentDifference, Found, Pinned, Relation, Skipped, SourceProof,
+    Transport, Void,
+};
 
 use super::*;
 
@@ -32,7 +35,14 @@ fn receipt(results: &[ExchangeResult]) -> Receipt {
         replayed: results.len() as u64,
         skipped: Vec::new(),
         answers: Answers { observed: true, served_by_parent: 2, ..Answers::default() },
-        egress: Egress { prevented: true, names: Some(Vec::new()), without_route: Some(0) },
+        egress: Egress {
+            prevented: true,
+            names: Some(Vec::new()),
+            without_route: Some(0),
+            attempts: Some(Vec::new()),
+            ..Egress::default()
+        },
+        absent: Vec::new(),
         determinism: Determinism { level: Some(0), order: "recorded".to_owned(), timing: "asap".to_owned() },
         replacements: Vec::new(),
         ready: Some("its port accepted after 0.1 s".to_owned()),
@@ -67,8 +77,8 @@ fn same() {
     insta::assert_snapshot!(page(&receipt(&results), &results), @r"
     SAME     2 same of 2 exchanges; run 090909090909
     pinned   case.retake 070707070707 verified; ran sha256:abababababab, same image, by its config digest
-    answers  2 served (2 by parent), 0 missed, 0 never asked for; egress: no network, 0 names asked of the resolver, 0 attempts without a route
-    held     level 0, order recorded, timing asap; rules used: /id 2×
+    answers  2 served (2 by parent), 0 missed, 0 never asked for; egress: no network, 0 names asked of the resolver, 0 attempts without a route, 0 things looked for in vain
+    held     level 0, order recorded, timing asap; ready: its port accepted after 0.1 s; rules used: /id 2×
     next     retake ls .retake/runs/09.retake
     ");
 }
@@ -89,8 +99,8 @@ fn changed_with_all_that_may_have_helped_it_along() {
     insta::assert_snapshot!(page(&receipt, &results), @r#"
     CHANGED  1 changed, 1 same of 2 exchanges; run 090909090909
     pinned   case.retake 070707070707 verified; wanted sha256:abababababab, ran sha256:cdcdcdcdcdcd, another image, as asked
-    answers  2 served (2 by parent), 0 missed, 0 never asked for; egress: no network, 0 names asked of the resolver, 0 attempts without a route
-    held     level 0, order recorded, timing asap; service ended: by itself, with status 1; differs here: kernel; replaced: LLM_API_KEY: a stand-in of the same form, as the secret was not given; rules used: /id 2×
+    answers  2 served (2 by parent), 0 missed, 0 never asked for; egress: no network, 0 names asked of the resolver, 0 attempts without a route, 0 things looked for in vain
+    held     level 0, order recorded, timing asap; ready: its port accepted after 0.1 s; service ended: by itself, with status 1; differs here: kernel; replaced: LLM_API_KEY: a stand-in of the same form, as the secret was not given; rules used: /id 2×
     differs  1× POST /tickets /priority changed: "high" → "low"
     next     retake show .retake/runs/09.retake 656565656565   (recorded: retake show case.retake 010101010101)
     "#);
@@ -111,12 +121,46 @@ fn diverged_and_a_name_asked() {
     insta::assert_snapshot!(page(&receipt, &results), @r#"
     DIVERGED 1 diverged of 1 exchange; run 090909090909
     pinned   case.retake 070707070707 verified; ran sha256:abababababab, same image, by its config digest
-    answers  1 served (1 from elsewhere), 1 missed, 1 never asked for; egress: no network, 1 name asked: api.example\n, 1 attempt without a route
-    held     level 0, order recorded, timing asap; rules used: /id 2×
+    answers  1 served (1 from elsewhere), 1 missed, 1 never asked for; egress: no network, 1 name asked: api.example\n, 1 attempt without a route, 0 things looked for in vain
+    held     level 0, order recorded, timing asap; ready: its port accepted after 0.1 s; rules used: /id 2×
     differs  1× POST /tickets openai POST /v1/chat/completions not recorded: 0101 (POST /v1/chat/completions): /model: recorded "a", asked "b"
     differs  1× POST /tickets store POST /records never asked
     next     retake show .retake/runs/09.retake 656565656565   (recorded: retake show case.retake 010101010101)
     "#);
+}
+
+#[test]
+fn what_the_service_looked_for_in_vain_is_told_with_what_can_be_done() {
+    let results = [result(1, Verdict::Changed), result(2, Verdict::Same)];
+    let mut receipt = receipt(&results);
+    let absent = |number: u8| Absent { what: format!("thing {number} is not there"), help: "record it".to_owned() };
+    receipt.absent = (1..=3).map(absent).collect();
+    let attempt =
+        |address: &str, found| Attempt { transport: Transport::Tcp, address: address.to_owned(), found, count: 9 };
+    receipt.egress.attempts =
+        Some(vec![attempt("127.0.0.1:9001", Found::Recorded), attempt("127.0.0.1:6379", Found::Nothing)]);
+    (receipt.egress.attempts_unread, receipt.egress.attempts_cut) = (1, true);
+    insta::assert_snapshot!(page(&receipt, &results), @r"
+    CHANGED  1 changed, 1 same of 2 exchanges; run 090909090909
+    pinned   case.retake 070707070707 verified; ran sha256:abababababab, same image, by its config digest
+    answers  2 served (2 by parent), 0 missed, 0 never asked for; egress: no network, 0 names asked of the resolver, 0 attempts without a route, at least 3 things looked for in vain, 1 connect to where could not be seen
+    held     level 0, order recorded, timing asap; ready: its port accepted after 0.1 s; rules used: /id 2×
+    absent   thing 1 is not there: record it
+    absent   thing 2 is not there: record it
+    next     retake show .retake/runs/09.retake 656565656565   (recorded: retake show case.retake 010101010101)
+    ");
+}
+
+#[test]
+fn a_void_names_the_first_thing_in_its_reason_and_the_others_below() {
+    let mut receipt = receipt(&[]);
+    let absent = |number: u8| Absent { what: format!("thing {number} is not there"), help: "record it".to_owned() };
+    receipt.absent = (1..=2).map(absent).collect();
+    let reason = "the service ended before it was ready; thing 1 is not there (and one thing more)".to_owned();
+    receipt.void = Some(Void { reason, help: "record it".to_owned(), ..Void::default() });
+    let text = page(&receipt, &[]);
+    assert_eq!(text.matches("thing 1").count(), 1, "{text}");
+    assert!(text.contains("absent   thing 2 is not there: record it"), "{text}");
 }
 
 #[test]
@@ -128,12 +172,13 @@ fn void_says_that_nothing_was_sent_and_observed() {
     receipt.answers = Answers::default();
     receipt.egress = Egress::default();
     receipt.determinism.level = None;
+    receipt.ready = None;
     receipt.rules.clear();
     let text = page(&receipt, &[]).replace(&"x".repeat(300), "");
     insta::assert_snapshot!(text, @r"
     VOID     no imagexxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…
     pinned   case.retake 070707070707 verified; wanted sha256:abababababab, nothing ran
-    answers  dependency calls not observed; egress: not prevented, names not observed, addresses not observed
+    answers  dependency calls not observed; egress: not prevented, names not observed, addresses not observed, connects not observed
     held     no level, nothing was sent; no rule used
     next     pull it
     ");
@@ -148,8 +193,8 @@ fn unjudged_where_something_was_skipped_though_all_the_rest_is_same() {
     insta::assert_snapshot!(page(&receipt, &results), @r"
     UNJUDGED 1 same, 1 skipped of 2 exchanges; run 090909090909
     pinned   case.retake 070707070707 verified; ran sha256:abababababab, same image, by its config digest
-    answers  2 served (2 by parent), 0 missed, 0 never asked for; egress: no network, 0 names asked of the resolver, 0 attempts without a route
-    held     level 0, order recorded, timing asap; rules used: /id 2×
+    answers  2 served (2 by parent), 0 missed, 0 never asked for; egress: no network, 0 names asked of the resolver, 0 attempts without a route, 0 things looked for in vain
+    held     level 0, order recorded, timing asap; ready: its port accepted after 0.1 s; rules used: /id 2×
     skipped  020202020202 POST /tickets: its request never came whole
     next     retake ls .retake/runs/09.retake
     ");
@@ -169,8 +214,8 @@ fn unjudged_and_interrupted_against_a_service_that_runs_already() {
     insta::assert_snapshot!(page(&receipt, &results), @r"
     UNJUDGED 5 unjudged of 5 exchanges; the replay was interrupted; run 090909090909
     pinned   case.retake 070707070707 verified; wanted sha256:abababababab, ran 127.0.0.1:8000, not pinned
-    answers  dependency calls not observed; egress: not prevented, names not observed, addresses not observed
-    held     no level, nothing was sent; rules used: /id 2×
+    answers  dependency calls not observed; egress: not prevented, names not observed, addresses not observed, connects not observed
+    held     no level, nothing was sent; ready: its port accepted after 0.1 s; rules used: /id 2×
     unjudged 010101010101 POST /tickets: it was not sent: the replay was stopped before
     unjudged 010101010101 POST /tickets: it was not sent: the replay was stopped before
     unjudged 010101010101 POST /tickets: it was not sent: the replay was stopped before
