@@ -28,7 +28,7 @@ const APART: [(&str, &[&str]); 1] = [("retake-init", &["retake-wire"])];
 const MAY_EMBED: &[&str] = &["retake"];
 
 /// Heavy or dangerous dependencies and the packages that may use them.
-const HOMES: [(&str, &[&str]); 17] = [
+const HOMES: [(&str, &[&str]); 21] = [
     ("argon2", &["retake-host"]),
     ("bollard", &["retake-host"]),
     ("brotli-decompressor", &["retake-content"]),
@@ -41,10 +41,14 @@ const HOMES: [(&str, &[&str]); 17] = [
     ("hyper-util", &[]),
     ("indicatif", &["retake"]),
     ("jiff", &["retake", "retake-report"]),
+    ("pem", &["retake-wire"]),
+    ("rcgen", &["retake-wire"]),
+    ("ring", &["retake-wire"]),
     ("rustls", &["retake-wire"]),
     ("similar", &["retake-diff"]),
     ("tokio-rustls", &["retake-wire"]),
     ("toml", &["retake"]),
+    ("x509-parser", &["retake-wire"]),
     ("zstd", &["retake-bundle", "retake-content"]),
 ];
 

@@ -133,7 +133,8 @@ impl Connector {
             return Ok(Stream::Tcp(tcp));
         }
         let failed = |source| ConnectError::Tls { upstream: upstream.to_string(), source };
-        let name = ServerName::try_from(upstream.host.clone()).map_err(|error| failed(io::Error::other(error)))?;
+        let name = upstream.server_name.as_ref().unwrap_or(&upstream.host).clone();
+        let name = ServerName::try_from(name).map_err(|error| failed(io::Error::other(error)))?;
         let tls = self.tls.get_or_try_init(|| async { load_tls() }).await?;
         let stream = tls.connect(name, tcp).await.map_err(failed)?;
         Ok(Stream::Tls(Box::new(stream)))

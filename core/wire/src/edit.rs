@@ -9,6 +9,8 @@ pub(crate) struct RequestEdit<'a> {
     pub(crate) host: Option<&'a str>,
     /// Put before a target that begins with `/`.
     pub(crate) base_path: &'a str,
+    /// True to make of a target with a host one without, and to leave out what was meant for a proxy alone.
+    pub(crate) for_origin: bool,
     /// Added as `traceparent`.
     pub(crate) traceparent: Option<&'a str>,
 }
@@ -18,7 +20,9 @@ pub(crate) fn edit_request(head: &[u8], edit: RequestEdit<'_>) -> Vec<u8> {
     let mut edited = Vec::with_capacity(head.len() + 128);
     for (number, line) in head.split_inclusive(|&byte| byte == b'\n').enumerate() {
         match edit.host {
+            _ if number == 0 && edit.for_origin => push_origin_line(&mut edited, line),
             _ if number == 0 => push_request_line(&mut edited, line, edit.base_path),
+            _ if edit.for_origin && is_for_proxy(line) => {}
             Some(host) if is_field(line, b"host") => push_field(&mut edited, &line[..4], host, line_end_of(line)),
             _ => edited.extend_from_slice(line),
         }
@@ -52,6 +56,26 @@ fn push_request_line(out: &mut Vec<u8>, line: &[u8], base_path: &str) {
         }
         _ => out.extend_from_slice(line),
     }
+}
+
+/// The request line with the path of its target alone.
+fn push_origin_line(out: &mut Vec<u8>, line: &[u8]) {
+    let scheme_end = line.windows(3).position(|part| part == b"://");
+    let target_start = line.iter().position(|&byte| byte == b' ');
+    let (Some(target_start), Some(scheme_end)) = (target_start, scheme_end) else {
+        return out.extend_from_slice(line);
+    };
+    out.extend_from_slice(&line[..=target_start]);
+    let after = &line[scheme_end + 3..];
+    let path_start = after.iter().position(|byte| matches!(byte, b'/' | b'?' | b' ')).unwrap_or(after.len());
+    if after.get(path_start) != Some(&b'/') {
+        out.push(b'/');
+    }
+    out.extend_from_slice(&after[path_start..]);
+}
+
+fn is_for_proxy(line: &[u8]) -> bool {
+    is_field(line, b"proxy-authorization") || is_field(line, b"proxy-connection")
 }
 
 fn is_field(line: &[u8], name: &[u8]) -> bool {
@@ -93,7 +117,12 @@ mod tests {
 
     #[test]
     fn host_base_path_and_traceparent_change_and_nothing_else() {
-        let edit = RequestEdit { host: Some("api.example"), base_path: "/v1", traceparent: Some("00-1-2-00") };
+        let edit = RequestEdit {
+            host: Some("api.example"),
+            base_path: "/v1",
+            traceparent: Some("00-1-2-00"),
+            ..RequestEdit::default()
+        };
         let head = "POST /chat?x=/y HTTP/1.1\r\nB:1\r\nHOST:  127.0.0.1:1\r\nb: 2\r\n\r\n";
         let expected =
             "POST /v1/chat?x=/y HTTP/1.1\r\nB:1\r\nHOST: api.example\r\nb: 2\r\ntraceparent: 00-1-2-00\r\n\r\n";
@@ -103,6 +132,16 @@ mod tests {
             edited("GET http://x/y HTTP/1.1\n\n", RequestEdit { base_path: "/v1", ..RequestEdit::default() }),
             "GET http://x/y HTTP/1.1\n\n"
         );
+    }
+
+    #[test]
+    fn a_request_that_names_its_host_becomes_one_for_that_host_alone() {
+        let edit = RequestEdit { host: Some("api.test"), for_origin: true, ..RequestEdit::default() };
+        let head = "GET http://api.test:80/a?b=http://x/ HTTP/1.1\r\nHost: other\r\nProxy-Connection: keep-alive\r\n\
+                    Proxy-Authorization: Basic eA==\r\nA: b\r\n\r\n";
+        assert_eq!(edited(head, edit), "GET /a?b=http://x/ HTTP/1.1\r\nHost: api.test\r\nA: b\r\n\r\n");
+        assert_eq!(edited("GET http://x HTTP/1.1\r\n\r\n", edit), "GET / HTTP/1.1\r\n\r\n");
+        assert_eq!(edited("GET http://x?y HTTP/1.1\r\n\r\n", edit), "GET /?y HTTP/1.1\r\n\r\n");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! (`docs/decisions/0001-own-http1-codec.md`). What is kept of it is `capture`'s, what is answered is the replayer's.
 
 pub mod bridge;
+pub mod ca;
 pub mod client;
 mod connect;
 mod edit;

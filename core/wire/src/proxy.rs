@@ -5,6 +5,8 @@
 //! what was read before has not been written. What is changed on the way, and nothing else:
 //!
 //! - requests to a dependency: the value of `Host`, and the upstream's base path before the target;
+//! - requests to a forward proxy that name their host in the target: the target's path alone, the host in `Host`, and no
+//!   `Proxy-Authorization` and `Proxy-Connection` (RFC 9112, section 3.2.2);
 //! - requests without `traceparent`: one is added where the observer asks for it;
 //! - an answer that lasts until its connection's close, to a client of HTTP/1.1: chunked, with `Connection: close`, so that a
 //!   proxy that is killed cannot make half an answer look whole. To a client of HTTP/1.0, which knows no chunks, and where bytes
@@ -13,17 +15,23 @@
 //!
 //! What is not clearly HTTP/1.x passes as raw bytes over an upstream connection of its own. Recording is the observer's.
 
+mod client;
 mod connection;
 mod flow;
+mod forward;
 mod raw;
 mod relay;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+};
 
-use self::connection::Connection;
-use crate::{Connector, Observer, Upstream, head::HEAD_BYTES_MAX};
+use self::{connection::Connection, forward::Forward};
+use crate::{Connector, Observer, Upstream, ca::CertificateAuthority, head::HEAD_BYTES_MAX};
 
 /// How long the proxy waits after a listener could not accept, which is mostly for want of file descriptors. A choice.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
@@ -64,9 +72,11 @@ impl Default for Settings {
     }
 }
 
-/// What all connections of one listener share.
+/// What all connections of one listener share, or of those on a forward proxy that want to the same place.
 struct Shared {
     route: Route,
+    /// On a forward proxy: where the client said that it wants to.
+    destination: Option<Upstream>,
     settings: Settings,
     observer: Arc<dyn Observer>,
     connector: Arc<Connector>,
@@ -79,9 +89,49 @@ pub async fn serve(
     settings: Settings,
     observer: Arc<dyn Observer>,
     connector: Arc<Connector>,
+    stop: watch::Receiver<bool>,
+) {
+    let shared = Arc::new(Shared { route, destination: None, settings, observer, connector });
+    let stopping = stop.clone();
+    let begin = |client, peer| Connection::new(client, peer, shared.clone(), stopping.clone());
+    accept_all(listener, settings, begin, stop).await;
+}
+
+/// What a forward proxy is for: an HTTP proxy that a client is told to call everything through.
+#[derive(Clone)]
+pub struct Forwarding {
+    /// The index that the observer knows the listener by.
+    pub listener: usize,
+    /// Vouches for the hosts whose TLS ends here.
+    pub authority: Arc<CertificateAuthority>,
+    /// Hosts whose TLS passes untouched, `NAME`, `NAME:PORT` or `.SUFFIX`: what is said in it is not understood.
+    pub through: Vec<String>,
+}
+
+/// As [`serve`], for a forward proxy: `CONNECT` and requests that name their host. TLS ends here, and begins anew to the host.
+pub async fn serve_forward(
+    listener: TcpListener,
+    forwarding: Forwarding,
+    settings: Settings,
+    observer: Arc<dyn Observer>,
+    connector: Arc<Connector>,
+    stop: watch::Receiver<bool>,
+) {
+    let shared = Arc::new(forward::nowhere_yet(&forwarding, settings, observer, connector));
+    let forward = Arc::new(Forward::from(forwarding));
+    let stopping = stop.clone();
+    let begin =
+        |client, peer| Connection::new(client, peer, shared.clone(), stopping.clone()).forwarding(forward.clone());
+    accept_all(listener, settings, begin, stop).await;
+}
+
+/// Accepts connections until it is to stop, then ends them.
+async fn accept_all(
+    listener: TcpListener,
+    settings: Settings,
+    begin: impl Fn(TcpStream, SocketAddr) -> Connection,
     mut stop: watch::Receiver<bool>,
 ) {
-    let shared = Arc::new(Shared { route, settings, observer, connector });
     let mut connections = JoinSet::new();
     loop {
         let has_room = connections.len() < settings.connections_max;
@@ -91,8 +141,7 @@ pub async fn serve(
             Some(_ended) = connections.join_next() => {}
             accepted = listener.accept(), if has_room => match accepted {
                 Ok((client, peer)) => {
-                    let connection = Connection::new(client, peer, shared.clone(), stop.clone());
-                    connections.spawn(connection.run());
+                    connections.spawn(begin(client, peer).run());
                 }
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
             },

@@ -11,6 +11,8 @@ use std::{
 
 use exchange::{End, Transport};
 
+use crate::{Upstream, ca::TlsTrouble};
+
 /// Given when the first byte of an exchange arrives, before its content is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ticket {
@@ -31,6 +33,8 @@ pub struct Start<'a> {
     pub peer: SocketAddr,
     /// The request's head as on the socket; empty for a raw stream.
     pub head: &'a [u8],
+    /// On a forward proxy: where the client said that it wants to.
+    pub destination: Option<&'a Upstream>,
 }
 
 /// What an observer wants of an exchange.
@@ -48,6 +52,9 @@ pub trait Observer: Send + Sync {
 
     /// An exchange begins; `None` when it is not listened to.
     fn begin(&self, start: Start<'_>) -> Option<Begun>;
+
+    /// What a client of a forward proxy says to `destination` could not be read, and its connection ended as TLS ends it.
+    fn unreadable(&self, _destination: &Upstream, _trouble: &TlsTrouble) {}
 }
 
 /// Listens to one exchange. Dropped without [`Tap::end`] when the proxy ends before the exchange does.
@@ -105,6 +112,12 @@ impl GuardedTap {
             catch_unwind(AssertUnwindSafe(|| tap.end(end))).ok();
         }
     }
+}
+
+/// Tells the observer that a client's TLS could not be read.
+pub(crate) fn unreadable(observer: &dyn Observer, destination: &Upstream, trouble: &TlsTrouble) {
+    // As above.
+    catch_unwind(AssertUnwindSafe(|| observer.unreadable(destination, trouble))).ok();
 }
 
 /// Asks the observer for a ticket; an observer that panics gives the first one.

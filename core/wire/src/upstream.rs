@@ -15,6 +15,8 @@ pub struct Upstream {
     pub port: u16,
     /// What is put before the path of every request: empty, or beginning and not ending with `/`.
     pub base_path: String,
+    /// The name that its certificate has to be for, where that is not the host: a client of a forward proxy may ask for one.
+    pub server_name: Option<String>,
 }
 
 /// Why a text is no upstream.
@@ -76,7 +78,7 @@ fn parse(url: &str) -> Result<Upstream, &'static str> {
     let (host, port) = split_authority(authority)?;
     let default_port = if is_tls { 443 } else { 80 };
     let base_path = path.trim_end_matches('/').to_owned();
-    Ok(Upstream { is_tls, host: host.to_owned(), port: port.unwrap_or(default_port), base_path })
+    Ok(Upstream { is_tls, host: host.to_owned(), port: port.unwrap_or(default_port), base_path, server_name: None })
 }
 
 fn split_authority(authority: &str) -> Result<(&str, Option<u16>), &'static str> {

@@ -7,7 +7,9 @@ use tokio::{io::AsyncWriteExt, net::TcpStream, sync::watch};
 
 use super::{
     Shared,
+    client::{Client, Socket},
     flow::{Flow, reset_when_dropped},
+    forward::{self, Forward},
     raw, relay, stopped,
 };
 use crate::{
@@ -23,12 +25,15 @@ const LINGER: Duration = Duration::from_secs(2);
 /// A client's connection and the upstream's that belongs to it.
 pub(super) struct Connection {
     pub(super) shared: Arc<Shared>,
-    pub(super) client: TcpStream,
+    /// Set while the client may still say where it wants to: on a forward proxy, outside of tunnels.
+    pub(super) forward: Option<Arc<Forward>>,
+    pub(super) tcp: Arc<TcpStream>,
+    pub(super) client: Client,
     peer: SocketAddr,
     pub(super) upstream: Option<Stream>,
     pub(super) from_client: Flow,
     pub(super) from_upstream: Flow,
-    stop: watch::Receiver<bool>,
+    pub(super) stop: watch::Receiver<bool>,
 }
 
 /// A request whose head is read; its body's beginning may be in the client's flow.
@@ -55,7 +60,7 @@ pub(super) enum Next {
 }
 
 /// What came while nothing was under way.
-enum Came {
+pub(super) enum Came {
     Request(Box<Request>),
     /// Something that is no clear request.
     Unclear(Ticket),
@@ -65,23 +70,31 @@ enum Came {
 }
 
 impl Connection {
-    pub(super) fn new(client: TcpStream, peer: SocketAddr, shared: Arc<Shared>, stop: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(tcp: TcpStream, peer: SocketAddr, shared: Arc<Shared>, stop: watch::Receiver<bool>) -> Self {
+        let tcp = Arc::new(tcp);
+        let client = Client::Plain(Socket::new(Arc::clone(&tcp)));
         let (from_client, from_upstream) = (Flow::new(), Flow::new());
-        Self { shared, client, peer, upstream: None, from_client, from_upstream, stop }
+        Self { shared, forward: None, tcp, client, peer, upstream: None, from_client, from_upstream, stop }
+    }
+
+    /// The same, for a client that says itself where it wants to.
+    pub(super) fn forwarding(self, forward: Arc<Forward>) -> Self {
+        Self { forward: Some(forward), ..self }
+    }
+
+    /// True while the client says with each request where it wants to.
+    pub(super) fn is_forward(&self) -> bool {
+        self.forward.is_some()
     }
 
     pub(super) async fn run(mut self) {
         // A failure to turn Nagle's algorithm off costs latency, not the connection.
-        self.client.set_nodelay(true).ok();
+        self.tcp.set_nodelay(true).ok();
         loop {
-            let next = match self.wait().await {
-                Came::Request(request) => relay::relay(&mut self, *request).await,
-                Came::Unclear(ticket) => self.pass_raw(ticket, true).await,
-                Came::UpstreamSpoke => {
-                    let ticket = tee::first_byte(&*self.shared.observer, self.shared.route.listener);
-                    self.pass_raw(ticket, false).await
-                }
-                Came::End => Next::Close,
+            let came = self.wait().await;
+            let next = match self.forward.clone() {
+                Some(forward) => forward::take(&mut self, came, &forward).await,
+                None => self.take(came).await,
             };
             match next {
                 Next::Keep => {
@@ -89,14 +102,31 @@ impl Connection {
                     self.from_upstream.rest();
                 }
                 Next::Close => return self.close().await,
-                Next::Abort => return reset_when_dropped(&self.client),
+                Next::Abort => return reset_when_dropped(&self.tcp),
             }
         }
     }
 
+    /// Does what is to be done with what came.
+    pub(super) async fn take(&mut self, came: Came) -> Next {
+        match came {
+            Came::Request(request) => relay::relay(self, *request).await,
+            Came::Unclear(ticket) => self.pass_raw(ticket, true).await,
+            Came::UpstreamSpoke => self.pass_raw(self.first_byte(), false).await,
+            Came::End => Next::Close,
+        }
+    }
+
+    /// A ticket for what begins now.
+    pub(super) fn first_byte(&self) -> Ticket {
+        tee::first_byte(&*self.shared.observer, self.shared.route.listener)
+    }
+
     /// Begins to tell the observer about an exchange.
     pub(super) fn begin(&self, ticket: Ticket, head: &[u8]) -> (GuardedTap, Option<String>) {
-        let start = Start { listener: self.shared.route.listener, ticket, peer: self.peer, head };
+        let Shared { route, destination, .. } = &*self.shared;
+        let start =
+            Start { listener: route.listener, ticket, peer: self.peer, head, destination: destination.as_ref() };
         GuardedTap::begin(&*self.shared.observer, start)
     }
 
@@ -114,10 +144,10 @@ impl Connection {
     async fn wait(&mut self) -> Came {
         let mut resume_at = 0;
         let mut ticket = None;
+        let patience = self.is_forward().then_some(forward::HEAD_PATIENCE);
         loop {
             if !self.from_client.unread.is_empty() {
-                let first_byte = || tee::first_byte(&*self.shared.observer, self.shared.route.listener);
-                let ticket = *ticket.get_or_insert_with(first_byte);
+                let ticket = *ticket.get_or_insert_with(|| self.first_byte());
                 match self.look(ticket, &mut resume_at) {
                     Some(came) => return came,
                     None if self.from_client.at_end => return self.at_the_end(ticket),
@@ -125,7 +155,7 @@ impl Connection {
                 }
             }
             let idle = self.from_client.unread.is_empty();
-            if (idle && self.from_client.at_end) || !self.read_either(idle).await {
+            if (idle && self.from_client.at_end) || !self.read_either(idle, patience).await {
                 return Came::End;
             }
             if !self.from_upstream.unread.is_empty() {
@@ -160,8 +190,15 @@ impl Connection {
         if only_blank { Came::End } else { Came::Unclear(ticket) }
     }
 
-    /// Reads from whichever side has something first. False when the connection is to end.
-    async fn read_either(&mut self, idle: bool) -> bool {
+    /// Reads from whichever side has something first. False when the connection is to end; so it is with a client that is
+    /// silent for longer than `patience` in the middle of something.
+    pub(super) async fn read_either(&mut self, idle: bool, patience: Option<Duration>) -> bool {
+        let silence = async {
+            match patience {
+                Some(patience) if !idle => tokio::time::sleep(patience).await,
+                _ => std::future::pending().await,
+            }
+        };
         let upstream_reads = async {
             match &mut self.upstream {
                 Some(upstream) => self.from_upstream.read_from(upstream).await,
@@ -176,17 +213,26 @@ impl Connection {
                     self.upstream = None;
                     // The client's next request may have crossed the upstream's end: nothing of it was sent, so it gets a
                     // connection of its own rather than the end that was meant for an idle client.
-                    let crossed = idle && self.client.try_read_buf(&mut self.from_client.unread).is_ok_and(|count| count > 0);
-                    return !idle || crossed;
+                    return !idle || self.has_more().await;
                 }
                 true
             }
             read = self.from_client.read_from(&mut self.client) => read.is_ok(),
+            () = silence => false,
+        }
+    }
+
+    /// True when the client has sent something already.
+    async fn has_more(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            read = self.from_client.read_from(&mut self.client) => matches!(read, Ok(1..)),
+            () = std::future::ready(()) => false,
         }
     }
 
     /// Passes bytes both ways without understanding them; `fresh` over a new connection to the upstream.
-    async fn pass_raw(&mut self, ticket: Ticket, fresh: bool) -> Next {
+    pub(super) async fn pass_raw(&mut self, ticket: Ticket, fresh: bool) -> Next {
         let (tap, _) = self.begin(ticket, b"");
         tap.tell(|tap| tap.transport(Transport::Raw));
         if fresh {
@@ -202,7 +248,9 @@ impl Connection {
     /// Passes bytes both ways until the end, which the tap is told.
     pub(super) async fn pump(&mut self, tap: GuardedTap) -> Next {
         let Some(upstream) = &mut self.upstream else { return Next::Abort };
-        let end = raw::pump(&mut self.client, upstream, &mut self.from_client, &mut self.from_upstream, &tap).await;
+        let end =
+            raw::pump(&self.tcp, &mut self.client, upstream, &mut self.from_client, &mut self.from_upstream, &tap)
+                .await;
         let next = if end == End::Complete { Next::Close } else { Next::Abort };
         tap.end(end);
         next

@@ -8,7 +8,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::flow::{Flow, end_when_dropped, reset_when_dropped};
+use super::{
+    client::Client,
+    flow::{Flow, end_when_dropped, reset_when_dropped},
+};
 use crate::{Stream, Tap, tee::GuardedTap};
 
 /// How one direction ended.
@@ -23,16 +26,17 @@ enum Ended {
 /// Until a direction has ended, the kernel resets the connection it writes to if the process is killed: without framing, an
 /// end could not be told from a cut.
 pub(super) async fn pump(
-    client: &mut TcpStream,
+    tcp: &TcpStream,
+    client: &mut Client,
     upstream: &mut Stream,
     from_client: &mut Flow,
     from_upstream: &mut Flow,
     tap: &GuardedTap,
 ) -> End {
-    reset_when_dropped(client);
+    reset_when_dropped(tcp);
     reset_when_dropped(upstream.tcp());
     let (upward, downward) = {
-        let (mut client_reader, mut client_writer) = client.split();
+        let (mut client_reader, mut client_writer) = tokio::io::split(client);
         let (mut upstream_reader, mut upstream_writer) = tokio::io::split(&mut *upstream);
         let upward = pass(&mut client_reader, &mut upstream_writer, from_client, |bytes| {
             tap.tell(|tap| tap.request_body(bytes))
@@ -49,7 +53,7 @@ pub(super) async fn pump(
         _ => End::UpstreamReset,
     };
     if end == End::Complete {
-        end_when_dropped(client);
+        end_when_dropped(tcp);
         end_when_dropped(upstream.tcp());
     }
     end

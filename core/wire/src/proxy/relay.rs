@@ -4,7 +4,7 @@ mod downward;
 mod upward;
 
 use exchange::{End, Transport};
-use tokio::{io::AsyncWriteExt, sync::watch};
+use tokio::{io::AsyncWriteExt, net::TcpStream, sync::watch};
 
 use self::{downward::Downward, upward::Upward};
 use super::connection::{Connection, Next, Request};
@@ -54,10 +54,12 @@ pub(super) async fn relay(connection: &mut Connection, request: Request) -> Next
     }
     let traceparent = traceparent.filter(|_| request.head.value_of("traceparent").is_none());
     let route = &connection.shared.route;
-    let authority = route.rewrites_host.then(|| route.upstream.authority());
+    let names_destination = connection.is_forward();
+    let authority = (route.rewrites_host || names_destination).then(|| route.upstream.authority());
     let edit = RequestEdit {
         host: authority.as_deref(),
         base_path: &route.upstream.base_path,
+        for_origin: names_destination,
         traceparent: traceparent.as_deref(),
     };
     connection.from_client.pending.extend_from_slice(&request.blank);
@@ -76,7 +78,16 @@ async fn refuse(connection: &mut Connection, request: &Request, tap: GuardedTap,
         text.len()
     );
     tap.end(End::Unreachable { reason: error.to_string() });
-    match connection.client.write_all(answer.as_bytes()).await {
+    answer_ourselves(connection, &answer).await
+}
+
+/// Writes an answer of our own; the connection ends after it.
+pub(super) async fn answer_ourselves(connection: &mut Connection, answer: &str) -> Next {
+    let written = async {
+        connection.client.write_all(answer.as_bytes()).await?;
+        connection.client.flush().await
+    };
+    match written.await {
         Ok(()) => Next::Close,
         Err(_) => Next::Abort,
     }
@@ -84,15 +95,23 @@ async fn refuse(connection: &mut Connection, request: &Request, tap: GuardedTap,
 
 async fn pass_both_ways(connection: &mut Connection, facts: &RequestFacts, tap: &GuardedTap) -> (Sent, Received) {
     let head_bytes_max = connection.shared.settings.head_bytes_max;
-    let Connection { client, upstream: Some(upstream), from_client, from_upstream, .. } = connection else {
+    let Connection { tcp, client, upstream: Some(upstream), from_client, from_upstream, .. } = connection else {
         return (Sent::Refused, Received::Cut { failed: true });
     };
-    let (client_reader, client_writer) = client.split();
+    let tcp: &TcpStream = tcp;
+    let (client_reader, client_writer) = tokio::io::split(client);
     let (upstream_reader, upstream_writer) = tokio::io::split(upstream);
     let (sent, mut sent_changes) = watch::channel(Sent::Partly);
-    let mut upward = Upward { client: client_reader, upstream: upstream_writer, flow: from_client, tap, sent };
-    let mut downward =
-        Downward { upstream: upstream_reader, client: client_writer, flow: from_upstream, tap, facts, head_bytes_max };
+    let mut upward = Upward { client: client_reader, tcp, upstream: upstream_writer, flow: from_client, tap, sent };
+    let mut downward = Downward {
+        upstream: upstream_reader,
+        client: client_writer,
+        tcp,
+        flow: from_upstream,
+        tap,
+        facts,
+        head_bytes_max,
+    };
     let received = {
         let mut upward = std::pin::pin!(upward.run(FrameDecoder::new(facts.framing)));
         let received = tokio::select! {

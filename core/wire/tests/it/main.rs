@@ -4,6 +4,7 @@
 
 mod bodies;
 mod endings;
+mod forward;
 mod heads;
 mod killed;
 mod storm;

@@ -15,8 +15,9 @@ use tokio::{
     task::JoinHandle,
 };
 use wire::{
-    Begun, Connector, Observer, Start, Tap, Ticket,
-    proxy::{Route, Settings},
+    Begun, Connector, Observer, Start, Tap, Ticket, Upstream,
+    ca::{CertificateAuthority, TlsTrouble},
+    proxy::{Forwarding, Route, Settings},
 };
 
 /// Longest that a test waits for anything.
@@ -26,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) head: String,
+    /// Where the client of a forward proxy said that it wants to.
+    pub(crate) destination: Option<String>,
     pub(crate) transport: Transport,
     pub(crate) request_body: Vec<u8>,
     pub(crate) request_trailers: Option<String>,
@@ -47,6 +50,7 @@ impl Seen {
 pub(crate) struct Recorder {
     pub(crate) seen: Arc<Mutex<Vec<Seen>>>,
     pub(crate) tickets: Mutex<u64>,
+    pub(crate) troubles: Arc<Mutex<Vec<(String, TlsTrouble)>>>,
     pub(crate) traceparent: Option<String>,
     pub(crate) panics: bool,
 }
@@ -66,9 +70,14 @@ impl Observer for Recorder {
 
     fn begin(&self, start: Start<'_>) -> Option<Begun> {
         let mut seen = self.seen.lock().unwrap();
-        seen.push(Seen { head: text(start.head), ..Seen::default() });
+        let destination = start.destination.map(ToString::to_string);
+        seen.push(Seen { head: text(start.head), destination, ..Seen::default() });
         let tap = RecorderTap { seen: self.seen.clone(), index: seen.len() - 1, panics: self.panics };
         Some(Begun { tap: Box::new(tap), traceparent: self.traceparent.clone() })
+    }
+
+    fn unreadable(&self, destination: &Upstream, trouble: &TlsTrouble) {
+        self.troubles.lock().unwrap().push((destination.to_string(), trouble.clone()));
     }
 }
 
@@ -111,6 +120,7 @@ impl Tap for RecorderTap {
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
+    pub(crate) troubles: Arc<Mutex<Vec<(String, TlsTrouble)>>>,
     stop: watch::Sender<bool>,
     pub(crate) serving: JoinHandle<()>,
 }
@@ -124,13 +134,28 @@ impl Proxy {
     pub(crate) async fn start_with(url: &str, recorder: Recorder, rewrites_host: bool, settings: Settings) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let seen = recorder.seen.clone();
+        let (seen, troubles) = (recorder.seen.clone(), recorder.troubles.clone());
         let (stop, stopping) = watch::channel(false);
         let route = Route { listener: 0, upstream: url.parse().unwrap(), rewrites_host };
         let connector = Arc::new(Connector::new());
         let serving =
             tokio::spawn(wire::proxy::serve(listener, route, settings, Arc::new(recorder), connector, stopping));
-        Self { address, seen, stop, serving }
+        Self { address, seen, troubles, stop, serving }
+    }
+
+    /// A forward proxy that lets the TLS of `through` pass.
+    pub(crate) async fn forwarding(authority: Arc<CertificateAuthority>, through: &[&str]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let recorder = Recorder::default();
+        let (seen, troubles) = (recorder.seen.clone(), recorder.troubles.clone());
+        let (stop, stopping) = watch::channel(false);
+        let through = through.iter().map(|&host| host.to_owned()).collect();
+        let forwarding = Forwarding { listener: 0, authority, through };
+        let (settings, connector) = (Settings::default(), Arc::new(Connector::new()));
+        let serving =
+            wire::proxy::serve_forward(listener, forwarding, settings, Arc::new(recorder), connector, stopping);
+        Self { address, seen, troubles, stop, serving: tokio::spawn(serving) }
     }
 
     pub(crate) async fn client(&self) -> TcpStream {

@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::support::{Proxy, read_all, send};
 
 /// A service with TLS on loopback that speaks HTTP/1.1 only; its port, and its authority's certificate as PEM.
-async fn tls_service() -> (u16, String) {
+pub(crate) async fn tls_service() -> (u16, String) {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
@@ -47,6 +47,19 @@ async fn tls_service() -> (u16, String) {
     (port, authority.pem())
 }
 
+/// What an ignored test prints in a process of its own that trusts these certificates: the variable is read by the process
+/// that connects.
+pub(crate) async fn in_a_process_that_trusts(certificates: &str, test: &str, port: u16) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("authority.pem");
+    std::fs::write(&file, certificates).unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", test, "--ignored", "--nocapture"]);
+    child.env_remove("SSL_CERT_DIR").env("SSL_CERT_FILE", &file).env("TLS_PORT", port.to_string());
+    let output = tokio::task::spawn_blocking(move || child.output().unwrap()).await.unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
 async fn ask(url: &str) -> (String, Option<End>) {
     let proxy = Proxy::start(url).await;
     let mut client = proxy.client().await;
@@ -58,24 +71,11 @@ async fn ask(url: &str) -> (String, Option<End>) {
 #[tokio::test]
 async fn an_https_upstream_is_reached_when_ssl_cert_file_names_its_authority_and_refused_otherwise() {
     let (port, authority) = tls_service().await;
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("authority.pem");
-    std::fs::write(&file, authority).unwrap();
-    // The variable is read by the process that connects: this test again, as a child that asks once.
-    let ask_with = |file: &std::path::Path| {
-        let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "tls::asks_once", "--ignored", "--nocapture"]);
-        child.env_remove("SSL_CERT_DIR").env("SSL_CERT_FILE", file).env("TLS_PORT", port.to_string());
-        let output = tokio::task::spawn_blocking(move || child.output().unwrap());
-        async { String::from_utf8(output.await.unwrap().stdout).unwrap() }
-    };
-    let trusted = ask_with(&file).await;
+    let trusted = in_a_process_that_trusts(&authority, "tls::asks_once", port).await;
     assert!(trusted.contains("HTTP/1.1 200 OK") && trusted.contains("safe"), "{trusted}");
-    std::fs::write(&file, tls_service().await.1).unwrap();
-    let another = ask_with(&file).await;
+    let another = in_a_process_that_trusts(&tls_service().await.1, "tls::asks_once", port).await;
     assert!(another.contains("HTTP/1.1 502") && another.contains("invalid peer certificate"), "{another}");
-    std::fs::write(&file, "").unwrap();
-    let none = ask_with(&file).await;
+    let none = in_a_process_that_trusts("", "tls::asks_once", port).await;
     assert!(none.contains("HTTP/1.1 502") && none.contains("no trusted certificates"), "{none}");
 }
 

@@ -3,7 +3,10 @@
 use std::io;
 
 use exchange::Head;
-use tokio::{io::AsyncRead, net::tcp};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 
 use super::Received;
 use crate::{
@@ -15,16 +18,18 @@ use crate::{
 };
 
 /// The way from the upstream to the client.
-pub(super) struct Downward<'a, R> {
+pub(super) struct Downward<'a, R, C> {
     pub(super) upstream: R,
-    pub(super) client: tcp::WriteHalf<'a>,
+    pub(super) client: C,
+    /// The client's socket.
+    pub(super) tcp: &'a TcpStream,
     pub(super) flow: &'a mut Flow,
     pub(super) tap: &'a GuardedTap,
     pub(super) facts: &'a RequestFacts,
     pub(super) head_bytes_max: usize,
 }
 
-impl<R: AsyncRead + Unpin> Downward<'_, R> {
+impl<R: AsyncRead + Unpin, C: AsyncWrite + Unpin> Downward<'_, R, C> {
     pub(super) async fn run(&mut self) -> Received {
         loop {
             let (head, facts) = match self.next_head().await {
@@ -49,7 +54,7 @@ impl<R: AsyncRead + Unpin> Downward<'_, R> {
             let received = match (until_close, self.facts.is_http10) {
                 (true, false) => self.pass_reframed(&head).await,
                 (true, true) => {
-                    reset_when_dropped(self.client.as_ref());
+                    reset_when_dropped(self.tcp);
                     self.pass_body(facts.framing).await
                 }
                 (false, _) => self.pass_body(facts.framing).await,
@@ -125,7 +130,7 @@ impl<R: AsyncRead + Unpin> Downward<'_, R> {
 
     fn end_until_close(&mut self) -> Received {
         self.tap.tell(|tap| tap.response_end(b""));
-        end_when_dropped(self.client.as_ref());
+        end_when_dropped(self.tcp);
         Received::Whole { closes: true }
     }
 

@@ -4,8 +4,8 @@ use std::io;
 
 use exchange::Transport;
 use tokio::{
-    io::{AsyncWrite, AsyncWriteExt, Interest},
-    net::tcp,
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest},
+    net::TcpStream,
     sync::watch,
 };
 
@@ -18,15 +18,17 @@ use crate::{
 };
 
 /// The way from the client to the upstream.
-pub(super) struct Upward<'a, W> {
-    pub(super) client: tcp::ReadHalf<'a>,
+pub(super) struct Upward<'a, C, W> {
+    pub(super) client: C,
+    /// The client's socket.
+    pub(super) tcp: &'a TcpStream,
     pub(super) upstream: W,
     pub(super) flow: &'a mut Flow,
     pub(super) tap: &'a GuardedTap,
     pub(super) sent: watch::Sender<Sent>,
 }
 
-impl<W: AsyncWrite + Unpin> Upward<'_, W> {
+impl<C: AsyncRead + Unpin, W: AsyncWrite + Unpin> Upward<'_, C, W> {
     /// Passes the request on, then watches the client. Returns when the client is gone.
     pub(super) async fn run(&mut self, mut decoder: FrameDecoder) {
         match self.send(&mut decoder).await {
@@ -34,7 +36,7 @@ impl<W: AsyncWrite + Unpin> Upward<'_, W> {
                 self.sent.send_replace(sent);
                 self.watch(sent).await;
             }
-            Err(_) => keep_asking(self.client.as_ref()),
+            Err(_) => keep_asking(self.tcp),
         }
     }
 
@@ -88,9 +90,9 @@ impl<W: AsyncWrite + Unpin> Upward<'_, W> {
                 self.upstream.shutdown().await.ok();
             }
             if self.flow.at_end || self.flow.unread.len() >= READ_BYTES_MAX {
-                keep_asking(self.client.as_ref());
+                keep_asking(self.tcp);
                 // Whether it is the error or the waiting that failed: the connection is of no more use.
-                self.client.ready(Interest::ERROR).await.ok();
+                self.tcp.ready(Interest::ERROR).await.ok();
                 return;
             }
             if self.flow.read_from(&mut self.client).await.is_err() {
