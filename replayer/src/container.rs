@@ -313,7 +313,7 @@ fn injected() -> Vec<String> {
         "/.retake/retake: this program, read-only, as the container's init",
         "/.retake/run: the bridge's socket and settings, read-only",
         "/etc/resolv.conf: the container's own loopback",
-        "network none, all capabilities dropped, no new privileges, no health check",
+        "network none, no capabilities but over its own files and users, no new privileges, no health check",
     ];
     things.map(str::to_owned).to_vec()
 }

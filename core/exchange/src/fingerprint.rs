@@ -139,6 +139,12 @@ pub struct ContainerConfig {
     /// Limits on what it may use.
     #[serde(default)]
     pub limits: Limits,
+    /// Linux capabilities beyond the engine's usual ones, or `ALL`: upper case, without `CAP_`, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities_added: Vec<String>,
+    /// Linux capabilities of the engine's usual ones that it did not have, or `ALL`; written likewise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities_dropped: Vec<String>,
 }
 
 /// A port of a container that leads to one of its host.

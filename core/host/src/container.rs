@@ -13,7 +13,7 @@ use exchange::{ContainerConfig, LogLine, Stream};
 use futures_util::StreamExt;
 use tokio::task::JoinHandle;
 
-use crate::{docker::Docker, docker::is_not_found, elf, error::DockerError, inspect::read_ulimit};
+use crate::{capabilities, docker::Docker, docker::is_not_found, elf, error::DockerError, inspect::read_ulimit};
 
 /// Label that names the run a container belongs to.
 pub const RUN_LABEL: &str = "retake.run";
@@ -58,7 +58,8 @@ pub struct RunningContainer {
 }
 
 impl Docker {
-    /// Creates and starts a container with our init, no network, no capability, no new privilege.
+    /// Creates and starts a container with our init, no network, no capability beyond its own files and users, no new
+    /// privilege.
     ///
     /// # Errors
     /// `NotStatic` for an executable that would not run in every image, else what the engine refuses.
@@ -269,6 +270,7 @@ fn host_config(spec: &ContainerSpec) -> models::HostConfig {
         network_mode: Some("none".to_owned()),
         mounts: Some(vec![bind(&spec.executable, "retake"), bind(&spec.run_folder, "run")]),
         cap_drop: Some(vec!["ALL".to_owned()]),
+        cap_add: Some(capabilities::kept(config)),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
         extra_hosts: Some(spec.hosts.iter().map(|(name, ip)| format!("{name}:{ip}")).collect()),
         dns: Some(vec!["127.0.0.1".to_owned()]),

@@ -11,7 +11,7 @@ use exchange::{
     Variable, VariableValue,
 };
 
-use crate::secret;
+use crate::{capabilities, secret};
 
 /// Names of variables that are secrets beside those that look like it: `--env-secret NAME`.
 pub(crate) type SecretNames<'a> = &'a [String];
@@ -129,6 +129,8 @@ pub(crate) fn container_identity(
         read_only: host.readonly_rootfs.unwrap_or_default(),
         mounts,
         limits: limits(&host),
+        capabilities_added: capabilities::names(host.cap_add.unwrap_or_default()),
+        capabilities_dropped: capabilities::names(host.cap_drop.unwrap_or_default()),
     };
     Ok(ContainerIdentity { image, config })
 }

@@ -4,6 +4,7 @@
 //! secrets already hashed, and containers whose lives end with their owner's. What is done with a running service is left
 //! to the actors.
 
+mod capabilities;
 mod container;
 mod docker;
 mod elf;
