@@ -170,13 +170,26 @@ impl<'a> Walk<'a> {
 
     /// Whatever shows by its form: also in the first line, in one without a colon, and after the blank line.
     fn by_form(&mut self, fields: &[FieldAt]) {
-        for secret in forms::find(&self.head.bytes) {
+        let version = self.version();
+        // `GET /bearer HTTP/1.1` names no credential.
+        for secret in forms::find(&self.head.bytes).into_iter().filter(|secret| *secret != version) {
             let before = &fields[..fields.partition_point(|field| field.name.start <= secret.start)];
             let holds = |line: &Range<usize>| line.start <= secret.start && secret.end <= line.end;
             let field = before.last().filter(|field| field.lines.iter().any(holds));
             let place = field.map(|field| place_of(&field.lower_name(self.head)));
             self.replace(secret, place.as_deref().unwrap_or("head"));
         }
+    }
+
+    /// The last word of a request's first line, where it is a version of HTTP as `HTTP/1.1`; else an empty range.
+    fn version(&self) -> Range<usize> {
+        let line = fields::start_line(self.head);
+        let bytes = &self.head.bytes[line.clone()];
+        let space = memchr::memrchr(b' ', bytes).filter(|at| {
+            let word = &bytes[at + 1..];
+            word.len() == b"HTTP/1.1".len() && word.starts_with(b"HTTP/")
+        });
+        space.map_or(0..0, |at| line.start + at + 1..line.end)
     }
 
     fn replace(&mut self, range: Range<usize>, place: &str) {

@@ -20,6 +20,10 @@ const CREDENTIAL_WORDS: &[&str] =
 /// In lower case, parts of all of these words and of `key`.
 const CREDENTIAL_HINTS: &[&str] = &["auth", "credential", "key", "passw", "secret", "token"];
 
+/// How the names of the CORS protocol begin (Fetch standard, section 3.3), in lower case: `Access-Control-Allow-Credentials`
+/// says `true`, and never a credential.
+const CORS_PREFIX: &str = "access-control-";
+
 /// Words before `KEY` that make a header's name one, such as `Ocp-Apim-Subscription-Key`; not `Idempotency-Key`.
 const CREDENTIAL_KEY_WORDS: &[&str] = &["ACCESS", "API", "AUTH", "FUNCTIONS", "MASTER", "PRIVATE", "SUBSCRIPTION"];
 
@@ -121,7 +125,7 @@ pub fn is_credential_header(name: &str) -> bool {
     }
     // Every head's every name comes by here: most are dismissed before they are taken apart.
     let lower = name.to_ascii_lowercase();
-    if !CREDENTIAL_HINTS.iter().any(|hint| lower.contains(hint)) {
+    if lower.starts_with(CORS_PREFIX) || !CREDENTIAL_HINTS.iter().any(|hint| lower.contains(hint)) {
         return false;
     }
     let words = words(name);

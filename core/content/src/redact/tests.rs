@@ -38,6 +38,15 @@ fn a_credential_is_replaced_and_the_word_of_its_scheme_stays() {
 }
 
 #[test]
+fn a_path_that_ends_like_a_scheme_leaves_the_version_alone() {
+    let (head, places) = redacted("GET /bearer HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(head, "GET /bearer HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(places.is_empty(), "{places:?}");
+    let (head, _) = redacted("GET /basic abcdefgh12345678 HTTP/1.1\r\n\r\n");
+    assert!(!head.contains("abcdefgh12345678") && head.ends_with(" HTTP/1.1\r\n\r\n"), "{head}");
+}
+
+#[test]
 fn a_credential_without_a_scheme_that_we_know_is_replaced_whole() {
     let (head, _) = redacted("GET / HTTP/1.1\r\nAuthorization: my secret words\r\n\r\n");
     assert!(!head.contains("my") && !head.contains("secret") && head.contains("Authorization: "), "{head}");
@@ -247,6 +256,7 @@ fn names_of_credential_headers_are_told_from_names_like_them() {
         "X-Token-Count",
         "Host",
         "WWW-Authenticate",
+        "Access-Control-Allow-Credentials",
     ] {
         assert!(!is_credential_header(name), "{name}");
     }
