@@ -23,7 +23,7 @@ use crate::{command, retake};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A capture that runs; killed when dropped.
-struct Capture {
+pub(crate) struct Capture {
     child: Child,
     lines: BufReader<ChildStdout>,
     started: Value,
@@ -31,7 +31,7 @@ struct Capture {
 
 impl Capture {
     /// Records into `folder`'s own store.
-    fn start(folder: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
         let listen: &[&str] = if arguments.contains(&"--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
         let mut command = command(folder, &[&["capture", "--json"], listen, arguments].concat());
         let errors = std::fs::File::create(folder.join("errors.txt")).unwrap();
@@ -48,7 +48,7 @@ impl Capture {
         Self::start(folder, &[&["--upstream", &format!("http://{upstream}")], more].concat())
     }
 
-    fn address(&self, listener: usize) -> SocketAddr {
+    pub(crate) fn address(&self, listener: usize) -> SocketAddr {
         self.started["listeners"][listener]["listen"].as_str().unwrap().parse().unwrap()
     }
 
@@ -65,7 +65,7 @@ impl Capture {
     }
 
     /// Asks it to end; gives what it counted.
-    fn stop(mut self) -> Value {
+    pub(crate) fn stop(mut self) -> Value {
         self.signal("TERM");
         let mut rest = String::new();
         self.lines.read_to_string(&mut rest).unwrap();
@@ -117,11 +117,11 @@ fn target_of(head: &str) -> &str {
 }
 
 #[expect(clippy::disallowed_methods, reason = "these tests have no runtime whose threads could be blocked")]
-fn pause(time: Duration) {
+pub(crate) fn pause(time: Duration) {
     thread::sleep(time);
 }
 
-fn connect(address: SocketAddr) -> TcpStream {
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
@@ -134,7 +134,7 @@ fn exchange(address: SocketAddr, sent: &str) -> (Vec<u8>, bool) {
     read_rest(&mut stream)
 }
 
-fn read_rest(stream: &mut TcpStream) -> (Vec<u8>, bool) {
+pub(crate) fn read_rest(stream: &mut TcpStream) -> (Vec<u8>, bool) {
     let mut got = Vec::new();
     let clean = stream.read_to_end(&mut got).is_ok();
     (got, clean)

@@ -13,6 +13,7 @@ mod otherwise;
 mod recordings;
 mod replayed;
 mod secret;
+mod services;
 mod settled;
 mod shipped;
 mod unrecorded;

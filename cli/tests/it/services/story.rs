@@ -1,0 +1,182 @@
+//! The story of one service: run, recorded, removed, run again.
+
+use std::{io::Write as _, net::SocketAddr, path::Path};
+
+use serde_json::Value;
+
+use crate::{
+    command,
+    harm::{Capture, connect, read_rest},
+    services::{
+        engine::{Container, Program, accepts, docker, image, until},
+        told::{Dependency, Request, Service},
+    },
+};
+
+/// Records the service, then replays it: every answer is the same, nothing got out, nothing is left.
+pub(crate) fn tell(name: &str) {
+    let service = Service::read(name);
+    let image = match image(name) {
+        Ok(image) => image,
+        Err(reason) => return skip(name, &reason),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let expected = record(&service, &image, folder.path());
+    let document = replay(&service, folder.path());
+    let receipt = &document["receipt"];
+    let told = || format!("{name}: {}", serde_json::to_string_pretty(&document).unwrap());
+    assert_eq!(receipt["tally"]["same"].as_u64(), Some(expected), "{}", told());
+    assert_eq!(receipt["replayed"].as_u64(), Some(expected), "{}", told());
+    assert_eq!(receipt["egress"]["prevented"], true, "{}", told());
+    assert_eq!(receipt["answers"]["missed"], 0, "{}", told());
+    assert_eq!(receipt["pinned"]["relation"], "same-config-digest", "{}", told());
+}
+
+/// A service whose image cannot be made here is left out by name.
+fn skip(name: &str, reason: &str) {
+    let line = format!("service {name}: {}", reason.lines().last().unwrap_or_default());
+    eprintln!("skipped: {line}");
+    if let Some(path) = std::env::var_os("RETAKE_SKIPS") {
+        let mut skips = std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
+        writeln!(skips, "{line}").unwrap();
+    }
+}
+
+/// Runs the service and what it needs, asks it everything through a capture, seals that; gives the number of requests.
+fn record(service: &Service, image: &str, folder: &Path) -> u64 {
+    copy_files(service, image, folder);
+    let dependencies: Vec<_> = service.dependencies.iter().map(|it| Running::start(it, folder)).collect();
+    let run: Vec<_> = service.run.iter().map(|word| filled(word, folder)).collect();
+    let container = Container::create(&service.name, &run, image, &service.command);
+    if !service.calls_at_start {
+        start(&container, service);
+    }
+    let flags = capture_flags(service, &container, &dependencies);
+    let capture = Capture::start(folder, &flags.iter().map(String::as_str).collect::<Vec<_>>());
+    if service.calls_at_start {
+        start(&container, service);
+    }
+    service.requests.iter().for_each(|request| ask(service, request, capture.address(0), &container));
+    let counts = capture.stop();
+    container.stop();
+    drop(dependencies);
+    let asked = service.requests.len() as u64;
+    assert!(counts["exchanges"].as_u64() >= Some(asked), "{counts}");
+    assert_eq!(counts["exchanges_missed"], 0, "{counts}");
+    let sealed = crate::retake(folder, &["export", ".retake", "-o", "case.retake"]);
+    assert_eq!(sealed.code, 0, "{}", sealed.err);
+    asked
+}
+
+fn copy_files(service: &Service, image: &str, folder: &Path) {
+    if service.files.is_empty() {
+        return;
+    }
+    let source = Container::create(&format!("{}-files", service.name), &[], image, &[]);
+    for file in &service.files {
+        let to = folder.join(&file.to);
+        docker(["cp", &format!("{}:{}", source.name, file.from), to.to_str().unwrap()]);
+    }
+}
+
+fn filled(word: &str, folder: &Path) -> String {
+    let word = word.replace("{folder}", folder.to_str().unwrap());
+    match word.split_once("{image:") {
+        None => word,
+        Some((before, rest)) => {
+            let (name, after) = rest.split_once('}').unwrap();
+            format!("{before}{}{after}", image(name).unwrap())
+        }
+    }
+}
+
+fn start(container: &Container, service: &Service) {
+    container.start();
+    let address = format!("127.0.0.1:{}", service.port).parse().unwrap();
+    let request = format!("GET {} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n", service.ready);
+    let ready = until("the service is ready", || {
+        assert!(container.runs(), "{}: it has ended\n{}", service.name, container.logs());
+        let mut stream = std::net::TcpStream::connect::<SocketAddr>(address).ok()?;
+        stream.write_all(request.as_bytes()).ok()?;
+        let (answer, _) = read_rest(&mut stream);
+        answer.starts_with(b"HTTP/1.1 200").then_some(())
+    });
+    ready.unwrap_or_else(|error| panic!("{}: {error}\n{}", service.name, container.logs()));
+}
+
+fn capture_flags(service: &Service, container: &Container, dependencies: &[Running]) -> Vec<String> {
+    let upstream = format!("http://127.0.0.1:{}", service.port);
+    let mut flags: Vec<_> = ["--upstream", &upstream, "--container", &container.name].map(str::to_owned).to_vec();
+    for running in dependencies {
+        flags.push("--dependency".to_owned());
+        flags.push(running.flag.clone());
+    }
+    flags.extend(service.capture.iter().cloned());
+    flags
+}
+
+/// Something that the service calls, while it is recorded.
+struct Running {
+    /// Kept until the recording has ended.
+    _container: Option<Container>,
+    _program: Option<Program>,
+    /// `NAME=URL,listen=ADDR`.
+    flag: String,
+}
+
+impl Running {
+    fn start(dependency: &Dependency, folder: &Path) -> Self {
+        let (container, program, address) = match dependency.is.as_str() {
+            "model" => {
+                let (program, address) = Program::model(folder);
+                (None, Some(program), address)
+            }
+            name => {
+                let port = dependency.port.expect("a dependency from an image has a port");
+                let mut run = vec!["--publish".to_owned(), format!("127.0.0.1::{port}")];
+                run.extend(dependency.run.iter().cloned());
+                let container = Container::create(name, &run, &image(name).unwrap(), &[]);
+                container.start();
+                let address = container.address_of(port);
+                accepts(&address);
+                (Some(container), None, address)
+            }
+        };
+        let Dependency { name, scheme, listen, .. } = dependency;
+        Self { _container: container, _program: program, flag: format!("{name}={scheme}://{address},listen={listen}") }
+    }
+}
+
+/// Sends one request through the capture and looks at its answer.
+fn ask(service: &Service, request: &Request, through: SocketAddr, container: &Container) {
+    let mut stream = connect(through);
+    stream.write_all(&request.bytes(&service.name, &through.to_string())).unwrap();
+    let (answer, _) = read_rest(&mut stream);
+    let answer = String::from_utf8_lossy(&answer);
+    let told = || format!("{}: {}\n{answer}\n{}", service.name, request.send, container.logs());
+    assert!(answer.starts_with(&format!("HTTP/1.1 {}", request.status)), "{}", told());
+    assert!(request.says.as_ref().is_none_or(|words| answer.contains(words)), "{}", told());
+}
+
+/// Replays what was sealed; nothing of the recording runs any more. Nothing of the replay is left.
+fn replay(service: &Service, folder: &Path) -> Value {
+    let mut arguments = vec!["replay".to_owned(), "case.retake".to_owned(), "--json".to_owned()];
+    for ignored in &service.ignored {
+        arguments.extend(["--ignore".to_owned(), ignored.rule.clone()]);
+    }
+    arguments.extend(service.replay.iter().map(|word| filled(word, folder)));
+    let words: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let mut command = command(folder, &words);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let child = command.spawn().unwrap();
+    let owner = child.id();
+    let ran = crate::Ran::of(&child.wait_with_output().unwrap());
+    let name = &service.name;
+    assert_eq!(ran.code, 0, "{name}: {}\n{}", ran.err, ran.out);
+    for kind in [&["ps", "--all"][..], &["volume", "ls"]] {
+        let format = ["--filter", "label=retake.owner", "--format", r#"{{.Label "retake.owner"}}"#];
+        let left = docker(kind.iter().copied().chain(format));
+        assert!(!left.lines().any(|line| line.starts_with(&format!("{owner}:"))), "{name}: {kind:?}: {left}");
+    }
+    ran.json()
+}
