@@ -3,16 +3,41 @@
 //! In: whose it is to be. Out: always a fingerprint, and why it says less than was asked, where it does. What is in it is
 //! `host`'s.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use content::redact::Redactor;
 use exchange::{Fingerprint, HostEnvironment, Package, Subject};
-use host::Docker;
+use host::{Docker, DockerError, ProcessError, Reach};
 
-use crate::error::with_causes;
+use crate::{CaptureError, Service, error::with_causes};
 
 /// Longest wait for a container engine or a process to show itself: meanwhile exchanges wait for their environment. A choice.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Longest wait for the engine before anything is recorded: a capture begins without one that hangs. A choice.
+const FINDING_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Makes sure that what is to be recorded is there, and finds out how a container reaches this machine. Where no engine
+/// answers that is not known, and the capture goes on without: requests matter more.
+///
+/// # Errors
+/// `Container` or `Process` when there is none of that name.
+pub(crate) async fn find(service: &Service) -> Result<Option<Reach>, CaptureError> {
+    match service {
+        Service::Process(pid) if !Path::new("/proc").join(pid.to_string()).exists() => {
+            Err(CaptureError::Process(ProcessError::Gone { pid: *pid }))
+        }
+        Service::Container(name) => {
+            let finding = async { Docker::connect().await?.reach(name).await };
+            match tokio::time::timeout(FINDING_PATIENCE, finding).await {
+                Ok(Err(error @ DockerError::NoContainer { .. })) => Err(CaptureError::Container(error)),
+                Ok(found) => Ok(found.ok()),
+                Err(_) => Ok(None),
+            }
+        }
+        _ => Ok(None),
+    }
+}
 
 /// Whose fingerprint is taken.
 #[derive(Clone, Debug)]

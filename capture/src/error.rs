@@ -28,6 +28,12 @@ pub enum CaptureError {
         #[source]
         source: io::Error,
     },
+    /// There is no such container.
+    #[error(transparent)]
+    Container(host::DockerError),
+    /// There is no such process.
+    #[error(transparent)]
+    Process(host::ProcessError),
     /// The store cannot be written to.
     #[error("the store cannot be used")]
     Store(#[from] StoreError),
@@ -51,12 +57,37 @@ impl CaptureError {
         match self {
             Self::NothingToRecord => Some("name the service with `--upstream http://HOST:PORT`"),
             Self::SameName { .. } => Some("give each dependency a name of its own"),
-            Self::Listen { .. } => Some("is something else listening there? name another address with `--listen`"),
+            Self::Listen { source, .. } => Some(listen_help(source.kind())),
+            Self::Container(error) => error.help(),
+            Self::Process(error) => error.help(),
             Self::Store(error) => error.help(),
             Self::Command { .. } => Some("check the command after `--`"),
             Self::Session(_) => None,
         }
     }
+}
+
+fn listen_help(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address; `ip address` lists those that it has, `docker network inspect bridge` the one \
+             that containers reach it at"
+        }
+        io::ErrorKind::PermissionDenied => "ports below 1024 are for root: choose a higher one",
+        _ => {
+            "something else listens there, perhaps another capture: end it, or choose another address with `--listen` or, for a \
+             dependency, `NAME=URL,listen=ADDRESS:PORT`"
+        }
+    }
+}
+
+/// What lies behind an error, without what the errors on the way say of it.
+pub(crate) fn first_cause(error: &dyn Error) -> String {
+    let mut first = error;
+    while let Some(cause) = first.source() {
+        first = cause;
+    }
+    first.to_string()
 }
 
 /// An error's message and those of its causes.

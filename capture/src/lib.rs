@@ -6,12 +6,14 @@
 //! which call belongs to which request), `queue` carries, `write` puts into the store, `session` holds it together.
 //! Printing is left to the command line, reading to the replayer.
 
+mod advice;
 mod attribute;
 mod child;
 mod clock;
 mod environment;
 mod error;
 mod listen;
+mod notice;
 mod queue;
 mod record;
 mod session;
@@ -21,6 +23,6 @@ mod write;
 pub use clock::Clock;
 pub use error::CaptureError;
 pub use listen::Bound;
+pub use notice::Notice;
 pub use session::{Started, Summary, run};
 pub use settings::{Dependency, DependencyError, Service, Settings, default_dependencies};
-pub use write::Notice;

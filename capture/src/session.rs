@@ -9,11 +9,13 @@ use std::{
         atomic::AtomicU64,
         mpsc::{self, Sender},
     },
+    time::Duration,
 };
 
 use bundle::{Store, TornTail};
 use content::redact::{Extra, Redactor};
 use exchange::{Id, Session, SessionCounts};
+use host::Reach;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
@@ -24,15 +26,19 @@ use tokio::{
 use wire::{Connector, Observer, proxy};
 
 use crate::{
-    Bound, CaptureError, Clock, Notice, Service, Settings,
+    Bound, CaptureError, Clock, Notice, Service, Settings, advice,
     attribute::InFlight,
     child::{self, Recording},
     environment::{self, Whose},
+    error::first_cause,
     listen,
     queue::{Budget, Item, Losses},
     record::Recorder,
     write::{Notify, Setup, StartError, Writing},
 };
+
+/// Longest wait for the service to accept, before it is said that it does not. A choice.
+const UPSTREAM_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What a capture says when it has begun.
 #[derive(Clone, Debug)]
@@ -77,6 +83,7 @@ pub async fn run(
     notify: impl Fn(Notice) + Send + Sync + 'static,
 ) -> Result<Summary, CaptureError> {
     survive_a_limit_on_files();
+    let reach = environment::find(&settings.service).await?;
     let store = Store::open_or_create(&settings.store)?;
     let torn = store.recover()?;
     let extra = Extra { headers: settings.secret_headers.clone(), query_keys: settings.secret_query_keys.clone() };
@@ -100,7 +107,7 @@ pub async fn run(
     };
     let writing = Writing::start(shared.writer_setup(&settings, store, session), items).map_err(start_failed)?;
     let session = begun.session;
-    let ended = record(&shared, &settings, listeners, begun, started, shutdown).await;
+    let ended = record(&shared, &settings, listeners, begun, reach, started, shutdown).await;
     // Whatever happened: what was recorded until then is written.
     let written = shared.stop_writing(writing).await;
     let child = ended?;
@@ -113,6 +120,7 @@ async fn record(
     settings: &Settings,
     listeners: Vec<TcpListener>,
     mut begun: Started,
+    reach: Option<Reach>,
     started: impl FnOnce(&Started),
     shutdown: impl Future<Output = ()>,
 ) -> Result<Option<ExitStatus>, CaptureError> {
@@ -130,6 +138,7 @@ async fn record(
     // Requests are served meanwhile: an engine that takes its time, or hangs, is not to keep them waiting.
     let looking = tokio::spawn(shared.clone().look_at(whose(&settings.service, begun.child)));
     started(&begun);
+    let advising = tokio::spawn(shared.clone().advise(settings.clone(), begun.listeners.clone(), reach));
 
     wait_for_the_end(shutdown, &mut child).await;
     stop.send_replace(true);
@@ -143,6 +152,7 @@ async fn record(
     // A capture that was short is no reason to know less of whom it recorded, unless that takes long.
     let looked = tokio::time::timeout(settings.grace, looking);
     let (status, (), _) = tokio::join!(child_stops, all_served, looked);
+    advising.abort();
     Ok(status)
 }
 
@@ -201,6 +211,21 @@ impl Shared {
             counter: AtomicU64::new(0),
             in_flight: Arc::new(Mutex::new(InFlight::default())),
         })
+    }
+
+    /// Says what the service has to call, and whether it is there at all.
+    async fn advise(self, settings: Settings, bound: Vec<Bound>, reach: Option<Reach>) {
+        let container = match (&settings.service, &reach) {
+            (Service::Container(name), Some(reach)) => Some((name.as_str(), reach)),
+            _ => None,
+        };
+        advice::of(container, &bound).into_iter().for_each(|notice| (self.notify)(notice));
+        // A service that is started here is given its time.
+        let upstream = settings.upstream.filter(|_| !matches!(settings.service, Service::Command(_)));
+        let Some(upstream) = upstream else { return };
+        if let Err(error) = Connector::new().connect(&upstream, UPSTREAM_PATIENCE).await {
+            (self.notify)(Notice::UpstreamSilent { upstream: upstream.to_string(), reason: first_cause(&error) });
+        }
     }
 
     /// Takes a fingerprint and hands it to the writer.

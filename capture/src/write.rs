@@ -24,7 +24,7 @@ use exchange::{Exchange, Gap, LogLines, Session, SessionCounts, SessionEnd};
 
 use self::{bodies::Bodies, output::Output};
 use crate::{
-    Clock,
+    Clock, Notice,
     queue::{Budget, Held, Item, Losses, Side},
 };
 
@@ -33,29 +33,6 @@ const CLOCK_INTERVAL_NS: u64 = 60_000_000_000;
 
 /// Longest wait for the next item: then it is looked whether something else is due.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Something that the user should hear of while a capture runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Notice {
-    /// The store takes nothing; the proxy goes on, and recordings are lost once the queue is full.
-    StoreFails {
-        /// What failed, with its causes.
-        reason: String,
-    },
-    /// The store takes what is recorded again.
-    StoreWorks,
-    /// The service's environment could not be seen.
-    EnvironmentUnknown {
-        /// Why.
-        reason: String,
-    },
-    /// The packages in the service's container could not be seen; the rest of its environment was.
-    PackagesUnknown {
-        /// Why.
-        reason: String,
-    },
-}
 
 /// Hears of notices.
 pub(crate) type Notify = Arc<dyn Fn(Notice) + Send + Sync>;

@@ -107,7 +107,7 @@ impl Running for ContainerRun {
     }
 
     fn gone(&mut self) -> Option<String> {
-        self.container.has_ended().then(|| "its container has stopped".to_owned())
+        self.container.has_ended().then(|| "with its container".to_owned())
     }
 
     fn finish(self: Box<Self>) -> BoxFuture<'static, Aftermath> {

@@ -43,7 +43,7 @@ pub enum ReplayError {
         count: usize,
     },
     /// No container engine.
-    #[error("the recorded image cannot be run")]
+    #[error("no container can be started for the replay")]
     Docker(#[from] host::DockerError),
     /// A command or address given on the command line.
     #[error("cannot replay against `{target}`: {reason}")]
@@ -117,7 +117,18 @@ impl ReplayError {
             Self::SeveralTargets { .. } => {
                 Some("choose exchanges of one of them with `--only ID`, or say `--image REF`".to_owned())
             }
+            Self::Docker(host::DockerError::NoImage { reference }) => Some(format!(
+                "`docker images` lists those that are; get this one with `docker pull {reference}`, or build it"
+            )),
+            Self::Docker(source @ host::DockerError::NoEngine { .. }) => {
+                source.help().map(|help| format!("{help}; `retake doctor` checks what is there"))
+            }
             Self::Docker(source) => source.help().map(Into::into),
+            Self::Target { .. } => Some(
+                "a command is written as in a shell: `--process './serve --port 8000'`; a service that runs already as \
+                 `--target http://HOST:PORT`"
+                    .to_owned(),
+            ),
             Self::Secrets { .. } => {
                 Some("write lines `PSEUDONYM=VALUE`; `retake inspect` lists the recording's pseudonyms".to_owned())
             }

@@ -6,7 +6,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _},
+    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     sync::{Arc, Mutex},
     time::Duration,
@@ -74,6 +75,9 @@ pub(crate) async fn start(
     let mut variables = variables_for(job, recorded);
     let port = job.port()?;
     let addresses = job.place(port, &mut command[1..], &mut variables);
+    if preparation.pinned.relation == Relation::NotPinned {
+        make_sure_it_runs(&command[0], variables.values.get("PATH").map(String::as_str))?;
+    }
     preparation.replacements.extend(variables.replacements.iter().cloned());
     // The program's own name (argv[0]) may be another than its file's: a virtual environment's Python finds itself by it.
     let pinned = preparation.pinned.relation == Relation::SameExecutable;
@@ -85,6 +89,29 @@ pub(crate) async fn start(
         Ok(()) => launch.isolated(answerer, preparation, port).await,
         Err(reason) => launch.plain(answerer, preparation, port, &reason).await,
     }
+}
+
+/// Refuses a program that is not there, or is none: looked for as a shell does it, in the service's own `PATH`.
+fn make_sure_it_runs(program: &str, path: Option<&str>) -> Result<(), ReplayError> {
+    let refused = |reason: String| ReplayError::Target { target: program.to_owned(), reason };
+    let places: Vec<PathBuf> = match program.contains('/') {
+        true => vec![PathBuf::from(program)],
+        false => path.unwrap_or_default().split(':').map(|folder| Path::new(folder).join(program)).collect(),
+    };
+    let modes: Vec<u32> = places
+        .iter()
+        .filter_map(|place| std::fs::metadata(place).ok())
+        .filter(std::fs::Metadata::is_file)
+        .map(|found| found.permissions().mode())
+        .collect();
+    if modes.iter().any(|mode| mode & 0o111 != 0) {
+        return Ok(());
+    }
+    Err(refused(match (modes.is_empty(), program.contains('/')) {
+        (false, _) => "that file may not be executed; `chmod +x` lets it".to_owned(),
+        (true, true) => "there is no such file".to_owned(),
+        (true, false) => format!("there is no such program in its PATH, which is `{}`", path.unwrap_or_default()),
+    }))
 }
 
 /// Why there are no name spaces to be had, if so.
@@ -288,7 +315,10 @@ impl Running for ProcessRun {
         if self.ended.is_none() {
             self.ended = self.child.try_wait().ok().flatten();
         }
-        self.ended.map(|status| status.to_string())
+        self.ended.map(|status| match status.signal() {
+            Some(signal) => format!("by signal {signal}"),
+            None => format!("with status {}", status.code().unwrap_or_default()),
+        })
     }
 
     fn finish(self: Box<Self>) -> BoxFuture<'static, Aftermath> {

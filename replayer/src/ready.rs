@@ -26,6 +26,9 @@ const CHECK_PATIENCE: Duration = Duration::from_secs(30);
 /// Longest answer to `--ready PATH` that is read, in bytes.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
 
+/// What is said of a service that ended first.
+pub(crate) const ENDED: &str = "the service ended before it was ready";
+
 /// What it means that the service is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ready {
@@ -65,8 +68,8 @@ impl Ready {
         let mut last = String::new();
         let tries = async {
             loop {
-                if let Some(how) = started.running.gone() {
-                    return Err(how);
+                if started.running.gone().is_some() {
+                    return Err(());
                 }
                 match self.look(&started.doorway, started.running.as_ref(), clock).await {
                     Ok(()) => return Ok(()),
@@ -80,21 +83,21 @@ impl Ready {
                 let took = Duration::from_nanos(clock().saturating_sub(began_ns));
                 Ok(format!("{} after {:.1} s", self.how(), took.as_secs_f64()))
             }
-            Ok(Err(how)) => Err(gone(&how)),
-            Err(_) => Err(self.late(patience, &last)),
+            Ok(Err(())) => Err(gone()),
+            Err(_) => Err(self.late(&started.doorway, patience, &last)),
         }
     }
 
     async fn look(&self, doorway: &Doorway, running: &dyn Running, clock: &Arc<Clock>) -> Result<(), String> {
         match self {
-            Self::Port => doorway.connect().await.map(drop).map_err(|error| error.to_string()),
+            Self::Port => accepts(doorway).await,
             Self::Path(path) => answers(doorway, path, clock).await,
             Self::Health { command, patience } => {
                 let ran = running.run_inside(command, *patience).await?;
                 let output = ran.output.trim();
                 let said = if output.is_empty() { String::new() } else { format!(": {output}") };
                 match ran.status {
-                    Some(0) => Ok(()),
+                    Some(0) => accepts(doorway).await.map_err(|reason| format!("it passed, but {reason}")),
                     Some(status) => Err(format!("it ended with status {status}{said}")),
                     None => Err(format!("it did not end within {} s{said}", patience.as_secs())),
                 }
@@ -110,12 +113,15 @@ impl Ready {
         }
     }
 
-    fn late(&self, patience: Duration, last: &str) -> Void {
+    fn late(&self, doorway: &Doorway, patience: Duration, last: &str) -> Void {
         let within = format!("within {} s", patience.as_secs());
         let (reason, help) = match self {
             Self::Port => (
-                format!("the service accepted no connection {within}"),
-                "say where it listens with `--port N`, or give it longer with `--ready-timeout 5m`; what it wrote is above",
+                format!("the service accepted no connection {doorway} {within}"),
+                match doorway {
+                    Doorway::Url(..) => "start the service there, or name another address with `--target URL`",
+                    _ => "say which port it listens on with `--port N`, or give it longer with `--ready-timeout 5m`",
+                },
             ),
             Self::Path(path) => (
                 format!("`GET {path}` got no answer with a status below 400 {within}; the last try: {last}"),
@@ -123,22 +129,26 @@ impl Ready {
             ),
             Self::Health { command, .. } => (
                 format!("its HEALTHCHECK `{}` did not pass {within}; the last try: {last}", command.join(" ")),
-                "where the check needs what is not recorded, say `--ready PATH` for one that the service answers by itself; \
-                 else give it longer with `--ready-timeout 5m`",
+                "where the check needs what is not in here, wait with `--ready PATH` for a path that the service answers; where \
+                 it only takes its time, `--ready-timeout 5m`",
             ),
         };
         Void { reason, help: help.to_owned(), ..Void::default() }
     }
 }
 
-fn gone(how: &str) -> Void {
+/// How it ended is known once all of it has.
+fn gone() -> Void {
     Void {
-        reason: format!("the service ended before it was ready: {how}"),
-        help: "what it wrote last is above; where it lacks a dependency, record that too (`retake capture --dependency`), or \
-               find out with `retake inspect` what the recorded service had"
+        reason: ENDED.to_owned(),
+        help: "give it what it lacks here: a variable or secret with `--env NAME=VALUE`; what else it had, `retake inspect` lists"
             .to_owned(),
         ..Void::default()
     }
+}
+
+async fn accepts(doorway: &Doorway) -> Result<(), String> {
+    doorway.connect().await.map(drop).map_err(|error| format!("the service accepted no connection {doorway}: {error}"))
 }
 
 async fn answers(doorway: &Doorway, path: &str, clock: &Arc<Clock>) -> Result<(), String> {

@@ -21,7 +21,7 @@ use crate::{
     judge::{Case, Judgement},
     ledger::Ledger,
     process,
-    ready::Ready,
+    ready::{ENDED, Ready},
     receipt::{Determinism, Pinned, Receipt, Void},
     secrets::Secrets,
     select::Selection,
@@ -185,7 +185,7 @@ impl Job<'_> {
         };
         if let Some(void) = void {
             let aftermath = self.finish(started.running, false).await;
-            let void = Void { last_lines: last_lines(&aftermath.logs), ..void };
+            let void = with_end(Void { last_lines: last_lines(&aftermath.logs), ..void }, &aftermath);
             let void = if is_forbidden { void } else { absent::explain(void, &aftermath.egress) };
             return Ok(Played { aftermath, ..Played::void(void, preparation) });
         }
@@ -344,6 +344,16 @@ impl Job<'_> {
         self.ledger.seal(record)?;
         Ok(Replayed { receipt, results: judgement.results, run_path })
     }
+}
+
+/// Adds how the service ended, where that is why.
+fn with_end(void: Void, aftermath: &Aftermath) -> Void {
+    if void.reason != ENDED {
+        return void;
+    }
+    let how = aftermath.service_ended.as_deref().and_then(|how| how.strip_prefix("by itself"));
+    let silent = if void.last_lines.is_empty() { "; it wrote nothing" } else { "" };
+    Void { reason: format!("{ENDED}{}{silent}", how.unwrap_or_default()), ..void }
 }
 
 /// Fields that are not compared; trailers are none of the head's, and are not looked at either.

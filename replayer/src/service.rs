@@ -3,7 +3,7 @@
 //! In: a started target. Out: streams to the service, and at the end what was observed of it. Each way of starting has a
 //! module of its own.
 
-use std::{io, net::IpAddr, sync::Arc, time::Duration};
+use std::{fmt, io, net::IpAddr, sync::Arc, time::Duration};
 
 use exchange::LogLine;
 use tokio::{
@@ -45,6 +45,16 @@ pub(crate) enum Doorway {
     Loopback(u16),
     /// To a URL's host.
     Url(Arc<Connector>, Upstream),
+}
+
+/// Where that is: `on port 8000`, `at 127.0.0.1:8000`.
+impl fmt::Display for Doorway {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bridge(_, port) | Self::Loopback(port) => write!(formatter, "on port {port}"),
+            Self::Url(_, upstream) => write!(formatter, "at {}", upstream.authority()),
+        }
+    }
 }
 
 impl Doorway {

@@ -1,8 +1,10 @@
 //! `retake capture`: record a service until it ends, or until told to stop.
 
+mod notice;
+
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
 
-use capture::{Bound, CaptureError, Clock, Dependency, DependencyError, Notice, Service, Settings, Started, Summary};
+use capture::{Bound, CaptureError, Clock, Dependency, DependencyError, Service, Settings, Started, Summary};
 use report::{Table, json};
 use serde_json::json;
 
@@ -28,7 +30,7 @@ pub(crate) fn capture(args: CaptureArgs, as_json: bool, console: &Console) -> Re
             // The sender lives as long as the program.
             stop.wait_for(|is_stopped| *is_stopped).await.ok();
         };
-        capture::run(settings, Clock::start(), stopped, said, move |notice| warn(&notice, &style)).await
+        capture::run(settings, Clock::start(), stopped, said, move |notice| notice::say(&notice, as_json, &style)).await
     })?;
     let exit = summary.child.map_or(Exit::Passed, exit_of);
     say_summary(&summary, exit, as_json, console)
@@ -110,22 +112,6 @@ fn listener(bound: &Bound) -> serde_json::Value {
         "upstream": bound.upstream.to_string(),
         "variables": bound.variables,
     })
-}
-
-fn warn(notice: &Notice, console: &Console) {
-    match notice {
-        Notice::StoreFails { reason } => {
-            console.warn(&format!("the store takes nothing, requests go on and recordings are lost: {reason}"));
-        }
-        Notice::StoreWorks => console.note("the store takes what is recorded again"),
-        Notice::EnvironmentUnknown { reason } => {
-            console.warn(&format!("the service's environment is not recorded: {reason}"));
-        }
-        Notice::PackagesUnknown { reason } => {
-            console.warn(&format!("the packages in the service's container are not recorded: {reason}"));
-        }
-        other => console.warn(&format!("{other:?}")),
-    }
 }
 
 fn say_summary(summary: &Summary, exit: Exit, as_json: bool, console: &Console) -> Result<Exit, Trouble> {

@@ -16,15 +16,18 @@ use crate::{Ran, command, retake};
 /// Longest wait for a byte. A choice, far above what loopback takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Answers `count` requests with this body, one a connection.
+/// Answers `count` requests with this body, one a connection. A connection without a request does not count: a capture looks
+/// whether the service is there.
 fn serve(count: usize, body: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
-        for stream in listener.incoming().take(count) {
+        let asked = listener.incoming().filter_map(|stream| {
             let mut stream = stream.unwrap();
             stream.set_read_timeout(Some(PATIENCE)).unwrap();
-            read_head(&mut stream);
+            read_head(&mut stream).then_some(stream)
+        });
+        for mut stream in asked.take(count) {
             let len = body.len();
             write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len}\r\n\r\n{body}")
                 .unwrap();
@@ -33,12 +36,16 @@ fn serve(count: usize, body: &'static str) -> SocketAddr {
     address
 }
 
-fn read_head(stream: &mut TcpStream) {
+/// False where the connection ended before one.
+fn read_head(stream: &mut TcpStream) -> bool {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
+    let mut count = 0;
     while reader.read_line(&mut line).unwrap() > 2 {
         line.clear();
+        count += 1;
     }
+    count > 0
 }
 
 /// Sends one GET and gives back all that comes.

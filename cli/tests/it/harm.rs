@@ -32,8 +32,13 @@ pub(crate) struct Capture {
 impl Capture {
     /// Records into `folder`'s own store.
     pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
+        Self::start_with(folder, arguments, &[])
+    }
+
+    fn start_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let listen: &[&str] = if arguments.contains(&"--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
         let mut command = command(folder, &[&["capture", "--json"], listen, arguments].concat());
+        command.envs(variables.iter().copied());
         let errors = std::fs::File::create(folder.join("errors.txt")).unwrap();
         let mut child = command.stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may stop the test")]
 
+mod advised;
 mod captured;
 mod compared;
 mod contained;
@@ -11,6 +12,7 @@ mod harm;
 mod looked_at;
 mod otherwise;
 mod recordings;
+mod refused;
 mod replayed;
 mod secret;
 mod services;

@@ -132,10 +132,7 @@ impl Docker {
         name: &str,
         secret_names: &[String],
     ) -> Result<ContainerIdentity, DockerError> {
-        let container = match self.engine.inspect_container(name, None).await {
-            Err(error) if is_not_found(&error) => return Err(DockerError::NoContainer { name: name.to_owned() }),
-            inspected => inspected.map_err(DockerError::refused("describe the container"))?,
-        };
+        let container = self.inspect_container(name).await?;
         let image = self.inspect_image(container.image.as_deref().unwrap_or_default()).await?;
         inspect::container_identity(container, image, secret_names).map_err(DockerError::Archive)
     }
@@ -190,6 +187,13 @@ impl Docker {
         let options = query::RemoveImageOptionsBuilder::default().force(false).build();
         let removed = self.engine.remove_image(reference, Some(options), None).await;
         removed.map(drop).map_err(DockerError::refused(format!("remove image `{reference}`")))
+    }
+
+    pub(crate) async fn inspect_container(&self, name: &str) -> Result<models::ContainerInspectResponse, DockerError> {
+        match self.engine.inspect_container(name, None).await {
+            Err(error) if is_not_found(&error) => Err(DockerError::NoContainer { name: name.to_owned() }),
+            inspected => inspected.map_err(DockerError::refused("describe the container")),
+        }
     }
 
     async fn inspect_image(&self, reference: &str) -> Result<models::ImageInspect, DockerError> {

@@ -163,7 +163,7 @@ fn ports(network: Option<&NetworkSettings>) -> Vec<PortMapping> {
 }
 
 /// `name:address`, where the address may be of IPv6; later engines also take `name=address`.
-fn extra_host(line: &str) -> Option<(String, String)> {
+pub(crate) fn extra_host(line: &str) -> Option<(String, String)> {
     let (name, address) = line.split_once(['=', ':'])?;
     Some((name.to_owned(), address.trim_matches(['[', ']']).to_owned()))
 }

@@ -15,6 +15,7 @@ mod inspect;
 mod machine;
 mod packages;
 mod proc;
+mod reach;
 pub mod secret;
 mod survey;
 
@@ -26,4 +27,5 @@ pub use exec::{InsideStream, RanInside, Said};
 pub use image::{FoundImage, SameImage, file_of_archive, same_image};
 pub use machine::host_environment;
 pub use proc::{file_digest, process_identity};
+pub use reach::{Networks, Reach};
 pub use survey::{DiskSurvey, EngineSurvey, KernelSurvey, disk_survey, engine_address, kernel_survey};

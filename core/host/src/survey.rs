@@ -134,12 +134,17 @@ impl Docker {
     /// A machine may have no such network, which is no trouble.
     async fn default_gateway(&self) -> String {
         let network = self.engine.inspect_network("bridge", None::<query::InspectNetworkOptions>).await.ok();
-        let configs = network.and_then(|network| network.ipam).and_then(|ipam| ipam.config).unwrap_or_default();
-        let gateway = |config: &models::IpamConfig| {
-            config.gateway.clone().filter(|gateway| !gateway.is_empty()).or_else(|| first_of(config.subnet.as_deref()?))
-        };
-        configs.iter().find_map(gateway).unwrap_or_default()
+        network.as_ref().and_then(gateway_of).unwrap_or_default()
     }
+}
+
+/// This machine's address in a network, as the engine has or would have it.
+pub(crate) fn gateway_of(network: &models::NetworkInspect) -> Option<String> {
+    let configs = network.ipam.as_ref().and_then(|ipam| ipam.config.as_ref());
+    let gateway = |config: &models::IpamConfig| {
+        config.gateway.clone().filter(|gateway| !gateway.is_empty()).or_else(|| first_of(config.subnet.as_deref()?))
+    };
+    configs.into_iter().flatten().find_map(gateway)
 }
 
 /// The first address of a subnet `172.17.0.0/16`, which the engine gives itself where it is told no other.

@@ -10,7 +10,9 @@ fn an_address_of_ipv6_is_listened_on_and_called() {
     let listener = TcpListener::bind("[::1]:0").unwrap();
     let upstream = listener.local_addr().unwrap();
     thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
+        // The capture looks whether the service is there, and asks nothing then.
+        let mut asked = listener.incoming().map(Result::unwrap).filter(|stream| stream.peek(&mut [0]).unwrap() > 0);
+        let mut stream = asked.next().unwrap();
         let head = read_head(&mut stream);
         let host = head.lines().find(|line| line.starts_with("Host:")).unwrap().to_owned();
         write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{host}", host.len()).unwrap();
@@ -231,9 +233,12 @@ fn docker_a_containers_image_limits_secrets_and_packages_are_in_the_fingerprint(
 }
 
 #[test]
-fn a_container_that_is_not_there_is_said_and_recording_goes_on() {
+fn a_container_that_no_engine_tells_of_is_said_and_recording_goes_on() {
     let folder = tempfile::tempdir().unwrap();
-    let capture = Capture::of(folder.path(), serve_ok(), &["--container", "retake-test-there-is-none"]);
+    let upstream = format!("http://{}", serve_ok());
+    let arguments = ["--upstream", &upstream, "--container", "triage"];
+    let nobody = [("DOCKER_HOST", "unix:///nonexistent/docker.sock")];
+    let capture = Capture::start_with(folder.path(), &arguments, &nobody);
     assert!(get(capture.address(0), "/x").ends_with("ok"));
     capture.stop();
     let said = std::fs::read_to_string(folder.path().join("errors.txt")).unwrap();

@@ -1,0 +1,80 @@
+//! What the user should hear of while a capture runs. The words are the command line's.
+
+use std::net::SocketAddr;
+
+/// Something that the user should hear of while a capture runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// The store takes nothing; the proxy goes on, and recordings are lost once the queue is full.
+    StoreFails {
+        /// What failed, with its causes.
+        reason: String,
+    },
+    /// The store takes what is recorded again.
+    StoreWorks,
+    /// The service's environment could not be seen.
+    EnvironmentUnknown {
+        /// Why.
+        reason: String,
+    },
+    /// The packages in the service's container could not be seen; the rest of its environment was.
+    PackagesUnknown {
+        /// Why.
+        reason: String,
+    },
+    /// Nothing accepts where the service is said to be.
+    UpstreamSilent {
+        /// Where.
+        upstream: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Others than this machine can call a listener.
+    OpenToOthers {
+        /// Whose it is; `None` for the one that clients call.
+        dependency: Option<String>,
+        /// Where it listens.
+        address: SocketAddr,
+        /// An address for the same that only this machine, or the service's container, can call.
+        instead: SocketAddr,
+    },
+    /// The service's container cannot call a dependency where that listens.
+    OutOfReach {
+        /// The container.
+        container: String,
+        /// The dependency.
+        dependency: String,
+        /// Where it listens.
+        listens: SocketAddr,
+        /// Where its calls go.
+        upstream: String,
+        /// Where it has to listen.
+        address: SocketAddr,
+        /// What the service has to call then, each of them as good.
+        urls: Vec<String>,
+    },
+    /// What the service has to call where a dependency listens on every address.
+    CalledAt {
+        /// The container.
+        container: String,
+        /// The dependency.
+        dependency: String,
+        /// What the service has to call, each of them as good.
+        urls: Vec<String>,
+    },
+    /// The service's container has no network, and can call nothing.
+    NoNetwork {
+        /// The container.
+        container: String,
+    },
+    /// The service's container has networks, and this machine no address in them.
+    NoWayHere {
+        /// The container.
+        container: String,
+        /// The dependency.
+        dependency: String,
+        /// The networks with their drivers.
+        networks: Vec<String>,
+    },
+}

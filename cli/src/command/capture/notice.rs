@@ -1,0 +1,101 @@
+//! What a capture says while it runs, in words: a warning, or news.
+
+use std::net::SocketAddr;
+
+use capture::Notice;
+use report::json;
+use serde_json::json;
+
+use crate::{console::Console, exit::Exit};
+
+/// Says a notice: on standard error, and for machines as a line on standard output.
+pub(super) fn say(notice: &Notice, as_json: bool, console: &Console) {
+    let (kind, is_warning, words) = in_words(notice);
+    if as_json {
+        let line = json::line("capture-notice", &json!({ "kind": kind, "warning": is_warning, "text": words }));
+        // Whoever reads the lines may be gone; the capture is for the store.
+        console.write(Exit::Passed, |out| out.write_all(line.as_bytes())).ok();
+    }
+    if is_warning {
+        console.warn(&words);
+    } else if !as_json {
+        console.note(&words);
+    }
+}
+
+/// Its kind for machines, whether it is a warning, and the words.
+fn in_words(notice: &Notice) -> (&'static str, bool, String) {
+    match notice {
+        Notice::StoreFails { reason } => {
+            ("store-fails", true, format!("the store takes nothing, requests go on and recordings are lost: {reason}"))
+        }
+        Notice::StoreWorks => ("store-works", false, "the store takes what is recorded again".to_owned()),
+        Notice::EnvironmentUnknown { reason } => {
+            ("environment-unknown", true, format!("the service's environment is not recorded: {reason}"))
+        }
+        Notice::PackagesUnknown { reason } => {
+            ("packages-unknown", true, format!("the packages in the service's container are not recorded: {reason}"))
+        }
+        Notice::UpstreamSilent { upstream, reason } => (
+            "upstream-silent",
+            true,
+            format!(
+                "the service does not accept at `{upstream}`: {reason}. Until it does, requests are answered with 502; if it \
+                 listens elsewhere, say so with `--upstream`"
+            ),
+        ),
+        Notice::OpenToOthers { dependency, address, instead } => {
+            ("open-to-others", true, open_to_others(dependency.as_deref(), *address, *instead))
+        }
+        Notice::OutOfReach { container, dependency, listens, upstream, address, urls } => (
+            "out-of-reach",
+            true,
+            format!(
+                "container `{container}` cannot call `{dependency}` at {listens}, which is this machine's loopback and not its \
+                 own: listen with `--dependency {dependency}={upstream},listen={address}`, and let the service call {}",
+                either(urls)
+            ),
+        ),
+        Notice::CalledAt { container, dependency, urls } => {
+            ("called-at", false, format!("container `{container}` has to call `{dependency}` at {}", either(urls)))
+        }
+        Notice::NoNetwork { container } => (
+            "no-network",
+            true,
+            format!(
+                "container `{container}` has no network, so its service can call nothing that is recorded here: start it with \
+                 one, as with `docker run --network bridge`"
+            ),
+        ),
+        Notice::NoWayHere { container, dependency, networks } => {
+            ("no-way-here", true, no_way_here(container, dependency, networks))
+        }
+        other => ("other", true, format!("{other:?}")),
+    }
+}
+
+fn open_to_others(dependency: Option<&str>, address: SocketAddr, instead: SocketAddr) -> String {
+    match dependency {
+        Some(name) => format!(
+            "whoever reaches {address} can call `{name}` through it: `listen={instead}` in `--dependency` keeps it to this machine"
+        ),
+        None => format!(
+            "whoever reaches {address} can call the service through it: `--listen {instead}` keeps it to this machine"
+        ),
+    }
+}
+
+fn no_way_here(container: &str, dependency: &str, networks: &[String]) -> String {
+    let why = match networks {
+        [] => "it is in no network".to_owned(),
+        networks => format!("this machine has no address in {}", networks.join(", ")),
+    };
+    format!(
+        "container `{container}` cannot call `{dependency}`, because {why}: connect it to a bridge as well, with `docker network \
+         connect bridge {container}`, and start this again"
+    )
+}
+
+fn either(urls: &[String]) -> String {
+    urls.iter().map(|url| format!("`{url}`")).collect::<Vec<_>>().join(" or ")
+}
