@@ -3,7 +3,7 @@
 //! In: [`Settings`]. Out: a running proxy, and a store that holds what passed. Secrets are replaced before anything is
 //! queued. Recording is off the path: when the queue or the disk is full, records are lost and counted, never a request.
 //! Data passes through the modules in this order: `listen` binds, `record` listens to the proxy (with `attribute` saying
-//! which call belongs to which request), `queue` carries, `write` puts into the store, `session` holds it together.
+//! which call belongs to which request), `queue` carries, `write` puts into the store, `session` holds it together; `advice` says what the service has to call.
 //! Printing is left to the command line, reading to the replayer.
 
 mod advice;

@@ -65,7 +65,7 @@ impl Ready {
         clock: &Arc<Clock>,
     ) -> Result<String, Void> {
         let began_ns = clock();
-        let mut last = String::new();
+        let mut last = "it has not ended".to_owned();
         let tries = async {
             loop {
                 if started.running.gone().is_some() {

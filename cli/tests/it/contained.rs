@@ -89,16 +89,22 @@ pub(crate) struct Recorded {
 
 impl Recorded {
     pub(crate) fn make(name: &str, changes: &[&str]) -> Self {
+        Self::with_port(name, changes, 8000, free_port())
+    }
+
+    /// With the service's own port in its container, and the one that it calls the model at.
+    fn with_port(name: &str, changes: &[&str], own_port: u16, model_port: u16) -> Self {
         let folder = tempdir().unwrap();
         let (_serving, model, store) = serve(folder.path());
-        let [port, model_port, store_port] = [(); 3].map(|()| free_port());
+        let [port, store_port] = [(); 2].map(|()| free_port());
         let gateway = gateway();
         let image = Image::of_triage(name, changes);
         let (publish, model_url) =
-            (format!("127.0.0.1:{port}:8000"), format!("LLM_BASE_URL=http://{gateway}:{model_port}/v1"));
+            (format!("127.0.0.1:{port}:{own_port}"), format!("LLM_BASE_URL=http://{gateway}:{model_port}/v1"));
         let (store_host, store_url) =
             (format!("store.internal:{gateway}"), format!("STORE_BASE_URL=http://{gateway}:{store_port}"));
-        let variables = ["--env", &model_url, "--env", &store_url, "--env", "HOST=0.0.0.0", "--env", "PORT=8000"];
+        let own_port = format!("PORT={own_port}");
+        let variables = ["--env", &model_url, "--env", &store_url, "--env", "HOST=0.0.0.0", "--env", &own_port];
         let network = ["--publish", &publish, "--add-host", &store_host];
         let container = Container::run(name, &[&network[..], &variables, &[&image.0]].concat());
         let dependencies = [
@@ -153,6 +159,20 @@ fn a_service_with_a_network_of_its_own_finds_its_dependencies_in_a_container_wit
     assert!(replacements.contains("store.internal: 127.0.0.1 by its hosts file"), "{replacements}");
     assert!(receipt["ready"].as_str().unwrap().starts_with("its port accepted"), "{receipt}");
     assert_eq!(receipt["egress"]["prevented"], true);
+}
+
+#[test]
+fn a_dependency_with_the_services_own_port_is_found_at_another_one() {
+    if !docker("a_dependency_with_the_services_own_port_is_found_at_another_one") {
+        return;
+    }
+    let port = free_port();
+    let recorded = Recorded::with_port("same-port", &["ENTRYPOINT [\"/triage\"]"], port, port);
+    let (ran, document) = recorded.replay(&[]);
+    let receipt = &document["receipt"];
+    assert_eq!((ran.code, &receipt["tally"]["same"]), (0, &6.into()), "{}{}", ran.out, ran.err);
+    let replacements = receipt["replacements"].to_string();
+    assert!(replacements.contains("→ 127.0.0.1:20001, because the service has that port itself"), "{replacements}");
 }
 
 #[test]

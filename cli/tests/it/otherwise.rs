@@ -153,13 +153,18 @@ struct Captured {
 
 impl Captured {
     fn record(in_flight: usize, more: &str) -> Self {
+        Self::record_at("127.0.0.1", in_flight, more)
+    }
+
+    /// With the dependencies at this address of the loopback.
+    fn record_at(loopback: &str, in_flight: usize, more: &str) -> Self {
         let folder = tempdir().unwrap();
         let (_serving, model, store) = serve(folder.path());
         let [port, model_port, store_port] = [(); 3].map(|()| free_port());
         let upstream = format!("http://127.0.0.1:{port}");
         let dependencies = [
-            format!("model=http://{model},listen=127.0.0.1:{model_port}"),
-            format!("store=http://{store},listen=127.0.0.1:{store_port}"),
+            format!("model=http://{model},listen={loopback}:{model_port}"),
+            format!("store=http://{store},listen={loopback}:{store_port}"),
         ];
         let service = triage();
         let arguments = [
@@ -178,7 +183,7 @@ impl Captured {
             &service,
         ];
         let mut capture = command(folder.path(), &arguments);
-        capture.envs(variables(port, &format!("127.0.0.1:{model_port}"), &format!("127.0.0.1:{store_port}")));
+        capture.envs(variables(port, &format!("{loopback}:{model_port}"), &format!("{loopback}:{store_port}")));
         capture.env("TRIAGE_TRACE", "off");
         let capture = Capturing::start(capture);
         let address = &capture.address;
@@ -200,6 +205,13 @@ impl Captured {
         let document = ran.json();
         (ran, document)
     }
+}
+
+#[test]
+fn dependencies_on_the_other_familys_loopback_are_found_there_again() {
+    let (ran, document) = Captured::record_at("[::1]", 1, "").replay();
+    assert_eq!((ran.code, &document["receipt"]["tally"]["same"]), (0, &12.into()), "{}{}", ran.out, ran.err);
+    assert_eq!(document["receipt"]["answers"]["missed"], 0);
 }
 
 #[test]

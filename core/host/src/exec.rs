@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
     time::Duration,
@@ -36,8 +36,8 @@ type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, Error>> + Send>>;
 type Input = Pin<Box<dyn AsyncWrite + Send>>;
 
 impl RunningContainer {
-    /// Runs a program in the container as its user, with its variables, for at most `patience`; one that takes longer is left
-    /// to the container's end.
+    /// Runs a program in the container as its user, with its variables, until it ends; one that takes longer than `patience` has
+    /// no status. It is waited for all the same: the engine cannot end it, and nothing of ours may run beside what comes next.
     ///
     /// # Errors
     /// What the engine refuses; a program that is not there is status 126 or 127, or an error, as the engine has it.
@@ -51,10 +51,13 @@ impl RunningContainer {
                 ran.output.extend(text.chars().take(room));
             }
         };
-        let ended = tokio::time::timeout(patience, reading).await.is_ok();
-        if ended {
+        let mut reading = pin!(reading);
+        let in_time = tokio::time::timeout(patience, &mut reading).await.is_ok();
+        if in_time {
             let inspected = self.engine().inspect_exec(&id).await.map_err(DockerError::refused("look at a program"))?;
             ran.status = inspected.exit_code;
+        } else {
+            reading.await;
         }
         Ok(ran)
     }

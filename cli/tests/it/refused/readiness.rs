@@ -111,6 +111,24 @@ fn a_health_check_that_needs_what_is_not_there_is_void_with_what_it_said() {
 }
 
 #[test]
+fn a_health_check_that_hangs_is_void_and_nothing_was_sent_beside_it() {
+    if !docker("a_health_check_that_hangs_is_void_and_nothing_was_sent_beside_it") {
+        return;
+    }
+    // A program that is there in a replay alone, and never ends by itself.
+    let health = "HEALTHCHECK --timeout=1s CMD [\"/.retake/retake\", \"capture\", \"--store\", \"/store\", \"--upstream\", \"http://127.0.0.1:8000\"]";
+    let recorded = Recorded::make("hanging", &["ENTRYPOINT [\"/triage\"]", health]);
+    let arguments = ["replay", ".retake", "--ready-timeout", "3s"];
+    insta::assert_snapshot!(super::refused(recorded.folder.path(), &arguments, &[]), @r"
+    exit code 3
+    VOID     its HEALTHCHECK `/.retake/retake capture --store /store --upstream http://127.0.0.1:8000` did not pass within 3 s; the last try: it has not ended
+      wrote | triage listens on 0.0.0.0:8000
+      wrote | triage has stopped
+    next     where the check needs what is not in here, wait with `--ready PATH` for a path that the service answers; where it only takes its time, `--ready-timeout 5m`
+    ");
+}
+
+#[test]
 fn a_recorded_image_whose_port_is_said_wrong_is_void() {
     if !docker("a_recorded_image_whose_port_is_said_wrong_is_void") {
         return;
