@@ -12,8 +12,7 @@ use super::{StoreArgs, values};
 Examples:
   retake capture --upstream http://127.0.0.1:9000 --container triage
   retake capture --upstream http://127.0.0.1:9000 --dependency model=http://127.0.0.1:8000
-  retake capture --upstream http://127.0.0.1:9000 --container triage \\
-    --dependency llm=http://127.0.0.1:8000,listen=172.17.0.1:9101    from a network of its own
+  retake capture … --dependency llm=http://127.0.0.1:8000,listen=172.17.0.1:9101  for a bridge
   retake capture -- python app.py        an app of your own, with OPENAI_BASE_URL set
 
 Requests and answers pass unchanged and are never kept waiting for the recording. Credentials are replaced by \
