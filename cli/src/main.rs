@@ -7,6 +7,7 @@ mod args;
 mod clock;
 mod command;
 mod console;
+mod env_file;
 mod exit;
 mod select;
 mod settings;

@@ -19,6 +19,7 @@ use crate::{
     args::ReplayArgs,
     clock::Clock,
     console::{Console, Unit},
+    env_file,
     exit::Exit,
     source::Source,
     trouble::{Trouble, trouble_from},
@@ -143,17 +144,7 @@ pub(crate) fn rules(ignore: &[String]) -> Result<Rules, Trouble> {
 fn given_variables(given: &[String], file: Option<&Path>) -> Result<Vec<GivenVariable>, Trouble> {
     let mut variables = Vec::new();
     if let Some(path) = file {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Trouble::of(&error).while_doing(format!("cannot read `--env-file {}`", path.display())))?;
-        for (number, line) in text.lines().enumerate() {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            let place = || format!("{}:{}", path.display(), number + 1);
-            variables
-                .push(given_variable(line).map_err(|trouble| trouble.while_doing(format!("{} is wrong", place())))?);
-        }
+        variables.extend(env_file::read(path)?);
     }
     for text in given {
         variables.push(given_variable(text)?);
