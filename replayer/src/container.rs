@@ -22,7 +22,7 @@ use wire::bridge;
 
 use crate::{
     answer::Answerer,
-    environment::{Addresses, container_variables},
+    environment::{Addresses, container_variables, devices_left_out},
     error::ReplayError,
     job::{Halt, Job, Preparation, Running, Started},
     receipt::{EnvironmentDifference, Pinned, Relation, Void},
@@ -55,7 +55,9 @@ pub(crate) async fn start(
     // Only containers whose owner is dead: what a killed replay left.
     docker.remove_left_behind().await.map_err(ReplayError::from)?;
     preparation.environment.extend(other_engine(job, docker.version()));
-    let recorded = recorded_container(job);
+    let mut recorded = recorded_container(job);
+    preparation.environment.extend(fit_limits(&docker, &mut recorded).await?);
+    preparation.replacements.extend(devices_left_out(&recorded.config));
     let image = match other_image {
         Some(reference) => asked_for(&docker, reference, &recorded.image, preparation).await?,
         None => pinned_image(&docker, &job.settings.archive, &recorded.image, preparation).await?,
@@ -78,6 +80,7 @@ pub(crate) async fn start(
     preparation.injected = injected();
     let clock = Arc::clone(&job.settings.clock);
     let mut container = docker.start(&spec, clock).await.map_err(ReplayError::from)?;
+    preparation.environment.extend(engine_warnings(&container));
     let bridge = match bridge::Host::accept(listener, BRIDGE_PATIENCE).await {
         Ok(bridge) => Arc::new(bridge),
         Err(error) => return Err(no_bridge(&mut container, &error, preparation).await),
@@ -150,6 +153,30 @@ async fn health_of(
         Some(_) => Ok(docker.image_health(&image.engine_id).await?),
         None => Ok(recorded.config.health.clone()),
     }
+}
+
+/// Makes the recorded limits such as this engine can set; gives those that are not as recorded.
+async fn fit_limits(
+    docker: &Docker,
+    recorded: &mut ContainerIdentity,
+) -> Result<Vec<EnvironmentDifference>, ReplayError> {
+    let (limits, unfit) = host::fitted(&recorded.config.limits, &docker.capacity().await?);
+    recorded.config.limits = limits;
+    let difference = |unfit: host::Unfit| EnvironmentDifference {
+        what: unfit.what.to_owned(),
+        recorded: unfit.recorded,
+        here: unfit.here,
+    };
+    Ok(unfit.into_iter().map(difference).collect())
+}
+
+/// What the engine did otherwise than it was asked to.
+fn engine_warnings(container: &RunningContainer) -> impl Iterator<Item = EnvironmentDifference> {
+    container.warnings().iter().map(|warning| EnvironmentDifference {
+        what: "container".to_owned(),
+        recorded: "as it was started".to_owned(),
+        here: warning.trim_start_matches("WARNING: ").to_owned(),
+    })
 }
 
 fn other_engine(job: &Job<'_>, here: &str) -> Option<EnvironmentDifference> {

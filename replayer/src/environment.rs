@@ -4,10 +4,12 @@
 //! what it claims, what is only worth a warning, and what the service is started with, every replacement listed.
 
 mod addresses;
+mod devices;
 mod obstacles;
 mod variables;
 
 pub(crate) use addresses::{Addresses, Recorded as RecordedAddresses};
+pub(crate) use devices::devices_left_out;
 pub(crate) use obstacles::{differences, obstacle};
 pub use variables::GivenVariable;
 pub(crate) use variables::{Variables, container_variables, process_variables};

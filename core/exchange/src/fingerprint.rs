@@ -145,6 +145,37 @@ pub struct ContainerConfig {
     /// Linux capabilities of the engine's usual ones that it did not have, or `ALL`; written likewise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capabilities_dropped: Vec<String>,
+    /// Groups of its user beside those that the image gives, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// Size of `/dev/shm` in bytes, where it is not the engine's default of 64 MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shm_bytes: Option<u64>,
+    /// Settings of its kernel name spaces, as `name=value`, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sysctls: Vec<String>,
+    /// True when its output went to a terminal.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tty: bool,
+    /// Devices of the host that it was given, by their paths inside, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<String>,
+    /// Graphics processors that it was given: `all`, a number, or their ids with commas between.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<String>,
+}
+
+impl ContainerConfig {
+    /// True when it was given a graphics processor, of whatever maker.
+    pub fn uses_gpu(&self) -> bool {
+        self.gpus.is_some() || self.gpu_devices().next().is_some()
+    }
+
+    /// The devices that lead to graphics processors, by their paths inside.
+    pub fn gpu_devices(&self) -> impl Iterator<Item = &String> {
+        const PREFIXES: [&str; 3] = ["/dev/nvidia", "/dev/dri", "/dev/kfd"];
+        self.devices.iter().filter(|path| PREFIXES.iter().any(|prefix| path.starts_with(prefix)))
+    }
 }
 
 /// A port of a container that leads to one of its host.

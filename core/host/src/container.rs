@@ -13,7 +13,14 @@ use exchange::{ContainerConfig, LogLine, Stream};
 use futures_util::StreamExt;
 use tokio::task::JoinHandle;
 
-use crate::{capabilities, docker::Docker, docker::is_not_found, elf, error::DockerError, inspect::read_ulimit};
+use crate::{
+    capabilities,
+    docker::Docker,
+    docker::is_not_found,
+    elf,
+    error::DockerError,
+    inspect::{gpu_request, read_ulimit},
+};
 
 /// Label that names the run a container belongs to.
 pub const RUN_LABEL: &str = "retake.run";
@@ -54,6 +61,7 @@ pub struct RunningContainer {
     logs: Arc<Mutex<Vec<LogLine>>>,
     follower: JoinHandle<()>,
     waiter: JoinHandle<Option<i64>>,
+    warnings: Vec<String>,
     removed: bool,
 }
 
@@ -80,7 +88,8 @@ impl Docker {
         clock: Arc<dyn Fn() -> u64 + Send + Sync>,
     ) -> Result<RunningContainer, DockerError> {
         let created = self.engine.create_container(None, body).await;
-        let id = created.map_err(DockerError::refused("create the container"))?.id;
+        let created = created.map_err(DockerError::refused("create the container"))?;
+        let id = created.id;
         let logs = Arc::new(Mutex::new(Vec::new()));
         let started = self.engine.start_container(&id, None).await;
         let mut container = RunningContainer {
@@ -89,6 +98,7 @@ impl Docker {
             follower: tokio::spawn(follow(self.engine.clone(), id.clone(), logs, clock)),
             waiter: tokio::spawn(wait(self.engine.clone(), id.clone())),
             id,
+            warnings: created.warnings,
             removed: false,
         };
         if let Err(error) = started {
@@ -152,6 +162,11 @@ impl Docker {
 }
 
 impl RunningContainer {
+    /// What the engine did otherwise than it was asked to, in its own words.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
     /// What the engine calls it.
     pub fn id(&self) -> &str {
         &self.id
@@ -241,6 +256,7 @@ fn body_of(spec: &ContainerSpec) -> models::ContainerCreateBody {
         working_dir: some(&config.working_dir),
         // A container on the host's network had the host's name; a name of its own would be another environment.
         hostname: some(&config.hostname),
+        tty: Some(config.tty),
         labels: Some(labels(&spec.run)),
         // A health check of the image would be one more client; readiness is asked for through the bridge.
         healthcheck: Some(models::HealthConfig { test: Some(vec!["NONE".to_owned()]), ..Default::default() }),
@@ -281,8 +297,27 @@ fn host_config(spec: &ContainerSpec) -> models::HostConfig {
         cpuset_cpus: limits.cpu_set.clone(),
         pids_limit: signed(limits.pids),
         ulimits: Some(limits.ulimits.iter().filter_map(|words| read_ulimit(words)).collect()),
+        group_add: Some(config.groups.clone()),
+        shm_size: signed(config.shm_bytes),
+        sysctls: Some(sysctls(config)),
+        devices: Some(config.gpu_devices().map(|path| gpu_device(path)).collect()),
+        device_requests: config.gpus.as_deref().map(|gpus| vec![gpu_request(gpus)]),
         ..Default::default()
     }
+}
+
+/// The only devices that a replay gets: with them the service computes, and through others it would touch something real.
+fn gpu_device(path: &str) -> models::DeviceMapping {
+    models::DeviceMapping {
+        path_on_host: Some(path.to_owned()),
+        path_in_container: Some(path.to_owned()),
+        cgroup_permissions: Some("rwm".to_owned()),
+    }
+}
+
+fn sysctls(config: &ContainerConfig) -> HashMap<String, String> {
+    let pairs = config.sysctls.iter().filter_map(|setting| setting.split_once('='));
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// Reads the container's output line by line until it ends.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use bollard::models::{
-    ContainerInspectResponse, HealthConfig, HostConfig, ImageConfig, ImageInspect, MountPoint, NetworkSettings,
-    ResourcesUlimits,
+    ContainerInspectResponse, DeviceRequest, HealthConfig, HostConfig, ImageConfig, ImageInspect, MountPoint,
+    NetworkSettings, ResourcesUlimits,
 };
 use exchange::{
     ContainerConfig, ContainerIdentity, HealthCheck, ImageIdentity, Limits, Mount, PortMapping, RuntimeConfig,
@@ -129,10 +129,50 @@ pub(crate) fn container_identity(
         read_only: host.readonly_rootfs.unwrap_or_default(),
         mounts,
         limits: limits(&host),
+        groups: sorted(host.group_add.iter().flatten().cloned()),
+        shm_bytes: host.shm_size.and_then(|size| u64::try_from(size).ok()).filter(|size| *size != SHM_BYTES_DEFAULT),
+        sysctls: sorted(host.sysctls.iter().flatten().map(|(name, value)| format!("{name}={value}"))),
+        tty: config.tty.unwrap_or_default(),
+        devices: sorted(host.devices.iter().flatten().filter_map(|device| device.path_in_container.clone())),
+        gpus: gpus(&host),
         capabilities_added: capabilities::names(host.cap_add.unwrap_or_default()),
         capabilities_dropped: capabilities::names(host.cap_drop.unwrap_or_default()),
     };
     Ok(ContainerIdentity { image, config })
+}
+
+/// Size of `/dev/shm` where nobody says another (Docker's documentation of `--shm-size`).
+const SHM_BYTES_DEFAULT: u64 = 64 << 20;
+
+fn sorted(texts: impl Iterator<Item = String>) -> Vec<String> {
+    let texts: BTreeSet<String> = texts.collect();
+    texts.into_iter().collect()
+}
+
+/// What `--gpus` asked for, or the older `--runtime nvidia`.
+fn gpus(host: &HostConfig) -> Option<String> {
+    let asks_for_gpu = |request: &&DeviceRequest| {
+        request.capabilities.iter().flatten().flatten().any(|capability| capability == "gpu")
+    };
+    match host.device_requests.iter().flatten().find(asks_for_gpu) {
+        Some(request) => {
+            let ids = request.device_ids.clone().unwrap_or_default();
+            let count = request.count.filter(|count| *count >= 0).map_or("all".to_owned(), |count| count.to_string());
+            Some(if ids.is_empty() { count } else { ids.join(",") })
+        }
+        None => host.runtime.as_deref().filter(|runtime| *runtime == "nvidia").map(|_| "all".to_owned()),
+    }
+}
+
+/// The reverse of how graphics processors are kept.
+pub(crate) fn gpu_request(gpus: &str) -> DeviceRequest {
+    let count = if gpus == "all" { Some(-1) } else { gpus.parse().ok() };
+    DeviceRequest {
+        count,
+        device_ids: count.is_none().then(|| gpus.split(',').map(str::to_owned).collect()),
+        capabilities: Some(vec![vec!["gpu".to_owned()]]),
+        ..DeviceRequest::default()
+    }
 }
 
 fn addresses(network: Option<&NetworkSettings>) -> Vec<String> {
@@ -329,6 +369,29 @@ mod tests {
         assert_eq!(health.timeout_ns, 3_000_000_000);
         let off = HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() };
         assert_eq!(health_check(off), None);
+    }
+
+    #[test]
+    fn what_a_container_was_given_of_its_host_is_read_and_written_back() {
+        let text = r#"{
+            "GroupAdd": ["video", "44"], "ShmSize": 67108864, "Sysctls": {"net.core.somaxconn": "512"},
+            "Devices": [{"PathOnHost": "/dev/fuse", "PathInContainer": "/dev/fuse", "CgroupPermissions": "rwm"}],
+            "DeviceRequests": [{"Count": -1, "Capabilities": [["gpu"]]}]
+        }"#;
+        let host_config: HostConfig = serde_json::from_str(text).unwrap();
+        let container = ContainerInspectResponse { host_config: Some(host_config), ..Default::default() };
+        let config = container_identity(container, ImageInspect::default(), &[]).unwrap().config;
+        assert_eq!((&config.groups[..], config.shm_bytes), (&["44".to_owned(), "video".to_owned()][..], None));
+        assert_eq!(
+            (&config.sysctls[0], &config.devices[0]),
+            (&"net.core.somaxconn=512".to_owned(), &"/dev/fuse".to_owned())
+        );
+        assert!(config.uses_gpu());
+        for words in ["all", "2", "GPU-1,GPU-2"] {
+            let host = HostConfig { device_requests: Some(vec![gpu_request(words)]), ..HostConfig::default() };
+            assert_eq!(gpus(&host).as_deref(), Some(words));
+        }
+        assert_eq!(gpus(&HostConfig::default()), None);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! What of this machine keeps a replay from being what it claims, and what is worth a warning.
 
+use std::path::Path;
+
 use exchange::{Fingerprint, HostEnvironment, Subject};
 
+use super::devices::gpu_obstacle;
 use crate::receipt::{EnvironmentDifference, Void};
 
 /// What makes a replay of this recording on this machine void before it starts.
@@ -15,6 +18,10 @@ pub(crate) fn obstacle(recorded: &Fingerprint, here: &HostEnvironment) -> Option
         });
     }
     let Subject::Container(container) = &recorded.subject else { return None };
+    let is_here = |path: &str| Path::new(path).exists();
+    if let Some(void) = gpu_obstacle(&container.config, &recorded.host, here, is_here) {
+        return Some(void);
+    }
     let missing: Vec<_> =
         container.config.mounts.iter().filter(|mount| mount.kind != "tmpfs").map(|mount| mount.path.as_str()).collect();
     (!missing.is_empty()).then(|| Void {
