@@ -13,7 +13,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub(crate) use look::{
-    CompletionsArgs, DiffArgs, DoctorArgs, ExportArgs, LsArgs, ManArgs, RunsArgs, Select, ShowArgs, ShowAs, VerifyArgs,
+    CompletionsArgs, DiffArgs, DoctorArgs, ExportArgs, InspectArgs, LsArgs, ManArgs, RunsArgs, Select, ShowArgs,
+    ShowAs, VerifyArgs,
 };
 pub(crate) use play::{DemoArgs, ReplayArgs, ServeArgs};
 pub(crate) use record::CaptureArgs;
@@ -122,6 +123,8 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// Check every hash and frame of a bundle, a store or a run
     Verify(VerifyArgs),
+    /// Say what is in a recording, and what a replay of it needs
+    Inspect(InspectArgs),
     /// Run again what was recorded, and compare with production
     Replay(Box<ReplayArgs>),
     /// Answer dependency calls from a recording, for developing offline

@@ -6,6 +6,7 @@ mod demo;
 mod diff;
 mod doctor;
 mod export;
+mod inspect;
 mod ls;
 mod replay;
 mod runs;
@@ -29,6 +30,7 @@ pub(crate) fn run(cli: Cli, console: &Console) -> Result<Exit, Trouble> {
         Command::Show(args) => show::show(&args, as_json, console),
         Command::Export(args) => export::export(&args, as_json, console),
         Command::Verify(args) => verify::verify(&args, as_json, console),
+        Command::Inspect(args) => inspect::inspect(&args, as_json, console),
         Command::Diff(args) => diff::diff(&args, as_json, console),
         Command::Runs(args) => runs::runs(&args, as_json, console),
         Command::Completions(args) => Ok(completions::completions(&args, console)),

@@ -145,6 +145,23 @@ pub(crate) struct VerifyArgs {
     pub(crate) store: StoreArgs,
 }
 
+/// Arguments of `retake inspect`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  retake inspect case.retake
+  retake inspect case.retake --json | jq -r .replay
+
+Nothing of the recording is run. What a replay has to be given stands at the end: mounts, variables that were secrets, \
+and a line for each credential that the recording knows by pseudonym.")]
+pub(crate) struct InspectArgs {
+    /// Bundle file, store folder, run, or the first digits of an id in `--store` [default: the store]
+    #[arg(value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
+    pub(crate) source: Option<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
 /// Arguments of `retake diff`.
 #[derive(Debug, Args)]
 #[command(after_help = "\

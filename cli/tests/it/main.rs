@@ -9,6 +9,7 @@ mod contained;
 mod doctor;
 mod examples;
 mod harm;
+mod inspected;
 mod looked_at;
 mod otherwise;
 mod recordings;

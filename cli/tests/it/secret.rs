@@ -139,6 +139,11 @@ fn a_request_that_lacks_its_secret_is_unjudged_and_one_that_was_given_it_is_the_
     let reason = document["results"][0]["reason"].as_str().unwrap();
     assert!(reason.contains("give them with `--secrets FILE`"), "{reason}");
 
+    let inspected = retake(recorded.folder.path(), &["inspect"]);
+    let line = format!("\n{pseudonym}=VALUE\n");
+    assert!(inspected.out.contains(&line) && inspected.out.contains("--secrets FILE"), "{}", inspected.out);
+    assert!(inspected.out.contains("--env SERVICE_TOKEN"), "{}", inspected.out);
+
     let file = recorded.folder.path().join("secrets.txt");
     fs::write(&file, format!("# of production\n{pseudonym}={TOKEN}\n")).unwrap();
     let (ran, document) = recorded.replay(&["--env", &variable, "--secrets", "secrets.txt"]);

@@ -1,0 +1,92 @@
+//! `retake inspect`: what is in a recording, and what a replay of it needs, before it is trusted.
+
+use std::collections::BTreeMap;
+
+use bundle::Archive;
+use content::redact::{Extra, Redactor};
+use exchange::{Digest, Fingerprint, ImageIdentity, Subject};
+use report::{ImagePlace, Inspection, Pseudonym, count_routes, inspection_page};
+
+use crate::{args::InspectArgs, console::Console, exit::Exit, source::Source, trouble::Trouble};
+
+/// Says what is in a bundle, a store or a run. Reads records and no bodies; runs nothing.
+pub(crate) fn inspect(args: &InspectArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
+    let source = Source::open(args.source.as_deref(), &args.store.store)?;
+    let archive = &source.archive;
+    let fingerprint = most_frequent(archive)?;
+    let pseudonyms = pseudonyms(archive)?;
+    let inspection = Inspection {
+        source: &source.name,
+        digest: archive.digest(),
+        whole: archive.damage().is_empty(),
+        sessions: archive.sessions(),
+        runs: archive.runs()?.len(),
+        routes: count_routes(archive.entries()),
+        environments: archive.fingerprints()?.len(),
+        image: fingerprint.as_ref().and_then(recorded_image).map(|image| place_of(archive, image)).transpose()?,
+        fingerprint: fingerprint.as_ref(),
+        pseudonyms: &pseudonyms,
+    };
+    let text = if as_json { inspection.to_json() } else { inspection_page(&inspection, console.out) };
+    let exit = source.warn(console);
+    console.write(exit, |out| out.write_all(text.as_bytes()))
+}
+
+/// The environment that most exchanges ran in.
+fn most_frequent(archive: &Archive) -> Result<Option<Fingerprint>, Trouble> {
+    let mut counts: BTreeMap<Digest, u64> = BTreeMap::new();
+    for digest in archive.entries().iter().filter_map(|entry| entry.fingerprint) {
+        *counts.entry(digest).or_default() += 1;
+    }
+    let digest = counts.iter().max_by_key(|(_, count)| **count).map(|(digest, _)| *digest);
+    Ok(match digest {
+        Some(digest) => archive.fingerprint(&digest)?,
+        None => archive.fingerprints()?.into_iter().next().map(|(_, fingerprint)| fingerprint),
+    })
+}
+
+fn recorded_image(fingerprint: &Fingerprint) -> Option<&ImageIdentity> {
+    match &fingerprint.subject {
+        Subject::Container(container) => Some(&container.image),
+        Subject::Process(_) | Subject::Unknown => None,
+    }
+}
+
+fn place_of(archive: &Archive, image: &ImageIdentity) -> Result<ImagePlace, Trouble> {
+    let inside = archive.images()?.iter().any(|record| host::same_image(&record.identity, image).is_some());
+    let here = tokio::runtime::Runtime::new()?.block_on(async {
+        let docker = host::Docker::connect().await.ok()?;
+        Some(docker.find_image(image).await.ok()?.is_some())
+    });
+    Ok(ImagePlace { inside, here })
+}
+
+/// What stands for credentials in the heads of all exchanges, the most frequent first.
+fn pseudonyms(archive: &Archive) -> Result<Vec<Pseudonym>, Trouble> {
+    // Only places are looked up: the key does not matter.
+    let finder = Redactor::new([0; 32], &Extra::default());
+    let mut found: BTreeMap<String, Pseudonym> = BTreeMap::new();
+    for entry in archive.entries() {
+        let exchange = archive.exchange(&entry.id)?;
+        let mut of_this = finder.found_in_request(&exchange.request.head);
+        of_this.extend(exchange.response.iter().flat_map(|response| finder.found_in_response(&response.head)));
+        // One exchange counts once, wherever in it the same one stands.
+        of_this.sort_by(|one, other| one.value.cmp(&other.value));
+        let mut last = None;
+        for one in of_this {
+            let text = String::from_utf8_lossy(&one.value).into_owned();
+            let pseudonym =
+                found.entry(text.clone()).or_insert_with(|| Pseudonym { text, places: Vec::new(), count: 0 });
+            if !pseudonym.places.contains(&one.place) {
+                pseudonym.places.push(one.place);
+            }
+            if last.as_ref() != Some(&one.value) {
+                pseudonym.count += 1;
+            }
+            last = Some(one.value);
+        }
+    }
+    let mut found: Vec<_> = found.into_values().collect();
+    found.sort_by(|one, other| other.count.cmp(&one.count).then_with(|| one.text.cmp(&other.text)));
+    Ok(found)
+}
