@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::{
-    Bound, CaptureError, Clock,
+    CaptureError, Clock,
     queue::{Budget, Item},
 };
 
@@ -46,22 +46,20 @@ pub(crate) struct Recording {
 }
 
 impl Started {
-    /// Starts the command with the listeners' variables set.
+    /// Starts the command with these variables set beside our own.
     ///
     /// # Errors
     /// `Command` when it cannot be started.
     pub(crate) fn start(
         command: &[OsString],
-        listeners: &[Bound],
+        variables: Vec<(String, String)>,
         recording: &Recording,
     ) -> Result<Self, CaptureError> {
         let program = command.first().cloned().unwrap_or_default();
         let failed = |source| CaptureError::Command { program: program.to_string_lossy().into_owned(), source };
         let mut started = Command::new(&program);
         started.args(command.iter().skip(1)).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        for listener in listeners {
-            started.envs(listener.variables.iter().map(|variable| (variable, &listener.url)));
-        }
+        started.envs(variables);
         // Before there is a child, so that none of them ends us instead.
         let heard: Vec<_> = HANDED_ON.into_iter().filter_map(|signal| Some((signal, listen_to(signal)?))).collect();
         let mut child = started.spawn().map_err(failed)?;

@@ -12,6 +12,7 @@ mod child;
 mod clock;
 mod environment;
 mod error;
+mod forward;
 mod listen;
 mod notice;
 mod queue;
@@ -22,6 +23,7 @@ mod write;
 
 pub use clock::Clock;
 pub use error::CaptureError;
+pub use forward::{BoundForward, ForwardSettings};
 pub use listen::Bound;
 pub use notice::Notice;
 pub use session::{Started, Summary, run};

@@ -32,6 +32,11 @@ impl Bound {
         Listener { dependency: self.dependency.clone(), listen, upstream, forward_proxy: None }
     }
 
+    /// The variables of a started service with their value.
+    pub(crate) fn assignments(&self) -> Vec<(String, String)> {
+        self.variables.iter().map(|variable| ((*variable).to_owned(), self.url.clone())).collect()
+    }
+
     /// As the proxy wants it.
     pub(crate) fn route(&self, listener: usize) -> Route {
         Route { listener, upstream: self.upstream.clone(), rewrites_host: self.dependency.is_some() }
@@ -43,7 +48,7 @@ impl Bound {
 /// # Errors
 /// `NothingToRecord`, `SameName`, and `Listen` for the first address that cannot be had.
 pub(crate) async fn bind(settings: &Settings) -> Result<Vec<(TcpListener, Bound)>, CaptureError> {
-    if settings.upstream.is_none() && settings.dependencies.is_empty() {
+    if settings.upstream.is_none() && settings.dependencies.is_empty() && settings.forward.is_none() {
         return Err(CaptureError::NothingToRecord);
     }
     let mut bound = Vec::new();
@@ -79,12 +84,12 @@ async fn bind_dependency(dependency: &Dependency, tells_service: bool) -> Result
     Ok((listener, Bound { dependency: Some(dependency.name.clone()), address, upstream, url, variables }))
 }
 
-async fn listen(address: SocketAddr, whom: &str) -> Result<TcpListener, CaptureError> {
+pub(crate) async fn listen(address: SocketAddr, whom: &str) -> Result<TcpListener, CaptureError> {
     let failed = |source| CaptureError::Listen { address, whom: whom.to_owned(), source };
     TcpListener::bind(address).await.map_err(failed)
 }
 
-fn address_of(listener: &TcpListener, wanted: SocketAddr) -> SocketAddr {
+pub(crate) fn address_of(listener: &TcpListener, wanted: SocketAddr) -> SocketAddr {
     listener.local_addr().unwrap_or(wanted)
 }
 

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use wire::ca::TlsTrouble;
+
 /// Something that the user should hear of while a capture runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -22,6 +24,13 @@ pub enum Notice {
     PackagesUnknown {
         /// Why.
         reason: String,
+    },
+    /// What the service says to a host through the forward proxy could not be read, and its connection ended.
+    TlsUnreadable {
+        /// The host, with its port where it is not TLS's own.
+        host: String,
+        /// Why.
+        trouble: TlsTrouble,
     },
     /// Nothing accepts where the service is said to be.
     UpstreamSilent {

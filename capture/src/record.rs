@@ -14,12 +14,13 @@ use std::sync::{
 
 use content::redact::Redactor;
 use exchange::{Body, Digests, End, Exchange, Head, Id, Request, Role, Times, Trace, Transport};
-use wire::{Begun, Observer, Start, Ticket};
+use wire::{Begun, Observer, Start, Ticket, Upstream, ca::TlsTrouble};
 
 use self::{gathering::Gathering, recording::Recording};
 use crate::{
     Clock,
     attribute::InFlight,
+    forward::Behind,
     queue::{Budget, Held, Item, Losses, Side},
 };
 
@@ -36,6 +37,8 @@ pub(crate) struct Recorder {
     pub(crate) session_key: [u8; 32],
     /// Name of the dependency of each listener, `None` for the clients'.
     pub(crate) listeners: Vec<Option<String>>,
+    /// Names what is called through the forward proxy.
+    pub(crate) behind: Behind,
     pub(crate) adds_traceparent: bool,
     pub(crate) body_bytes_max: u64,
     pub(crate) clock: Clock,
@@ -55,7 +58,10 @@ impl Observer for Recorder {
     fn begin(&self, start: Start<'_>) -> Option<Begun> {
         let sequence = start.ticket.sequence;
         let id = Id::derive(&self.session_key, sequence);
-        let dependency = self.listeners.get(start.listener).cloned().flatten();
+        let dependency = match start.destination {
+            Some(destination) => Some(self.behind.name_of(destination)),
+            None => self.listeners.get(start.listener).cloned().flatten(),
+        };
         let mut head = Head::new(start.head);
         let found = head.text_of("traceparent").and_then(read_traceparent);
         let makes_trace = self.adds_traceparent && dependency.is_none() && found.is_none() && !head.is_empty();
@@ -100,6 +106,10 @@ impl Observer for Recorder {
         };
         recording.note_redactions(redactions);
         Some(Begun { tap: Box::new(recording), traceparent })
+    }
+
+    fn unreadable(&self, destination: &Upstream, trouble: &TlsTrouble) {
+        self.behind.unreadable(destination, trouble);
     }
 }
 

@@ -31,6 +31,7 @@ use crate::{
     child::{self, Recording},
     environment::{self, Whose},
     error::first_cause,
+    forward::{self, Behind, BoundForward},
     listen,
     queue::{Budget, Item, Losses},
     record::Recorder,
@@ -47,6 +48,8 @@ pub struct Started {
     pub session: Id,
     /// Where it listens, the clients' listener first.
     pub listeners: Vec<Bound>,
+    /// The forward proxy, where there is one.
+    pub forward: Option<BoundForward>,
     /// The store's folder.
     pub store: PathBuf,
     /// What captures before this one had not finished writing when they were killed, cut off now.
@@ -92,8 +95,12 @@ pub async fn run(
         allow_many_connections();
     }
     let (listeners, bound): (Vec<_>, Vec<_>) = listen::bind(&settings).await?.into_iter().unzip();
-    let session = session_of(&settings, &bound, &redactor, clock)?;
-    let begun = Started { session: session.id, listeners: bound, store: store.path().to_owned(), torn, child: None };
+    let (forward_listener, forward) = forward::bind(&settings).await?.unzip();
+    let listeners: Vec<_> = listeners.into_iter().chain(forward_listener).collect();
+    let mut session = session_of(&settings, &bound, &redactor, clock)?;
+    session.listeners.extend(forward.iter().map(BoundForward::to_record));
+    let store_path = store.path().to_owned();
+    let begun = Started { session: session.id, listeners: bound, forward, store: store_path, torn, child: None };
 
     let (queue, items) = mpsc::channel();
     let shared = Shared {
@@ -130,7 +137,9 @@ async fn record(
     let mut child = match &settings.service {
         Service::Command(command) => {
             // Where it cannot be started, what serves is dropped, and with it all connections.
-            Some(child::Started::start(command, &begun.listeners, &shared.child_recording())?)
+            let through_proxy = begun.forward.iter().flat_map(|forward| forward.variables.clone());
+            let variables = begun.listeners.iter().flat_map(Bound::assignments).chain(through_proxy).collect();
+            Some(child::Started::start(command, variables, &shared.child_recording())?)
         }
         _ => None,
     };
@@ -201,6 +210,7 @@ impl Shared {
             session: begun.session,
             session_key,
             listeners: begun.listeners.iter().map(|bound| bound.dependency.clone()).collect(),
+            behind: Behind::new(settings, self.notify.clone()),
             adds_traceparent: settings.adds_traceparent,
             body_bytes_max: settings.body_bytes_max,
             clock: self.clock,
@@ -309,10 +319,22 @@ fn serve(
     let connector = Arc::new(Connector::new());
     let proxy_settings = proxy::Settings { grace: settings.grace, ..proxy::Settings::default() };
     let mut serving = JoinSet::new();
-    for (index, (listener, bound)) in listeners.into_iter().zip(bound).enumerate() {
+    for (index, listener) in listeners.into_iter().enumerate() {
         let observer: Arc<dyn Observer> = recorder.clone();
         let (connector, stopping) = (connector.clone(), stopping.clone());
-        serving.spawn(proxy::serve(listener, bound.route(index), proxy_settings, observer, connector, stopping));
+        match (bound.get(index), &settings.forward) {
+            (Some(bound), _) => {
+                let route = bound.route(index);
+                serving.spawn(proxy::serve(listener, route, proxy_settings, observer, connector, stopping));
+            }
+            // The one beyond those with a route is the forward proxy's.
+            (None, Some(forward)) => {
+                let forwarding = forward::forwarding(forward, index);
+                let served = proxy::serve_forward(listener, forwarding, proxy_settings, observer, connector, stopping);
+                serving.spawn(served);
+            }
+            (None, None) => {}
+        }
     }
     serving
 }

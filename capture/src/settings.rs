@@ -6,6 +6,8 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr, time::Dur
 
 use wire::{Upstream, UpstreamError};
 
+use crate::ForwardSettings;
+
 /// The providers whose SDKs read a variable for their base URL: name, variables, public address.
 ///
 /// The first variable is the one that is read for a former value. `OPENAI_API_BASE` is what older versions of OpenAI's
@@ -26,6 +28,8 @@ pub struct Settings {
     pub store: PathBuf,
     /// What the service calls.
     pub dependencies: Vec<Dependency>,
+    /// A forward proxy for what it calls by other means than a base URL.
+    pub forward: Option<ForwardSettings>,
     /// Whose environment is recorded, and whether it is started here.
     pub service: Service,
     /// What the service calls its own version.
@@ -60,6 +64,7 @@ impl Default for Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             store: PathBuf::from(".retake"),
             dependencies: Vec::new(),
+            forward: None,
             service: Service::Unknown,
             service_version: None,
             tool_version: String::new(),

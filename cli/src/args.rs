@@ -17,7 +17,7 @@ pub(crate) use look::{
     ShowAs, VerifyArgs,
 };
 pub(crate) use play::{DemoArgs, ReplayArgs, ServeArgs};
-pub(crate) use record::CaptureArgs;
+pub(crate) use record::{CaArgs, CaptureArgs};
 
 /// Records what an AI service really did, and makes it do it again.
 ///
@@ -135,6 +135,8 @@ pub(crate) enum Command {
     Runs(RunsArgs),
     /// Say what this machine offers, what is missing, and how to get it
     Doctor(DoctorArgs),
+    /// Make and show the local certificate authority for recording TLS
+    Ca(CaArgs),
     /// See the whole job done on a shipped example
     Demo(DemoArgs),
     /// Print a completion script for a shell

@@ -1,5 +1,6 @@
 //! The commands: each reads as the sentence it carries out.
 
+mod ca;
 mod capture;
 mod completions;
 mod demo;
@@ -38,6 +39,7 @@ pub(crate) fn run(cli: Cli, console: &Console) -> Result<Exit, Trouble> {
         Command::Replay(args) => replay::replay(&args, as_json, console),
         Command::Serve(args) => serve::serve(&args, as_json, console),
         Command::Doctor(args) => doctor::doctor(&args, as_json, console),
+        Command::Ca(args) => ca::ca(&args, as_json, console),
         Command::Demo(args) => demo::demo(&args, console),
     }
 }

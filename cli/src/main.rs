@@ -4,6 +4,7 @@
 //! of all, before any runtime or thread exists.
 
 mod args;
+mod authority;
 mod clock;
 mod command;
 mod console;

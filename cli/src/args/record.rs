@@ -1,8 +1,8 @@
 //! Arguments of `capture`.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use super::{StoreArgs, values};
 
@@ -14,6 +14,7 @@ Examples:
   retake capture --upstream http://127.0.0.1:9000 --dependency model=http://127.0.0.1:8000
   retake capture … --dependency llm=http://127.0.0.1:8000,listen=172.17.0.1:9101  for a bridge
   retake capture -- python app.py        an app of your own, with OPENAI_BASE_URL set
+  retake capture --forward-proxy -- python app.py        whatever it calls by HTTPS_PROXY
 
 Requests and answers pass unchanged and are never kept waiting for the recording. Credentials are replaced by \
 pseudonyms before anything is queued or written. Stop with Ctrl-C; what was recorded is in the store.")]
@@ -32,6 +33,15 @@ pub(crate) struct CaptureArgs {
     /// With a command: do not open the `openai` and `anthropic` listeners
     #[arg(long)]
     pub(crate) no_default_dependencies: bool,
+    /// Open a forward proxy for what is called by HTTPS_PROXY, here or on a free port; a command is told of it
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "0", value_parser = values::listen_address, help_heading = "HTTPS dependencies")]
+    pub(crate) forward_proxy: Option<SocketAddr>,
+    /// Let the TLS of this host pass the forward proxy unread, as NAME, NAME:PORT or .SUFFIX (repeatable)
+    #[arg(long, value_name = "HOST", requires = "forward_proxy", help_heading = "HTTPS dependencies")]
+    pub(crate) forward_through: Vec<String>,
+    /// Folder of the certificate authority [default: $XDG_DATA_HOME/retake/ca, as `retake ca` shows]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "HTTPS dependencies")]
+    pub(crate) ca_dir: Option<PathBuf>,
     /// The container that the service runs in: its image and configuration are recorded
     #[arg(long, value_name = "NAME", conflicts_with_all = ["pid", "command"])]
     pub(crate) container: Option<String>,
@@ -65,4 +75,29 @@ pub(crate) struct CaptureArgs {
     /// Start the service as a child and record it; the capture ends with it, with its exit status
     #[arg(last = true, value_name = "CMD")]
     pub(crate) command: Vec<std::ffi::OsString>,
+}
+
+/// Arguments of `retake ca`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  retake ca                              make it once, and say how to trust it
+  retake ca --print > retake-ca.pem
+  retake ca --bundle > roots.pem         for variables that replace the system's certificates
+
+`retake capture --forward-proxy` vouches with it for the hosts that the service calls, so that what is said in TLS \
+can be recorded. A replay makes one of its own.")]
+pub(crate) struct CaArgs {
+    /// Folder that it is kept in [default: $XDG_DATA_HOME/retake/ca, else ~/.local/share/retake/ca]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: Option<PathBuf>,
+    /// Print the certificate (PEM)
+    #[arg(long, conflicts_with = "bundle")]
+    pub(crate) print: bool,
+    /// Print the system's certificates and this one (PEM)
+    #[arg(long)]
+    pub(crate) bundle: bool,
+    /// Make a new one, which everything has to be told to trust
+    #[arg(long)]
+    pub(crate) renew: bool,
 }

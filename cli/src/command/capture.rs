@@ -2,15 +2,19 @@
 
 mod notice;
 
-use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
+use std::{os::unix::process::ExitStatusExt, process::ExitStatus, sync::Arc};
 
-use capture::{Bound, CaptureError, Clock, Dependency, DependencyError, Service, Settings, Started, Summary};
+use capture::{
+    Bound, BoundForward, CaptureError, Clock, Dependency, DependencyError, ForwardSettings, Service, Settings, Started,
+    Summary,
+};
 use report::{Table, json};
 use serde_json::json;
 
 use super::replay::stop_on_signals;
 use crate::{
     args::CaptureArgs,
+    authority::AuthorityFolder,
     console::Console,
     exit::Exit,
     trouble::{Trouble, trouble_from},
@@ -37,6 +41,7 @@ pub(crate) fn capture(args: CaptureArgs, as_json: bool, console: &Console) -> Re
 }
 
 fn settings(args: CaptureArgs) -> Result<Settings, Trouble> {
+    let forward = forward(&args)?;
     let upstream = args.upstream.as_deref().map(str::parse).transpose()?;
     let given = args.dependencies.iter().map(|text| text.parse()).collect::<Result<Vec<Dependency>, _>>()?;
     let dependencies = match args.command.is_empty() || args.no_default_dependencies {
@@ -51,6 +56,7 @@ fn settings(args: CaptureArgs) -> Result<Settings, Trouble> {
         listen: args.listen,
         store: args.store.store,
         dependencies,
+        forward,
         service: service(args.container, args.pid, args.command),
         service_version: args.service_version,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -63,6 +69,20 @@ fn settings(args: CaptureArgs) -> Result<Settings, Trouble> {
         sync_interval: args.sync_interval,
         ..Settings::default()
     })
+}
+
+/// The forward proxy, where one is wanted, with the authority that vouches for what is behind it.
+fn forward(args: &CaptureArgs) -> Result<Option<ForwardSettings>, Trouble> {
+    let Some(listen) = args.forward_proxy else { return Ok(None) };
+    let folder = AuthorityFolder::of(args.ca_dir.as_deref())?;
+    let (authority, _) = folder.open(false)?;
+    Ok(Some(ForwardSettings {
+        listen,
+        authority: Arc::new(authority),
+        certificate: folder.certificate(),
+        bundle: folder.bundle(),
+        through: args.forward_through.clone(),
+    }))
 }
 
 fn service(container: Option<String>, pid: Option<u32>, command: Vec<std::ffi::OsString>) -> Service {
@@ -89,6 +109,7 @@ fn say_started(started: &Started, as_json: bool, console: &Console) {
         let listeners: Vec<_> = started.listeners.iter().map(listener).collect();
         let fields = json!({
             "session": started.session, "store": started.store, "listeners": listeners, "child": started.child,
+            "forward_proxy": started.forward.as_ref().map(forward_proxy),
         });
         // Whoever reads the lines may be gone; the capture is for the store.
         console.write(Exit::Passed, |out| out.write_all(json::line("capture-started", &fields).as_bytes())).ok();
@@ -101,7 +122,36 @@ fn say_started(started: &Started, as_json: bool, console: &Console) {
         let set = if started.child.is_some() { bound.variables.join(", ") } else { String::new() };
         table.row([whose, bound.url.clone(), bound.upstream.to_string(), set]);
     }
-    console.note(table.to_text(report::Style::PLAIN).trim_end());
+    if !started.listeners.is_empty() {
+        console.note(table.to_text(report::Style::PLAIN).trim_end());
+    }
+    if let Some(forward) = &started.forward {
+        console.note(&forward_words(forward, started.child.is_some()));
+    }
+}
+
+/// Where the forward proxy is, and what a service that was not started here has to be told.
+fn forward_words(forward: &BoundForward, is_told: bool) -> String {
+    let (address, bundle) = (forward.address, forward.bundle.display());
+    let begin = format!("forward proxy at http://{address}");
+    if is_told {
+        return format!("{begin}; the command is told by HTTPS_PROXY, SSL_CERT_FILE and the like");
+    }
+    format!(
+        "{begin}; set HTTPS_PROXY and HTTP_PROXY to it, and SSL_CERT_FILE={bundle} (`retake ca` says what else); \
+         in a container on the host's network:\n  docker run --network host -e HTTPS_PROXY=http://{address} \
+         -e HTTP_PROXY=http://{address} -v {bundle}:/etc/retake-ca.pem:ro -e SSL_CERT_FILE=/etc/retake-ca.pem \
+         -e REQUESTS_CA_BUNDLE=/etc/retake-ca.pem -e NODE_EXTRA_CA_CERTS=/etc/retake-ca.pem …"
+    )
+}
+
+fn forward_proxy(forward: &BoundForward) -> serde_json::Value {
+    json!({
+        "listen": forward.address,
+        "certificate": forward.certificate,
+        "bundle": forward.bundle,
+        "variables": forward.variables.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+    })
 }
 
 fn listener(bound: &Bound) -> serde_json::Value {

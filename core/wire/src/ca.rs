@@ -78,6 +78,12 @@ pub struct CertificateAuthority {
     leaves: Leaves,
 }
 
+impl std::fmt::Debug for CertificateAuthority {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("CertificateAuthority").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 impl CertificateAuthority {
     /// A new authority with a key of its own (ECDSA on P-256).
     ///

@@ -41,6 +41,16 @@ impl Upstream {
         let is_default = self.port == if self.is_tls { 443 } else { 80 };
         if is_default { host } else { format!("{host}:{}", self.port) }
     }
+
+    /// The name of the dependency that this is, on a forward proxy: that of the first of `known` with the same scheme, host
+    /// and port, else its authority in lower case.
+    pub fn name_among<'a>(&self, known: impl IntoIterator<Item = (&'a str, &'a Self)>) -> String {
+        let is_there = |other: &Self| {
+            (self.is_tls, self.port) == (other.is_tls, other.port) && self.host.eq_ignore_ascii_case(&other.host)
+        };
+        let found = known.into_iter().find(|(_, upstream)| is_there(upstream));
+        found.map_or_else(|| self.authority().to_ascii_lowercase(), |(name, _)| name.to_owned())
+    }
 }
 
 impl fmt::Display for Upstream {

@@ -164,13 +164,23 @@ fn header(name: &str) -> Option<Place> {
 }
 
 fn dependency(rest: &str, at: usize) -> Result<Place, Stop> {
-    let (name, after) =
-        rest.split_once(':').filter(|(name, _)| !name.is_empty()).ok_or((at, RuleFault::DependencyName))?;
+    let name_len = dependency_name_len(rest).filter(|&len| len > 0).ok_or((at, RuleFault::DependencyName))?;
+    let (name, after) = (&rest[..name_len], &rest[name_len + 1..]);
     let (dependency, after_at) = (name.to_owned(), at + name.len() + 1);
     match after.strip_prefix("response:") {
         Some(pointer) => Ok(Place::CallResponse { dependency, pattern: pattern(pointer, after_at + 9)? }),
         None => Ok(Place::CallRequest { dependency, pattern: pattern(after, after_at)? }),
     }
+}
+
+/// How long the name at the beginning is; of what is behind a forward proxy it may be a host and a port.
+fn dependency_name_len(text: &str) -> Option<usize> {
+    let host_begin = if text.starts_with('[') { text.find(']')? } else { 0 };
+    let host_end = host_begin + text[host_begin..].find(':')?;
+    let port = &text[host_end + 1..];
+    let digits = port.bytes().take_while(u8::is_ascii_digit).count();
+    let has_port = digits > 0 && port[digits..].starts_with(':');
+    Some(if has_port { host_end + 1 + digits } else { host_end })
 }
 
 fn pattern(text: &str, at: usize) -> Result<Pattern, Stop> {

@@ -28,6 +28,10 @@ fn a_rule_names_its_place_by_how_it_begins() {
         Place::CallRequest { dependency: dependency.clone(), pattern: pattern("/user") }
     );
     assert_eq!(place("dep:openai:response:/id"), Place::CallResponse { dependency, pattern: pattern("/id") });
+    for host in ["api.test:8443", "[::1]:8443", "[::1]", "v2"] {
+        let expected = Place::CallRequest { dependency: host.to_owned(), pattern: pattern("/id") };
+        assert_eq!(place(&format!("dep:{host}:/id")), expected);
+    }
 }
 
 #[test]

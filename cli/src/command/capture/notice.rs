@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use capture::Notice;
 use report::json;
 use serde_json::json;
+use wire::ca::TlsTrouble;
 
 use crate::{console::Console, exit::Exit};
 
@@ -70,8 +71,19 @@ fn in_words(notice: &Notice) -> (&'static str, bool, String) {
         Notice::NoWayHere { container, dependency, networks } => {
             ("no-way-here", true, no_way_here(container, dependency, networks))
         }
+        Notice::TlsUnreadable { host, trouble } => ("tls-unreadable", true, tls_unreadable(host, trouble)),
         other => ("other", true, format!("{other:?}")),
     }
+}
+
+fn tls_unreadable(host: &str, trouble: &TlsTrouble) -> String {
+    let trust = match trouble {
+        TlsTrouble::NotTrusted { .. } => "have it trust the certificate that `retake ca` shows, or ",
+        _ => "",
+    };
+    format!(
+        "not recorded: what the service says to `{host}`, since {trouble}; {trust}let it pass unread with `--forward-through {host}`"
+    )
 }
 
 fn open_to_others(dependency: Option<&str>, address: SocketAddr, instead: SocketAddr) -> String {
