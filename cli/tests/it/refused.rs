@@ -2,6 +2,7 @@
 //! they are read. One module for each subject.
 
 mod capture;
+mod given;
 mod readiness;
 mod started;
 
