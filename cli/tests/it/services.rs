@@ -36,6 +36,7 @@ services! {
     slow_services_openai_node = "openai-node";
     slow_services_anthropic_python = "anthropic-python";
     slow_services_pydantic_ai = "pydantic-ai";
+    slow_services_flask_redis = "flask-redis";
     slow_services_tomcat = "tomcat";
 }
 

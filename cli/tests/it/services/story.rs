@@ -9,7 +9,7 @@ use crate::{
     harm::{Capture, connect, read_rest},
     services::{
         engine::{Container, Program, accepts, docker, image, until},
-        told::{Dependency, Request, Service},
+        told::{Dependency, Request, Secret, Service},
     },
 };
 
@@ -152,10 +152,31 @@ fn ask(service: &Service, request: &Request, through: SocketAddr, container: &Co
     let mut stream = connect(through);
     stream.write_all(&request.bytes(&service.name, &through.to_string())).unwrap();
     let (answer, _) = read_rest(&mut stream);
-    let answer = String::from_utf8_lossy(&answer);
+    let answer = String::from_utf8_lossy(&whole(&answer)).into_owned();
     let told = || format!("{}: {}\n{answer}\n{}", service.name, request.send, container.logs());
     assert!(answer.starts_with(&format!("HTTP/1.1 {}", request.status)), "{}", told());
     assert!(request.says.as_ref().is_none_or(|words| answer.contains(words)), "{}", told());
+}
+
+/// Head and body of an answer without the lines between its chunks, which may stand anywhere.
+fn whole(answer: &[u8]) -> Vec<u8> {
+    let Some(head_len) = answer.windows(4).position(|end| end == b"\r\n\r\n").map(|at| at + 4) else {
+        return answer.to_vec();
+    };
+    let (head, mut rest) = answer.split_at(head_len);
+    if !head.to_ascii_lowercase().windows(26).any(|field| field == b"transfer-encoding: chunked") {
+        return answer.to_vec();
+    }
+    let mut whole = head.to_vec();
+    while let Some(line_len) = rest.windows(2).position(|end| end == b"\r\n") {
+        let size = usize::from_str_radix(std::str::from_utf8(&rest[..line_len]).unwrap().trim(), 16).unwrap();
+        if size == 0 {
+            break;
+        }
+        whole.extend_from_slice(&rest[line_len + 2..][..size]);
+        rest = &rest[line_len + 2 + size + 2..];
+    }
+    whole
 }
 
 /// Replays what was sealed; nothing of the recording runs any more. Nothing of the replay is left.
@@ -163,6 +184,10 @@ fn replay(service: &Service, folder: &Path) -> Value {
     let mut arguments = vec!["replay".to_owned(), "case.retake".to_owned(), "--json".to_owned()];
     for ignored in &service.ignored {
         arguments.extend(["--ignore".to_owned(), ignored.rule.clone()]);
+    }
+    if !service.secrets.is_empty() {
+        std::fs::write(folder.join("secrets"), secrets(service, folder)).unwrap();
+        arguments.extend(["--secrets".to_owned(), "secrets".to_owned()]);
     }
     arguments.extend(service.replay.iter().map(|word| filled(word, folder)));
     let words: Vec<_> = arguments.iter().map(String::as_str).collect();
@@ -179,4 +204,18 @@ fn replay(service: &Service, folder: &Path) -> Value {
         assert!(!left.lines().any(|line| line.starts_with(&format!("{owner}:"))), "{name}: {kind:?}: {left}");
     }
     ran.json()
+}
+
+/// The lines of a `--secrets` file: what stands in the recording for each secret, and the secret.
+fn secrets(service: &Service, folder: &Path) -> String {
+    let archive = bundle::Archive::open(&folder.join("case.retake")).unwrap();
+    let exchanges = archive.entries().iter().map(|entry| archive.exchange(&entry.id).unwrap());
+    let heads: Vec<_> = exchanges.map(|it| String::from_utf8(it.request.head.bytes).unwrap()).collect();
+    let line = |secret: &Secret| {
+        let mut lines = heads.iter().flat_map(|head| head.lines());
+        let pseudonym = lines.find_map(|line| line.strip_prefix(&secret.behind)).unwrap();
+        assert_ne!(pseudonym, secret.value, "{}: a secret is in the recording", service.name);
+        format!("{pseudonym}={}\n", secret.value)
+    };
+    service.secrets.iter().map(line).collect()
 }

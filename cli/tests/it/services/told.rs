@@ -39,6 +39,9 @@ pub(crate) struct Service {
     /// More flags of `retake replay`; `{folder}` as in `run`, `{image:NAME}` is the image of that folder.
     #[serde(default)]
     pub(crate) replay: Vec<String>,
+    /// What the recording knows by pseudonym and the service has to be given for its answers.
+    #[serde(default, rename = "secret")]
+    pub(crate) secrets: Vec<Secret>,
     /// What is copied out of the image before it starts, to be mounted.
     #[serde(default)]
     pub(crate) files: Vec<CopiedFile>,
@@ -57,6 +60,15 @@ pub(crate) struct Service {
 pub(crate) struct CopiedFile {
     pub(crate) from: String,
     pub(crate) to: String,
+}
+
+/// A credential that callers send, given to the replay with `--secrets`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Secret {
+    /// What stands before it in its header field: `Authorization: Bearer `.
+    pub(crate) behind: String,
+    pub(crate) value: String,
 }
 
 /// Something that the service calls.
