@@ -28,6 +28,7 @@ macro_rules! services {
 
 services! {
     docker_nginx_with_a_perl_handler_and_workers_of_another_user_is_the_same_again = "nginx-perl";
+    docker_an_entrypoint_script_that_drops_root_and_execs_is_the_same_again = "shell-entrypoint";
     docker_a_musl_image_that_is_read_only_is_the_same_again = "musl-busybox";
     docker_httpbin_under_gunicorn_is_the_same_again = "httpbin";
     slow_services_go_gateway = "go-gateway";
@@ -36,6 +37,7 @@ services! {
     slow_services_openai_node = "openai-node";
     slow_services_anthropic_python = "anthropic-python";
     slow_services_pydantic_ai = "pydantic-ai";
+    slow_services_fastapi_sklearn = "fastapi-sklearn";
     slow_services_flask_redis = "flask-redis";
     slow_services_tomcat = "tomcat";
 }
