@@ -23,6 +23,7 @@ use wire::{
 };
 
 use crate::{
+    forward::Forward,
     ledger::{BodyBytes, Ledger, redacted_request, redacted_response},
     pieces::ranges,
     rules::MatchingRules,
@@ -39,6 +40,9 @@ const ANSWER_BYTES_MAX: u64 = 256 << 20;
 /// Status of the answer to a call that was not recorded: 424 Failed Dependency (RFC 4918, section 11.4). SDKs retry on 5xx
 /// and read meaning into 404; this one they raise at once, with the text.
 const MISS_STATUS: &str = "424 Failed Dependency";
+
+/// Most dependencies named in an answer. A choice: what a person reads.
+const NAMES_MAX: usize = 16;
 
 /// One call that the service made, and what answered it.
 #[derive(Clone, Debug)]
@@ -70,6 +74,7 @@ pub(crate) struct Answerer {
     run: Id,
     target: String,
     clock: Arc<Clock>,
+    forward: Option<Forward>,
 }
 
 struct State {
@@ -90,6 +95,8 @@ pub(crate) struct AnswererParts {
     pub(crate) run: Id,
     pub(crate) target: String,
     pub(crate) clock: Arc<Clock>,
+    /// What plays the recorded forward proxy, where there was one.
+    pub(crate) forward: Option<Forward>,
 }
 
 impl Answerer {
@@ -131,6 +138,7 @@ impl Answerer {
             run: parts.run,
             target: parts.target,
             clock: parts.clock,
+            forward: parts.forward,
         })
     }
 
@@ -152,6 +160,21 @@ impl Answerer {
     /// The recorded calls that were not asked for.
     pub(crate) fn never_asked(&self) -> BTreeSet<Id> {
         self.state().library.never_asked().into_iter().collect()
+    }
+
+    /// What plays the recorded forward proxy, where there was one.
+    pub(crate) fn forward(&self) -> Option<&Forward> {
+        self.forward.as_ref()
+    }
+
+    /// What was recorded beside a dependency of which nothing was, in words; nothing where the miss says enough.
+    fn others_than(&self, dependency: &str) -> String {
+        let names: BTreeSet<_> = self.calls.values().filter_map(|call| call.role.dependency()).collect();
+        if names.contains(dependency) || names.is_empty() {
+            return String::new();
+        }
+        let some: Vec<_> = names.into_iter().take(NAMES_MAX).collect();
+        format!("; recorded are calls to {}", some.join(", "))
     }
 
     /// The handler for the calls to one dependency.
@@ -304,7 +327,7 @@ impl Handler for DependencyAnswers {
         let note = self.answerer.look_up(&self.name, &incoming);
         let answer = match &note.outcome {
             Ok(found) => self.answerer.recorded_answer(&found.id).unwrap_or_else(|error| damaged_answer(&error)),
-            Err(miss) => miss_answer(miss),
+            Err(miss) => miss_answer(miss, &self.answerer.others_than(&self.name)),
         };
         self.answerer.write(&self.name, &incoming, &note, &answer);
         Answer {
@@ -359,8 +382,8 @@ pub(crate) fn title_of(dependency: &str, head: &Head) -> String {
     format!("{dependency} {method} {}", String::from_utf8_lossy(&target))
 }
 
-fn miss_answer(miss: &Miss) -> Answer {
-    error_answer(MISS_STATUS, "retake_not_recorded", &miss.to_string())
+fn miss_answer(miss: &Miss, others: &str) -> Answer {
+    error_answer(MISS_STATUS, "retake_not_recorded", &format!("{miss}{others}"))
 }
 
 fn damaged_answer(error: &bundle::ReadError) -> Answer {
@@ -372,7 +395,7 @@ fn unreachable_answer(reason: &str) -> Answer {
     error_answer("502 Bad Gateway", "retake_unreachable", reason)
 }
 
-fn error_answer(status: &str, kind: &str, message: &str) -> Answer {
+pub(crate) fn error_answer(status: &str, kind: &str, message: &str) -> Answer {
     let body = serde_json::json!({ "error": { "type": kind, "message": message } }).to_string();
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nRetake-Error: {kind}\r\nContent-Length: {}\r\n\r\n",

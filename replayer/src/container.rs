@@ -68,6 +68,11 @@ pub(crate) async fn start(
     let addresses = job.place(port, &mut argv, &mut variables);
     let places = addresses.listeners();
     let folder = run_folder(&places).map_err(ReplayError::Prepare)?;
+    let mut injected = injected();
+    if let Some(forward) = answerer.forward() {
+        forward.put_into(&folder.path).map_err(ReplayError::Prepare)?;
+        injected.push(forward.trust_inside(&mut variables));
+    }
     let listener = bridge::listen(&folder.path).map_err(ReplayError::Prepare)?;
     let spec = ContainerSpec {
         argv,
@@ -77,7 +82,7 @@ pub(crate) async fn start(
     };
     preparation.replacements.extend(variables.replacements);
     preparation.replacements.extend(addresses.hosts_in_words());
-    preparation.injected = injected();
+    preparation.injected = injected;
     let clock = Arc::clone(&job.settings.clock);
     let mut container = docker.start(&spec, clock).await.map_err(ReplayError::from)?;
     preparation.environment.extend(engine_warnings(&container));

@@ -15,6 +15,7 @@ use wire::client::{Clock, Limits};
 use crate::{
     environment::{Addresses, GivenVariable, RecordedAddresses, Variables},
     error::ReplayError,
+    forward::FORWARD_PROXY,
     ledger::Ledger,
     receipt::{EnvironmentDifference, Pinned, SourceProof, Void},
     secrets::Secrets,
@@ -127,7 +128,10 @@ impl Job<'_> {
     /// The dependencies that were called and are at none of these places.
     pub(crate) fn not_served(&self, served: &[Place]) -> BTreeSet<String> {
         let called = self.selection.calls.iter().filter_map(|call| call.role.dependency());
-        called.filter(|name| served.iter().all(|place| place.name != *name)).map(str::to_owned).collect()
+        let is_at = |name: &str| served.iter().any(|place| place.name == name);
+        let own = recorded_places(&self.settings.archive);
+        let behind_proxy = |name: &str| is_at(FORWARD_PROXY) && own.iter().all(|place| place.name != name);
+        called.filter(|name| !is_at(name) && !behind_proxy(name)).map(str::to_owned).collect()
     }
 
     /// The port that the service listens on: given, else what the recorded upstream's leads to in the recorded container,

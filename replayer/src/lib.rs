@@ -12,6 +12,7 @@ mod container;
 mod drive;
 mod environment;
 mod error;
+mod forward;
 mod job;
 mod judge;
 mod ledger;

@@ -78,6 +78,7 @@ pub(crate) async fn start(
     if preparation.pinned.relation == Relation::NotPinned {
         make_sure_it_runs(&command[0], variables.values.get("PATH").map(String::as_str))?;
     }
+    let trusted = answerer.forward().map(|forward| forward.trust_here(&mut variables));
     preparation.replacements.extend(variables.replacements.iter().cloned());
     // The program's own name (argv[0]) may be another than its file's: a virtual environment's Python finds itself by it.
     let pinned = preparation.pinned.relation == Relation::SameExecutable;
@@ -85,10 +86,12 @@ pub(crate) async fn start(
     let program = program.unwrap_or_else(|| command[0].clone());
     let working_dir = recorded.filter(|_| pinned).map(|recorded| recorded.working_dir.clone());
     let launch = Launch { job, program, command, variables, addresses, working_dir };
-    match isolation(&job.settings.executable).await {
+    let started = match isolation(&job.settings.executable).await {
         Ok(()) => launch.isolated(answerer, preparation, port).await,
         Err(reason) => launch.plain(answerer, preparation, port, &reason).await,
-    }
+    };
+    preparation.injected.extend(trusted);
+    started
 }
 
 /// Refuses a program that is not there, or is none: looked for as a shell does it, in the service's own `PATH`.
@@ -256,7 +259,7 @@ impl Launch<'_> {
         for place in places {
             let (listener, place) = listen(&place).await?;
             let clock = Arc::clone(&self.job.settings.clock);
-            answering.push(tokio::spawn(serve_listener(listener, answerer.of_dependency(&place.name), clock)));
+            answering.push(tokio::spawn(serve_listener(listener, place.name, answerer.clone(), clock)));
         }
         preparation.injected = vec![format!("no name spaces ({reason}): it runs on this machine's network")];
         let mut command = Command::new(&self.program);

@@ -17,6 +17,7 @@ use crate::{
     drive::{Driver, Outcome, Watch, told_to_stop},
     environment,
     error::ReplayError,
+    forward::Forward,
     job::{Halt, Job, Preparation, Running, Started},
     judge::{Case, Judgement},
     ledger::Ledger,
@@ -289,6 +290,7 @@ impl Job<'_> {
             run: self.run,
             target: self.target_words(),
             clock: Arc::clone(&self.settings.clock),
+            forward: Forward::of(&self.settings.archive, None).map_err(ReplayError::Prepare)?,
         };
         Ok(Arc::new(Answerer::new(self.selection, parts)?))
     }

@@ -11,14 +11,12 @@ use tokio::{
     sync::watch,
     task::JoinSet,
 };
-use wire::{
-    client::Clock,
-    server::{Served, serve_stream},
-};
+use wire::{ca::CertificateAuthority, client::Clock, server::Served};
 
 use crate::{
-    answer::{Answerer, AnswererParts, CALL_BODY_BYTES_MAX, DependencyAnswers},
+    answer::{Answerer, AnswererParts},
     error::ReplayError,
+    forward::{FORWARD_PROXY, Forward, serve_place},
     select::Selection,
 };
 
@@ -39,14 +37,17 @@ pub struct ServeSettings {
     pub places: Vec<Place>,
     /// Rules by hand, of which those for calls (`dep:…`) matter here.
     pub rules: diff::Rules,
+    /// Vouches for what was recorded behind a forward proxy; one is made where there is none.
+    pub authority: Option<Arc<CertificateAuthority>>,
     /// Nanoseconds since the start.
     pub clock: Arc<Clock>,
 }
 
 /// Recorded dependencies that are being served.
 pub struct Serving {
-    listeners: Vec<(TcpListener, Arc<DependencyAnswers>)>,
+    listeners: Vec<(TcpListener, String)>,
     places: Vec<Place>,
+    answerer: Arc<Answerer>,
     clock: Arc<Clock>,
 }
 
@@ -58,6 +59,7 @@ impl Serving {
     pub async fn bind(settings: ServeSettings) -> Result<Self, ReplayError> {
         let selection = Selection::of_calls(&settings.archive)?;
         let places = choose_places(&settings.archive, &selection, &settings.places)?;
+        let forward = Forward::of(&settings.archive, settings.authority).map_err(ReplayError::Prepare)?;
         let parts = AnswererParts {
             archive: settings.archive,
             rules: settings.rules,
@@ -67,12 +69,13 @@ impl Serving {
             run: Id([0; 16]),
             target: String::new(),
             clock: Arc::clone(&settings.clock),
+            forward,
         };
         let answerer = Arc::new(Answerer::new(&selection, parts)?);
-        let mut serving = Self { listeners: Vec::new(), places: Vec::new(), clock: settings.clock };
+        let mut serving = Self { listeners: Vec::new(), places: Vec::new(), answerer, clock: settings.clock };
         for place in places {
             let (listener, place) = listen(&place).await?;
-            serving.listeners.push((listener, answerer.of_dependency(&place.name)));
+            serving.listeners.push((listener, place.name.clone()));
             serving.places.push(place);
         }
         Ok(serving)
@@ -86,8 +89,8 @@ impl Serving {
     /// Serves until `stop` becomes true.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut tasks = JoinSet::new();
-        for (listener, answers) in self.listeners {
-            tasks.spawn(serve_listener(listener, answers, Arc::clone(&self.clock)));
+        for (listener, name) in self.listeners {
+            tasks.spawn(serve_listener(listener, name, Arc::clone(&self.answerer), Arc::clone(&self.clock)));
         }
         // The sender being gone means the same as being told to stop.
         drop(stop.wait_for(|stop| *stop).await);
@@ -104,12 +107,13 @@ pub(crate) async fn listen(place: &Place) -> Result<(TcpListener, Place), Replay
 }
 
 /// Accepts and serves connections for ever; ended by dropping it.
-pub(crate) async fn serve_listener(listener: TcpListener, answers: Arc<DependencyAnswers>, clock: Arc<Clock>) {
+pub(crate) async fn serve_listener(listener: TcpListener, name: String, answerer: Arc<Answerer>, clock: Arc<Clock>) {
+    let name: Arc<str> = name.into();
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => { connections.spawn(serve_tcp(stream, Arc::clone(&answers), Arc::clone(&clock))); }
+                Ok((stream, _)) => { connections.spawn(serve_tcp(stream, name.clone(), answerer.clone(), clock.clone())); }
                 // Out of descriptors or the like: the next accept may do better, and a busy loop would not.
                 Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
             },
@@ -118,9 +122,9 @@ pub(crate) async fn serve_listener(listener: TcpListener, answers: Arc<Dependenc
     }
 }
 
-async fn serve_tcp(stream: TcpStream, answers: Arc<DependencyAnswers>, clock: Arc<Clock>) -> io::Result<()> {
+async fn serve_tcp(stream: TcpStream, name: Arc<str>, answerer: Arc<Answerer>, clock: Arc<Clock>) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    if let Served::ToBeReset(stream) = serve_stream(stream, answers, CALL_BODY_BYTES_MAX, &*clock).await? {
+    if let Served::ToBeReset(stream) = serve_place(stream, &name, &answerer, &*clock).await? {
         stream.set_zero_linger()?;
     }
     Ok(())
@@ -129,8 +133,10 @@ async fn serve_tcp(stream: TcpStream, answers: Arc<DependencyAnswers>, clock: Ar
 /// The recorded address of each dependency, or the one given for it.
 fn choose_places(archive: &Archive, selection: &Selection, given: &[Place]) -> Result<Vec<Place>, ReplayError> {
     let recorded = recorded_places(archive);
-    let mut names: Vec<String> =
-        selection.calls.iter().filter_map(|call| call.role.dependency().map(str::to_owned)).collect();
+    let has_forward = recorded.iter().any(|place| place.name == FORWARD_PROXY);
+    // What has no listener of its own was called through the forward proxy.
+    let called = selection.calls.iter().filter_map(|call| call.role.dependency().map(str::to_owned));
+    let mut names: Vec<String> = called.filter(|_| !has_forward).collect();
     names.extend(recorded.iter().map(|place| place.name.clone()));
     names.sort_unstable();
     names.dedup();
@@ -154,9 +160,14 @@ pub(crate) fn recorded_places(archive: &Archive) -> Vec<Place> {
     let mut places: Vec<Place> = Vec::new();
     let listeners = archive.sessions().iter().rev().flat_map(|session| &session.listeners);
     for listener in listeners {
-        let (Some(name), Ok(address)) = (&listener.dependency, listener.listen.parse::<SocketAddr>()) else { continue };
+        let name = match (&listener.dependency, &listener.forward_proxy) {
+            (Some(name), _) => name.as_str(),
+            (None, Some(_)) => FORWARD_PROXY,
+            (None, None) => continue,
+        };
+        let Ok(address) = listener.listen.parse::<SocketAddr>() else { continue };
         if places.iter().all(|place| place.address != address) {
-            places.push(Place { name: name.clone(), address });
+            places.push(Place { name: name.to_owned(), address });
         }
     }
     places

@@ -15,12 +15,13 @@ use wire::{
     Connector, Upstream,
     bridge::{self, Destination, Fate},
     client::Clock,
-    server::{Served, serve_stream},
+    server::Served,
 };
 
 use crate::{
-    answer::{Answerer, CALL_BODY_BYTES_MAX},
+    answer::Answerer,
     environment::Addresses,
+    forward::serve_place,
     receipt::{Attempt, Egress, Found, Transport},
     serve::Place,
 };
@@ -112,7 +113,7 @@ pub(crate) async fn answer_bridge(
             incoming = bridge.incoming() => {
                 let Some((address, stream)) = incoming else { break };
                 let Some(place) = places.iter().find(|place| place.address == address) else { continue };
-                connections.spawn(answer_stream(stream, answerer.of_dependency(&place.name), Arc::clone(&clock)));
+                connections.spawn(answer_stream(stream, place.name.clone(), answerer.clone(), clock.clone()));
             }
             Some(_) = connections.join_next() => {}
         }
@@ -120,13 +121,9 @@ pub(crate) async fn answer_bridge(
     while connections.join_next().await.is_some() {}
 }
 
-async fn answer_stream(
-    stream: bridge::BridgeStream,
-    answers: Arc<crate::answer::DependencyAnswers>,
-    clock: Arc<Clock>,
-) {
+async fn answer_stream(stream: bridge::BridgeStream, name: String, answerer: Arc<Answerer>, clock: Arc<Clock>) {
     // A stream that breaks off is the service's business; what was asked on it is in the notes.
-    if let Ok(Served::ToBeReset(stream)) = serve_stream(stream, answers, CALL_BODY_BYTES_MAX, &*clock).await {
+    if let Ok(Served::ToBeReset(stream)) = serve_place(stream, &name, &answerer, &*clock).await {
         stream.reset();
     }
 }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use replayer::{Place, ServeSettings, Serving};
+use wire::ca::CertificateAuthority;
 
 use crate::{
     args::{ServeArgs, values::listen_address},
+    authority::AuthorityFolder,
     clock::Clock,
     console::Console,
     exit::Exit,
@@ -21,10 +23,12 @@ pub(crate) fn serve(args: &ServeArgs, as_json: bool, console: &Console) -> Resul
     let exit = source.warn(console);
     let places = args.listen.iter().map(|text| place(text)).collect::<Result<Vec<_>, _>>()?;
     let clock = Clock::start();
+    let authority = authority(&source.archive)?;
     let settings = ServeSettings {
         archive: Arc::new(source.archive),
         places,
         rules: rules(&args.ignore)?,
+        authority,
         clock: clock.monotonic,
     };
     let runtime = tokio::runtime::Runtime::new()?;
@@ -35,6 +39,16 @@ pub(crate) fn serve(args: &ServeArgs, as_json: bool, console: &Console) -> Resul
         serving.run(stop).await;
         Ok(exit)
     })
+}
+
+/// This machine's authority where a forward proxy was recorded: what is developed here trusts it once and for all.
+fn authority(archive: &bundle::Archive) -> Result<Option<Arc<CertificateAuthority>>, Trouble> {
+    let mut listeners = archive.sessions().iter().flat_map(|session| &session.listeners);
+    if listeners.all(|listener| listener.forward_proxy.is_none()) {
+        return Ok(None);
+    }
+    let (authority, _) = AuthorityFolder::of(None)?.open(false)?;
+    Ok(Some(Arc::new(authority)))
 }
 
 fn announcement(places: &[Place], as_json: bool) -> String {

@@ -12,10 +12,12 @@ mod edit;
 pub mod framing;
 pub mod head;
 pub mod proxy;
+mod rewound;
 pub mod server;
 mod tee;
 mod upstream;
 
 pub use connect::{ConnectError, Connector, Stream};
+pub use rewound::Rewound;
 pub use tee::{Begun, Observer, Start, Tap, Ticket};
 pub use upstream::{Upstream, UpstreamError};

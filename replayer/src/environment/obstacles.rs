@@ -5,7 +5,10 @@ use std::path::Path;
 use exchange::{Fingerprint, HostEnvironment, Subject};
 
 use super::devices::gpu_obstacle;
-use crate::receipt::{EnvironmentDifference, Void};
+use crate::{
+    forward::supplied_mounts,
+    receipt::{EnvironmentDifference, Void},
+};
 
 /// What makes a replay of this recording on this machine void before it starts.
 pub(crate) fn obstacle(recorded: &Fingerprint, here: &HostEnvironment) -> Option<Void> {
@@ -22,8 +25,10 @@ pub(crate) fn obstacle(recorded: &Fingerprint, here: &HostEnvironment) -> Option
     if let Some(void) = gpu_obstacle(&container.config, &recorded.host, here, is_here) {
         return Some(void);
     }
-    let missing: Vec<_> =
-        container.config.mounts.iter().filter(|mount| mount.kind != "tmpfs").map(|mount| mount.path.as_str()).collect();
+    let supplied = supplied_mounts(&container.config);
+    let mounts =
+        container.config.mounts.iter().filter(|mount| mount.kind != "tmpfs" && !supplied.contains(&mount.path));
+    let missing: Vec<_> = mounts.map(|mount| mount.path.as_str()).collect();
     (!missing.is_empty()).then(|| Void {
         reason: format!("the recorded container had {} mounted, which the recording does not hold", missing.join(", ")),
         help: "supplying mounts is not built yet; say `--process CMD` or `--target URL` to replay against a service that has them"
