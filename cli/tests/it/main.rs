@@ -12,6 +12,7 @@ mod harm;
 mod inspected;
 mod looked_at;
 mod otherwise;
+mod proxied;
 mod recordings;
 mod refused;
 mod replayed;

@@ -1,0 +1,130 @@
+//! A service that calls by HTTPS_PROXY, recorded through the forward proxy and replayed: real TLS from end to end.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Command, Stdio},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use wire::ca::{CertificateAuthority, Validity};
+
+use crate::{Ran, command, retake};
+
+/// Asks `https://model.localhost:PORT/` for everything that it is asked, through the proxy that its environment names.
+const SERVICE: &str = r#"
+import http.server, os, sys, urllib.request
+os.environ.pop("NO_PROXY", None); os.environ.pop("no_proxy", None)
+class Service(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        try:
+            answer = urllib.request.urlopen(os.environ["MODEL"] + self.path, timeout=20).read()
+        except urllib.error.HTTPError as error:
+            answer = error.read()
+        self.send_response(200); self.send_header("Content-Length", str(len(answer))); self.end_headers()
+        self.wfile.write(answer)
+    def log_message(self, *words): pass
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Service).serve_forever()
+"#;
+
+/// A model behind TLS of an authority of its own, for as long as the test runs; its port.
+fn model(authority: Arc<CertificateAuthority>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    listener.set_nonblocking(true).unwrap();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let (mut stream, _) = authority.terminate(stream, "model.localhost").await.unwrap();
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await.unwrap());
+                }
+                stream
+                    .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
+                    .await
+                    .unwrap();
+                stream.shutdown().await.unwrap();
+            }
+        });
+    });
+    port
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Waits until somebody listens there: what is asked before is answered by the capture, and recorded.
+#[expect(clippy::disallowed_methods, reason = "a test without a runtime waits for another process")]
+fn await_listener(port: u16) {
+    let began = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(began.elapsed() < Duration::from_secs(20), "the service did not begin to listen");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn ask(address: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /greeting HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Records one question through the forward proxy into the folder's store.
+fn record(folder: &Path, model_port: u16, trusted: &Path) {
+    let port = free_port();
+    let upstream = format!("http://127.0.0.1:{port}");
+    std::fs::write(folder.join("service.py"), SERVICE).unwrap();
+    let script = folder.join("service.py").display().to_string();
+    let arguments = ["capture", "--json", "--listen", "127.0.0.1:0", "--no-default-dependencies", "--forward-proxy"];
+    let rest = ["--upstream", &upstream, "--", "python3", &script, &port.to_string()];
+    let mut capture = command(folder, &[&arguments[..], &rest[..]].concat());
+    capture.env("SSL_CERT_FILE", trusted).env("XDG_DATA_HOME", folder.join("data"));
+    capture.env("MODEL", format!("https://model.localhost:{model_port}"));
+    let mut capture = capture.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(capture.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let started: serde_json::Value = serde_json::from_str(&line).unwrap();
+    await_listener(port);
+    let answer = ask(started["listeners"][0]["listen"].as_str().unwrap());
+    assert!(answer.ends_with("hello"), "{answer}");
+    let pid = capture.id().to_string();
+    assert!(Command::new("/bin/kill").args(["-TERM", &pid]).status().unwrap().success());
+    let ran = Ran::of(&capture.wait_with_output().unwrap());
+    assert!(!ran.err.contains("not recorded"), "{}", ran.err);
+}
+
+#[test]
+fn what_was_called_by_https_proxy_is_readable_replays_the_same_and_an_unknown_host_is_named() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("skipped: there is no python3 to be the service");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Arc::new(CertificateAuthority::make("a private authority", Validity::WHENEVER).unwrap());
+    let trusted = folder.path().join("private.pem");
+    std::fs::write(&trusted, authority.certificate_pem()).unwrap();
+    let model_port = model(authority);
+    record(folder.path(), model_port, &trusted);
+
+    let listed = retake(folder.path(), &["ls"]);
+    assert!(listed.out.contains(&format!("model.localhost:{model_port}: GET /greeting")), "{}", listed.out);
+
+    let same = retake(folder.path(), &["replay", ".retake", "--json"]);
+    assert_eq!(same.code, 0, "{}{}", same.out, same.err);
+    assert!(same.out.contains("the certificate of an authority made for this run"), "{}", same.out);
+
+    let other = retake(folder.path(), &["replay", ".retake", "--env", "MODEL=https://other.test"]);
+    assert_eq!(other.code, 1, "{}{}", other.out, other.err);
+    assert!(other.out.contains("other.test GET /greeting not recorded"), "{}", other.out);
+}
