@@ -7,12 +7,12 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use content::redact::Redactor;
 use exchange::{Fingerprint, HostEnvironment, Package, Subject};
-use host::{Docker, DockerError, ProcessError, Reach};
+use host::{Docker, DockerError, ProcessError, Reach, TreeLimits};
 
 use crate::{CaptureError, Service, error::with_causes};
 
 /// Longest wait for a container engine or a process to show itself: meanwhile exchanges wait for their environment. A choice.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Longest wait for the engine before anything is recorded: a capture begins without one that hangs. A choice.
 const FINDING_PATIENCE: Duration = Duration::from_secs(3);
@@ -57,16 +57,21 @@ pub(crate) struct Unseen {
     pub(crate) subject: Option<String>,
     /// Its packages, where the rest of it was seen.
     pub(crate) packages: Option<String>,
+    /// Mounts whose content could not be, each with why.
+    pub(crate) mounts: Vec<String>,
 }
 
 /// Takes a fingerprint; says what could not be seen of it.
 pub(crate) async fn take(whose: Whose, redactor: Arc<Redactor>, secret_names: Arc<[String]>) -> (Fingerprint, Unseen) {
     let mut engine = None;
     let mut packages = Ok(Vec::new());
+    let mut mounts = Vec::new();
     let seeing = async {
         match whose {
             Whose::Nobody => Ok(Subject::Unknown),
-            Whose::Container(name) => see_container(&name, &secret_names, &mut engine, &mut packages).await,
+            Whose::Container(name) => {
+                see_container(&name, &secret_names, &mut engine, &mut packages, &mut mounts).await
+            }
             Whose::Process(pid) => see_process(pid, redactor, secret_names).await,
         }
     };
@@ -74,7 +79,7 @@ pub(crate) async fn take(whose: Whose, redactor: Arc<Redactor>, secret_names: Ar
     let subject = tokio::time::timeout(PATIENCE, seeing).await.unwrap_or_else(late);
     let environment = tokio::task::spawn_blocking(host::host_environment).await.unwrap_or_default();
     let host = HostEnvironment { engine, ..environment };
-    let mut unseen = Unseen::default();
+    let mut unseen = Unseen { mounts, ..Unseen::default() };
     let packages = packages.unwrap_or_else(|problem| {
         unseen.packages = Some(problem);
         Vec::new()
@@ -91,10 +96,14 @@ async fn see_container(
     secret_names: &[String],
     engine: &mut Option<String>,
     packages: &mut Result<Vec<Package>, String>,
+    mounts: &mut Vec<String>,
 ) -> Result<Subject, String> {
     let docker = Docker::connect().await.map_err(|error| with_causes(&error))?;
     *engine = Some(docker.version().to_owned());
-    let identity = docker.container_identity(name, secret_names).await.map_err(|error| with_causes(&error))?;
+    let mut identity = docker.container_identity(name, secret_names).await.map_err(|error| with_causes(&error))?;
+    // What cannot be read in time stays without a digest, and whoever replays is told so.
+    let looked = docker.digest_mounts(name, &mut identity.config.mounts, TreeLimits::default(), PATIENCE / 2);
+    *mounts = looked.await;
     let listed = tokio::time::timeout(PATIENCE / 2, docker.packages(name)).await;
     *packages = match listed {
         Ok(listed) => listed.map_err(|error| with_causes(&error)),

@@ -20,6 +20,11 @@ pub enum Notice {
         /// Why.
         reason: String,
     },
+    /// What is mounted into the service's container could not be read; the rest of its environment was.
+    MountUnknown {
+        /// Which mount, and why.
+        reason: String,
+    },
     /// The packages in the service's container could not be seen; the rest of its environment was.
     PackagesUnknown {
         /// Why.

@@ -248,6 +248,9 @@ impl Shared {
         if let Some(reason) = unseen.packages {
             (self.notify)(Notice::PackagesUnknown { reason });
         }
+        for reason in unseen.mounts {
+            (self.notify)(Notice::MountUnknown { reason });
+        }
         // Nobody reads the queue any more only when the capture is over.
         self.queue.send(Item::Environment(Box::new(fingerprint))).ok();
     }

@@ -25,6 +25,7 @@ use crate::{
     environment::{Addresses, container_variables, devices_left_out},
     error::ReplayError,
     job::{Halt, Job, Preparation, Running, Started},
+    mounting,
     receipt::{EnvironmentDifference, Pinned, Relation, Void},
     serve::Place,
     service::{Aftermath, Doorway, answer_bridge, egress_of, last_lines, listened_on},
@@ -41,6 +42,9 @@ pub(crate) struct ContainerRun {
     container: RunningContainer,
     bridge: Arc<bridge::Host>,
     answering: JoinHandle<()>,
+    docker: Docker,
+    /// Volumes made for this run.
+    volumes: Vec<String>,
     _folder: RunFolder,
 }
 
@@ -67,6 +71,7 @@ pub(crate) async fn start(
     let mut argv = argv_of(&recorded, &image);
     let addresses = job.place(port, &mut argv, &mut variables);
     let places = addresses.listeners();
+    let plan = job.mounts(preparation).await?;
     let folder = run_folder(&places).map_err(ReplayError::Prepare)?;
     let mut injected = injected();
     if let Some(forward) = answerer.forward() {
@@ -74,8 +79,18 @@ pub(crate) async fn start(
         injected.push(forward.trust_inside(&mut variables));
     }
     let listener = bridge::listen(&folder.path).map_err(ReplayError::Prepare)?;
+    let (run_name, mut volumes) = (job.run.to_string(), Vec::new());
+    let made = mounting::make(&docker, plan, &run_name, &image.engine_id, folder.outer.path(), &mut volumes);
+    let mounts = match made.await {
+        Ok(mounts) => mounts,
+        Err(error) => {
+            mounting::remove(&docker, &volumes).await;
+            return Err(error.into());
+        }
+    };
     let spec = ContainerSpec {
         argv,
+        mounts,
         hosts: hosts_of(&addresses, &recorded.config.hostname),
         variables: variables.values.into_iter().collect(),
         ..spec_of(job, &recorded, &image, &folder)
@@ -84,18 +99,34 @@ pub(crate) async fn start(
     preparation.replacements.extend(addresses.hosts_in_words());
     preparation.injected = injected;
     let clock = Arc::clone(&job.settings.clock);
-    let mut container = docker.start(&spec, clock).await.map_err(ReplayError::from)?;
+    let mut container = match docker.start(&spec, clock).await {
+        Ok(container) => container,
+        Err(error) => {
+            mounting::remove(&docker, &volumes).await;
+            return Err(ReplayError::from(error).into());
+        }
+    };
     preparation.environment.extend(engine_warnings(&container));
     let bridge = match bridge::Host::accept(listener, BRIDGE_PATIENCE).await {
         Ok(bridge) => Arc::new(bridge),
-        Err(error) => return Err(no_bridge(&mut container, &error, preparation).await),
+        Err(error) => {
+            let halt = no_bridge(&mut container, &error, preparation).await;
+            mounting::remove(&docker, &volumes).await;
+            return Err(halt);
+        }
     };
     let not_served = job.not_served(&listened_on(&bridge, &addresses, &mut preparation.replacements));
     // What is pinned is the recorded image; with another one there is no level to speak of.
     preparation.level = (preparation.pinned.relation != Relation::OtherImage).then_some(0);
     let answering = answer_bridge(Arc::clone(&bridge), places, Arc::clone(answerer), Arc::clone(&job.settings.clock));
-    let run =
-        ContainerRun { container, bridge: Arc::clone(&bridge), answering: tokio::spawn(answering), _folder: folder };
+    let run = ContainerRun {
+        container,
+        bridge: Arc::clone(&bridge),
+        answering: tokio::spawn(answering),
+        docker: docker.clone(),
+        volumes,
+        _folder: folder,
+    };
     Ok(Started {
         doorway: Doorway::Bridge(bridge, port),
         running: Box::new(run),
@@ -138,6 +169,7 @@ impl ContainerRun {
         let observed = self.bridge.observed();
         self.answering.abort();
         let logs = self.container.remove().await.unwrap_or_default();
+        mounting::remove(&self.docker, &self.volumes).await;
         let mut egress = egress_of(&observed, true);
         if stopped.is_err() || told.is_err() {
             egress.names = None;
@@ -293,13 +325,14 @@ pub(crate) fn run_folder(places: &[Place]) -> std::io::Result<RunFolder> {
     let listen: Vec<_> = places.iter().map(|place| place.address.to_string()).collect();
     let settings = serde_json::json!({ "socket": "/.retake/run/bridge.sock", "listen": listen, "resolver": true });
     std::fs::write(path.join("init.json"), settings.to_string())?;
-    Ok(RunFolder { path, _outer: outer })
+    Ok(RunFolder { path, outer })
 }
 
 /// Removed when it is dropped.
 pub(crate) struct RunFolder {
     pub(crate) path: PathBuf,
-    _outer: TempDir,
+    /// Ours alone: copies of what the service may write to stand in it.
+    outer: TempDir,
 }
 
 /// What the hosts file has beside `localhost`: the service's own name too, which services look up.

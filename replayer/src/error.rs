@@ -93,6 +93,14 @@ pub enum ReplayError {
         #[source]
         source: SecretsError,
     },
+    /// A mount was given that the recorded container had not.
+    #[error("the recorded container had nothing mounted at `{path}`; it had {known}")]
+    UnknownMount {
+        /// As given.
+        path: String,
+        /// Those there are.
+        known: String,
+    },
     /// The bridge or a temporary folder failed.
     #[error("cannot prepare the run")]
     Prepare(#[source] std::io::Error),
@@ -131,6 +139,9 @@ impl ReplayError {
             ),
             Self::Secrets { .. } => {
                 Some("write lines `PSEUDONYM=VALUE`; `retake inspect` lists the recording's pseudonyms".to_owned())
+            }
+            Self::UnknownMount { .. } => {
+                Some("`retake inspect` lists the mounts; with `--image REF` others may be given".to_owned())
             }
             Self::NoPort => Some("say it with `--port N`".to_owned()),
             Self::PortTaken { .. } => {

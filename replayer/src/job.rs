@@ -13,7 +13,7 @@ use host::RanInside;
 use wire::client::{Clock, Limits};
 
 use crate::{
-    environment::{Addresses, GivenVariable, RecordedAddresses, Variables},
+    environment::{Addresses, GivenMount, GivenVariable, RecordedAddresses, Variables},
     error::ReplayError,
     forward::FORWARD_PROXY,
     ledger::Ledger,
@@ -51,6 +51,8 @@ pub struct Settings {
     pub rules: Rules,
     /// Variables given for this replay.
     pub given: Vec<GivenVariable>,
+    /// What stands in for recorded mounts.
+    pub mounts: Vec<GivenMount>,
     /// Lines `PSEUDONYM=VALUE` for secrets that the recording knows by pseudonym, and what to call them in errors.
     pub secrets: Option<SecretsFile>,
     /// The service's port where it is not the recorded upstream's.

@@ -16,6 +16,7 @@ mod forward;
 mod job;
 mod judge;
 mod ledger;
+mod mounting;
 mod order;
 mod pieces;
 mod process;
@@ -30,7 +31,7 @@ mod serve;
 mod service;
 mod target;
 
-pub use environment::GivenVariable;
+pub use environment::{GivenMount, GivenVariable};
 pub use error::ReplayError;
 pub use rehearsal::rehearse;
 pub use secrets::{Secrets, SecretsError};

@@ -142,14 +142,15 @@ impl Secrets {
             *head = Head::new(concealed);
         }
         let len = body.len();
-        if let Some(concealed) = self.concealed(body) {
-            *body = concealed;
-        } else if head.value_of("content-encoding").is_some()
-            && let Ok(decoded) = encoding::decode(head, body, BODY_BYTES_MAX)
-            && let Some(concealed) = self.concealed(&decoded)
-        {
-            *body = concealed;
-            *head = without_encoding(head);
+        let is_encoded = head.value_of("content-encoding").is_some();
+        match encoding::decode(head, body, BODY_BYTES_MAX) {
+            Ok(decoded) if is_encoded => {
+                if let Some(concealed) = self.concealed(&decoded) {
+                    *body = concealed;
+                    *head = without_encoding(head);
+                }
+            }
+            _ => self.conceal(body),
         }
         if body.len() != len {
             chunks.retain(|chunk| chunk.offset < body.len() as u64);

@@ -369,8 +369,9 @@ mod tests {
                     kind: "bind".to_owned(),
                     source: "/srv/my models".to_owned(),
                     read_only: true,
+                    ..Mount::default()
                 },
-                Mount { path: "/tmp".to_owned(), kind: "tmpfs".to_owned(), source: String::new(), read_only: false },
+                Mount { path: "/tmp".to_owned(), kind: "tmpfs".to_owned(), ..Mount::default() },
             ],
             ..ContainerConfig::default()
         };

@@ -14,6 +14,7 @@ Examples:
   retake replay case.retake --ignore /id --ignore '/choices/*/created'
   retake replay case.retake --image triage:next            what would this image have answered?
   retake replay .retake --only 3fa9c1 --process ./target/debug/triage
+  retake replay case.retake --mount /models=./models --env API_TOKEN --secrets secrets.txt
 
 The recorded image runs without any network; its dependency calls are answered from the recording. Another image \
 than the recorded one is refused unless named with --image.
@@ -58,6 +59,10 @@ pub(crate) struct ReplayArgs {
     /// The same from a file of NAME=VALUE lines, as `docker run --env-file` takes them
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) env_file: Option<PathBuf>,
+    /// What stands in for a recorded mount: a file or folder of this machine, whose content is checked; `PATH=none` leaves it
+    /// out (repeatable)
+    #[arg(long = "mount", value_name = "PATH=HERE")]
+    pub(crate) mounts: Vec<String>,
     /// Secrets that the recording knows by pseudonym, as PSEUDONYM=VALUE lines; `retake inspect` lists them
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) secrets: Option<PathBuf>,

@@ -8,7 +8,7 @@ use std::{
 use bundle::{Archive, Store};
 use diff::Rules;
 use replayer::{
-    GivenVariable, ReplayError,
+    GivenMount, GivenVariable, ReplayError,
     receipt::SourceProof,
     replay::{Against, Replayed, SecretsFile, Settings, Watched, replay as run_replay},
 };
@@ -86,6 +86,7 @@ fn settings_of(source: &str, args: &ReplayArgs) -> Result<Settings, Trouble> {
         against: against(args)?,
         rules: rules(&args.ignore)?,
         given: given_variables(&args.env, args.env_file.as_deref())?,
+        mounts: args.mounts.iter().map(|text| given_mount(text)).collect::<Result<_, _>>()?,
         secrets: args.secrets.as_deref().map(secrets_file).transpose()?,
         port: args.port,
         ready_path: args.ready.clone(),
@@ -167,6 +168,17 @@ fn given_variable(text: &str) -> Result<GivenVariable, Trouble> {
     Ok(GivenVariable { name: name.to_owned(), value })
 }
 
+/// `PATH=HERE` or `PATH=none`.
+fn given_mount(text: &str) -> Result<GivenMount, Trouble> {
+    let wrong = || {
+        Trouble::new(format!("`--mount {text}` is no path in the container, a `=` and a path here"))
+            .help("write it as `--mount /models=./models`, or `--mount /models=none` to leave it out")
+    };
+    let (path, here) =
+        text.split_once('=').filter(|(path, here)| path.starts_with('/') && !here.is_empty()).ok_or_else(wrong)?;
+    Ok(GivenMount { path: path.to_owned(), here: (here != "none").then(|| here.into()) })
+}
+
 /// Reads the file of secrets.
 fn secrets_file(path: &Path) -> Result<SecretsFile, Trouble> {
     let text = std::fs::read_to_string(path)
@@ -205,6 +217,13 @@ mod tests {
         assert_eq!(words_of("python 'my app.py' --port 1").unwrap(), ["python", "my app.py", "--port", "1"]);
         assert!(words_of("python 'my app.py").is_err());
         assert!(words_of("").is_err());
+    }
+
+    #[test]
+    fn a_mount_is_a_path_inside_and_one_here_or_none() {
+        assert_eq!(given_mount("/m=./a=b").unwrap().here, Some("./a=b".into()));
+        assert_eq!(given_mount("/m=none").unwrap().here, None);
+        assert!(["m=x", "/m", "/m=", "=x"].iter().all(|text| given_mount(text).is_err()));
     }
 
     #[test]

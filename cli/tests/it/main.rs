@@ -11,6 +11,7 @@ mod examples;
 mod harm;
 mod inspected;
 mod looked_at;
+mod mounted;
 mod otherwise;
 mod proxied;
 mod recordings;

@@ -236,7 +236,7 @@ pub struct Limits {
 }
 
 /// Something mounted into a container.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
     /// Where, in the container.
     pub path: String,
@@ -248,6 +248,19 @@ pub struct Mount {
     /// True when the container could not write to it.
     #[serde(default)]
     pub read_only: bool,
+    /// Options of a `tmpfs`: `size=64m,mode=1777`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub options: String,
+    /// Digest of its content when the capture began: of a file BLAKE3, of a folder as `docs/format.md` says. `None` where it
+    /// could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// Bytes of all its files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// How many files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<u64>,
 }
 
 /// One environment variable.

@@ -46,12 +46,36 @@ pub struct ContainerSpec {
     pub variables: Vec<(String, String)>,
     /// Names for its hosts file, and the address of its loopback that each leads to.
     pub hosts: Vec<(String, IpAddr)>,
+    /// What is mounted beside our own.
+    pub mounts: Vec<MountSpec>,
     /// This program: statically linked, becomes pid 1.
     pub executable: PathBuf,
     /// Folder with the bridge's socket and `init.json`, mounted into the container.
     pub run_folder: PathBuf,
     /// The run's id, for the label.
     pub run: String,
+}
+
+/// Something to mount into a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountSpec {
+    /// Where, in the container.
+    pub path: String,
+    /// What it is.
+    pub source: MountSource,
+    /// True where the container may not write to it.
+    pub read_only: bool,
+}
+
+/// What is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MountSource {
+    /// A file or folder of the engine's machine.
+    Here(PathBuf),
+    /// A volume of this name.
+    Volume(String),
+    /// An empty volume of the container's own, which goes with it.
+    Fresh,
 }
 
 /// A container that runs, or did.
@@ -234,7 +258,7 @@ impl Drop for RunningContainer {
     }
 }
 
-async fn remove(engine: &bollard::Docker, id: &str) -> Result<(), DockerError> {
+pub(crate) async fn remove(engine: &bollard::Docker, id: &str) -> Result<(), DockerError> {
     let options = query::RemoveContainerOptionsBuilder::default().force(true).v(true).build();
     match engine.remove_container(id, Some(options)).await {
         Err(error) if !is_not_found(&error) => Err(DockerError::refused("remove the container")(error)),
@@ -265,7 +289,24 @@ fn body_of(spec: &ContainerSpec) -> models::ContainerCreateBody {
     }
 }
 
-fn labels(run: &str) -> HashMap<String, String> {
+impl MountSpec {
+    fn to_engine(&self) -> models::Mount {
+        let (typ, source) = match &self.source {
+            MountSource::Here(path) => (models::MountType::BIND, Some(path.display().to_string())),
+            MountSource::Volume(name) => (models::MountType::VOLUME, Some(name.clone())),
+            MountSource::Fresh => (models::MountType::VOLUME, None),
+        };
+        models::Mount {
+            target: Some(self.path.clone()),
+            source,
+            typ: Some(typ),
+            read_only: Some(self.read_only),
+            ..Default::default()
+        }
+    }
+}
+
+pub(crate) fn labels(run: &str) -> HashMap<String, String> {
     HashMap::from([(RUN_LABEL.to_owned(), run.to_owned()), (OWNER_LABEL.to_owned(), owner_of_this_process())])
 }
 
@@ -281,10 +322,16 @@ fn host_config(spec: &ContainerSpec) -> models::HostConfig {
         ..Default::default()
     };
     let tmpfs = config.mounts.iter().filter(|mount| mount.kind == "tmpfs");
-    let tmpfs = tmpfs.map(|mount| (mount.path.clone(), if mount.read_only { "ro" } else { "rw" }.to_owned()));
+    let tmpfs_options = |mount: &exchange::Mount| match (mount.options.as_str(), mount.read_only) {
+        ("", true) => "ro".to_owned(),
+        ("", false) => "rw".to_owned(),
+        (options, _) => options.to_owned(),
+    };
+    let tmpfs = tmpfs.map(|mount| (mount.path.clone(), tmpfs_options(mount)));
+    let ours = [bind(&spec.executable, "retake"), bind(&spec.run_folder, "run")];
     models::HostConfig {
         network_mode: Some("none".to_owned()),
-        mounts: Some(vec![bind(&spec.executable, "retake"), bind(&spec.run_folder, "run")]),
+        mounts: Some(ours.into_iter().chain(spec.mounts.iter().map(MountSpec::to_engine)).collect()),
         cap_drop: Some(vec!["ALL".to_owned()]),
         cap_add: Some(capabilities::kept(config)),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),

@@ -221,6 +221,7 @@ fn mount(mount: MountPoint) -> Mount {
         kind: mount.typ.map(|kind| kind.to_string()).unwrap_or_default(),
         source: mount.name.or(mount.source).unwrap_or_default(),
         read_only: mount.rw == Some(false),
+        ..Mount::default()
     }
 }
 
@@ -230,8 +231,9 @@ fn tmpfs_mounts(host: &HostConfig) -> Vec<Mount> {
         .map(|(path, options)| Mount {
             path: path.clone(),
             kind: "tmpfs".to_owned(),
-            source: String::new(),
             read_only: options.split(',').any(|option| option == "ro"),
+            options: options.clone(),
+            ..Mount::default()
         })
         .collect()
 }

@@ -5,10 +5,7 @@ use std::path::Path;
 use exchange::{Fingerprint, HostEnvironment, Subject};
 
 use super::devices::gpu_obstacle;
-use crate::{
-    forward::supplied_mounts,
-    receipt::{EnvironmentDifference, Void},
-};
+use crate::receipt::{EnvironmentDifference, Void};
 
 /// What makes a replay of this recording on this machine void before it starts.
 pub(crate) fn obstacle(recorded: &Fingerprint, here: &HostEnvironment) -> Option<Void> {
@@ -22,19 +19,7 @@ pub(crate) fn obstacle(recorded: &Fingerprint, here: &HostEnvironment) -> Option
     }
     let Subject::Container(container) = &recorded.subject else { return None };
     let is_here = |path: &str| Path::new(path).exists();
-    if let Some(void) = gpu_obstacle(&container.config, &recorded.host, here, is_here) {
-        return Some(void);
-    }
-    let supplied = supplied_mounts(&container.config);
-    let mounts =
-        container.config.mounts.iter().filter(|mount| mount.kind != "tmpfs" && !supplied.contains(&mount.path));
-    let missing: Vec<_> = mounts.map(|mount| mount.path.as_str()).collect();
-    (!missing.is_empty()).then(|| Void {
-        reason: format!("the recorded container had {} mounted, which the recording does not hold", missing.join(", ")),
-        help: "supplying mounts is not built yet; say `--process CMD` or `--target URL` to replay against a service that has them"
-            .to_owned(),
-        ..Void::default()
-    })
+    gpu_obstacle(&container.config, &recorded.host, here, is_here)
 }
 
 /// What differs and is worth a warning.
@@ -72,10 +57,12 @@ fn flags_beyond(these: &[String], those: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use exchange::Subject;
+
     use super::*;
 
     #[test]
-    fn another_architecture_or_a_mount_that_is_not_there_is_an_obstacle_and_another_kernel_a_warning() {
+    fn another_architecture_is_an_obstacle_and_another_kernel_a_warning() {
         let host = |architecture: &str, kernel: &str| HostEnvironment {
             architecture: architecture.to_owned(),
             kernel: kernel.to_owned(),

@@ -34,6 +34,11 @@ fn in_words(notice: &Notice) -> (&'static str, bool, String) {
         Notice::EnvironmentUnknown { reason } => {
             ("environment-unknown", true, format!("the service's environment is not recorded: {reason}"))
         }
+        Notice::MountUnknown { reason } => (
+            "mount-unknown",
+            true,
+            format!("the content of a mount is not recorded, so a replay cannot check it: {reason}"),
+        ),
         Notice::PackagesUnknown { reason } => {
             ("packages-unknown", true, format!("the packages in the service's container are not recorded: {reason}"))
         }

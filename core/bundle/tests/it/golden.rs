@@ -266,7 +266,13 @@ fn container() -> Fingerprint {
         hostname: text("box"),
         network: text("host"),
         read_only: true,
-        mounts: vec![Mount { path: text("/data"), kind: text("bind"), source: text("/srv/data"), read_only: true }],
+        mounts: vec![Mount {
+            path: text("/data"),
+            kind: text("bind"),
+            source: text("/srv/data"),
+            read_only: true,
+            ..Mount::default()
+        }],
         limits: Limits {
             memory_bytes: Some(1 << 30),
             cpu_nanos: Some(1_500_000_000),

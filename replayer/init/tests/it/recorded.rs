@@ -51,6 +51,7 @@ async fn a_container_has_the_limits_groups_and_settings_that_were_recorded() {
             kind: "tmpfs".to_owned(),
             source: String::new(),
             read_only: false,
+            ..Mount::default()
         }],
         limits: Limits {
             memory_bytes: Some(256 << 20),
