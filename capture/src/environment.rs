@@ -104,7 +104,8 @@ async fn see_container(
     // What cannot be read in time stays without a digest, and whoever replays is told so.
     let looked = docker.digest_mounts(name, &mut identity.config.mounts, TreeLimits::default(), PATIENCE / 2);
     *mounts = looked.await;
-    let listed = tokio::time::timeout(PATIENCE / 2, docker.packages(name)).await;
+    // Together less than the whole patience: without these the rest is still worth having.
+    let listed = tokio::time::timeout(PATIENCE / 4, docker.packages(name)).await;
     *packages = match listed {
         Ok(listed) => listed.map_err(|error| with_causes(&error)),
         Err(_) => Err("the engine takes too long to list them".to_owned()),

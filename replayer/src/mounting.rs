@@ -18,8 +18,10 @@ use crate::{
 struct ThisMachine;
 
 impl Look for ThisMachine {
-    fn digest(&self, path: &Path) -> Result<Digest, String> {
-        host::local_tree(path, TreeLimits::default()).map(|tree| tree.digest).map_err(|error| error.to_string())
+    fn digest(&self, path: &Path, without: &[String]) -> Result<Digest, String> {
+        host::local_tree(path, without, TreeLimits::default())
+            .map(|tree| tree.digest)
+            .map_err(|error| error.to_string())
     }
 }
 

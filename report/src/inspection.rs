@@ -124,7 +124,7 @@ impl Inspection<'_> {
     /// Mounts that a replay may have to be given.
     fn mounts(&self) -> impl Iterator<Item = &Mount> {
         let mounts = self.container().map(|container| &container.config.mounts);
-        mounts.into_iter().flatten().filter(|mount| mount.kind != "tmpfs")
+        mounts.into_iter().flatten().filter(|mount| mount.kind != "tmpfs" && mount.files != Some(0))
     }
 
     fn secret_variables(&self) -> impl Iterator<Item = &str> {
@@ -331,8 +331,16 @@ fn limit_words(limits: &Limits) -> String {
 
 fn mount_words(mount: &Mount) -> String {
     let access = if mount.read_only { "read-only" } else { "writable" };
+    let content = match (mount.digest, mount.files, mount.bytes) {
+        (Some(digest), Some(files), Some(len)) => {
+            let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+            format!(", {files}, {}, blake3:{}", bytes(len), &digest.to_string()[..12])
+        }
+        _ if mount.kind == "tmpfs" => String::new(),
+        _ => ", content not recorded".to_owned(),
+    };
     let what = format!("{} {}", mount.kind, mount.source);
-    format!("{}: {}, {access}", mount.path, what.trim_end())
+    format!("{}: {}, {access}{content}", mount.path, what.trim_end())
 }
 
 /// As a shell takes it for one word.
@@ -369,6 +377,9 @@ mod tests {
                     kind: "bind".to_owned(),
                     source: "/srv/my models".to_owned(),
                     read_only: true,
+                    digest: Some(Digest::of(b"weights")),
+                    bytes: Some(7),
+                    files: Some(1),
                     ..Mount::default()
                 },
                 Mount { path: "/tmp".to_owned(), kind: "tmpfs".to_owned(), ..Mount::default() },

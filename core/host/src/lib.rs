@@ -30,6 +30,7 @@ pub use exec::{InsideStream, RanInside, Said};
 pub use fit::{Capacity, Unfit, fitted};
 pub use image::{FoundImage, SameImage, file_of_archive, same_image};
 pub use machine::host_environment;
+pub use mounts::mounted_below;
 pub use proc::{file_digest, process_identity};
 pub use reach::{Networks, Reach};
 pub use survey::{DiskSurvey, EngineSurvey, KernelSurvey, disk_survey, engine_address, kernel_survey};

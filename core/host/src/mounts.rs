@@ -29,8 +29,8 @@ const PIECE_LEN: usize = 256 << 10;
 const FILLED_AT: &str = "/.retake-mount";
 
 impl Docker {
-    /// Fills in what each mount of a container holds. One that cannot be read, or not within `patience`, stays without.
-    /// Gives why, by path.
+    /// Fills in what each mount of a container holds, other mounts in it left out. One that cannot be read, or not within
+    /// `patience` for all of them, stays without. Gives why, by path.
     pub async fn digest_mounts(
         &self,
         container: &str,
@@ -39,9 +39,11 @@ impl Docker {
         patience: Duration,
     ) -> Vec<String> {
         let mut unseen = Vec::new();
+        let deadline = tokio::time::Instant::now() + patience;
+        let paths: Vec<String> = mounts.iter().map(|mount| mount.path.clone()).collect();
         for mount in mounts.iter_mut().filter(|mount| mount.kind != "tmpfs") {
-            let reading = self.tree_of(container, &mount.path, limits);
-            match tokio::time::timeout(patience, reading).await {
+            let reading = self.tree_of(container, &mount.path, mounted_below(&mount.path, &paths), limits);
+            match tokio::time::timeout_at(deadline, reading).await {
                 Ok(Ok(tree)) => {
                     mount.digest = Some(tree.digest);
                     mount.bytes = Some(tree.bytes);
@@ -55,12 +57,19 @@ impl Docker {
     }
 
     /// What a file or folder of a container holds, read through the engine.
-    async fn tree_of(&self, container: &str, path: &str, limits: TreeLimits) -> Result<Tree, DockerError> {
+    async fn tree_of(
+        &self,
+        container: &str,
+        path: &str,
+        without: Vec<String>,
+        limits: TreeLimits,
+    ) -> Result<Tree, DockerError> {
         // A path that is a link leads to what it links to only with its end.
         let options = query::DownloadFromContainerOptionsBuilder::default().path(path).build();
         let mut pieces = Box::pin(self.engine.download_from_container(container, Some(options)));
         let (send, receive) = mpsc::channel(PIECES_WAITING_MAX);
-        let reading = tokio::task::spawn_blocking(move || tar_tree(Received { receive, piece: Bytes::new() }, limits));
+        let received = Received { receive, piece: Bytes::new() };
+        let reading = tokio::task::spawn_blocking(move || tar_tree(received, &without, limits));
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(DockerError::refused(format!("read `{path}` of the container")))?;
             if send.send(piece).await.is_err() {
@@ -125,6 +134,15 @@ impl Docker {
         remove(&self.engine, &helper).await?;
         uploaded.map_err(DockerError::refused(format!("take `{}` into a volume", from.display())))
     }
+}
+
+/// The paths that are mounted inside the mount at `path`, relative to it.
+pub fn mounted_below(path: &str, mounted: &[String]) -> Vec<String> {
+    let below = |other: &String| {
+        let rest = other.strip_prefix(path.trim_end_matches('/'))?.strip_prefix('/')?.trim_matches('/');
+        (!rest.is_empty()).then(|| rest.to_owned())
+    };
+    mounted.iter().filter_map(below).collect()
 }
 
 /// A tar of a folder's content, or of one file under its own name, packed as it is sent.
@@ -195,4 +213,17 @@ impl io::Write for Sent {
 fn with_source(error: &DockerError) -> String {
     let source = std::error::Error::source(error);
     source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_mounted_in_a_mount_is_known_by_its_path() {
+        let mounted = ["/app", "/app/node_modules", "/application", "/app/a/b/"].map(str::to_owned);
+        assert_eq!(mounted_below("/app", &mounted), ["node_modules", "a/b"]);
+        assert_eq!(mounted_below("/app/", &mounted[..2]), ["node_modules"]);
+        assert!(mounted_below("/data", &mounted).is_empty());
+    }
 }

@@ -62,14 +62,17 @@ enum Entry {
 struct Entries {
     by_path: BTreeMap<Vec<u8>, Entry>,
     bytes: u64,
+    /// Not looked at: other mounts in this one, which have digests of their own.
+    without: Vec<Vec<u8>>,
 }
 
-/// What a file or folder of this machine holds. Reads all of it: call it off the runtime's threads.
+/// What a file or folder of this machine holds, but for what is at and below the paths in `without`. Reads all of it: call it
+/// off the runtime's threads.
 ///
 /// # Errors
 /// The system's, and `FileTooLarge` beyond the limits.
-pub fn local_tree(path: &Path, limits: TreeLimits) -> io::Result<Tree> {
-    let mut entries = Entries::default();
+pub fn local_tree(path: &Path, without: &[String], limits: TreeLimits) -> io::Result<Tree> {
+    let mut entries = Entries::but(without);
     entries.walk(path, &[], limits, true)?;
     Ok(entries.finish())
 }
@@ -78,8 +81,8 @@ pub fn local_tree(path: &Path, limits: TreeLimits) -> io::Result<Tree> {
 ///
 /// # Errors
 /// `InvalidData` for what is no such tar, and `FileTooLarge` beyond the limits.
-pub(crate) fn tar_tree(archive: impl Read, limits: TreeLimits) -> io::Result<Tree> {
-    let mut entries = Entries::default();
+pub(crate) fn tar_tree(archive: impl Read, without: &[String], limits: TreeLimits) -> io::Result<Tree> {
+    let mut entries = Entries::but(without);
     for item in tar::Archive::new(archive).entries()? {
         entries.take_item(item?, limits)?;
     }
@@ -87,7 +90,19 @@ pub(crate) fn tar_tree(archive: impl Read, limits: TreeLimits) -> io::Result<Tre
 }
 
 impl Entries {
+    fn but(without: &[String]) -> Self {
+        Self { without: without.iter().map(|path| path.as_bytes().to_vec()).collect(), ..Self::default() }
+    }
+
+    fn leaves_out(&self, name: &[u8]) -> bool {
+        let is_in = |above: &Vec<u8>| name.strip_prefix(&above[..]).is_some_and(|rest| matches!(rest, [] | [b'/', ..]));
+        self.without.iter().any(is_in)
+    }
+
     fn walk(&mut self, path: &Path, name: &[u8], limits: TreeLimits, follows: bool) -> io::Result<()> {
+        if self.leaves_out(name) {
+            return Ok(());
+        }
         let metadata = if follows { fs::metadata(path)? } else { fs::symlink_metadata(path)? };
         let kind = metadata.file_type();
         if kind.is_dir() {
@@ -112,6 +127,9 @@ impl Entries {
 
     fn take_item(&mut self, item: tar::Entry<'_, impl Read>, limits: TreeLimits) -> io::Result<()> {
         let name = below_first(&item.path_bytes());
+        if self.leaves_out(&name) {
+            return Ok(());
+        }
         let kind = item.header().entry_type();
         let target = item.link_name_bytes().map(|target| target.to_vec()).unwrap_or_default();
         let entry = match kind {
@@ -213,7 +231,7 @@ mod tests {
     }
 
     fn digest(folder: &Path) -> Digest {
-        local_tree(folder, TreeLimits::default()).unwrap().digest
+        local_tree(folder, &[], TreeLimits::default()).unwrap().digest
     }
 
     #[test]
@@ -224,9 +242,9 @@ mod tests {
         fs::write(path("a/weights"), "w").unwrap();
         fs::write(path("run.sh"), "#!").unwrap();
         symlink("a/weights", path("latest")).unwrap();
-        let tree = local_tree(folder.path(), TreeLimits::default()).unwrap();
+        let tree = local_tree(folder.path(), &[], TreeLimits::default()).unwrap();
         assert_eq!((tree.files, tree.bytes), (2, 3));
-        assert_eq!(tar_tree(&packed(folder.path())[..], TreeLimits::default()).unwrap(), tree);
+        assert_eq!(tar_tree(&packed(folder.path())[..], &[], TreeLimits::default()).unwrap(), tree);
 
         let mut seen = vec![tree.digest];
         let changes: [&dyn Fn(); 5] = [
@@ -248,15 +266,32 @@ mod tests {
     }
 
     #[test]
+    fn a_mount_in_another_is_left_out_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir_all(path("app/modules/deep")).unwrap();
+        fs::write(path("app/main"), "m").unwrap();
+        fs::create_dir(path("app/modules2")).unwrap();
+        let without = ["modules".to_owned()];
+        let whole = |folder: &Path| local_tree(folder, &without, TreeLimits::default()).unwrap();
+        let before = whole(&path("app"));
+        fs::write(path("app/modules/deep/file"), "other").unwrap();
+        assert_eq!(whole(&path("app")), before);
+        assert_eq!(tar_tree(&packed(&path("app"))[..], &without, TreeLimits::default()).unwrap(), before);
+        fs::write(path("app/modules2/file"), "other").unwrap();
+        assert_ne!(whole(&path("app")), before);
+    }
+
+    #[test]
     fn a_file_alone_has_the_digest_of_its_content() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.bin");
         fs::write(&path, "weights").unwrap();
-        let tree = local_tree(&path, TreeLimits::default()).unwrap();
+        let tree = local_tree(&path, &[], TreeLimits::default()).unwrap();
         assert_eq!(tree, Tree { digest: Digest::of(b"weights"), bytes: 7, files: 1 });
         let mut builder = tar::Builder::new(Vec::new());
         builder.append_path_with_name(&path, "model.bin").unwrap();
-        assert_eq!(tar_tree(&builder.into_inner().unwrap()[..], TreeLimits::default()).unwrap(), tree);
+        assert_eq!(tar_tree(&builder.into_inner().unwrap()[..], &[], TreeLimits::default()).unwrap(), tree);
     }
 
     #[test]
@@ -264,11 +299,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("a"), "12345").unwrap();
         let small = TreeLimits { bytes_max: 4, entries_max: 10 };
-        assert_eq!(local_tree(folder.path(), small).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
-        assert_eq!(tar_tree(&packed(folder.path())[..], small).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(local_tree(folder.path(), &[], small).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(tar_tree(&packed(folder.path())[..], &[], small).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
         let few = TreeLimits { entries_max: 0, ..TreeLimits::default() };
-        assert_eq!(local_tree(folder.path(), few).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
-        assert!(tar_tree(&[7_u8; 2048][..], TreeLimits::default()).is_err());
+        assert_eq!(local_tree(folder.path(), &[], few).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert!(tar_tree(&[7_u8; 2048][..], &[], TreeLimits::default()).is_err());
     }
 
     proptest! {
@@ -283,8 +318,8 @@ mod tests {
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
                 fs::write(path, content).unwrap();
             }
-            let tree = local_tree(folder.path(), TreeLimits::default()).unwrap();
-            prop_assert_eq!(tar_tree(&packed(folder.path())[..], TreeLimits::default()).unwrap(), tree);
+            let tree = local_tree(folder.path(), &[], TreeLimits::default()).unwrap();
+            prop_assert_eq!(tar_tree(&packed(folder.path())[..], &[], TreeLimits::default()).unwrap(), tree);
         }
     }
 }

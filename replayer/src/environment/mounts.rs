@@ -34,10 +34,14 @@ pub(crate) struct MountPlan {
     pub(crate) replacements: Vec<String>,
 }
 
-/// Looks at a file or folder of this machine: its digest, or why there is none.
+/// Looks at a file or folder of this machine: its digest but for what is below the relative paths in `without`, or why
+/// there is none.
 pub(crate) trait Look {
-    fn digest(&self, path: &Path) -> Result<Digest, String>;
+    fn digest(&self, path: &Path, without: &[String]) -> Result<Digest, String>;
 }
+
+/// The digest of a file or folder that may stand in for one certain mount.
+type Looked<'a> = dyn Fn(&Path) -> Result<Digest, String> + 'a;
 
 /// Decides what stands in for each recorded mount. Paths in `supplied` are Retake's own to fill.
 ///
@@ -50,15 +54,18 @@ pub(crate) fn plan(
     look: &dyn Look,
 ) -> Result<MountPlan, Void> {
     let mut plan = MountPlan::default();
+    let paths: Vec<String> = recorded.iter().map(|mount| mount.path.clone()).collect();
     let mut missing = Vec::new();
     let wanted = recorded.iter().filter(|mount| mount.kind != "tmpfs" && !supplied.contains(&mount.path));
     for mount in wanted {
+        let without = host::mounted_below(&mount.path, &paths);
+        let look = |path: &Path| look.digest(path, &without);
         match given.iter().rev().find(|given| same_path(&given.path, &mount.path)) {
             Some(GivenMount { here: None, .. }) => {
                 plan.replacements.push(format!("{}: not mounted, as asked", mount.path));
             }
-            Some(GivenMount { here: Some(here), .. }) => plan.take_given(mount, here, look)?,
-            None if !plan.take_unasked(mount, look) => missing.push(mount),
+            Some(GivenMount { here: Some(here), .. }) => plan.take_given(mount, here, &look)?,
+            None if !plan.take_unasked(mount, &look) => missing.push(mount),
             None => {}
         }
     }
@@ -66,8 +73,8 @@ pub(crate) fn plan(
 }
 
 impl MountPlan {
-    fn take_given(&mut self, mount: &Mount, here: &Path, look: &dyn Look) -> Result<(), Void> {
-        let found = look.digest(here).map_err(|reason| Void {
+    fn take_given(&mut self, mount: &Mount, here: &Path, look: &Looked<'_>) -> Result<(), Void> {
+        let found = look(here).map_err(|reason| Void {
             reason: format!("`{}`, given for the mount {}, cannot be read: {reason}", here.display(), mount.path),
             help: "name a file or folder of this machine".to_owned(),
             ..Void::default()
@@ -104,13 +111,13 @@ impl MountPlan {
     }
 
     /// What needs nobody to give it: an empty volume, and what still is here as it was.
-    fn take_unasked(&mut self, mount: &Mount, look: &dyn Look) -> bool {
+    fn take_unasked(&mut self, mount: &Mount, look: &Looked<'_>) -> bool {
         if mount.kind == "volume" && mount.files == Some(0) {
             self.mount(mount, None);
             return true;
         }
         let source = Path::new(&mount.source);
-        let is_here = mount.digest.is_some() && source.is_absolute() && look.digest(source).ok() == mount.digest;
+        let is_here = mount.digest.is_some() && source.is_absolute() && look(source).ok() == mount.digest;
         if is_here {
             self.replacements.push(format!("{}: from `{}`, where it was recorded", mount.path, mount.source));
             self.mount(mount, Some(source.to_owned()));
@@ -169,7 +176,7 @@ mod tests {
     struct Folders(Vec<(&'static str, &'static [u8])>);
 
     impl Look for Folders {
-        fn digest(&self, path: &Path) -> Result<Digest, String> {
+        fn digest(&self, path: &Path, _without: &[String]) -> Result<Digest, String> {
             let found = self.0.iter().find(|(name, _)| Path::new(name) == path);
             found.map(|(_, content)| Digest::of(content)).ok_or_else(|| "there is no such file".to_owned())
         }
