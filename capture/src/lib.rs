@@ -22,9 +22,12 @@ mod settings;
 mod write;
 
 pub use clock::Clock;
+pub use content::place::PlaceError;
 pub use error::CaptureError;
 pub use forward::{BoundForward, ForwardSettings};
 pub use listen::Bound;
 pub use notice::Notice;
 pub use session::{Started, Summary, run};
-pub use settings::{Dependency, DependencyError, Service, Settings, default_dependencies};
+pub use settings::{
+    Annotate, AnnotateError, ConversationAt, Dependency, DependencyError, Service, Settings, default_dependencies,
+};

@@ -35,7 +35,7 @@ use crate::{
     listen,
     queue::{Budget, Item, Losses},
     record::Recorder,
-    write::{Notify, Setup, StartError, Writing},
+    write::{Notify, Setup, StartError, Wanted, Writing},
 };
 
 /// Longest wait for the service to accept, before it is said that it does not. A choice.
@@ -198,6 +198,10 @@ impl Shared {
             budget: self.budget.clone(),
             losses: self.losses.clone(),
             notify: self.notify.clone(),
+            wanted: Wanted {
+                annotations: settings.annotations.iter().map(|it| (it.name.clone(), it.place.clone())).collect(),
+                conversation: settings.conversation.as_ref().map(|it| it.place.clone()),
+            },
             expects_environment: true,
         }
     }
@@ -301,7 +305,7 @@ fn session_of(
         listeners: bound.iter().map(Bound::to_record).collect(),
         service_version: settings.service_version.clone(),
         command: redactor.arguments(&command).0,
-        conversation: None,
+        conversation: settings.conversation.as_ref().map(|it| it.text.clone()),
     })
 }
 

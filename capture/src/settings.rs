@@ -4,6 +4,7 @@
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
+use content::place::{Place, PlaceError};
 use wire::{Upstream, UpstreamError};
 
 use crate::ForwardSettings;
@@ -44,6 +45,10 @@ pub struct Settings {
     pub secret_query_keys: Vec<String>,
     /// Names of further environment variables whose values are secrets.
     pub secret_variables: Vec<String>,
+    /// Values of requests and responses that are kept under names of the user's own.
+    pub annotations: Vec<Annotate>,
+    /// Where the id of a conversation stands.
+    pub conversation: Option<ConversationAt>,
     /// Largest part of one body that is kept, in bytes as sent.
     pub body_bytes_max: u64,
     /// Most bytes that wait to be written, over all exchanges.
@@ -72,6 +77,8 @@ impl Default for Settings {
             secret_headers: Vec::new(),
             secret_query_keys: Vec::new(),
             secret_variables: Vec::new(),
+            annotations: Vec::new(),
+            conversation: None,
             body_bytes_max: 256 << 20,
             queue_bytes_max: 64 << 20,
             sync_interval: Duration::from_millis(200),
@@ -93,6 +100,81 @@ pub enum Service {
     Process(u32),
     /// A child's that the capture starts, program first.
     Command(Vec<OsString>),
+}
+
+/// Most bytes of a name given to a value. A choice.
+const ANNOTATION_NAME_BYTES_MAX: usize = 64;
+
+/// A value that is kept under a name of the user's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Annotate {
+    /// The name.
+    pub name: String,
+    /// Where the value stands.
+    pub place: Place,
+}
+
+/// Why a text is no value to keep.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnnotateError {
+    /// There is no name, or an odd one.
+    #[error("`{text}` has no name of letters, digits, `-`, `_` and `.` before a `=`")]
+    Name {
+        /// What was given.
+        text: String,
+    },
+    /// What follows is no place.
+    #[error("nothing can be kept as `{name}`")]
+    Place {
+        /// The name.
+        name: String,
+        /// What is wrong with the place.
+        #[source]
+        source: PlaceError,
+    },
+}
+
+impl AnnotateError {
+    /// What the user can do next.
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::Name { .. } => Some("write it as `NAME=/pointer` or `NAME=header:FIELD`"),
+            Self::Place { source, .. } => source.help(),
+        }
+    }
+}
+
+impl FromStr for Annotate {
+    type Err = AnnotateError;
+
+    /// Reads `NAME=PLACE`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        let is_name = |name: &str| (1..=ANNOTATION_NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_part);
+        let named = text.split_once('=').filter(|(name, _)| is_name(name));
+        let (name, place) = named.ok_or_else(|| AnnotateError::Name { text: text.chars().take(200).collect() })?;
+        let name = name.to_owned();
+        let place = place.parse().map_err(|source| AnnotateError::Place { name: name.clone(), source })?;
+        Ok(Self { name, place })
+    }
+}
+
+/// Where the id of a conversation stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConversationAt {
+    /// As it was written, for the recording.
+    pub text: String,
+    /// The place.
+    pub place: Place,
+}
+
+impl FromStr for ConversationAt {
+    type Err = PlaceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self { text: text.to_owned(), place: text.parse()? })
+    }
 }
 
 /// Something that the service calls.
@@ -207,6 +289,15 @@ mod tests {
         {
             let error = wrong.parse::<Dependency>().unwrap_err();
             assert!(error.help().is_some(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_value_to_keep_is_a_name_and_a_place() {
+        let annotate: Annotate = "tokens=POST /chat /usage/total_tokens".parse().unwrap();
+        assert_eq!(annotate.name, "tokens");
+        for wrong in ["tokens", "=/x", "a b=/x", "tokens=usage"] {
+            assert!(wrong.parse::<Annotate>().unwrap_err().help().is_some(), "{wrong}");
         }
     }
 

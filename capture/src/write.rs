@@ -4,6 +4,7 @@
 //! fail. What cannot be written is tried again each second while the queue fills up behind it; nobody else waits for that.
 
 mod bodies;
+mod notes;
 mod output;
 
 use std::{
@@ -22,6 +23,7 @@ use std::{
 use bundle::{Record, Store, StoreError};
 use exchange::{Exchange, Gap, LogLines, Session, SessionCounts, SessionEnd};
 
+pub(crate) use self::notes::Wanted;
 use self::{bodies::Bodies, output::Output};
 use crate::{
     Clock, Notice,
@@ -47,6 +49,8 @@ pub(crate) struct Setup {
     pub(crate) budget: Arc<Budget>,
     pub(crate) losses: Arc<Losses>,
     pub(crate) notify: Notify,
+    /// What is noted of each exchange beside what was said.
+    pub(crate) wanted: Wanted,
     /// True when an environment is to come: exchanges that end before wait for it.
     pub(crate) expects_environment: bool,
 }
@@ -84,6 +88,7 @@ impl Writing {
             segment_bytes_max: setup.segment_bytes_max,
             budget: setup.budget,
             losses: setup.losses,
+            wanted: setup.wanted,
             open: HashMap::new(),
             expects_environment: setup.expects_environment,
             waiting: Vec::new(),
@@ -119,6 +124,7 @@ struct Worker {
     segment_bytes_max: u64,
     budget: Arc<Budget>,
     losses: Arc<Losses>,
+    wanted: Wanted,
     /// Bodies of exchanges that have not ended, by sequence.
     open: HashMap<u64, Bodies>,
     /// True until the environment is known, or known to be unknown.
@@ -199,7 +205,7 @@ impl Worker {
             self.open.values_mut().for_each(Bodies::fail);
         }
         let mut bodies = self.open.remove(&exchange.sequence).unwrap_or_default();
-        self.losses.lose_bytes(bodies.complete(&mut exchange));
+        self.losses.lose_bytes(bodies.complete(&mut exchange, &self.wanted));
         exchange.fingerprint = self.output.environment();
         let response_len = exchange.response.as_ref().map_or(0, |response| response.body.kept_len());
         let body_bytes = exchange.request.body.kept_len() + response_len;

@@ -37,9 +37,22 @@ impl<'a> Selection<'a> {
         (self.routes.is_empty() || self.routes.iter().any(|route| route.matches(entry)))
             && (options.statuses.is_empty() || entry.status.is_some_and(by_status))
             && (options.dependencies.is_empty() || entry.dependency.as_ref().is_some_and(by_name))
+            && options.wheres.iter().all(|(name, value)| has_value(entry, name, value))
+            && options.conversation.as_ref().is_none_or(|id| is_of_conversation(entry, id))
             && !(options.ingress && entry.dependency.is_some())
             && !(options.failed && is_fine(entry))
     }
+}
+
+/// True when the value was kept under the name: as JSON, or as the text that it is.
+fn has_value(entry: &Entry, name: &str, value: &str) -> bool {
+    let kept = entry.context.annotation(name).and_then(|annotation| annotation.value.as_deref());
+    let is_text = |kept: &str| serde_json::from_str::<String>(kept).is_ok_and(|text| text == value);
+    kept.is_some_and(|kept| kept == value || is_text(kept))
+}
+
+fn is_of_conversation(entry: &Entry, id: &str) -> bool {
+    entry.context.conversation.as_ref().is_some_and(|conversation| conversation.id.starts_with(id))
 }
 
 fn is_fine(entry: &Entry) -> bool {
@@ -72,7 +85,7 @@ impl<'a> RoutePattern<'a> {
 
 #[cfg(test)]
 mod tests {
-    use exchange::{Digests, Id};
+    use exchange::{Annotation, Context, Conversation, ConversationSource, Digests, Id};
 
     use super::*;
 
@@ -101,15 +114,32 @@ mod tests {
         }
     }
 
+    fn note((name, value): (&str, &str)) -> Annotation {
+        Annotation { name: name.to_owned(), value: Some(value.to_owned()) }
+    }
+
+    #[test]
+    fn what_was_noted_chooses_as_it_is_written_or_as_it_reads() {
+        let wheres = |pairs: &[(&str, &str)]| Select {
+            wheres: pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            ..Select::default()
+        };
+        assert_eq!(chosen(wheres(&[("label", "billing"), ("tokens", "42")])), [0]);
+        assert_eq!(chosen(wheres(&[("label", r#""billing""#)])), [0]);
+        assert_eq!(chosen(wheres(&[("label", "other")])), [] as [usize; 0]);
+        assert_eq!(chosen(Select { conversation: Some("thread".to_owned()), ..Select::default() }), [0]);
+    }
+
     fn chosen(options: Select) -> Vec<usize> {
         let mut cut = entry("GET /tickets/7/notes", 200, None);
         cut.end = "client gone".to_owned();
-        let entries = [
-            entry("POST /tickets?draft=1", 200, None),
-            cut,
-            entry("POST /v1/chat", 503, Some("model")),
-            entry("GET /tickets/8", 404, None),
-        ];
+        let mut noted = entry("POST /tickets?draft=1", 200, None);
+        noted.context = Context {
+            annotations: [("label", r#""billing""#), ("tokens", "42")].map(note).to_vec(),
+            conversation: Some(Conversation { id: "thread-1".to_owned(), how: ConversationSource::Given }),
+            doubt: None,
+        };
+        let entries = [noted, cut, entry("POST /v1/chat", 503, Some("model")), entry("GET /tickets/8", 404, None)];
         let selection = Selection::of(&options).unwrap();
         (0..entries.len()).filter(|&place| selection.chooses(&entries[place])).collect()
     }

@@ -23,6 +23,7 @@ use wire::{
 };
 
 use crate::{
+    conversations::Conversations,
     forward::Forward,
     ledger::{BodyBytes, Ledger, redacted_request, redacted_response},
     pieces::ranges,
@@ -67,6 +68,7 @@ pub(crate) struct Answerer {
     calls: BTreeMap<Id, Exchange>,
     traces: BTreeMap<String, Vec<Id>>,
     trace_of: BTreeMap<Id, String>,
+    conversations: Conversations,
     reuse: bool,
     secrets: Arc<Secrets>,
     state: Mutex<State>,
@@ -112,6 +114,7 @@ impl Answerer {
             traces.entry(trace.trace_id.clone()).or_default().push(exchange.id);
             trace_of.insert(exchange.id, trace.trace_id.clone());
         }
+        let conversations = Conversations::of(&parts.archive);
         let mut library = Library::new(Box::new(MatchingRules::new(parts.rules)));
         for call in selection.calls.iter().filter(|call| why_unanswerable(call).is_none()) {
             let scope = scope_of_call(call, |parent| trace_of.get(parent).map(String::as_str));
@@ -122,6 +125,7 @@ impl Answerer {
                 id: call.id,
                 dependency: call.role.dependency().unwrap_or_default().to_owned(),
                 scope: scope.map(|(key, certainty)| Scope { key: key.to_owned(), certainty }),
+                conversation: conversations.of_recorded(call),
                 head,
                 body,
             });
@@ -131,6 +135,7 @@ impl Answerer {
             calls: selection.calls.iter().map(|call| (call.id, call.clone())).collect(),
             traces,
             trace_of,
+            conversations,
             reuse: parts.reuse,
             secrets: parts.secrets,
             state: Mutex::new(State { library, in_flight: BTreeSet::new(), notes: Vec::new() }),
@@ -190,7 +195,14 @@ impl Answerer {
     fn look_up(&self, dependency: &str, incoming: &Incoming) -> Note {
         let mut state = self.state();
         let behalf = self.on_behalf_of(&incoming.head, &state.in_flight);
-        let call = Call { dependency, scope: behalf.scope.as_ref(), head: &incoming.head, body: &incoming.body };
+        let conversation = self.conversations.of_live(&incoming.head, &incoming.body, &behalf);
+        let call = Call {
+            dependency,
+            scope: behalf.scope.as_ref(),
+            conversation: conversation.as_deref(),
+            head: &incoming.head,
+            body: &incoming.body,
+        };
         let answer = if self.reuse { state.library.ask_anew(call) } else { state.library.ask(call) };
         let outcome = match answer {
             matching::Answer::Found(found) => Ok(found),
@@ -307,10 +319,20 @@ impl Answerer {
     }
 }
 
-struct Behalf {
-    parent: Option<Id>,
+/// On whose behalf a call is made.
+pub(crate) struct Behalf {
+    /// The exchange, where it can be told.
+    pub(crate) parent: Option<Id>,
     scope: Option<Scope>,
-    candidates: Vec<Id>,
+    /// All that it may be.
+    pub(crate) candidates: Vec<Id>,
+}
+
+#[cfg(test)]
+impl Behalf {
+    pub(crate) fn of(parent: Option<Id>, candidates: Vec<Id>) -> Self {
+        Self { parent, scope: None, candidates }
+    }
 }
 
 /// Answers the calls to one dependency.

@@ -148,6 +148,7 @@ impl Case<'_> {
                 Ok(found) => match found.scope {
                     MatchScope::Parent => &mut answers.served_by_parent,
                     MatchScope::Inferred => &mut answers.served_by_inference,
+                    MatchScope::Conversation => &mut answers.served_by_conversation,
                     MatchScope::Anywhere => &mut answers.served_anywhere,
                 },
             } += 1;

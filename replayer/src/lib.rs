@@ -9,6 +9,7 @@ mod absent;
 mod answer;
 mod compare;
 mod container;
+mod conversations;
 mod drive;
 mod environment;
 mod error;

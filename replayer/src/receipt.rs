@@ -155,6 +155,9 @@ pub struct Answers {
     pub served_by_parent: u64,
     /// Answered with a recording of the same parent, which was the only one in flight.
     pub served_by_inference: u64,
+    /// Answered with an equal recording of another parent in the same conversation.
+    #[serde(default)]
+    pub served_by_conversation: u64,
     /// Answered with an equal recording from elsewhere: weaker.
     pub served_anywhere: u64,
     /// Not in the recording.
@@ -166,7 +169,7 @@ pub struct Answers {
 impl Answers {
     /// All that were served.
     pub fn served(&self) -> u64 {
-        self.served_by_parent + self.served_by_inference + self.served_anywhere
+        self.served_by_parent + self.served_by_inference + self.served_by_conversation + self.served_anywhere
     }
 }
 

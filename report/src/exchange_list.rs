@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bundle::Entry;
-use exchange::{Certainty, Id, Session};
+use exchange::{Certainty, ConversationSource, Id, Session};
 use serde::Serialize;
 
 use crate::{Cell, Paint, Style, Table, bytes, instant, json, span};
@@ -19,10 +19,13 @@ pub struct Listed<'a> {
 
 /// The list as a table, or nothing when it is empty.
 pub fn exchange_list(listed: &Listed<'_>, style: Style) -> String {
-    let mut table = Table::new(&["ID", "BEGAN (UTC)", "REQUEST", "STATUS", ">TOOK", ">SENT", ">GOT", "END"]);
+    let has_notes = listed.entries.iter().any(|entry| !notes(entry).is_empty());
+    let columns = ["ID", "BEGAN (UTC)", "REQUEST", "STATUS", ">TOOK", ">SENT", ">GOT", "END", "NOTES"];
+    let mut table = Table::new(if has_notes { &columns } else { &columns[..columns.len() - 1] });
     let walls = wall_starts(listed.sessions);
     for (entry, parent) in as_tree(listed.entries) {
-        table.row(row(entry, parent, &walls));
+        let noted = has_notes.then(|| Cell::new(notes(entry), Paint::Dim));
+        table.row(row(entry, parent, &walls).into_iter().chain(noted));
     }
     table.to_text(style)
 }
@@ -89,6 +92,23 @@ fn row(entry: &Entry, parent: Option<&Entry>, walls: &BTreeMap<Id, u64>) -> Vec<
         entry.response_len.map_or_else(|| "-".to_owned(), bytes).into(),
         Cell::new(end, end_paint),
     ]
+}
+
+/// What the user named, and a conversation whose id was given: `label="billing" talk=thread-1`.
+fn notes(entry: &Entry) -> String {
+    let annotations = entry.context.annotations.iter();
+    let annotations = annotations.filter_map(|it| Some(format!("{}={}", it.name, short(it.value.as_ref()?))));
+    let conversation = entry.context.conversation.as_ref().filter(|it| it.how != ConversationSource::Prefix);
+    annotations.chain(conversation.map(|it| format!("talk={}", short(&it.id)))).collect::<Vec<_>>().join(" ")
+}
+
+/// A value as a table has room for it.
+fn short(value: &str) -> String {
+    const SHOWN_CHARACTERS_MAX: usize = 24;
+    match value.char_indices().nth(SHOWN_CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value.to_owned(),
+    }
 }
 
 /// A clock time, or for a child the time since its parent began.

@@ -124,6 +124,7 @@ fn facts(page: &ExchangePage<'_>, style: Style) -> String {
         )
     }));
     facts.extend(exchange.seeds.iter().map(|seed| ("seed", seed_fact(seed))));
+    facts.extend(notes(exchange));
     facts.extend(exchange.redactions.iter().map(|it| ("redacted", format!("{} × {}", it.count, it.place))));
     facts.extend(exchange.repeats.as_ref().map(|repeats| {
         let original = repeats.original.map_or_else(|| "nothing recorded".to_owned(), |id| id.to_string());
@@ -196,6 +197,26 @@ fn call(child: &Entry) -> String {
     let status = child.status.map_or_else(|| child.end.clone(), |status| status.to_string());
     let mark = if child.certainty == Some(Certainty::Recorded) { "" } else { " (not certain)" };
     format!("{} {name}: {} → {status}{mark}", child.id.short(), child.title)
+}
+
+/// What the user named, and the conversation.
+fn notes(exchange: &Exchange) -> Vec<(&'static str, String)> {
+    let conversation = exchange.context.conversation.as_ref();
+    let conversation = conversation.map(|it| ("talk", format!("{} ({})", it.id, it.how.words())));
+    let annotations = exchange.context.annotations.iter().map(|note| {
+        let value = note.value.as_deref().unwrap_or("(longer than is kept)");
+        ("noted", format!("{} = {}", note.name, shortened(value)))
+    });
+    conversation.into_iter().chain(annotations).collect()
+}
+
+/// A value on one line; `--json` has all of it.
+fn shortened(value: &str) -> String {
+    const SHOWN_CHARACTERS_MAX: usize = 200;
+    match value.char_indices().nth(SHOWN_CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}… ({})", &value[..end], bytes(value.len() as u64)),
+        None => value.to_owned(),
+    }
 }
 
 fn seed_fact(seed: &exchange::Seed) -> String {

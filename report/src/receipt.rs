@@ -151,6 +151,7 @@ fn answer_words(receipt: &Receipt) -> String {
         for (count, scope) in [
             (answers.served_by_parent, "by parent"),
             (answers.served_by_inference, "by inferred parent"),
+            (answers.served_by_conversation, "by conversation"),
             (answers.served_anywhere, "from elsewhere"),
         ] {
             if count > 0 {

@@ -2,10 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use content::{canonical, seeds};
-use exchange::{Body, Exchange, Part};
+use content::{canonical, place::Message, seeds};
+use exchange::{Body, Exchange, Part, SeedPlace};
 
-use super::{Side, gap_of_failure};
+use super::{Side, gap_of_failure, notes::Wanted};
 use crate::queue::Held;
 
 /// Both bodies of an exchange.
@@ -60,35 +60,42 @@ impl Bodies {
         self.response.fail();
     }
 
-    /// Gives the exchange its recipes, and the digests and seeds of what is whole; says how many bytes are lost with parts
-    /// that may not be on the disk.
-    pub(super) fn complete(&mut self, exchange: &mut Exchange) -> u64 {
+    /// Gives the exchange its recipes, the digests and seeds of what is whole, and what is wanted of it beside; says how
+    /// many bytes are lost with parts that may not be on the disk.
+    pub(super) fn complete(&mut self, exchange: &mut Exchange, wanted: &Wanted) -> u64 {
         let mut lost = self.request.give_recipe(&mut exchange.request.body);
         if let Some(response) = &mut exchange.response {
             lost += self.response.give_recipe(&mut response.body);
         }
         // What reads bodies reads what anybody sent: a mistake in it may cost a digest, never the record.
-        let read = catch_unwind(AssertUnwindSafe(|| self.read(exchange)));
+        let read = catch_unwind(AssertUnwindSafe(|| self.read(exchange, wanted)));
         if read.is_err() {
             exchange.seeds.clear();
+            exchange.context.annotations.clear();
         }
         lost
     }
 
-    fn read(&self, exchange: &mut Exchange) {
-        if let Some(bytes) = self.request.all_of(&exchange.request.body) {
-            let head = &exchange.request.head;
+    fn read(&self, exchange: &mut Exchange, wanted: &Wanted) {
+        let (head, whole) = (&exchange.request.head, self.request.all_of(&exchange.request.body));
+        let asked = whole.map(|bytes| canonical::body(head, bytes));
+        if let (Some(bytes), Some(body)) = (whole, &asked) {
             let came_whole = exchange.times.request_ended_ns.is_some();
             exchange.digests.request = came_whole.then(|| canonical::request_digest(head, bytes, exchange.transport));
-            exchange.seeds.extend(seeds::find_in_request(head, bytes));
+            exchange.seeds.extend(seeds::find(SeedPlace::Request, head, body));
         }
+        let mut answered = None;
         if let Some(response) = &exchange.response
             && let Some(bytes) = self.response.all_of(&response.body)
         {
             let came_whole = exchange.end.is_complete();
             exchange.digests.response = came_whole.then(|| canonical::response_digest(&response.head, bytes));
-            exchange.seeds.extend(seeds::find_in_response(&response.head, bytes));
+            let body = canonical::body(&response.head, bytes);
+            exchange.seeds.extend(seeds::find(SeedPlace::Response, &response.head, &body));
+            answered = Some(body);
         }
+        let response = exchange.response.as_ref().map(|it| Message { head: &it.head, body: answered.as_ref() });
+        wanted.note(&mut exchange.context, Message { head, body: asked.as_ref() }, response);
     }
 }
 

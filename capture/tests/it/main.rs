@@ -5,4 +5,5 @@
 mod child;
 mod kept;
 mod lost;
+mod noted;
 mod support;

@@ -23,6 +23,12 @@ pub(crate) struct Select {
     /// Calls of clients only, without the service's own
     #[arg(long, conflicts_with = "dependencies")]
     pub(crate) ingress: bool,
+    /// Where this name was given to this value (`--annotate`): 'label=billing' (repeatable)
+    #[arg(long = "where", value_name = "NAME=VALUE", value_parser = values::name_and_value)]
+    pub(crate) wheres: Vec<(String, String)>,
+    /// Turns of this conversation, by its id or how that begins
+    #[arg(long, value_name = "ID")]
+    pub(crate) conversation: Option<String>,
     /// Without a complete answer, or with a status of 500 or more
     #[arg(long)]
     pub(crate) failed: bool,
@@ -32,7 +38,7 @@ impl Select {
     /// True when any option was given.
     pub(crate) fn is_any(&self) -> bool {
         let lists = [self.routes.is_empty(), self.statuses.is_empty(), self.dependencies.is_empty()];
-        self.ingress || self.failed || lists.contains(&false)
+        self.ingress || self.failed || self.conversation.is_some() || !self.wheres.is_empty() || lists.contains(&false)
     }
 }
 
@@ -42,6 +48,7 @@ impl Select {
 Examples:
   retake ls                                  what is in ./.retake
   retake ls case.retake --failed
+  retake ls --where tenant=acme --where label=billing
   retake ls --route 'POST /tickets' --json | jq -r '.exchanges[].id'
 
 A dependency call stands under the exchange on whose behalf it was made. How that is known: nothing where the trace \

@@ -13,6 +13,8 @@ Examples:
   retake capture --upstream http://127.0.0.1:9000 --container triage
   retake capture --upstream http://127.0.0.1:9000 --dependency model=http://127.0.0.1:8000
   retake capture … --dependency llm=http://127.0.0.1:8000,listen=172.17.0.1:9101  for a bridge
+  retake capture --upstream http://127.0.0.1:9000 --annotate tokens=/usage/total_tokens \\
+      --annotate tenant=request:header:x-tenant --conversation request:/thread_id
   retake capture -- python app.py        an app of your own, with OPENAI_BASE_URL set
   retake capture --forward-proxy -- python app.py        whatever it calls by HTTPS_PROXY
 
@@ -51,6 +53,12 @@ pub(crate) struct CaptureArgs {
     /// What the service calls its own version
     #[arg(long, value_name = "TEXT")]
     pub(crate) service_version: Option<String>,
+    /// Keep this value of each exchange under a name: a pointer into the answer's body, or else the request's (repeatable)
+    #[arg(long, value_name = "NAME=POINTER|header:NAME", help_heading = "Notes")]
+    pub(crate) annotate: Vec<String>,
+    /// Where a request carries its conversation's id [default: its baggage, else inferred from its first messages]
+    #[arg(long, value_name = "POINTER|header:NAME", help_heading = "Notes")]
+    pub(crate) conversation: Option<String>,
     /// Send requests on as they are: give none a `traceparent` that came without
     #[arg(long)]
     pub(crate) no_traceparent: bool,

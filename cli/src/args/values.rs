@@ -62,6 +62,13 @@ pub(crate) fn status_range(text: &str) -> Result<StatusRange, String> {
     Ok(status..=status)
 }
 
+/// `NAME=VALUE`.
+pub(crate) fn name_and_value(text: &str) -> Result<(String, String), String> {
+    let wrong = || "write a name, `=` and a value, such as label=billing".to_owned();
+    let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(wrong)?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 fn split(text: &str) -> (&str, &str) {
     let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();

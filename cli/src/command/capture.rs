@@ -5,8 +5,8 @@ mod notice;
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus, sync::Arc};
 
 use capture::{
-    Bound, BoundForward, CaptureError, Clock, Dependency, DependencyError, ForwardSettings, Service, Settings, Started,
-    Summary,
+    Annotate, AnnotateError, Bound, BoundForward, CaptureError, Clock, Dependency, DependencyError, ForwardSettings,
+    Service, Settings, Started, Summary,
 };
 use report::{Table, json};
 use serde_json::json;
@@ -20,7 +20,7 @@ use crate::{
     trouble::{Trouble, trouble_from},
 };
 
-trouble_from!(CaptureError, DependencyError, wire::UpstreamError);
+trouble_from!(CaptureError, DependencyError, AnnotateError, capture::PlaceError, wire::UpstreamError);
 
 /// Records, says where it listens and in the end what it kept, and passes on the status of a service that it started.
 pub(crate) fn capture(args: CaptureArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
@@ -64,6 +64,8 @@ fn settings(args: CaptureArgs) -> Result<Settings, Trouble> {
         secret_headers: args.redact_headers,
         secret_query_keys: args.redact_query_keys,
         secret_variables: args.env_secrets,
+        annotations: args.annotate.iter().map(|text| text.parse()).collect::<Result<Vec<Annotate>, _>>()?,
+        conversation: args.conversation.as_deref().map(str::parse).transpose()?,
         body_bytes_max: args.body_max,
         queue_bytes_max: usize::try_from(args.memory).unwrap_or(usize::MAX),
         sync_interval: args.sync_interval,

@@ -23,6 +23,8 @@ pub struct Recorded {
     pub dependency: String,
     /// On whose behalf it was made; `None` where that is not known, or ambiguous.
     pub scope: Option<Scope>,
+    /// The conversation that it belongs to, where something beside the call itself tells.
+    pub conversation: Option<String>,
     /// The request's head.
     pub head: Head,
     /// The request's body as sent, all of it that was kept.
@@ -36,6 +38,8 @@ pub struct Call<'a> {
     pub dependency: &'a str,
     /// On whose behalf it is made; `None` where that cannot be told.
     pub scope: Option<&'a Scope>,
+    /// The conversation that it belongs to, known as that of a recorded call is.
+    pub conversation: Option<&'a str>,
     /// The request's head.
     pub head: &'a Head,
     /// The request's body as sent.
@@ -73,6 +77,8 @@ pub enum MatchScope {
     Parent,
     /// The same parent, which was the only one in flight, then or now.
     Inferred,
+    /// Another parent, or none known, in the same conversation.
+    Conversation,
     /// An equal call from anywhere.
     Anywhere,
 }

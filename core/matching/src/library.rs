@@ -2,7 +2,8 @@
 //!
 //! A recording is served once to each scope: first to its own, and to another only when that one has none left. What is
 //! served to another scope stays there for its own, so that one call too many of one exchange takes nothing away from the
-//! next. Recordings of no known parent are served once in all.
+//! next. Recordings of no known parent are served once in all. Where a call's own scope has none, those of its conversation
+//! come before all others.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -29,6 +30,7 @@ pub struct Library {
 struct Entry {
     id: Id,
     scope: Option<Scope>,
+    conversation: Option<String>,
     keyed: Keyed,
     served: Served,
 }
@@ -56,14 +58,14 @@ impl Library {
 
     /// Adds a recording. Equal ones are served in the order in which they were added.
     pub fn add(&mut self, recorded: Recorded) {
-        let Recorded { id, dependency, scope, head, body } = recorded;
+        let Recorded { id, dependency, scope, conversation, head, body } = recorded;
         let mut keyed = Keyed::of(&dependency, &head, &body, self.normalise.as_ref());
         self.keep_within_memory(&mut keyed);
         let at = self.entries.len();
         self.equal.entry(keyed.key).or_default().push(at);
         self.by_dependency.entry(dependency).or_default().push(at);
         let scope = scope.filter(|scope| scope.certainty != Certainty::Ambiguous);
-        self.entries.push(Entry { id, scope, keyed, served: Served::default() });
+        self.entries.push(Entry { id, scope, conversation, keyed, served: Served::default() });
     }
 
     /// How many recordings there are.
@@ -84,10 +86,13 @@ impl Library {
         let unserved = |at: &&usize| self.entries[**at].may_serve(scope);
         let own = |at: &&usize| scope.is_some_and(|scope| self.entries[**at].belongs_to(scope));
         let nobodys = |at: &&usize| self.entries[**at].scope.is_none();
+        let same_conversation = |at: &&usize| self.entries[**at].is_of_conversation(call.conversation);
         let chosen = equal.iter().filter(own).find(unserved);
+        let chosen = chosen.or_else(|| equal.iter().filter(same_conversation).filter(nobodys).find(unserved));
+        let chosen = chosen.or_else(|| equal.iter().filter(same_conversation).find(unserved));
         let chosen = chosen.or_else(|| equal.iter().filter(nobodys).find(unserved));
         match chosen.or_else(|| equal.iter().find(unserved)).copied() {
-            Some(at) => Answer::Found(self.serve(at, &asked, scope)),
+            Some(at) => Answer::Found(self.serve(at, &asked, scope, call.conversation)),
             None => Answer::Missed(self.miss(&call, &asked, scope)),
         }
     }
@@ -113,14 +118,14 @@ impl Library {
         self.entries.iter().filter(|entry| !entry.served.to_its_own).map(|entry| entry.id).collect()
     }
 
-    fn serve(&mut self, at: usize, asked: &Keyed, scope: Option<&Scope>) -> Found {
+    fn serve(&mut self, at: usize, asked: &Keyed, scope: Option<&Scope>, conversation: Option<&str>) -> Found {
         let of_same_scope = |other: &&usize| self.entries[**other].same_scope_as(&self.entries[at]);
         let repeated = self.equal.get(&asked.key).is_some_and(|equal| equal.iter().filter(of_same_scope).count() > 1);
         let entry = &mut self.entries[at];
         entry.note_served(scope);
         Found {
             id: entry.id,
-            scope: entry.match_scope(scope),
+            scope: entry.match_scope(scope, conversation),
             repeated,
             borrowed: scope.is_some_and(|scope| entry.scope.is_some() && !entry.belongs_to(scope)),
             left_out: differing(&entry.keyed.left_out, &asked.left_out),
@@ -182,12 +187,17 @@ impl Entry {
         }
     }
 
-    fn match_scope(&self, scope: Option<&Scope>) -> MatchScope {
+    fn is_of_conversation(&self, conversation: Option<&str>) -> bool {
+        conversation.is_some() && self.conversation.as_deref() == conversation
+    }
+
+    fn match_scope(&self, scope: Option<&Scope>, conversation: Option<&str>) -> MatchScope {
         match (&self.scope, scope) {
             (Some(own), Some(asked)) if own.key == asked.key => {
                 let recorded = own.certainty == Certainty::Recorded && asked.certainty == Certainty::Recorded;
                 if recorded { MatchScope::Parent } else { MatchScope::Inferred }
             }
+            _ if self.is_of_conversation(conversation) => MatchScope::Conversation,
             _ => MatchScope::Anywhere,
         }
     }

@@ -17,7 +17,14 @@ fn scope(key: &str) -> Option<Scope> {
 }
 
 fn recorded(number: u8, scope: Option<Scope>, body: &str) -> Recorded {
-    Recorded { id: id(number), dependency: "llm".to_owned(), scope, head: head("/chat"), body: body.into() }
+    Recorded {
+        id: id(number),
+        dependency: "llm".to_owned(),
+        scope,
+        conversation: None,
+        head: head("/chat"),
+        body: body.into(),
+    }
 }
 
 fn library(recordings: impl IntoIterator<Item = Recorded>) -> Library {
@@ -28,7 +35,13 @@ fn library(recordings: impl IntoIterator<Item = Recorded>) -> Library {
 
 fn ask(library: &mut Library, scope: Option<Scope>, body: &str) -> Answer {
     let head = head("/chat");
-    library.ask(Call { dependency: "llm", scope: scope.as_ref(), head: &head, body: body.as_bytes() })
+    library.ask(Call {
+        dependency: "llm",
+        scope: scope.as_ref(),
+        conversation: None,
+        head: &head,
+        body: body.as_bytes(),
+    })
 }
 
 fn found(answer: Answer) -> Found {
@@ -70,7 +83,14 @@ fn asked_anew_a_call_begins_at_its_first_recording_and_leaves_the_others_where_t
         library([recorded(1, None, "{}"), recorded(2, None, "{}"), recorded(3, None, "[1]"), recorded(4, None, "[2]")]);
     let head = head("/chat");
     let mut served = |body: &str| {
-        found(library.ask_anew(Call { dependency: "llm", scope: None, head: &head, body: body.as_bytes() })).id
+        found(library.ask_anew(Call {
+            dependency: "llm",
+            scope: None,
+            conversation: None,
+            head: &head,
+            body: body.as_bytes(),
+        }))
+        .id
     };
     assert_eq!([served("{}"), served("[1]"), served("[1]"), served("{}"), served("{}")], [1, 3, 3, 2, 1].map(id));
     assert_eq!(missed(ask(&mut library, None, "[9]")).exhausted, 0);
@@ -127,9 +147,9 @@ fn white_space_and_the_order_of_members_do_not_matter_but_the_writing_of_a_numbe
 fn another_dependency_or_target_is_another_call() {
     let mut library = library([recorded(1, None, "{}")]);
     let (there, elsewhere) = (head("/chat"), head("/chat?debug=1"));
-    let other = library.ask(Call { dependency: "store", scope: None, head: &there, body: b"{}" });
+    let other = library.ask(Call { dependency: "store", scope: None, conversation: None, head: &there, body: b"{}" });
     insta::assert_snapshot!(missed(other), @"store POST /chat was not recorded, nor anything else of this dependency");
-    let other = library.ask(Call { dependency: "llm", scope: None, head: &elsewhere, body: b"{}" });
+    let other = library.ask(Call { dependency: "llm", scope: None, conversation: None, head: &elsewhere, body: b"{}" });
     insta::assert_snapshot!(missed(other), @"llm POST /chat?debug=1 was not recorded; the nearest is 010101010101 (POST /chat): target: recorded /chat, asked /chat?debug=1");
 }
 
@@ -168,11 +188,13 @@ fn bytes_are_compared_as_bytes() {
         id: id(1),
         dependency: "s3".to_owned(),
         scope: None,
+        conversation: None,
         head: head.clone(),
         body: vec![0xff, 0],
     });
-    let ask =
-        |library: &mut Library, body: &[u8]| library.ask(Call { dependency: "s3", scope: None, head: &head, body });
+    let ask = |library: &mut Library, body: &[u8]| {
+        library.ask(Call { dependency: "s3", scope: None, conversation: None, head: &head, body })
+    };
     insta::assert_snapshot!(missed(ask(&mut library, &[0xff])), @"s3 PUT /blob was not recorded; the nearest is 010101010101 (PUT /blob): body: recorded 2 bytes, asked 1 byte");
     assert_eq!(found(ask(&mut library, &[0xff, 0])).id, id(1));
 }
@@ -209,6 +231,27 @@ fn a_body_that_there_is_no_room_for_is_still_found_and_a_miss_says_that_it_canno
     insta::assert_snapshot!(miss, @"llm POST /chat was not recorded; the nearest is 010101010101 (POST /chat): the body differs; it is not held in memory to say where");
     let same = r#"{"text":"long enough to be over the room that is left, with its keys counted"}"#;
     assert_eq!(found(ask(&mut library, None, same)).id, id(1));
+}
+
+#[test]
+fn a_call_of_unknown_parent_gets_its_conversations_recording_first() {
+    let of = |number: u8, conversation: &str, scope: Option<Scope>| Recorded {
+        conversation: Some(conversation.to_owned()),
+        ..recorded(number, scope, "{}")
+    };
+    let recordings = || library([recorded(1, None, "{}"), of(2, "x", scope("a")), of(3, "y", scope("b"))]);
+    let ask_in = |library: &mut Library, conversation, scope: Option<&Scope>| {
+        let call = Call { dependency: "llm", scope, conversation, head: &head("/chat"), body: b"{}" };
+        let found = found(library.ask(call));
+        (found.id, found.scope)
+    };
+    let mut library = recordings();
+    assert_eq!(ask_in(&mut library, Some("y"), None), (id(3), MatchScope::Conversation));
+    assert_eq!(ask_in(&mut library, Some("y"), None), (id(1), MatchScope::Anywhere), "its own is used up");
+    let own = scope("a");
+    let parent_first = ask_in(&mut recordings(), Some("y"), own.as_ref());
+    assert_eq!(parent_first, (id(2), MatchScope::Parent), "the parent is the stronger scope");
+    assert_eq!(ask_in(&mut recordings(), None, None), (id(1), MatchScope::Anywhere));
 }
 
 proptest! {
