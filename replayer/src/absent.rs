@@ -120,28 +120,25 @@ impl Missing {
             }
             Some(known) => record(&address.to_string(), known),
             None => format!(
-                "record it with `retake capture --dependency NAME=http://{address}` (`tcp://` where it speaks another protocol), or \
-                 run it beside with `--beside NAME=IMAGE`"
+                "where it speaks HTTP, record it with `retake capture --dependency NAME=http://{address}`; {OTHER_PROTOCOLS}"
             ),
         }
     }
 }
 
+/// What can be done about what is not HTTP.
+const OTHER_PROTOCOLS: &str = "other protocols are not recorded yet: let it run in the service's own container, or replay against a \
+                               service that has it with `--target URL`";
+
 /// How something well known is recorded.
 fn record(address: &str, known: Known) -> String {
     let Known { name, .. } = known;
-    let (scheme, beside) = match known.speaks {
-        Speaks::Http => ("http", true),
-        Speaks::Https => ("https", false),
-        Speaks::Tcp => ("tcp", true),
-        Speaks::Telemetry => {
-            return format!(
-                "nothing, as a rule: telemetry changes no answer; else record it with `retake capture --dependency {name}=tcp://{address}`"
-            );
-        }
-    };
-    let record = format!("record it with `retake capture --dependency {name}={scheme}://{address}`");
-    if beside { format!("{record}, or run one beside with `--beside {name}=IMAGE`") } else { record }
+    match known.speaks {
+        Speaks::Http => format!("record it with `retake capture --dependency {name}=http://{address}`"),
+        Speaks::Https => format!("record it with `retake capture --dependency {name}=https://{address}`"),
+        Speaks::Tcp => OTHER_PROTOCOLS.to_owned(),
+        Speaks::Telemetry => "nothing, as a rule: telemetry changes no answer".to_owned(),
+    }
 }
 
 /// Sockets that were not there, but for those of daemons, and for those that came to be there.
@@ -164,7 +161,7 @@ fn of_path(attempt: &Attempt) -> Absent {
         }
         Some(known) => {
             let tcp = record(&format!("127.0.0.1:{}", known.port), known);
-            format!("unix sockets are not recorded: let the service use TCP, and {tcp}")
+            format!("unix sockets are not recorded; over TCP, {tcp}")
         }
         None => "unix sockets are not recorded: let the service use TCP, and record that with `retake capture --dependency`"
             .to_owned(),
@@ -184,7 +181,7 @@ fn of_name(name: &str) -> Absent {
     Absent {
         what: format!("`{name}` was looked up and is not recorded"),
         help: format!(
-            "record it with `retake capture --dependency NAME=https://{name}` (`http://` or `tcp://{name}:PORT` where it is that)"
+            "where it speaks HTTP, record it with `retake capture --dependency NAME=https://{name}` (or `http://`)"
         ),
     }
 }
