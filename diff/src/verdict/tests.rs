@@ -118,7 +118,7 @@ fn a_refused_pseudonym_says_nothing_about_the_service() {
             it.secrets_missing = secrets_missing;
         }))
     };
-    insta::assert_snapshot!(refused(200, true), @"unjudged: the service answered 401 where production answered 200, and the secrets of the request are known by pseudonym only");
+    insta::assert_snapshot!(refused(200, true), @"unjudged: the service answered 401 where production answered 200, and the request's secrets are known by pseudonym only; give them with `--secrets FILE`");
     assert_eq!(refused(200, false), "diverged");
     assert_eq!(refused(401, true), "diverged");
 }

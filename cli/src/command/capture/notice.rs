@@ -19,7 +19,7 @@ pub(super) fn say(notice: &Notice, as_json: bool, console: &Console) {
     }
     if is_warning {
         console.warn(&words);
-    } else if !as_json {
+    } else {
         console.note(&words);
     }
 }
