@@ -42,7 +42,7 @@ pub struct Happened {
 /// What the service used: some samples, each a row of numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Samples {
-    /// What the numbers are, each a name of [`column`]. What cannot be seen here has no column.
+    /// What the numbers are, each a name of [`mod@column`]. What cannot be seen here has no column.
     pub columns: Vec<String>,
     /// For each sample the milliseconds since the event's `at_ns`, then a number for each column; `null` where that one
     /// could not be read.
