@@ -23,8 +23,6 @@ pub struct KernelSurvey {
     pub has_ipv6_loopback: bool,
     /// 1 or 2; `None` where no control groups are mounted.
     pub cgroup_version: Option<u8>,
-    /// True where the kernel tells how long work waits for CPU, memory and disk (`/proc/pressure`).
-    pub has_pressure: bool,
     /// True where a filter can ask another process about a system call, from Linux 5.0 on.
     pub has_seccomp_notifications: bool,
     /// Yama's restriction of ptrace (0: none, 1: children only, 2: administrators, 3: nobody); `None` without Yama.
@@ -42,7 +40,6 @@ pub fn kernel_survey() -> KernelSurvey {
         architecture: name.machine().to_string_lossy().into_owned(),
         has_ipv6_loopback: addresses.lines().any(|line| line.starts_with("00000000000000000000000000000001 ")),
         cgroup_version: cgroup_version(Path::new("/sys/fs/cgroup")),
-        has_pressure: Path::new("/proc/pressure/cpu").exists(),
         has_seccomp_notifications: actions.split_ascii_whitespace().any(|action| action == "user_notif"),
         ptrace_scope: number("/proc/sys/kernel/yama/ptrace_scope"),
     }

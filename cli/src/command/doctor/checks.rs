@@ -49,7 +49,7 @@ fn platform(kernel: &KernelSurvey) -> Check {
         _ => Check::limited(
             "platform",
             found,
-            "recordings of x86-64 services, and determinism levels above 2, are replayed on x86-64 only",
+            "recordings of x86-64 services are replayed on x86-64 only",
             "replay on a machine of the recorded architecture",
         ),
     }
@@ -206,7 +206,7 @@ fn tracing(kernel: &KernelSurvey) -> Check {
         Some(scope) => Check::limited(
             NAME,
             format!("kernel.yama.ptrace_scope is {scope}"),
-            "determinism levels above 2 trace the service from its init",
+            "debuggers cannot follow a replayed service; determinism levels above 2, which are not built yet, will need it",
             "`sysctl kernel.yama.ptrace_scope=1`",
         ),
     }
@@ -225,16 +225,14 @@ fn ipv6(kernel: &KernelSurvey) -> Check {
 }
 
 fn control_groups(kernel: &KernelSurvey) -> Check {
-    const FOR: &str = "a capture's samples of CPU, memory and pressure beside each exchange have gaps";
-    match (kernel.cgroup_version, kernel.has_pressure) {
-        (Some(version), true) => Check::fine("control groups", format!("version {version}, with pressure figures")),
-        (Some(version), false) => Check::limited(
+    match kernel.cgroup_version {
+        Some(version) => Check::fine("control groups", format!("version {version}")),
+        None => Check::limited(
             "control groups",
-            format!("version {version}, without pressure figures"),
-            FOR,
-            "boot with `psi=1`, on a kernel of 4.20 or later",
+            "none are mounted",
+            "recorded limits on memory, CPU and processes cannot be put on a container",
+            "mount them at /sys/fs/cgroup",
         ),
-        (None, _) => Check::limited("control groups", "none are mounted", FOR, "mount them at /sys/fs/cgroup"),
     }
 }
 
