@@ -4,32 +4,33 @@
 //! it, every recorded listener served inside at its recorded address. Another image than the recorded one is refused before
 //! the first request unless it was asked for.
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    os::unix::fs::PermissionsExt as _,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use bundle::Archive;
-use exchange::{ContainerIdentity, HealthCheck, ImageIdentity, ImageRecord, Subject};
+use exchange::{ContainerIdentity, HealthCheck, ImageIdentity, Subject};
 use futures_util::future::BoxFuture;
-use host::{ContainerSpec, Docker, DockerError, FoundImage, RanInside, RunningContainer, SameImage};
-use tempfile::TempDir;
+use host::{ContainerSpec, Docker, DockerError, FoundImage, RanInside, RunningContainer};
 use tokio::task::JoinHandle;
 use wire::bridge;
 
+use self::{
+    folder::RunFolder,
+    image::{asked_for, pinned_image},
+    spec::{argv_of, hosts_of, injected, spec_of},
+};
+pub(crate) use self::{folder::run_folder, image::name_of};
 use crate::{
     answer::Answerer,
-    environment::{Addresses, container_variables, devices_left_out},
+    environment::{container_variables, devices_left_out},
     error::ReplayError,
     job::{Halt, Job, Preparation, Running, Started},
     mounting,
-    receipt::{EnvironmentDifference, Pinned, Relation, Void},
-    serve::Place,
+    receipt::{EnvironmentDifference, Relation, Void},
     service::{Aftermath, Doorway, answer_bridge, egress_of, last_lines, listened_on},
 };
+
+mod folder;
+mod image;
+mod spec;
 
 /// How long the init may take to connect. A choice: starting a container takes 0.7 to 1.5 s under load.
 const BRIDGE_PATIENCE: Duration = Duration::from_secs(30);
@@ -231,156 +232,6 @@ fn recorded_container(job: &Job<'_>) -> ContainerIdentity {
         Some(Subject::Container(container)) => (**container).clone(),
         _ => ContainerIdentity { image: ImageIdentity::default(), config: exchange::ContainerConfig::default() },
     }
-}
-
-async fn asked_for(
-    docker: &Docker,
-    reference: &str,
-    recorded: &ImageIdentity,
-    preparation: &mut Preparation,
-) -> Result<FoundImage, Halt> {
-    let (engine_id, identity) = docker.image_identity(reference).await.map_err(ReplayError::from)?;
-    let same = host::same_image(recorded, &identity);
-    preparation.pinned = Pinned {
-        wanted: name_of(recorded),
-        used: name_of(&identity),
-        relation: same.map_or(Relation::OtherImage, relation_of),
-    };
-    preparation.target = name_of(&identity);
-    Ok(FoundImage { engine_id, identity, same: same.unwrap_or(SameImage::ConfigDigest) })
-}
-
-/// The recorded image: on this machine, else out of the bundle.
-async fn pinned_image(
-    docker: &Docker,
-    archive: &Arc<Archive>,
-    wanted: &ImageIdentity,
-    preparation: &mut Preparation,
-) -> Result<FoundImage, Halt> {
-    preparation.pinned = Pinned { wanted: name_of(wanted), used: String::new(), relation: Relation::NothingRan };
-    preparation.target = name_of(wanted);
-    let mut found = docker.find_image(wanted).await.map_err(ReplayError::from)?;
-    if found.is_none() {
-        let images = archive.images().map_err(ReplayError::from)?;
-        if let Some(record) = images.iter().find(|record| host::same_image(&record.identity, wanted).is_some()) {
-            load(docker, archive, record).await?;
-            found = docker.find_image(wanted).await.map_err(ReplayError::from)?;
-        }
-    }
-    let Some(found) = found else { return Err(absent(wanted, preparation)) };
-    preparation.pinned.used = name_of(&found.identity);
-    preparation.pinned.relation = relation_of(found.same);
-    Ok(found)
-}
-
-fn absent(wanted: &ImageIdentity, preparation: &mut Preparation) -> Halt {
-    let names = if wanted.tags.is_empty() { String::new() } else { format!(" ({})", wanted.tags.join(", ")) };
-    let pull = wanted.repository_digests.first().map(|name| format!("`docker pull {name}`, or ")).unwrap_or_default();
-    let void = Void {
-        reason: format!(
-            "the recorded image {}{names} is neither on this machine nor in the recording",
-            name_of(wanted)
-        ),
-        help: format!(
-            "{pull}export the bundle with `--with-image` where the image is, or ask for another with `--image REF`"
-        ),
-        ..Void::default()
-    };
-    Halt::Void(void, Box::new(std::mem::take(preparation)))
-}
-
-/// Loads the image that the bundle carries. Its bytes are verified piece by piece as they are read.
-async fn load(docker: &Docker, archive: &Arc<Archive>, record: &ImageRecord) -> Result<(), ReplayError> {
-    let parts = record.archive.parts.clone();
-    let archive = Arc::clone(archive);
-    let pieces = parts.into_iter().map(move |part| {
-        let piece = exchange::Body { len: part.len(), parts: vec![part], ..exchange::Body::default() };
-        archive.body(&piece, bundle::BLOB_BYTES_MAX as u64).map(bytes::Bytes::from).map_err(std::io::Error::other)
-    });
-    Ok(docker.load_image(futures_util::stream::iter(pieces)).await?)
-}
-
-fn relation_of(same: SameImage) -> Relation {
-    match same {
-        SameImage::ConfigDigest => Relation::SameConfigDigest,
-        SameImage::RepositoryDigest => Relation::SameRepositoryDigest,
-        SameImage::LayersAndRuntime => Relation::SameLayers,
-    }
-}
-
-/// The digest that says most about an image.
-pub(crate) fn name_of(image: &ImageIdentity) -> String {
-    let digest = image.config_digest.as_ref().or(image.repository_digests.first()).cloned();
-    digest.or_else(|| image.layers.last().map(|layer| format!("top layer {layer}"))).unwrap_or_default()
-}
-
-/// The folder that becomes `/.retake/run`: the socket is made by the bridge, the settings here. Whoever is not us cannot reach it from
-/// outside, since the folder it is in is ours alone; a bind mount does not pass through that one.
-pub(crate) fn run_folder(places: &[Place]) -> std::io::Result<RunFolder> {
-    let outer = tempfile::Builder::new().prefix("retake-run-").tempdir()?;
-    let path = outer.path().join("run");
-    // The service's user inside may be any.
-    std::fs::DirBuilder::new().create(&path)?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
-    let listen: Vec<_> = places.iter().map(|place| place.address.to_string()).collect();
-    let settings = serde_json::json!({ "socket": "/.retake/run/bridge.sock", "listen": listen, "resolver": true });
-    std::fs::write(path.join("init.json"), settings.to_string())?;
-    Ok(RunFolder { path, outer })
-}
-
-/// Removed when it is dropped.
-pub(crate) struct RunFolder {
-    pub(crate) path: PathBuf,
-    /// Ours alone: copies of what the service may write to stand in it.
-    outer: TempDir,
-}
-
-/// What the hosts file has beside `localhost`: the service's own name too, which services look up.
-fn hosts_of(addresses: &Addresses, hostname: &str) -> Vec<(String, IpAddr)> {
-    let own = Some(hostname).filter(|name| !name.is_empty() && *name != "localhost");
-    let own = own.map(|name| (name.to_owned(), Ipv4Addr::LOCALHOST.into()));
-    addresses.hosts.iter().map(|(name, ip)| (name.clone(), *ip)).chain(own).collect()
-}
-
-/// The command: what the recorded container had from its own image, this one has from its own.
-fn argv_of(recorded: &ContainerIdentity, image: &FoundImage) -> Vec<String> {
-    let (was, is) = (&recorded.image.runtime, &image.identity.runtime);
-    let own = |recorded: &Vec<String>, of_image: &Vec<String>, now: &Vec<String>| {
-        if recorded == of_image || recorded.is_empty() { now.clone() } else { recorded.clone() }
-    };
-    let mut argv = own(&recorded.config.entrypoint, &was.entrypoint, &is.entrypoint);
-    argv.extend(own(&recorded.config.command, &was.command, &is.command));
-    argv
-}
-
-/// The container as it was recorded, but for what differs with each run.
-fn spec_of(job: &Job<'_>, recorded: &ContainerIdentity, image: &FoundImage, folder: &RunFolder) -> ContainerSpec {
-    let (was, is) = (&recorded.image.runtime, &image.identity.runtime);
-    let mut config = recorded.config.clone();
-    if config.user == was.user {
-        config.user.clone_from(&is.user);
-    }
-    if config.working_dir == was.working_dir {
-        config.working_dir.clone_from(&is.working_dir);
-    }
-    ContainerSpec {
-        image: image.engine_id.clone(),
-        config,
-        executable: job.settings.executable.clone(),
-        run_folder: folder.path.clone(),
-        run: job.run.to_string(),
-        ..ContainerSpec::default()
-    }
-}
-
-fn injected() -> Vec<String> {
-    let things = [
-        "/.retake/retake: this program, read-only, as the container's init",
-        "/.retake/run: the bridge's socket and settings, read-only",
-        "/etc/resolv.conf: the container's own loopback",
-        "network none, no capabilities but over its own files and users, no new privileges, no health check",
-    ];
-    things.map(str::to_owned).to_vec()
 }
 
 /// The init never connected: the container ended at once, or hangs.

@@ -13,9 +13,10 @@ use futures_util::{StreamExt as _, stream};
 use tokio::sync::mpsc;
 
 use crate::{
-    container::{labels, remove},
+    container::remove,
     docker::Docker,
     error::DockerError,
+    owner::labels,
     tree::{Tree, TreeLimits, tar_tree},
 };
 

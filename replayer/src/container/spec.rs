@@ -1,0 +1,62 @@
+//! What is asked of the engine: the container as it was recorded, but for what differs with each run.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use exchange::ContainerIdentity;
+use host::{ContainerSpec, FoundImage};
+
+use super::folder::RunFolder;
+use crate::{environment::Addresses, job::Job};
+
+/// What the hosts file has beside `localhost`: the service's own name too, which services look up.
+pub(super) fn hosts_of(addresses: &Addresses, hostname: &str) -> Vec<(String, IpAddr)> {
+    let own = Some(hostname).filter(|name| !name.is_empty() && *name != "localhost");
+    let own = own.map(|name| (name.to_owned(), Ipv4Addr::LOCALHOST.into()));
+    addresses.hosts.iter().map(|(name, ip)| (name.clone(), *ip)).chain(own).collect()
+}
+
+/// The command: what the recorded container had from its own image, this one has from its own.
+pub(super) fn argv_of(recorded: &ContainerIdentity, image: &FoundImage) -> Vec<String> {
+    let (was, is) = (&recorded.image.runtime, &image.identity.runtime);
+    let own = |recorded: &Vec<String>, of_image: &Vec<String>, now: &Vec<String>| {
+        if recorded == of_image || recorded.is_empty() { now.clone() } else { recorded.clone() }
+    };
+    let mut argv = own(&recorded.config.entrypoint, &was.entrypoint, &is.entrypoint);
+    argv.extend(own(&recorded.config.command, &was.command, &is.command));
+    argv
+}
+
+/// The container as it was recorded, but for what differs with each run.
+pub(super) fn spec_of(
+    job: &Job<'_>,
+    recorded: &ContainerIdentity,
+    image: &FoundImage,
+    folder: &RunFolder,
+) -> ContainerSpec {
+    let (was, is) = (&recorded.image.runtime, &image.identity.runtime);
+    let mut config = recorded.config.clone();
+    if config.user == was.user {
+        config.user.clone_from(&is.user);
+    }
+    if config.working_dir == was.working_dir {
+        config.working_dir.clone_from(&is.working_dir);
+    }
+    ContainerSpec {
+        image: image.engine_id.clone(),
+        config,
+        executable: job.settings.executable.clone(),
+        run_folder: folder.path.clone(),
+        run: job.run.to_string(),
+        ..ContainerSpec::default()
+    }
+}
+
+pub(super) fn injected() -> Vec<String> {
+    let things = [
+        "/.retake/retake: this program, read-only, as the container's init",
+        "/.retake/run: the bridge's socket and settings, read-only",
+        "/etc/resolv.conf: the container's own loopback",
+        "network none, no capabilities but over its own files and users, no new privileges, no health check",
+    ];
+    things.map(str::to_owned).to_vec()
+}
