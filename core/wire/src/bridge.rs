@@ -10,6 +10,7 @@
 
 mod attempt;
 mod counters;
+mod detour;
 mod frame;
 mod host;
 mod inside;

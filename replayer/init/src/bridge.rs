@@ -1,4 +1,4 @@
-//! The bridge's process: started by init, ends when init closes its standard input.
+//! The bridge's process: started by init, tells it when the service may start, ends when init closes its standard input.
 
 use std::{
     fs::File,
@@ -17,8 +17,8 @@ use wire::bridge::{self, Attempts, Inside};
 
 use crate::{Config, InitError, WORD, say, system};
 
-/// What the bridge writes to its standard output once it listens.
-const LISTENING: &str = "listening\n";
+/// What the bridge writes to its standard output once the service may start.
+const GO: &str = "go\n";
 
 /// A bridge that listens.
 pub(crate) struct Bridge {
@@ -28,7 +28,7 @@ pub(crate) struct Bridge {
 }
 
 impl Bridge {
-    /// Starts the bridge and waits until it listens.
+    /// Starts the bridge and waits until it listens, and until the host lets the service go where it has to wait for that.
     pub(crate) fn start(config: &Path) -> Result<Self, InitError> {
         let failed = |source| InitError::System { what: "start the container bridge", source };
         let mut child: Child = Command::new(system::own_executable())
@@ -44,7 +44,7 @@ impl Bridge {
         let (stop, stdout) = stdin.zip(stdout).ok_or(InitError::Bridge)?;
         let mut line = String::new();
         BufReader::new(stdout.take(64)).read_line(&mut line).map_err(failed)?;
-        if line != LISTENING {
+        if line != GO {
             return Err(InitError::Bridge);
         }
         Ok(Self { pid: system::pid_of(&child), stop })
@@ -58,14 +58,20 @@ pub(crate) fn run(config: &Path) -> Result<u8, InitError> {
     let config = Config::read(config)?;
     let Some(socket) = &config.socket else { return Err(InitError::Bridge) };
     let attempts = Attempts::default();
-    let settings = Inside { listen: config.listen, resolver: config.resolver, attempts: attempts.clone() };
+    let settings = Inside {
+        listen: config.listen,
+        detours: config.detours.into_iter().collect(),
+        waits: config.waits,
+        resolver: config.resolver,
+        attempts: attempts.clone(),
+    };
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|source| InitError::System { what: "start the bridge's runtime", source })?;
     let outcome = runtime.block_on(async {
         let stream = UnixStream::connect(socket).await?;
-        bridge::inside(stream, &settings, tell_listening, standard_input_ended(&attempts)).await
+        bridge::inside(stream, &settings, let_go, standard_input_ended(&attempts)).await
     });
     match outcome {
         Ok(()) => Ok(0),
@@ -77,9 +83,9 @@ pub(crate) fn run(config: &Path) -> Result<u8, InitError> {
 }
 
 /// Tells init that it may go on. Init is gone when this fails, and the container with it.
-fn tell_listening() {
+fn let_go() {
     let written = std::io::stdout().as_fd().try_clone_to_owned().map(File::from);
-    drop(written.and_then(|mut stdout| stdout.write_all(LISTENING.as_bytes())));
+    drop(written.and_then(|mut stdout| stdout.write_all(GO.as_bytes())));
 }
 
 /// Takes what init tells of attempts. The input's end, and any error, mean that init wants us to end.

@@ -25,6 +25,12 @@ pub struct Config {
     /// The recorded addresses to listen on.
     #[serde(default)]
     pub listen: Vec<SocketAddr>,
+    /// Recorded addresses to listen on, and where in here each leads to.
+    #[serde(default)]
+    pub detours: BTreeMap<SocketAddr, SocketAddr>,
+    /// Whether the service starts only once the host lets it go.
+    #[serde(default)]
+    pub waits: bool,
     /// Whether to answer as a resolver on the loopback.
     #[serde(default)]
     pub resolver: bool,

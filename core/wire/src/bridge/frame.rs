@@ -12,7 +12,7 @@ use std::{io, sync::Arc};
 use bytes::{Buf as _, BufMut as _, BytesMut};
 
 /// Version of this protocol. Both ends are the same binary as a rule; another version is refused.
-pub(super) const VERSION: u16 = 2;
+pub(super) const VERSION: u16 = 3;
 
 /// Opens a `Hello`, so that something else on the socket is told apart at once.
 pub(super) const MAGIC: &[u8] = b"retake-bridge";
@@ -138,6 +138,8 @@ pub(super) enum Kind {
     Bye = 12,
     /// From inside: a line about attempts to connect, see `attempt`.
     Attempt = 13,
+    /// From the host: the service may start now, see `Inside::waits`.
+    Go = 14,
 }
 
 impl Kind {
@@ -157,6 +159,7 @@ impl Kind {
             Self::Counters => "counters",
             Self::Bye => "bye",
             Self::Attempt => "attempt",
+            Self::Go => "go",
         }
     }
 
@@ -180,6 +183,7 @@ impl Kind {
             11 => Self::Counters,
             12 => Self::Bye,
             13 => Self::Attempt,
+            14 => Self::Go,
             kind => return Err(BridgeError::UnknownKind { kind }),
         })
     }

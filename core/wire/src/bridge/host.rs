@@ -171,6 +171,11 @@ impl Host {
         Ok(stream)
     }
 
+    /// Lets the service start, where it was told to wait for that.
+    pub fn let_go(&self) {
+        self.link.send(Kind::Go, 0, &[]);
+    }
+
     /// The next connection made inside, with the address that was listened on; `None` when the bridge has ended.
     pub async fn incoming(&self) -> Option<(SocketAddr, BridgeStream)> {
         self.incoming.lock().await.recv().await

@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     attempt::Attempts,
-    counters,
+    counters, detour,
     frame::{BridgeError, Header, Kind},
     host::ListenerInside,
     link::{Link, Side, locked},
@@ -41,13 +41,17 @@ const ARRIVAL_PATIENCE: Duration = Duration::from_millis(20);
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Pause after a failed accept, which means as a rule that there are no file descriptors left. A choice.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 /// What the inside is told to do.
 #[derive(Clone, Debug, Default)]
 pub struct Inside {
     /// The recorded addresses to listen on.
     pub listen: Vec<SocketAddr>,
+    /// Recorded addresses to listen on that lead to another one in here, and not to the host.
+    pub detours: Vec<(SocketAddr, SocketAddr)>,
+    /// Whether the service is to wait until the host lets it go.
+    pub waits: bool,
     /// Whether to answer as a resolver on 127.0.0.1:53, so as to see the names that are asked.
     pub resolver: bool,
     /// What is seen of the service's connects, by whoever can: told to the host as it changes.
@@ -56,8 +60,8 @@ pub struct Inside {
 
 /// Runs the inside of the bridge over `stream` until the host says goodbye or `stop` is done.
 ///
-/// `on_listening` is called once everything listens that can, before the host is told: what starts the service may
-/// go on. After `stop`, which means that the service has ended, what it left in its connections is carried out, and
+/// `start` is called once the service may start: everything listens that can, and the host has let it go where the
+/// settings say that it waits for that; it is called before the host is told otherwise. After `stop`, which means that the service has ended, what it left in its connections is carried out, and
 /// the last counts are sent.
 ///
 /// # Errors
@@ -65,7 +69,7 @@ pub struct Inside {
 pub async fn inside<S>(
     stream: S,
     settings: &Inside,
-    on_listening: impl FnOnce(),
+    start: impl FnOnce(),
     stop: impl Future<Output = ()>,
 ) -> Result<(), BridgeError>
 where
@@ -76,14 +80,17 @@ where
     let names = Arc::new(Mutex::new(Names::default()));
     let speaking = Speaking::none();
     let (ready, _listening) = listen(&link, settings, &names, &speaking).await;
-    on_listening();
+    let mut start = Some(start);
+    if !settings.waits {
+        start.take().into_iter().for_each(|start| start());
+    }
     link.send(Kind::Ready, 0, &ready.write());
 
     let (reader, writer) = tokio::io::split(stream);
     let mut write = pin!(link.write_all(writer));
     let attempts = settings.attempts.clone();
     let mut teller = Teller { link: Arc::clone(&link), baseline, told: None, names, attempts };
-    let mut opener = Opener { has_loopback_v6: counters::has_loopback_v6(), speaking: speaking.clone() };
+    let mut opener = Opener { has_loopback_v6: counters::has_loopback_v6(), speaking: speaking.clone(), start };
     let stop_and_drain = async {
         stop.await;
         // Connections and questions that are just arriving are taken up first.
@@ -115,7 +122,7 @@ async fn listen(
     speaking: &Speaking,
 ) -> (Ready, JoinSet<()>) {
     let mut tasks = JoinSet::new();
-    let mut listeners = Vec::with_capacity(settings.listen.len());
+    let mut listeners = Vec::with_capacity(settings.listen.len() + settings.detours.len());
     for &address in &settings.listen {
         let error = match TcpListener::bind(address).await {
             Ok(listener) => {
@@ -125,6 +132,11 @@ async fn listen(
             Err(error) => Some(error.to_string()),
         };
         listeners.push(ListenerInside { address, error });
+    }
+    for &(address, to) in &settings.detours {
+        let bound = TcpListener::bind(address).await;
+        let error = bound.map(|listener| drop(tasks.spawn(detour::lead_all(listener, to)))).err();
+        listeners.push(ListenerInside { address, error: error.map(|error| error.to_string()) });
     }
     let bound = match settings.resolver {
         true => Resolver::bind((Ipv4Addr::LOCALHOST, 53).into()).await.ok(),
@@ -155,17 +167,19 @@ fn accept_one(link: &Arc<Link>, tcp: TcpStream, address: SocketAddr, speaking: &
 }
 
 /// Small writes pass at once. A connection for which this fails is slower, or already gone.
-fn set_no_delay(tcp: &TcpStream) {
+pub(super) fn set_no_delay(tcp: &TcpStream) {
     tcp.set_nodelay(true).unwrap_or_default();
 }
 
-/// Takes the frames that only the inside understands: opening connections to the service.
-struct Opener {
+/// Takes the frames that only the inside understands: letting the service go, and opening connections to it.
+struct Opener<F> {
     has_loopback_v6: bool,
     speaking: Speaking,
+    /// Gone once it has been called.
+    start: Option<F>,
 }
 
-impl super::link::Peer for Opener {
+impl<F: FnOnce()> super::link::Peer for Opener<F> {
     fn take(&mut self, link: &Arc<Link>, header: Header, payload: &[u8]) -> Result<ControlFlow<()>, BridgeError> {
         match header.kind {
             Kind::Open => {
@@ -179,6 +193,11 @@ impl super::link::Peer for Opener {
                         link.send(Kind::Refused, header.stream, &refusal(0, text));
                     }
                 }
+                Ok(ControlFlow::Continue(()))
+            }
+            Kind::Go => {
+                let start = self.start.take().ok_or_else(|| Kind::Go.malformed())?;
+                start();
                 Ok(ControlFlow::Continue(()))
             }
             Kind::Bye => Ok(ControlFlow::Break(())),

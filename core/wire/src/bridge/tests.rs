@@ -254,6 +254,43 @@ async fn an_inside_that_vanishes_is_an_error_and_its_counts_are_not_called_compl
     assert!(!host.close().await.complete);
 }
 
+#[tokio::test]
+async fn what_waits_is_let_go_once_and_what_does_not_is_not_let_go_at_all() {
+    let (outer, inner) = UnixStream::pair().unwrap();
+    let (started, mut start) = oneshot::channel();
+    let settings = Inside { waits: true, ..Inside::default() };
+    let go = move || started.send(()).unwrap();
+    let waiting = tokio::spawn(async move { inside(inner, &settings, go, std::future::pending()).await });
+    let host = Host::over(outer, PATIENCE).await.unwrap();
+    assert!(start.try_recv().is_err(), "it listens, and nothing has started");
+    host.let_go();
+    tokio::time::timeout(PATIENCE, start).await.unwrap().unwrap();
+    host.let_go();
+    assert!(matches!(waiting.await.unwrap(), Err(BridgeError::Malformed { kind: "go" })));
+
+    let Bridge { host, inside, .. } = bridge(vec![]).await;
+    host.let_go();
+    assert!(matches!(inside.await.unwrap(), Err(BridgeError::Malformed { kind: "go" })));
+}
+
+#[tokio::test]
+async fn a_detour_leads_to_a_server_beside_it_and_the_host_sees_nothing_of_it() {
+    let real = SocketAddr::from(([127, 0, 0, 1], service(echo).await));
+    let (outer, inner) = UnixStream::pair().unwrap();
+    let address = SocketAddr::new(an_address_of_our_own().ip(), 8001);
+    let nobody = SocketAddr::new(address.ip(), 8002);
+    let detours = vec![(address, real), (nobody, SocketAddr::new(address.ip(), 8003))];
+    let settings = Inside { detours, ..Inside::default() };
+    tokio::spawn(async move { inside(inner, &settings, || (), std::future::pending()).await });
+    let host = Host::over(outer, PATIENCE).await.unwrap();
+    assert!(host.observed().listeners.iter().all(|listener| listener.error.is_none()));
+    let sent = pattern(3, 300_000);
+    assert!(send_and_read_all(TcpStream::connect(address).await.unwrap(), sent.clone()).await == sent);
+    let mut broken = TcpStream::connect(nobody).await.unwrap();
+    assert!(broken.read(&mut [0]).await.is_err(), "where nobody listens it breaks off");
+    assert!(tokio::time::timeout(Duration::from_millis(50), host.incoming()).await.is_err());
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_inside_that_never_speaks_is_given_up_on() {
     let (_inner, outer) = duplex(1024);
@@ -370,7 +407,7 @@ async fn attempts_are_told_with_what_came_of_them_and_only_where_they_are_seen()
 
 proptest! {
     #[test]
-    fn a_frame_is_read_as_it_was_written(number in 1_u8..=13, stream: u32, payload in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn a_frame_is_read_as_it_was_written(number in 1_u8..=14, stream: u32, payload in prop::collection::vec(any::<u8>(), 0..300)) {
         let kind = Header::peek(&raw(number, 0, 0)).unwrap().unwrap().kind;
         let mut bytes = BytesMut::new();
         frame::put(&mut bytes, kind, stream, &payload);

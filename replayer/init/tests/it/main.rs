@@ -149,6 +149,31 @@ async fn the_service_starts_when_the_bridge_listens_and_its_connections_arrive()
 }
 
 #[tokio::test]
+async fn a_service_that_waits_starts_when_it_is_let_go_and_never_when_whoever_replays_is_gone() {
+    let setup = Setup::of("");
+    let socket = setup.folder.path().join(bridge::SOCKET_NAME);
+    fs::write(&setup.config, format!(r#"{{"socket": {socket:?}, "waits": true}}"#)).unwrap();
+    let started = setup.folder.path().join("started");
+    let start = || setup.command(&[], &["touch", started.to_str().unwrap()]).stderr(Stdio::piped()).spawn().unwrap();
+
+    let listener = bridge::listen(setup.folder.path()).unwrap();
+    let init = start();
+    drop(Host::accept(listener, PATIENCE).await.unwrap());
+    let output = tokio::task::spawn_blocking(|| init.wait_with_output().unwrap()).await.unwrap();
+    assert_eq!((output.status.code(), started.exists()), (Some(125), false), "{output:?}");
+
+    fs::remove_file(&socket).unwrap();
+    let listener = bridge::listen(setup.folder.path()).unwrap();
+    let init = start();
+    let host = Host::accept(listener, PATIENCE).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!started.exists());
+    host.let_go();
+    host.ended().await;
+    assert_eq!((init.wait_with_output().unwrap().status.code(), started.exists()), (Some(0), true));
+}
+
+#[tokio::test]
 async fn a_service_whose_replayer_is_gone_is_asked_to_end() {
     let setup = Setup::with_bridge(own_address());
     let listener = bridge::listen(setup.folder.path()).unwrap();
