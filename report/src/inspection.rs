@@ -3,16 +3,19 @@
 //! In: counts, sessions, the fingerprint and the pseudonyms, as `cli` read them. Out: a page that ends with the command to
 //! type, or the same as a document. Nothing of the recording is run or believed for it.
 
+mod page;
+mod weighty;
+
 use std::collections::BTreeMap;
 
 use bundle::Entry;
 use exchange::{
-    ContainerIdentity, Digest, Fingerprint, HostEnvironment, Limits, Listener, Mount, ProcessIdentity, Session,
-    Subject, Variable, VariableValue,
+    ContainerIdentity, Digest, Exchange, Fingerprint, Mount, Role, SeedPlace, Session, Subject, Variable, VariableValue,
 };
 use serde::Serialize;
 
-use crate::{Style, Table, bytes, escape_line, instant, json};
+pub use self::page::{Detail, inspection_page};
+use crate::json;
 
 /// All that the page shows.
 #[derive(Clone, Debug, Serialize)]
@@ -37,6 +40,8 @@ pub struct Inspection<'a> {
     pub image: Option<ImagePlace>,
     /// What stands for credentials, the most frequent first.
     pub pseudonyms: &'a [Pseudonym],
+    /// Models that were asked for.
+    pub models: &'a [ModelCount],
 }
 
 /// Exchanges of one route and status.
@@ -69,6 +74,43 @@ pub struct Pseudonym {
     pub places: Vec<String>,
     /// In how many exchanges.
     pub count: u64,
+}
+
+/// Exchanges that asked one model of one dependency.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ModelCount {
+    /// The dependency; `None` where clients named the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dependency: Option<String>,
+    /// The model, as the request named it.
+    pub model: String,
+    /// How many exchanges.
+    pub count: u64,
+}
+
+/// Counts models as exchanges go by.
+#[derive(Clone, Debug, Default)]
+pub struct ModelCounter(BTreeMap<(Option<String>, String), u64>);
+
+impl ModelCounter {
+    /// Takes the model that the request of an exchange named, if it did.
+    pub fn take(&mut self, exchange: &Exchange) {
+        let dependency = match &exchange.role {
+            Role::Ingress => None,
+            Role::Dependency { name, .. } => Some(name.clone()),
+        };
+        let named = exchange.seeds.iter().find(|seed| seed.place == SeedPlace::Request && seed.pointer == "/model");
+        if let Some(seed) = named {
+            let model = seed.value.trim_matches('"').to_owned();
+            *self.0.entry((dependency, model)).or_default() += 1;
+        }
+    }
+
+    /// The counts, by dependency and model.
+    pub fn counts(self) -> Vec<ModelCount> {
+        let count = |((dependency, model), count)| ModelCount { dependency, model, count };
+        self.0.into_iter().map(count).collect()
+    }
 }
 
 /// Counts exchanges by who was called, route and status.
@@ -124,7 +166,11 @@ impl Inspection<'_> {
     /// Mounts that a replay may have to be given.
     fn mounts(&self) -> impl Iterator<Item = &Mount> {
         let mounts = self.container().map(|container| &container.config.mounts);
-        mounts.into_iter().flatten().filter(|mount| mount.kind != "tmpfs" && mount.files != Some(0))
+        mounts.into_iter().flatten().filter(|mount| is_asked_for(mount))
+    }
+
+    fn asks_for_secrets(&self) -> bool {
+        self.secret_variables().next().is_some() || !self.pseudonyms.is_empty()
     }
 
     fn secret_variables(&self) -> impl Iterator<Item = &str> {
@@ -146,201 +192,9 @@ impl Inspection<'_> {
     }
 }
 
-/// The page for a person.
-pub fn inspection_page(inspection: &Inspection<'_>, style: Style) -> String {
-    let mut page = Page { text: String::new(), style };
-    page.line("source", &source_words(inspection));
-    for session in inspection.sessions {
-        page.session(session);
-    }
-    page.routes(&inspection.routes);
-    match inspection.subject() {
-        Some(Subject::Container(container)) => page.container(container, inspection.image),
-        Some(Subject::Process(process)) => page.process(process),
-        Some(Subject::Unknown) | None => {
-            page.line("ran in", "not recorded: neither a container nor a process was named")
-        }
-    }
-    if let Some(fingerprint) = inspection.fingerprint {
-        page.variables(fingerprint.variables());
-        page.host(&fingerprint.host, fingerprint.packages.len(), inspection.environments);
-    }
-    page.pseudonyms(inspection.pseudonyms);
-    let has_secrets = inspection.secret_variables().next().is_some() || !inspection.pseudonyms.is_empty();
-    let title = if has_secrets { "To replay it (secrets that are left out get stand-ins):" } else { "To replay it:" };
-    page.text += &format!("\n{} {}\n", style.bold(title), escape_line(&inspection.command()));
-    page.text
-}
-
-struct Page {
-    text: String,
-    style: Style,
-}
-
-impl Page {
-    fn line(&mut self, label: &str, words: &str) {
-        if !words.is_empty() {
-            self.text += &format!("{} {}\n", self.style.dim(&format!("{label:<12}")), escape_line(words));
-        }
-    }
-
-    fn heading(&mut self, text: &str) {
-        self.text += &format!("\n{}\n", self.style.bold(text));
-    }
-
-    fn session(&mut self, session: &Session) {
-        let version = session.service_version.as_ref().map(|version| format!(", service version {version}"));
-        let words = format!(
-            "{} of {} by retake {}{}",
-            session.id.short(),
-            instant(session.started.wall_unix_ns),
-            session.tool_version,
-            version.unwrap_or_default()
-        );
-        self.line("session", &words);
-        for listener in &session.listeners {
-            self.line("", &listener_words(listener));
-        }
-    }
-
-    fn routes(&mut self, routes: &[RouteCount]) {
-        self.heading("Exchanges");
-        let mut table = Table::new(&["OF", "ROUTE", ">COUNT", "STATUS"]);
-        for route in routes {
-            let of = route.dependency.clone().unwrap_or_else(|| "clients".to_owned());
-            let statuses: Vec<_> = route.statuses.iter().map(|(status, count)| status_words(*status, *count)).collect();
-            let total: u64 = route.statuses.values().sum();
-            table.row([of, route.route.clone(), total.to_string(), statuses.join(", ")]);
-        }
-        self.text += &table.to_text(self.style);
-    }
-
-    fn container(&mut self, container: &ContainerIdentity, place: Option<ImagePlace>) {
-        let (image, config) = (&container.image, &container.config);
-        self.heading("Container");
-        let digests = image.config_digest.iter().chain(&image.repository_digests).cloned().collect::<Vec<_>>();
-        self.line("image", &[image.tags.join(", "), digests.join(", ")].join("  "));
-        self.line("", &place.map(place_words).unwrap_or_default());
-        self.line("command", &[&config.entrypoint[..], &config.command].concat().join(" "));
-        self.line("user", &config.user);
-        self.line("folder", &config.working_dir);
-        let ports = config.ports.iter().map(|port| format!("{}/{} from {}", port.container, port.protocol, port.host));
-        self.line("ports", &ports.collect::<Vec<_>>().join(", "));
-        self.line("health", &config.health.as_ref().map(|health| health.test.join(" ")).unwrap_or_default());
-        self.line("limits", &limit_words(&config.limits));
-        self.line("root", if config.read_only { "read-only" } else { "" });
-        let devices = config.devices.iter().cloned().chain(config.gpus.iter().map(|gpus| format!("GPUs: {gpus}")));
-        self.line("devices", &devices.collect::<Vec<_>>().join(", "));
-        for mount in &config.mounts {
-            self.line("mount", &mount_words(mount));
-        }
-    }
-
-    fn process(&mut self, process: &ProcessIdentity) {
-        self.heading("Process");
-        let digest = process.digest.map(|digest| format!("  blake3:{digest}")).unwrap_or_default();
-        self.line("executable", &format!("{}{digest}", process.executable));
-        self.line("command", &process.arguments.join(" "));
-        self.line("folder", &process.working_dir);
-        for (path, digest) in &process.files {
-            self.line("file", &format!("{path}  blake3:{digest}"));
-        }
-    }
-
-    fn variables(&mut self, variables: &[Variable]) {
-        if variables.is_empty() {
-            return;
-        }
-        self.heading("Variables");
-        for variable in variables {
-            let words = match &variable.value {
-                VariableValue::Plain(value) => format!("{}={value}", variable.name),
-                VariableValue::Secret { .. } => {
-                    format!("{}: a secret; give it with `--env {}`", variable.name, variable.name)
-                }
-            };
-            self.text += &format!("{}\n", escape_line(&words));
-        }
-    }
-
-    fn host(&mut self, host: &HostEnvironment, packages: usize, environments: usize) {
-        self.heading("Machine");
-        self.line("processor", &format!("{} × {} ({})", host.cpu_count, host.cpu_model, host.architecture));
-        self.line("memory", &bytes(host.memory_bytes));
-        self.line("kernel", &host.kernel);
-        self.line("engine", host.engine.as_deref().unwrap_or_default());
-        let gpus = host.gpus.iter().map(|gpu| format!("{} (driver {})", gpu.model, gpu.driver));
-        self.line("gpu", &gpus.collect::<Vec<_>>().join(", "));
-        self.line("packages", &packages.to_string());
-        if environments > 1 {
-            self.line("", &format!("and {} more environments; this is that of most exchanges", environments - 1));
-        }
-    }
-
-    fn pseudonyms(&mut self, pseudonyms: &[Pseudonym]) {
-        if pseudonyms.is_empty() {
-            return;
-        }
-        self.heading("Credentials, by what stands for them; lines for a file that `--secrets` names");
-        for pseudonym in pseudonyms {
-            let comment = format!("# {} × {}", pseudonym.count, pseudonym.places.join(", "));
-            let line = format!("{}=VALUE", pseudonym.text);
-            self.text += &format!("{}\n{}\n", self.style.dim(&escape_line(&comment)), escape_line(&line));
-        }
-    }
-}
-
-fn source_words(inspection: &Inspection<'_>) -> String {
-    let digest = inspection.digest.map(|digest| format!("  blake3:{digest}")).unwrap_or_default();
-    let damaged = if inspection.whole { "" } else { "; damaged, `retake verify` says where" };
-    let runs = if inspection.runs > 0 { format!("; {} replays", inspection.runs) } else { String::new() };
-    format!("{}{digest}{runs}{damaged}", inspection.source)
-}
-
-fn listener_words(listener: &Listener) -> String {
-    match (&listener.dependency, &listener.forward_proxy) {
-        (_, Some(_)) => format!("a forward proxy at {}", listener.listen),
-        (Some(name), _) => format!("dependency {name}: {}, listened for at {}", listener.upstream, listener.listen),
-        (None, _) => format!("clients: {}, listened for at {}", listener.upstream, listener.listen),
-    }
-}
-
-fn status_words(status: u16, count: u64) -> String {
-    if status == 0 { format!("no answer × {count}") } else { format!("{status} × {count}") }
-}
-
-fn place_words(place: ImagePlace) -> String {
-    let inside = if place.inside { "in the recording" } else { "not in the recording" };
-    let here = match place.here {
-        Some(true) => "on this machine",
-        Some(false) => "not on this machine",
-        None => "no container engine answers here (`retake doctor`)",
-    };
-    format!("{inside}, {here}")
-}
-
-fn limit_words(limits: &Limits) -> String {
-    let memory = limits.memory_bytes.map(|memory| format!("memory {}", bytes(memory)));
-    let hundredths = |nanos: u64| nanos % 1_000_000_000 / 10_000_000;
-    let cpus = limits.cpu_nanos.map(|nanos| format!("{}.{:02} CPUs", nanos / 1_000_000_000, hundredths(nanos)));
-    let set = limits.cpu_set.as_ref().map(|set| format!("CPUs {set}"));
-    let pids = limits.pids.map(|pids| format!("{pids} processes"));
-    let words: Vec<_> = [memory, cpus, set, pids].into_iter().flatten().chain(limits.ulimits.iter().cloned()).collect();
-    words.join(", ")
-}
-
-fn mount_words(mount: &Mount) -> String {
-    let access = if mount.read_only { "read-only" } else { "writable" };
-    let content = match (mount.digest, mount.files, mount.bytes) {
-        (Some(digest), Some(files), Some(len)) => {
-            let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
-            format!(", {files}, {}, blake3:{}", bytes(len), &digest.to_string()[..12])
-        }
-        _ if mount.kind == "tmpfs" => String::new(),
-        _ => ", content not recorded".to_owned(),
-    };
-    let what = format!("{} {}", mount.kind, mount.source);
-    format!("{}: {}, {access}{content}", mount.path, what.trim_end())
+/// False for what a replay makes by itself.
+fn is_asked_for(mount: &Mount) -> bool {
+    mount.kind != "tmpfs" && mount.files != Some(0)
 }
 
 /// As a shell takes it for one word.
@@ -355,9 +209,10 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use exchange::{ContainerConfig, ImageIdentity};
+    use exchange::{ContainerConfig, HostEnvironment, ImageIdentity, Package};
 
     use super::*;
+    use crate::Style;
 
     fn secret() -> VariableValue {
         VariableValue::Secret { salt: "00".repeat(16), hash: "00".repeat(32), stand_in: "xyz".to_owned() }
@@ -411,6 +266,7 @@ mod tests {
             fingerprint,
             image: fingerprint.map(|_| ImagePlace { inside: false, here: Some(true) }),
             pseudonyms,
+            models: &[],
         }
     }
 
@@ -420,8 +276,28 @@ mod tests {
             Pseudonym { text: "tok-xyz".to_owned(), places: vec!["request header:authorization".to_owned()], count: 6 };
         let fingerprint = fingerprint();
         let pseudonyms = [pseudonym];
-        let page = inspection_page(&inspected(Some(&fingerprint), &pseudonyms), Style::PLAIN);
-        insta::assert_snapshot!(page);
+        let models = [ModelCount { dependency: Some("llm".to_owned()), model: "small-1".to_owned(), count: 6 }];
+        let inspection = Inspection { models: &models, ..inspected(Some(&fingerprint), &pseudonyms) };
+        insta::assert_snapshot!(inspection_page(&inspection, Detail::Weighty, Style::PLAIN));
+    }
+
+    #[test]
+    fn what_needs_no_attention_is_counted_and_listed_on_demand() {
+        let mut fingerprint = fingerprint();
+        let Subject::Container(container) = &mut fingerprint.subject else { panic!("it is a container's") };
+        let lang = Variable { name: "LANG".to_owned(), value: VariableValue::Plain("C".to_owned()) };
+        container.image.runtime.variables = vec![lang.clone()];
+        container.config.variables.push(lang);
+        let package =
+            |name: &str| Package { ecosystem: "dpkg".to_owned(), name: name.to_owned(), version: "1".to_owned() };
+        fingerprint.packages = vec![package("libc6"), package("zlib1g")];
+        let inspection = inspected(Some(&fingerprint), &[]);
+        let page = inspection_page(&inspection, Detail::Weighty, Style::PLAIN);
+        assert!(page.contains("and 1 more of the image's or the shell's; `--all` lists them\n"), "{page}");
+        assert!(page.contains("\n2; `--all` lists them\n") && !page.contains("libc6"), "{page}");
+        let page = inspection_page(&inspection, Detail::All, Style::PLAIN);
+        assert!(page.contains("\nLANG=C\n") && page.contains("dpkg  zlib1g   1\n"), "{page}");
+        assert!(!page.contains("`--all`"), "{page}");
     }
 
     #[test]

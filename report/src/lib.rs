@@ -30,7 +30,9 @@ pub use exchange_list::{Listed, exchange_list};
 pub use exchange_page::{ExchangePage, exchange_page};
 pub use har::{HarEntry, har_document};
 pub use human::{bytes, instant, span};
-pub use inspection::{ImagePlace, Inspection, Pseudonym, RouteCount, count_routes, inspection_page};
+pub use inspection::{
+    Detail, ImagePlace, Inspection, ModelCount, ModelCounter, Pseudonym, RouteCount, count_routes, inspection_page,
+};
 pub use receipt::{ReceiptPage, receipt_page};
 pub use style::Style;
 pub use table::{Cell, Paint, Table};

@@ -157,16 +157,21 @@ pub(crate) struct VerifyArgs {
 #[command(after_help = "\
 Examples:
   retake inspect case.retake
+  retake inspect case.retake --all
   retake inspect case.retake --json | jq -r .replay
 
-Nothing of the recording is run. What a replay has to be given stands at the end: mounts, variables that were secrets, \
-and a line for each credential that the recording knows by pseudonym.")]
+Nothing of the recording is run. What a replay needs stands first: image, ports, mounts, variables that were secrets, \
+credentials; the command to type stands last. Of the variables those are listed that name addresses, models or \
+randomness, or were given when the container was started. JSON has everything.")]
 pub(crate) struct InspectArgs {
     /// Bundle file, store folder, run, or the first digits of an id in `--store` [default: the store]
     #[arg(value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
     pub(crate) source: Option<String>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    /// Every variable and every package, not only what weighs in a replay
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 /// Arguments of `retake diff`.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use bundle::Archive;
 use content::redact::{Extra, Redactor};
-use exchange::{Digest, Fingerprint, ImageIdentity, Subject};
-use report::{ImagePlace, Inspection, Pseudonym, count_routes, inspection_page};
+use exchange::{Digest, Exchange, Fingerprint, ImageIdentity, Subject};
+use report::{Detail, ImagePlace, Inspection, ModelCounter, Pseudonym, count_routes, inspection_page};
 
 use crate::{args::InspectArgs, console::Console, exit::Exit, source::Source, trouble::Trouble};
 
@@ -14,7 +14,7 @@ pub(crate) fn inspect(args: &InspectArgs, as_json: bool, console: &Console) -> R
     let source = Source::open(args.source.as_deref(), &args.store.store)?;
     let archive = &source.archive;
     let fingerprint = most_frequent(archive)?;
-    let pseudonyms = pseudonyms(archive)?;
+    let (pseudonyms, models) = heads(archive)?;
     let inspection = Inspection {
         source: &source.name,
         digest: archive.digest(),
@@ -26,8 +26,10 @@ pub(crate) fn inspect(args: &InspectArgs, as_json: bool, console: &Console) -> R
         image: fingerprint.as_ref().and_then(recorded_image).map(|image| place_of(archive, image)).transpose()?,
         fingerprint: fingerprint.as_ref(),
         pseudonyms: &pseudonyms,
+        models: &models.counts(),
     };
-    let text = if as_json { inspection.to_json() } else { inspection_page(&inspection, console.out) };
+    let detail = if args.all { Detail::All } else { Detail::Weighty };
+    let text = if as_json { inspection.to_json() } else { inspection_page(&inspection, detail, console.out) };
     let exit = source.warn(console);
     console.write(exit, |out| out.write_all(text.as_bytes()))
 }
@@ -61,32 +63,38 @@ fn place_of(archive: &Archive, image: &ImageIdentity) -> Result<ImagePlace, Trou
     Ok(ImagePlace { inside, here })
 }
 
-/// What stands for credentials in the heads of all exchanges, the most frequent first.
-fn pseudonyms(archive: &Archive) -> Result<Vec<Pseudonym>, Trouble> {
+/// What all exchanges say beside their bodies: what stands for credentials in their heads, the most frequent first; and the
+/// models that they named.
+fn heads(archive: &Archive) -> Result<(Vec<Pseudonym>, ModelCounter), Trouble> {
     // Only places are looked up: the key does not matter.
     let finder = Redactor::new([0; 32], &Extra::default());
     let mut found: BTreeMap<String, Pseudonym> = BTreeMap::new();
+    let mut models = ModelCounter::default();
     for entry in archive.entries() {
         let exchange = archive.exchange(&entry.id)?;
-        let mut of_this = finder.found_in_request(&exchange.request.head);
-        of_this.extend(exchange.response.iter().flat_map(|response| finder.found_in_response(&response.head)));
-        // One exchange counts once, wherever in it the same one stands.
-        of_this.sort_by(|one, other| one.value.cmp(&other.value));
-        let mut last = None;
-        for one in of_this {
-            let text = String::from_utf8_lossy(&one.value).into_owned();
-            let pseudonym =
-                found.entry(text.clone()).or_insert_with(|| Pseudonym { text, places: Vec::new(), count: 0 });
-            if !pseudonym.places.contains(&one.place) {
-                pseudonym.places.push(one.place);
-            }
-            if last.as_ref() != Some(&one.value) {
-                pseudonym.count += 1;
-            }
-            last = Some(one.value);
-        }
+        models.take(&exchange);
+        count_pseudonyms(&finder, &exchange, &mut found);
     }
     let mut found: Vec<_> = found.into_values().collect();
     found.sort_by(|one, other| other.count.cmp(&one.count).then_with(|| one.text.cmp(&other.text)));
-    Ok(found)
+    Ok((found, models))
+}
+
+fn count_pseudonyms(finder: &Redactor, exchange: &Exchange, found: &mut BTreeMap<String, Pseudonym>) {
+    let mut of_this = finder.found_in_request(&exchange.request.head);
+    of_this.extend(exchange.response.iter().flat_map(|response| finder.found_in_response(&response.head)));
+    // One exchange counts once, wherever in it the same one stands.
+    of_this.sort_by(|one, other| one.value.cmp(&other.value));
+    let mut last = None;
+    for one in of_this {
+        let text = String::from_utf8_lossy(&one.value).into_owned();
+        let pseudonym = found.entry(text.clone()).or_insert_with(|| Pseudonym { text, places: Vec::new(), count: 0 });
+        if !pseudonym.places.contains(&one.place) {
+            pseudonym.places.push(one.place);
+        }
+        if last.as_ref() != Some(&one.value) {
+            pseudonym.count += 1;
+        }
+        last = Some(one.value);
+    }
 }
