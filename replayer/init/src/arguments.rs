@@ -12,6 +12,8 @@ pub(crate) enum Arguments {
     Isolate { config: PathBuf, command: Vec<OsString> },
     /// Be the bridge.
     Bridge { config: PathBuf },
+    /// Be the relay between the standard streams and the bridge.
+    Relay,
     /// Say whether `Isolate` would work here.
     Probe,
 }
@@ -20,6 +22,7 @@ impl Arguments {
     pub(crate) fn read(arguments: &[OsString]) -> Result<Self, InitError> {
         match arguments {
             [word] if word == "--probe" => Ok(Self::Probe),
+            [word] if word == "--relay" => Ok(Self::Relay),
             [word, config] if word == "--bridge" => Ok(Self::Bridge { config: config.into() }),
             [word, config, dashes, command @ ..] if word == "--isolate" && dashes == "--" && !command.is_empty() => {
                 Ok(Self::Isolate { config: config.into(), command: command.to_vec() })

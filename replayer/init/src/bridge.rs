@@ -2,10 +2,11 @@
 
 use std::{
     fs::File,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     os::fd::AsFd as _,
     path::Path,
     process::{Child, ChildStdin, Command, Stdio},
+    time::Duration,
 };
 
 use tokio::{
@@ -15,10 +16,13 @@ use tokio::{
 };
 use wire::bridge::{self, Attempts, Inside};
 
-use crate::{Config, InitError, WORD, say, system};
+use crate::{Config, InitError, WORD, relay, say, system};
 
 /// What the bridge writes to its standard output once the service may start.
 const GO: &str = "go\n";
+
+/// How long the relay may take to come. A choice: whoever replays starts it at once, unless it is gone.
+const RELAY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A bridge that listens.
 pub(crate) struct Bridge {
@@ -56,7 +60,6 @@ pub(crate) fn run(config: &Path) -> Result<u8, InitError> {
     // A service that signals everything it can reach must not silence what reports on it.
     system::ignore_polite_signals();
     let config = Config::read(config)?;
-    let Some(socket) = &config.socket else { return Err(InitError::Bridge) };
     let attempts = Attempts::default();
     let settings = Inside {
         listen: config.listen,
@@ -70,7 +73,7 @@ pub(crate) fn run(config: &Path) -> Result<u8, InitError> {
         .build()
         .map_err(|source| InitError::System { what: "start the bridge's runtime", source })?;
     let outcome = runtime.block_on(async {
-        let stream = UnixStream::connect(socket).await?;
+        let stream = way_out(config.socket.as_deref()).await?;
         bridge::inside(stream, &settings, let_go, standard_input_ended(&attempts)).await
     });
     match outcome {
@@ -78,6 +81,18 @@ pub(crate) fn run(config: &Path) -> Result<u8, InitError> {
         Err(error) => {
             say(&error);
             Ok(1)
+        }
+    }
+}
+
+/// Through the socket, else through whoever comes first, which is the relay: nothing else runs in the container yet.
+async fn way_out(socket: Option<&Path>) -> io::Result<UnixStream> {
+    match socket {
+        Some(socket) => UnixStream::connect(socket).await,
+        None => {
+            let relay = relay::listen()?;
+            let accepted = tokio::time::timeout(RELAY_PATIENCE, relay.accept()).await;
+            Ok(accepted.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??.0)
         }
     }
 }

@@ -19,9 +19,12 @@ const LEN_MAX: u64 = 1024 * 1024;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The bridge's socket; without one there is no bridge.
+    /// The bridge's socket; without one, and without a relay, there is no bridge.
     #[serde(default)]
     pub socket: Option<PathBuf>,
+    /// Whether the bridge's stream comes through a relay (`--relay`) that is started in the container.
+    #[serde(default)]
+    pub relay: bool,
     /// The recorded addresses to listen on.
     #[serde(default)]
     pub listen: Vec<SocketAddr>,
@@ -43,6 +46,10 @@ pub struct Config {
 }
 
 impl Config {
+    pub(crate) fn has_bridge(&self) -> bool {
+        self.socket.is_some() || self.relay
+    }
+
     pub(crate) fn read(path: &Path) -> Result<Self, InitError> {
         let failed = |reason: String| InitError::Config { path: path.display().to_string(), reason };
         let bytes = read_capped(path).map_err(|error| failed(error.to_string()))?;

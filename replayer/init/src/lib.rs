@@ -14,6 +14,7 @@ mod arguments;
 mod bridge;
 mod config;
 mod isolate;
+mod relay;
 mod service;
 #[allow(unsafe_code, reason = "signals, name spaces, mounts and filters have no safe wrapper in the standard library")]
 mod system;
@@ -31,7 +32,8 @@ pub const WORD: &str = "__init";
 /// Exit status when the container could not be set up, as container engines use it.
 const STATUS_SETUP_FAILED: u8 = 125;
 
-/// Runs as init with the arguments after [`WORD`]: `[--isolate] CONFIG -- COMMAND…`, `--bridge CONFIG` or `--probe`.
+/// Runs as init with the arguments after [`WORD`]: `[--isolate] CONFIG -- COMMAND…`, `--bridge CONFIG`,
+/// `--relay` or `--probe`.
 ///
 /// The status is the service's own, 128 and its signal, 127 or 126 where it could not be started, and 125 where it
 /// never came to that.
@@ -40,6 +42,7 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
         Ok(Arguments::Run { config, command }) => service::run(&config, &command),
         Ok(Arguments::Isolate { config, command }) => isolate::run(&config, &command),
         Ok(Arguments::Bridge { config }) => bridge::run(&config),
+        Ok(Arguments::Relay) => relay::run(),
         Ok(Arguments::Probe) => isolate::probe(),
         Err(error) => Err(error),
     };

@@ -26,7 +26,7 @@ pub(crate) fn run(config: &Path, command: &[OsString]) -> Result<u8, InitError> 
     let settings = Config::read(config)?;
     system::become_reaper();
     system::block_signals();
-    let bridge = settings.socket.as_ref().map(|_| Bridge::start(config)).transpose()?;
+    let bridge = settings.has_bridge().then(|| Bridge::start(config)).transpose()?;
     let program = settings.program.clone().map_or_else(|| command[0].clone(), OsString::from);
     let launch = Launch { program, command: command.to_vec() };
     let (service, bell) = match &bridge {

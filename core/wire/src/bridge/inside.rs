@@ -34,6 +34,9 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 /// out at once, unless whoever reads it outside is slow.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long the host may take to close its side after the last word. A choice: a round trip, unless nobody is there.
+const FAREWELL_PATIENCE: Duration = Duration::from_secs(1);
+
 /// How long what is on its way within the kernel may take to arrive. A choice: loopback takes microseconds.
 const ARRIVAL_PATIENCE: Duration = Duration::from_millis(20);
 
@@ -86,7 +89,7 @@ where
     }
     link.send(Kind::Ready, 0, &ready.write());
 
-    let (reader, writer) = tokio::io::split(stream);
+    let (mut reader, writer) = tokio::io::split(stream);
     let mut write = pin!(link.write_all(writer));
     let attempts = settings.attempts.clone();
     let mut teller = Teller { link: Arc::clone(&link), baseline, told: None, names, attempts };
@@ -99,7 +102,7 @@ where
         drop(tokio::time::timeout(DRAIN_PATIENCE, speaking.silent()).await);
     };
     let outcome = tokio::select! {
-        read = link.read_all(reader, &mut opener) => read,
+        read = link.read_all(&mut reader, &mut opener) => read,
         () = teller.tell_regularly() => Ok(()),
         () = stop_and_drain => Ok(()),
         written = &mut write => Err(written.err().map_or(BridgeError::Gone, BridgeError::from)),
@@ -111,7 +114,16 @@ where
     teller.tell();
     link.send(Kind::Bye, 0, &[]);
     link.close();
-    Ok(write.await?)
+    write.await?;
+    // The stream may have more to go than this process sees, and end with the container: the host closes its side once it
+    // has the last word. One that takes longer is not waited for.
+    drop(tokio::time::timeout(FAREWELL_PATIENCE, end_of(reader)).await);
+    Ok(())
+}
+
+/// Reads until the other side has nothing more to say.
+async fn end_of(mut reader: impl AsyncRead + Unpin) {
+    drop(tokio::io::copy(&mut reader, &mut tokio::io::sink()).await);
 }
 
 /// Listens on all that the settings name, each in a task of its own, until those are dropped.
