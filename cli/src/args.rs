@@ -16,7 +16,7 @@ pub(crate) use look::{
     CompletionsArgs, DiffArgs, DoctorArgs, ExportArgs, InspectArgs, LsArgs, ManArgs, RunsArgs, Select, ShowArgs,
     ShowAs, VerifyArgs,
 };
-pub(crate) use play::{DemoArgs, ReplayArgs, ServeArgs};
+pub(crate) use play::{Bridge, DemoArgs, ReplayArgs, ServeArgs};
 pub(crate) use record::{CaArgs, CaptureArgs};
 
 /// Records what an AI service really did, and makes it do it again.

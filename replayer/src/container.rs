@@ -12,28 +12,27 @@ use host::{ContainerSpec, Docker, DockerError, FoundImage, RanInside, RunningCon
 use tokio::task::JoinHandle;
 use wire::bridge;
 
+pub(crate) use self::image::name_of;
+pub use self::reach::BridgeWay;
 use self::{
     folder::RunFolder,
     image::{asked_for, pinned_image},
-    spec::{argv_of, hosts_of, injected, spec_of},
+    reach::{Order, Reached, Unreached, reach},
+    spec::{argv_of, hosts_of, spec_of},
 };
-pub(crate) use self::{folder::run_folder, image::name_of};
 use crate::{
     answer::Answerer,
     environment::{container_variables, devices_left_out},
     error::ReplayError,
     job::{Halt, Job, Preparation, Running, Started},
-    mounting,
     receipt::{EnvironmentDifference, Relation, Void},
     service::{Aftermath, Doorway, answer_bridge, egress_of, last_lines, listened_on},
 };
 
 mod folder;
 mod image;
+pub(crate) mod reach;
 mod spec;
-
-/// How long the init may take to connect. A choice: starting a container takes 0.7 to 1.5 s under load.
-const BRIDGE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long the service may take to end when it is asked to. Docker's own default.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
@@ -43,9 +42,6 @@ pub(crate) struct ContainerRun {
     container: RunningContainer,
     bridge: Arc<bridge::Host>,
     answering: JoinHandle<()>,
-    docker: Docker,
-    /// Volumes made for this run.
-    volumes: Vec<String>,
     _folder: RunFolder,
 }
 
@@ -73,61 +69,26 @@ pub(crate) async fn start(
     let addresses = job.place(port, &mut argv, &mut variables);
     let places = addresses.listeners();
     let plan = job.mounts(preparation).await?;
-    let folder = run_folder(&places).map_err(ReplayError::Prepare)?;
-    let mut injected = injected();
-    if let Some(forward) = answerer.forward() {
-        forward.put_into(&folder.path).map_err(ReplayError::Prepare)?;
-        injected.push(forward.trust_inside(&mut variables));
-    }
-    let listener = bridge::listen(&folder.path).map_err(ReplayError::Prepare)?;
-    let (run_name, mut volumes) = (job.run.to_string(), Vec::new());
-    let made = mounting::make(&docker, plan, &run_name, &image.engine_id, folder.outer.path(), &mut volumes);
-    let mounts = match made.await {
-        Ok(mounts) => mounts,
-        Err(error) => {
-            mounting::remove(&docker, &volumes).await;
-            return Err(error.into());
-        }
-    };
+    let certificate = answerer.forward().map(|forward| forward.trust_inside(&mut variables));
     let spec = ContainerSpec {
         argv,
-        mounts,
         hosts: hosts_of(&addresses, &recorded.config.hostname),
         variables: variables.values.into_iter().collect(),
-        ..spec_of(job, &recorded, &image, &folder)
+        ..spec_of(job, &recorded, &image)
     };
     preparation.replacements.extend(variables.replacements);
     preparation.replacements.extend(addresses.hosts_in_words());
-    preparation.injected = injected;
-    let clock = Arc::clone(&job.settings.clock);
-    let mut container = match docker.start(&spec, clock).await {
-        Ok(container) => container,
-        Err(error) => {
-            mounting::remove(&docker, &volumes).await;
-            return Err(ReplayError::from(error).into());
-        }
-    };
+    let order = Order { spec, places: &places, plan, forward: answerer.forward() };
+    let Reached { container, bridge, injected, folder } = reached(job, &docker, &order, preparation).await?;
+    let bridge = Arc::new(bridge);
+    preparation.injected = injected.into_iter().chain(certificate).collect();
     preparation.environment.extend(engine_warnings(&container));
-    let bridge = match bridge::Host::accept(listener, BRIDGE_PATIENCE).await {
-        Ok(bridge) => Arc::new(bridge),
-        Err(error) => {
-            let halt = no_bridge(&mut container, &error, preparation).await;
-            mounting::remove(&docker, &volumes).await;
-            return Err(halt);
-        }
-    };
     let not_served = job.not_served(&listened_on(&bridge, &addresses, &mut preparation.replacements));
     // What is pinned is the recorded image; with another one there is no level to speak of.
     preparation.level = (preparation.pinned.relation != Relation::OtherImage).then_some(0);
     let answering = answer_bridge(Arc::clone(&bridge), places, Arc::clone(answerer), Arc::clone(&job.settings.clock));
-    let run = ContainerRun {
-        container,
-        bridge: Arc::clone(&bridge),
-        answering: tokio::spawn(answering),
-        docker: docker.clone(),
-        volumes,
-        _folder: folder,
-    };
+    let run =
+        ContainerRun { container, bridge: Arc::clone(&bridge), answering: tokio::spawn(answering), _folder: folder };
     Ok(Started {
         doorway: Doorway::Bridge(bridge, port),
         running: Box::new(run),
@@ -136,6 +97,26 @@ pub(crate) async fn start(
         host: None,
         health: health_of(&docker, other_image, &image, &recorded).await?,
     })
+}
+
+/// Starts the container with the bridge into it. Where that one does not come about, nothing can be judged.
+async fn reached(
+    job: &Job<'_>,
+    docker: &Docker,
+    order: &Order<'_>,
+    preparation: &mut Preparation,
+) -> Result<Reached, Halt> {
+    let (reason, logs) = match reach(docker, order, job.settings.bridge, &job.settings.clock).await {
+        Ok(reached) => return Ok(reached),
+        Err(Unreached::Error(error)) => return Err(error.into()),
+        Err(Unreached::NoBridge(reason, logs)) => (reason, logs),
+    };
+    let void = Void {
+        reason: format!("the service could not be started: {reason}"),
+        help: "see what it wrote above; whether containers can be run here at all, `retake doctor` says".to_owned(),
+        last_lines: last_lines(&logs),
+    };
+    Err(Halt::Void(void, Box::new(std::mem::take(preparation))))
 }
 
 impl Running for ContainerRun {
@@ -170,7 +151,6 @@ impl ContainerRun {
         let observed = self.bridge.observed();
         self.answering.abort();
         let logs = self.container.remove().await.unwrap_or_default();
-        mounting::remove(&self.docker, &self.volumes).await;
         let mut egress = egress_of(&observed, true);
         if stopped.is_err() || told.is_err() {
             egress.names = None;
@@ -232,23 +212,6 @@ fn recorded_container(job: &Job<'_>) -> ContainerIdentity {
         Some(Subject::Container(container)) => (**container).clone(),
         _ => ContainerIdentity { image: ImageIdentity::default(), config: exchange::ContainerConfig::default() },
     }
-}
-
-/// The init never connected: the container ended at once, or hangs.
-async fn no_bridge(
-    container: &mut RunningContainer,
-    error: &bridge::BridgeError,
-    preparation: &mut Preparation,
-) -> Halt {
-    let ended = if container.has_ended() { container.ended().await } else { None };
-    let logs = container.remove().await.unwrap_or_default();
-    let status = ended.map(|status| format!(" and the container ended with status {status}")).unwrap_or_default();
-    let void = Void {
-        reason: format!("the service could not be started: {error}{status}"),
-        help: "see what it wrote above; whether containers can be run here at all, `retake doctor` says".to_owned(),
-        last_lines: last_lines(&logs),
-    };
-    Halt::Void(void, Box::new(std::mem::take(preparation)))
 }
 
 impl From<DockerError> for Halt {

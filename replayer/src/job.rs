@@ -13,6 +13,7 @@ use host::RanInside;
 use wire::client::{Clock, Limits};
 
 use crate::{
+    container::BridgeWay,
     environment::{Addresses, GivenMount, GivenVariable, RecordedAddresses, Variables},
     error::ReplayError,
     forward::FORWARD_PROXY,
@@ -61,6 +62,8 @@ pub struct Settings {
     pub ready_path: Option<String>,
     /// How long the service may take until it is ready.
     pub ready_timeout: Duration,
+    /// The way into a container that has no network.
+    pub bridge: BridgeWay,
     /// Void where anything of the environment differs.
     pub strict_environment: bool,
     /// Limits on each exchange.

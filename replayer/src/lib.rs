@@ -32,6 +32,7 @@ mod serve;
 mod service;
 mod target;
 
+pub use container::BridgeWay;
 pub use environment::{GivenMount, GivenVariable};
 pub use error::ReplayError;
 pub use rehearsal::rehearse;

@@ -5,9 +5,10 @@
 use std::path::{Path, PathBuf};
 
 use exchange::{Digest, Mount};
-use host::{Docker, DockerError, MountSource, MountSpec, TreeLimits};
+use host::{Content, Delivery, Docker, MountSource, MountSpec, TreeLimits};
 
 use crate::{
+    container::reach::Order,
     environment::{GivenMount, Look, MountPlan, not_recorded, plan_mounts},
     error::ReplayError,
     forward::supplied_mounts,
@@ -63,43 +64,64 @@ fn known(recorded: &[Mount]) -> String {
     if paths.is_empty() { "no mounts".to_owned() } else { paths.join(", ") }
 }
 
-/// Makes what is to be mounted. Volumes made on the way are noted in `volumes`, also where something fails.
+/// What is to be mounted, made.
+#[derive(Default)]
+pub(crate) struct Made {
+    pub(crate) mounts: Vec<MountSpec>,
+    /// Volumes made for it, which go with the container.
+    pub(crate) volumes: Vec<String>,
+}
+
+/// Makes what is to be mounted; single files that are copied stand in `copies`.
 pub(crate) async fn make(
     docker: &Docker,
-    plan: MountPlan,
-    run: &str,
-    image: &str,
+    order: &Order<'_>,
+    delivery: Delivery,
     copies: &Path,
-    volumes: &mut Vec<String>,
-) -> Result<Vec<MountSpec>, ReplayError> {
-    let mut specs = Vec::new();
-    for (number, mount) in plan.mounts.into_iter().enumerate() {
-        let source = match mount.from {
+) -> Result<Made, ReplayError> {
+    let mut made = Made::default();
+    match fill(&mut made, docker, order, delivery, copies).await {
+        Ok(()) => Ok(made),
+        Err(error) => {
+            for volume in &made.volumes {
+                // Why it cannot be mounted is what is told.
+                drop(docker.remove_volume(volume).await);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Notes a volume as soon as it is there, also where a later one fails.
+async fn fill(
+    made: &mut Made,
+    docker: &Docker,
+    order: &Order<'_>,
+    delivery: Delivery,
+    copies: &Path,
+) -> Result<(), ReplayError> {
+    for (number, mount) in order.plan.mounts.iter().enumerate() {
+        let source = match &mount.from {
             None => MountSource::Fresh,
-            Some(from) if mount.read_only => MountSource::Here(absolute(&from)?),
+            Some(from) if delivery == Delivery::Mounted && mount.read_only => MountSource::Here(absolute(from)?),
             // A volume is a folder: a single file is copied to one of ours.
-            Some(from) if from.is_file() => {
+            Some(from) if delivery == Delivery::Mounted && from.is_file() => {
                 let copy = copies.join(number.to_string());
-                std::fs::copy(&from, &copy).map_err(ReplayError::Prepare)?;
+                std::fs::copy(from, &copy).map_err(ReplayError::Prepare)?;
                 MountSource::Here(copy)
             }
             Some(from) => {
-                let volume = docker.make_volume(run, image, Some(&from)).await?;
-                volumes.push(volume.clone());
-                MountSource::Volume(volume)
+                let content = Content::of(from);
+                let file = from.is_file().then(|| content.at.clone());
+                let volume = docker.make_volume(&order.spec.run, &order.spec.image, vec![content]).await?;
+                made.volumes.push(volume.name.clone());
+                // A single file is mounted out of its volume's folder, where the engine has it.
+                file.map_or(MountSource::Volume(volume.name), |name| MountSource::Here(volume.folder.join(name)))
             }
         };
-        specs.push(MountSpec { path: mount.path, source, read_only: mount.read_only });
+        made.mounts.push(MountSpec { path: mount.path.clone(), source, read_only: mount.read_only });
     }
-    Ok(specs)
-}
-
-/// Removes the volumes of a run. One that is still used is left to whoever cleans up after killed replays.
-pub(crate) async fn remove(docker: &Docker, volumes: &[String]) {
-    for volume in volumes {
-        let removed: Result<(), DockerError> = docker.remove_volume(volume).await;
-        drop(removed);
-    }
+    Ok(())
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, ReplayError> {

@@ -7,11 +7,14 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use host::{ContainerSpec, Docker, RunningContainer};
-use wire::{bridge, client::Clock};
+use wire::client::Clock;
 
-use crate::{container::run_folder, error::ReplayError};
+use crate::{
+    container::reach::{BridgeWay, Order, Reached, Unreached, reach},
+    error::ReplayError,
+};
 
-/// How long the init may take to connect, and the container to end. A choice, as a replay's.
+/// How long the container may take to end. A choice, as a replay's.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A tar without entries: two blocks of zeroes (POSIX.1-1988, 10.1.1).
@@ -26,37 +29,37 @@ pub async fn rehearse(docker: &Docker, executable: &Path, clock: Arc<Clock>) -> 
     let started_ns = clock();
     let image = format!("retake-doctor:{}", std::process::id());
     docker.import_layer(Bytes::from_static(&EMPTY_TAR), &image).await?;
-    let rehearsed = run(docker, &image, executable, Arc::clone(&clock)).await;
+    let rehearsed = run(docker, &image, executable, &clock).await;
     docker.remove_image(&image).await?;
     rehearsed?;
     Ok(Duration::from_nanos(clock().saturating_sub(started_ns)))
 }
 
-async fn run(docker: &Docker, image: &str, executable: &Path, clock: Arc<Clock>) -> Result<(), ReplayError> {
-    let folder = run_folder(&[]).map_err(ReplayError::Prepare)?;
-    let listener = bridge::listen(&folder.path).map_err(ReplayError::Prepare)?;
+async fn run(docker: &Docker, image: &str, executable: &Path, clock: &Arc<Clock>) -> Result<(), ReplayError> {
     let spec = ContainerSpec {
         image: image.to_owned(),
         argv: vec!["/.retake/retake".to_owned(), "--version".to_owned()],
         executable: executable.to_owned(),
-        run_folder: folder.path.clone(),
         run: "doctor".to_owned(),
         ..ContainerSpec::default()
     };
-    let mut container = docker.start(&spec, clock).await?;
-    let outcome = watch(&mut container, listener).await;
-    let logs = container.remove().await?;
+    let (outcome, logs) = match reach(docker, &Order { spec, ..Order::default() }, BridgeWay::Auto, clock).await {
+        Ok(Reached { mut container, bridge, folder: _folder, .. }) => {
+            let outcome = watch(&mut container).await;
+            drop(bridge);
+            (outcome, container.remove().await?)
+        }
+        Err(Unreached::NoBridge(reason, logs)) => (Err(reason), logs),
+        Err(Unreached::Error(error)) => return Err(error),
+    };
     outcome.map_err(|reason| {
         let last = logs.last().map(|line| format!("; its last line: {}", line.text)).unwrap_or_default();
         ReplayError::Target { target: "a container without network".to_owned(), reason: format!("{reason}{last}") }
     })
 }
 
-async fn watch(container: &mut RunningContainer, listener: tokio::net::UnixListener) -> Result<(), String> {
-    let bridge = bridge::Host::accept(listener, PATIENCE).await.map_err(|error| error.to_string())?;
-    let ended = tokio::time::timeout(PATIENCE, container.ended()).await;
-    drop(bridge);
-    match ended {
+async fn watch(container: &mut RunningContainer) -> Result<(), String> {
+    match tokio::time::timeout(PATIENCE, container.ended()).await {
         Ok(Some(0)) => Ok(()),
         Ok(status) => Err(format!("it ended with status {}", status.map_or("unknown".to_owned(), |it| it.to_string()))),
         Err(_) => Err(format!("it did not end within {} s", PATIENCE.as_secs())),

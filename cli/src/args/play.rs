@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 
 use super::{StoreArgs, values};
 
@@ -50,6 +50,10 @@ pub(crate) struct ReplayArgs {
     /// How long the service may take until it is ready
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = values::duration)]
     pub(crate) ready_timeout: Duration,
+    /// The way into the container: a socket in a folder that it shares with this machine, or an exec's streams, which also work
+    /// where the engine sees other files (remote, docker-in-docker); auto takes what works
+    #[arg(long, value_name = "WAY", value_enum, default_value = "auto")]
+    pub(crate) bridge: Bridge,
     /// Refuse to judge where anything of the environment differs (CPU model, kernel, limits, a variable)
     #[arg(long)]
     pub(crate) strict_env: bool,
@@ -66,6 +70,17 @@ pub(crate) struct ReplayArgs {
     /// Secrets that the recording knows by pseudonym, as PSEUDONYM=VALUE lines; `retake inspect` lists them
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) secrets: Option<PathBuf>,
+}
+
+/// The way into a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Bridge {
+    /// The socket where the engine sees this machine's files, else the streams
+    Auto,
+    /// A unix socket in a shared folder
+    Socket,
+    /// The standard streams of a program that the engine starts in the container
+    Exec,
 }
 
 /// Arguments of `retake serve`.

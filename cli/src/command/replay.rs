@@ -8,7 +8,7 @@ use std::{
 use bundle::{Archive, Store};
 use diff::Rules;
 use replayer::{
-    GivenMount, GivenVariable, ReplayError,
+    BridgeWay, GivenMount, GivenVariable, ReplayError,
     receipt::SourceProof,
     replay::{Against, Replayed, SecretsFile, Settings, Watched, replay as run_replay},
 };
@@ -16,7 +16,7 @@ use report::{ReceiptPage, receipt_page};
 use tokio::sync::watch;
 
 use crate::{
-    args::ReplayArgs,
+    args::{Bridge, ReplayArgs},
     clock::Clock,
     console::{Console, Unit},
     env_file,
@@ -91,6 +91,7 @@ fn settings_of(source: &str, args: &ReplayArgs) -> Result<Settings, Trouble> {
         port: args.port,
         ready_path: args.ready.clone(),
         ready_timeout: args.ready_timeout,
+        bridge: way(args.bridge),
         strict_environment: args.strict_env,
         limits: wire::client::Limits::default(),
         runs_folder: store.runs_dir(),
@@ -127,6 +128,14 @@ fn against(args: &ReplayArgs) -> Result<Against, Trouble> {
         (.., Some(url)) => Against::Url(url.clone()),
         _ => Against::Recorded,
     })
+}
+
+fn way(bridge: Bridge) -> BridgeWay {
+    match bridge {
+        Bridge::Auto => BridgeWay::Auto,
+        Bridge::Socket => BridgeWay::Socket,
+        Bridge::Exec => BridgeWay::Exec,
+    }
 }
 
 /// Splits a command line as a POSIX shell would, without its expansions.

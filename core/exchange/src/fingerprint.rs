@@ -115,6 +115,9 @@ pub struct ContainerConfig {
     /// Host name.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub hostname: String,
+    /// The signal that asks it to end, image's or given; empty for the engine's default, `SIGTERM`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stop_signal: String,
     /// `host`, `bridge`, `none` or a network's name.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub network: String,

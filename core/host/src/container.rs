@@ -12,8 +12,12 @@ use exchange::{ContainerConfig, LogLine};
 use futures_util::StreamExt;
 use tokio::task::JoinHandle;
 
-use self::{body::body_of, logs::follow};
+use self::{
+    body::{body_of, without_ipv6},
+    logs::follow,
+};
 use crate::{
+    deliver::{Delivered, Delivery, deliver},
     docker::{Docker, is_not_found},
     elf,
     error::DockerError,
@@ -38,10 +42,14 @@ pub struct ContainerSpec {
     pub hosts: Vec<(String, IpAddr)>,
     /// What is mounted beside our own.
     pub mounts: Vec<MountSpec>,
+    /// Volumes made for it, which go with it, also where it cannot be started.
+    pub volumes: Vec<String>,
     /// This program: statically linked, becomes pid 1.
     pub executable: PathBuf,
-    /// Folder with the bridge's socket and `init.json`, mounted into the container.
+    /// Folder with `init.json`, and with the bridge's socket where it is mounted.
     pub run_folder: PathBuf,
+    /// How the program and the folder get into the container.
+    pub delivery: Delivery,
     /// The run's id, for the label.
     pub run: String,
 }
@@ -76,6 +84,8 @@ pub struct RunningContainer {
     follower: JoinHandle<()>,
     waiter: JoinHandle<Option<i64>>,
     warnings: Vec<String>,
+    /// Volumes made for it, which go with it.
+    volumes: Vec<String>,
     removed: bool,
 }
 
@@ -93,7 +103,40 @@ impl Docker {
         if !elf::is_static(&spec.executable) {
             return Err(DockerError::NotStatic { path: spec.executable.display().to_string() });
         }
-        self.start_body(body_of(spec), clock).await
+        let mut volumes = spec.volumes.clone();
+        match self.start_delivered(spec, &mut volumes, clock).await {
+            Ok(mut container) => {
+                container.volumes = volumes;
+                Ok(container)
+            }
+            Err(error) => {
+                self.remove_volumes(&volumes).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn start_delivered(
+        &self,
+        spec: &ContainerSpec,
+        volumes: &mut Vec<String>,
+        clock: Arc<dyn Fn() -> u64 + Send + Sync>,
+    ) -> Result<RunningContainer, DockerError> {
+        let Delivered { mounts, volume } = deliver(self, spec).await?;
+        volumes.extend(volume);
+        self.start_with_ipv6(body_of(spec, mounts), clock).await
+    }
+
+    /// With `::1`, unless this kernel has none.
+    async fn start_with_ipv6(
+        &self,
+        body: models::ContainerCreateBody,
+        clock: Arc<dyn Fn() -> u64 + Send + Sync>,
+    ) -> Result<RunningContainer, DockerError> {
+        match self.start_body(body.clone(), Arc::clone(&clock)).await {
+            Err(error) if error.is_about_ipv6() => self.start_body(without_ipv6(body), clock).await,
+            started => started,
+        }
     }
 
     async fn start_body(
@@ -113,6 +156,7 @@ impl Docker {
             waiter: tokio::spawn(wait(self.engine.clone(), id.clone())),
             id,
             warnings: created.warnings,
+            volumes: Vec::new(),
             removed: false,
         };
         if let Err(error) = started {
@@ -187,7 +231,7 @@ impl RunningContainer {
         }
     }
 
-    /// Removes it with its volumes and gives back all that it logged.
+    /// Removes it with its volumes, those made for it too, and gives back all that it logged.
     ///
     /// # Errors
     /// What the engine refuses.
@@ -196,6 +240,9 @@ impl RunningContainer {
         let followed = tokio::time::timeout(Duration::from_secs(2), &mut self.follower).await;
         remove(&self.docker.engine, &self.id).await?;
         self.removed = true;
+        for volume in &self.volumes {
+            self.docker.remove_volume(volume).await?;
+        }
         if followed.is_err() {
             self.follower.abort();
         }
@@ -209,9 +256,12 @@ impl Drop for RunningContainer {
         if self.removed {
             return;
         }
-        let (engine, id) = (self.docker.engine.clone(), self.id.clone());
+        let (docker, id, volumes) = (self.docker.clone(), self.id.clone(), std::mem::take(&mut self.volumes));
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { drop(remove(&engine, &id).await) });
+            runtime.spawn(async move {
+                drop(remove(&docker.engine, &id).await);
+                docker.remove_volumes(&volumes).await;
+            });
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::{
 pub struct Docker {
     pub(crate) engine: bollard::Docker,
     version: String,
+    is_local: bool,
 }
 
 impl Docker {
@@ -35,11 +36,19 @@ impl Docker {
     /// # Errors
     /// As [`Docker::connect`].
     pub async fn connect_to(address: &str) -> Result<Self, DockerError> {
+        if wants_tls(address) {
+            return Err(DockerError::BehindTls { address: address.to_owned() });
+        }
         let silent = |source| DockerError::NoEngine { address: address.to_owned(), source: Box::new(source) };
         let engine = bollard::Docker::connect_with_host(address).map_err(silent)?;
         let engine = engine.negotiate_version().await.map_err(silent)?;
         let version = engine.version().await.map_err(silent)?.version.unwrap_or_default();
-        Ok(Self { engine, version })
+        Ok(Self { engine, version, is_local: address.starts_with("unix://") })
+    }
+
+    /// True where the engine was reached over a socket of this machine; it may see other files all the same.
+    pub fn is_local(&self) -> bool {
+        self.is_local
     }
 
     /// The engine's version, for the fingerprint.
@@ -202,6 +211,12 @@ impl Docker {
             inspected => inspected.map_err(DockerError::refused("describe the image")),
         }
     }
+}
+
+/// True where the engine's address is meant as one behind TLS, as the `docker` command understands it.
+fn wants_tls(address: &str) -> bool {
+    let is_asked_for = std::env::var("DOCKER_TLS_VERIFY").is_ok_and(|value| !value.is_empty());
+    address.starts_with("https://") || (is_asked_for && address.starts_with("tcp://"))
 }
 
 /// True for `sha256:…` and `name@sha256:…`: what else a stranger's file may give as a digest is no name to ask for.

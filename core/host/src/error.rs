@@ -15,6 +15,12 @@ pub enum DockerError {
         #[source]
         source: Box<Error>,
     },
+    /// The engine is to be reached through TLS.
+    #[error("the container engine at `{address}` is behind TLS, which is not spoken here")]
+    BehindTls {
+        /// Where it is.
+        address: String,
+    },
     /// There is no such container.
     #[error("there is no container `{name}`")]
     NoContainer {
@@ -52,8 +58,13 @@ impl DockerError {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::NoEngine { source, .. } if matches!(**source, Error::UnsupportedURISchemeError { .. }) => Some(
-                "DOCKER_HOST is understood as `unix://PATH`, `tcp://HOST:PORT` or `http://HOST:PORT`; what is behind ssh \
-                 or TLS can be brought here with `ssh -L ./docker.sock:/var/run/docker.sock HOST`",
+                "DOCKER_HOST is understood as `unix://PATH`, `tcp://HOST:PORT` or `http://HOST:PORT`; bring what is behind \
+                 ssh here with `ssh -nNT -L ./docker.sock:/var/run/docker.sock HOST`, then set DOCKER_HOST to \
+                 `unix://$PWD/docker.sock`",
+            ),
+            Self::BehindTls { .. } => Some(
+                "bring its socket here with `ssh -nNT -L ./docker.sock:/var/run/docker.sock HOST`, then set DOCKER_HOST to \
+                 `unix://$PWD/docker.sock`",
             ),
             Self::NoEngine { .. } => Some(
                 "start Docker (on Debian: `apt-get install docker.io`, then `dockerd`), or set DOCKER_HOST; without it, \
@@ -64,12 +75,26 @@ impl DockerError {
             Self::NotStatic { .. } => {
                 Some("use the release's binary, or build with the target and flags in `.cargo/config.toml`")
             }
-            Self::Refused { source, .. } if source.to_string().contains("bind source path does not exist") => Some(
+            Self::Refused { .. } if self.sees_other_files() => Some(
                 "the engine sees other files than this program: it runs on another machine, or this program in a container; \
-                 set TMPDIR to a folder that both have under the same path, and start this program from one",
+                 leave `--bridge` out, or say `--bridge exec`",
             ),
             Self::Refused { .. } | Self::Archive(_) => None,
         }
+    }
+
+    /// True where what was to be mounted from here is not there for the engine.
+    pub fn sees_other_files(&self) -> bool {
+        self.refused_over("bind source path does not exist")
+    }
+
+    /// True where the kernel or the engine has no switch for IPv6 in a container.
+    pub(crate) fn is_about_ipv6(&self) -> bool {
+        self.refused_over("disable_ipv6")
+    }
+
+    fn refused_over(&self, words: &str) -> bool {
+        matches!(self, Self::Refused { source, .. } if source.to_string().contains(words))
     }
 
     pub(crate) fn refused(action: impl Into<String>) -> impl FnOnce(Error) -> Self {

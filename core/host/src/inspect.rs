@@ -121,6 +121,7 @@ pub(crate) fn container_identity(
         user: config.user.unwrap_or_default(),
         working_dir: config.working_dir.unwrap_or_default(),
         hostname: config.hostname.unwrap_or_default(),
+        stop_signal: config.stop_signal.unwrap_or_default(),
         addresses: addresses(container.network_settings.as_ref()),
         ports: ports(container.network_settings.as_ref()),
         extra_hosts: host.extra_hosts.iter().flatten().filter_map(|line| extra_host(line)).collect(),

@@ -6,6 +6,7 @@
 
 mod capabilities;
 mod container;
+mod deliver;
 mod docker;
 mod elf;
 mod error;
@@ -22,8 +23,10 @@ mod reach;
 pub mod secret;
 mod survey;
 mod tree;
+mod volume;
 
 pub use container::{ContainerSpec, MountSource, MountSpec, RunningContainer};
+pub use deliver::{Delivery, INIT_SETTINGS};
 pub use docker::Docker;
 pub use elf::is_static;
 pub use error::{DockerError, ProcessError};
@@ -32,8 +35,9 @@ pub use fit::{Capacity, Unfit, fitted};
 pub use image::{FoundImage, SameImage, file_of_archive, same_image};
 pub use machine::host_environment;
 pub use mounts::mounted_below;
-pub use owner::{OWNER_LABEL, RUN_LABEL};
+pub use owner::{OWNER_LABEL, RUN_LABEL, owner_of};
 pub use proc::{file_digest, process_identity};
 pub use reach::{Networks, Reach};
 pub use survey::{DiskSurvey, EngineSurvey, KernelSurvey, disk_survey, engine_address, kernel_survey};
 pub use tree::{Tree, TreeLimits, local_tree};
+pub use volume::{Content, RunVolume};

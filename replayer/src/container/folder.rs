@@ -1,28 +1,36 @@
-//! The folder that a replayed container and this program share.
+//! The folder with what a replayed container is told, which it shares with this program where the engine sees it.
 
 use std::{os::unix::fs::PermissionsExt as _, path::PathBuf};
 
+use host::{Delivery, INIT_SETTINGS};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::serve::Place;
 
-/// The folder that becomes `/.retake/run`: the socket is made by the bridge, the settings here. Whoever is not us cannot reach it from
-/// outside, since the folder it is in is ours alone; a bind mount does not pass through that one.
-pub(crate) fn run_folder(places: &[Place]) -> std::io::Result<RunFolder> {
+/// The folder that becomes `/.retake/run`: the socket is made by the bridge where the folder is mounted, the settings here.
+/// Whoever is not us cannot reach it from outside, since the folder it is in is ours alone; a bind mount does not pass
+/// through that one.
+pub(super) fn run_folder(places: &[Place], delivery: Delivery) -> std::io::Result<RunFolder> {
     let outer = tempfile::Builder::new().prefix("retake-run-").tempdir()?;
     let path = outer.path().join("run");
     // The service's user inside may be any.
     std::fs::DirBuilder::new().create(&path)?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
     let listen: Vec<_> = places.iter().map(|place| place.address.to_string()).collect();
-    let settings = serde_json::json!({ "socket": "/.retake/run/bridge.sock", "listen": listen, "resolver": true });
-    std::fs::write(path.join("init.json"), settings.to_string())?;
+    let mut settings = match delivery {
+        Delivery::Mounted => json!({ "socket": "/.retake/run/bridge.sock" }),
+        Delivery::Copied => json!({ "relay": true }),
+    };
+    settings["listen"] = json!(listen);
+    settings["resolver"] = json!(true);
+    std::fs::write(path.join(INIT_SETTINGS), settings.to_string())?;
     Ok(RunFolder { path, outer })
 }
 
 /// Removed when it is dropped.
 pub(crate) struct RunFolder {
-    pub(crate) path: PathBuf,
+    pub(super) path: PathBuf,
     /// Ours alone: copies of what the service may write to stand in it.
     pub(super) outer: TempDir,
 }

@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use exchange::ContainerIdentity;
 use host::{ContainerSpec, FoundImage};
 
-use super::folder::RunFolder;
 use crate::{environment::Addresses, job::Job};
 
 /// What the hosts file has beside `localhost`: the service's own name too, which services look up.
@@ -27,12 +26,7 @@ pub(super) fn argv_of(recorded: &ContainerIdentity, image: &FoundImage) -> Vec<S
 }
 
 /// The container as it was recorded, but for what differs with each run.
-pub(super) fn spec_of(
-    job: &Job<'_>,
-    recorded: &ContainerIdentity,
-    image: &FoundImage,
-    folder: &RunFolder,
-) -> ContainerSpec {
+pub(super) fn spec_of(job: &Job<'_>, recorded: &ContainerIdentity, image: &FoundImage) -> ContainerSpec {
     let (was, is) = (&recorded.image.runtime, &image.identity.runtime);
     let mut config = recorded.config.clone();
     if config.user == was.user {
@@ -41,22 +35,14 @@ pub(super) fn spec_of(
     if config.working_dir == was.working_dir {
         config.working_dir.clone_from(&is.working_dir);
     }
+    if config.stop_signal == was.stop_signal {
+        config.stop_signal.clone_from(&is.stop_signal);
+    }
     ContainerSpec {
         image: image.engine_id.clone(),
         config,
         executable: job.settings.executable.clone(),
-        run_folder: folder.path.clone(),
         run: job.run.to_string(),
         ..ContainerSpec::default()
     }
-}
-
-pub(super) fn injected() -> Vec<String> {
-    let things = [
-        "/.retake/retake: this program, read-only, as the container's init",
-        "/.retake/run: the bridge's socket and settings, read-only",
-        "/etc/resolv.conf: the container's own loopback",
-        "network none, no capabilities but over its own files and users, no new privileges, no health check",
-    ];
-    things.map(str::to_owned).to_vec()
 }

@@ -1,6 +1,6 @@
 //! What a container is asked of the engine as: recorded settings and mounts in the engine's own terms.
 
-use std::{collections::HashMap, path::Path};
+use std::collections::HashMap;
 
 use bollard::models;
 use exchange::ContainerConfig;
@@ -8,16 +8,19 @@ use exchange::ContainerConfig;
 use super::{ContainerSpec, MountSource, MountSpec};
 use crate::{
     capabilities,
+    deliver::{INIT_SETTINGS, INSIDE},
     inspect::{gpu_request, read_ulimit},
     owner::labels,
+    volume::volume_mount,
 };
 
-/// Where our own things stand in the container.
-const INSIDE: &str = "/.retake";
+/// Switches IPv6 on, for `::1`: engines switch it off in a container that is in no network of theirs.
+const IPV6_SWITCH: &str = "net.ipv6.conf.all.disable_ipv6";
 
-pub(super) fn body_of(spec: &ContainerSpec) -> models::ContainerCreateBody {
+/// `ours` is what we mount beside what the service has.
+pub(super) fn body_of(spec: &ContainerSpec, ours: Vec<models::Mount>) -> models::ContainerCreateBody {
     let config = &spec.config;
-    let mut argv = vec![format!("{INSIDE}/run/init.json"), "--".to_owned()];
+    let mut argv = vec![format!("{INSIDE}/run/{INIT_SETTINGS}"), "--".to_owned()];
     argv.extend(spec.argv.iter().cloned());
     let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     models::ContainerCreateBody {
@@ -30,19 +33,28 @@ pub(super) fn body_of(spec: &ContainerSpec) -> models::ContainerCreateBody {
         // A container on the host's network had the host's name; a name of its own would be another environment.
         hostname: some(&config.hostname),
         tty: Some(config.tty),
+        stop_signal: some(&config.stop_signal),
         labels: Some(labels(&spec.run)),
         // A health check of the image would be one more client; readiness is asked for through the bridge.
         healthcheck: Some(models::HealthConfig { test: Some(vec!["NONE".to_owned()]), ..Default::default() }),
-        host_config: Some(host_config(spec)),
+        host_config: Some(host_config(spec, ours)),
         ..Default::default()
     }
+}
+
+/// The same for a kernel that has no IPv6.
+pub(super) fn without_ipv6(mut body: models::ContainerCreateBody) -> models::ContainerCreateBody {
+    if let Some(sysctls) = body.host_config.as_mut().and_then(|host| host.sysctls.as_mut()) {
+        sysctls.remove(IPV6_SWITCH);
+    }
+    body
 }
 
 impl MountSpec {
     fn to_engine(&self) -> models::Mount {
         let (typ, source) = match &self.source {
             MountSource::Here(path) => (models::MountType::BIND, Some(path.display().to_string())),
-            MountSource::Volume(name) => (models::MountType::VOLUME, Some(name.clone())),
+            MountSource::Volume(name) => return volume_mount(name, &self.path, self.read_only),
             MountSource::Fresh => (models::MountType::VOLUME, None),
         };
         models::Mount {
@@ -55,17 +67,10 @@ impl MountSpec {
     }
 }
 
-fn host_config(spec: &ContainerSpec) -> models::HostConfig {
+fn host_config(spec: &ContainerSpec, ours: Vec<models::Mount>) -> models::HostConfig {
     let config = &spec.config;
     let limits = &config.limits;
     let signed = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok());
-    let bind = |path: &Path, inside: &str| models::Mount {
-        target: Some(format!("{INSIDE}/{inside}")),
-        source: Some(path.display().to_string()),
-        typ: Some(models::MountType::BIND),
-        read_only: Some(true),
-        ..Default::default()
-    };
     let tmpfs = config.mounts.iter().filter(|mount| mount.kind == "tmpfs");
     let tmpfs_options = |mount: &exchange::Mount| match (mount.options.as_str(), mount.read_only) {
         ("", true) => "ro".to_owned(),
@@ -73,7 +78,6 @@ fn host_config(spec: &ContainerSpec) -> models::HostConfig {
         (options, _) => options.to_owned(),
     };
     let tmpfs = tmpfs.map(|mount| (mount.path.clone(), tmpfs_options(mount)));
-    let ours = [bind(&spec.executable, "retake"), bind(&spec.run_folder, "run")];
     models::HostConfig {
         network_mode: Some("none".to_owned()),
         mounts: Some(ours.into_iter().chain(spec.mounts.iter().map(MountSpec::to_engine)).collect()),
@@ -109,5 +113,7 @@ fn gpu_device(path: &str) -> models::DeviceMapping {
 
 fn sysctls(config: &ContainerConfig) -> HashMap<String, String> {
     let pairs = config.sysctls.iter().filter_map(|setting| setting.split_once('='));
-    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    let ours = [(IPV6_SWITCH, "0")];
+    // A recorded one has the last word.
+    ours.into_iter().chain(pairs).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }

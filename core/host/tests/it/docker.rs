@@ -191,11 +191,21 @@ async fn docker_what_a_dead_owner_left_behind_is_removed_and_what_is_not_ours_st
     let image = Image::make("left-behind");
     let run = format!("{RUN_LABEL}=test");
     // Process 1 is there, and did not start four months after the machine.
-    let dead = Created::of(&image, &["--label", &run, "--label", &format!("{OWNER_LABEL}=1:999999999")]);
-    let stranger = Created::of(&image, &[]);
-    assert!(docker.remove_left_behind().await.unwrap() >= 1);
-    assert!(!dead.exists());
-    assert!(stranger.exists());
+    let alive = host::owner_of(1).unwrap();
+    let (_, here) = alive.split_once('@').unwrap();
+    let owned_by = |owner: &str| format!("{OWNER_LABEL}={owner}");
+    let of = |owner: &str| Created::of(&image, &["--label", &run, "--label", &owned_by(owner)]);
+    let dead_one = format!("1:999999999@{here}");
+    let dead = of(&dead_one);
+    let stays = [Created::of(&image, &[]), of(&alive), of("1:999999999@another-machine/4026531836")];
+    let volume = client(&["volume", "create", "--label", &run, "--label", &owned_by(&dead_one)]);
+    let volume_elsewhere =
+        client(&["volume", "create", "--label", &run, "--label", &owned_by("1:9@another-machine/1")]);
+    assert!(docker.remove_left_behind().await.unwrap() >= 2);
+    let volumes = client(&["volume", "ls", "-q"]);
+    client(&["volume", "rm", &volume_elsewhere]);
+    assert!(!dead.exists() && !volumes.contains(&volume));
+    assert!(stays.iter().all(Created::exists) && volumes.contains(&volume_elsewhere));
 }
 
 #[tokio::test]
@@ -262,5 +272,5 @@ async fn no_engine_is_named_with_what_to_do() {
     assert_eq!(silent.to_string(), "no container engine answers at `tcp://127.0.0.1:1`");
     assert!(silent.help().unwrap().contains("set DOCKER_HOST"));
     let remote = Docker::connect_to("ssh://somewhere").await.err().unwrap();
-    assert!(remote.help().unwrap().contains("ssh -L"), "{remote}");
+    assert!(remote.help().unwrap().contains("ssh -nNT -L"), "{remote}");
 }

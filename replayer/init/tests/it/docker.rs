@@ -13,12 +13,15 @@ use std::{
 };
 
 use exchange::{ContainerConfig, LogLine};
-use host::{ContainerSpec, Docker, RunningContainer};
+use host::{ContainerSpec, Delivery, Docker, INIT_SETTINGS, RunningContainer};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use wire::bridge::{self, Host, Observed};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Over a socket in a mounted folder, and over an exec's streams with everything copied in.
+const WAYS: [Delivery; 2] = [Delivery::Mounted, Delivery::Copied];
 
 pub(crate) async fn engine() -> Option<Docker> {
     match Docker::connect().await {
@@ -65,13 +68,21 @@ pub(crate) struct Contained {
 
 impl Contained {
     pub(crate) async fn start(docker: &Docker, image: &Image, part: &str, config: ContainerConfig) -> Self {
+        Self::start_by(Delivery::Mounted, docker, image, part, config).await
+    }
+
+    async fn start_by(way: Delivery, docker: &Docker, image: &Image, part: &str, config: ContainerConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let run_folder = folder.path().join("run");
         std::fs::create_dir(&run_folder).unwrap();
         std::fs::set_permissions(&run_folder, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let settings = r#"{"socket": "/.retake/run/bridge.sock", "listen": ["127.0.0.1:8101"], "resolver": true}"#;
-        std::fs::write(run_folder.join("init.json"), settings).unwrap();
-        let listener = bridge::listen(&run_folder).unwrap();
+        let way_out = match way {
+            Delivery::Mounted => r#""socket": "/.retake/run/bridge.sock""#,
+            Delivery::Copied => r#""relay": true"#,
+        };
+        let settings = format!(r#"{{{way_out}, "listen": ["127.0.0.1:8101", "[::1]:8102"], "resolver": true}}"#);
+        std::fs::write(run_folder.join(INIT_SETTINGS), settings).unwrap();
+        let listener = (way == Delivery::Mounted).then(|| bridge::listen(&run_folder).unwrap());
         let argv = ["/service", "--exact", part, "--ignored", "--nocapture"];
         let spec = ContainerSpec {
             image: image.0.clone(),
@@ -80,11 +91,18 @@ impl Contained {
             variables: vec![("RETAKE_TEST_PART".to_owned(), part.to_owned())],
             executable: Path::new(env!("CARGO_BIN_EXE_retake-init")).to_owned(),
             run_folder,
+            delivery: way,
             run: "test".to_owned(),
             ..ContainerSpec::default()
         };
         let container = docker.start(&spec, Arc::new(|| 0)).await.unwrap();
-        let host = Host::accept(listener, PATIENCE).await.unwrap();
+        let host = match listener {
+            Some(listener) => Host::accept(listener, PATIENCE).await.unwrap(),
+            None => {
+                let relay = ["/.retake/retake", "__init", "--relay"].map(str::to_owned);
+                Host::over(container.open_inside(&relay, None).await.unwrap(), PATIENCE).await.unwrap()
+            }
+        };
         Self { container, host, _folder: folder }
     }
 
@@ -143,9 +161,10 @@ async fn a_contained_service_is_reached_and_answered_and_what_it_tries_to_reach_
     let Some(docker) = engine().await else { return };
     let image = Image::make("egress");
     let ordinary = ContainerConfig { user: "1000:1000".to_owned(), read_only: true, ..ContainerConfig::default() };
-    for config in [ordinary, ContainerConfig::default()] {
+    let configs = [ordinary, ContainerConfig::default()];
+    for (config, way) in configs.iter().flat_map(|config| WAYS.map(|way| (config.clone(), way))) {
         let name = "docker::service_that_calls_and_tries_to_leave";
-        let contained = Contained::start(&docker, &image, name, config).await;
+        let contained = Contained::start_by(way, &docker, &image, name, config).await;
         let (address, mut call) = contained.host.incoming().await.unwrap();
         assert_eq!(address.to_string(), "127.0.0.1:8101");
         let mut question = String::new();
@@ -194,25 +213,124 @@ fn service_that_waits() {
 }
 
 #[tokio::test]
-async fn a_container_that_is_stopped_passes_the_signal_on_and_has_its_last_word() {
+async fn a_container_that_is_stopped_passes_the_recorded_signal_on_and_has_its_last_word() {
     let Some(docker) = engine().await else { return };
     let image = Image::make("stop");
-    let contained = Contained::start(&docker, &image, "docker::service_that_waits", ContainerConfig::default()).await;
-    contained.container.stop(Duration::from_secs(20)).await.unwrap();
-    let (status, observed, _) = contained.ended().await;
-    assert_eq!(status, Some(128 + 15));
-    assert_eq!((observed.complete, observed.no_route_count), (true, Some(0)));
+    for (way, (stop_signal, number)) in WAYS.into_iter().zip([("", 15), ("SIGQUIT", 3)]) {
+        let config = ContainerConfig { stop_signal: stop_signal.to_owned(), ..ContainerConfig::default() };
+        let contained = Contained::start_by(way, &docker, &image, "docker::service_that_waits", config).await;
+        contained.container.stop(Duration::from_secs(20)).await.unwrap();
+        let (status, observed, _) = contained.ended().await;
+        assert_eq!(status, Some(128 + number));
+        assert_eq!((observed.complete, observed.no_route_count), (true, Some(0)), "{way:?}");
+    }
 }
 
 #[tokio::test]
 async fn a_container_ends_by_itself_when_whoever_replays_is_gone() {
     let Some(docker) = engine().await else { return };
     let image = Image::make("gone");
-    let contained = Contained::start(&docker, &image, "docker::service_that_waits", ContainerConfig::default()).await;
-    let Contained { mut container, host, _folder } = contained;
-    drop(host);
-    assert_eq!(tokio::time::timeout(PATIENCE, container.ended()).await.unwrap(), Some(128 + 15));
-    container.remove().await.unwrap();
+    for way in WAYS {
+        let config = ContainerConfig::default();
+        let contained = Contained::start_by(way, &docker, &image, "docker::service_that_waits", config).await;
+        let Contained { mut container, host, _folder } = contained;
+        drop(host);
+        assert_eq!(tokio::time::timeout(PATIENCE, container.ended()).await.unwrap(), Some(128 + 15), "{way:?}");
+        container.remove().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_volume_that_all_was_copied_into_goes_with_its_container() {
+    let Some(docker) = engine().await else { return };
+    let image = Image::make("volume");
+    let part = "docker::service_that_waits";
+    let contained = Contained::start_by(Delivery::Copied, &docker, &image, part, ContainerConfig::default()).await;
+    let form = "{{range .Mounts}}{{.Name}} {{.RW}}{{end}}";
+    let mounted =
+        Command::new("docker").args(["inspect", "--format", form, contained.container.id()]).output().unwrap();
+    let mounted = String::from_utf8(mounted.stdout).unwrap();
+    let (name, is_writable) = mounted.trim().split_once(' ').unwrap();
+    assert_eq!(is_writable, "false");
+    contained.container.stop(Duration::from_secs(20)).await.unwrap();
+    contained.ended().await;
+    let inspected = Command::new("docker").args(["volume", "inspect", name]).output().unwrap();
+    assert!(!inspected.status.success());
+}
+
+#[test]
+#[ignore = "the service inside the container"]
+fn service_on_ipv6_alone() {
+    if !is_service() {
+        return;
+    }
+    let mut dependency = TcpStream::connect("[::1]:8102").unwrap();
+    let mut answer = String::new();
+    dependency.read_to_string(&mut answer).unwrap();
+    println!("answered: {answer}");
+    let service = TcpListener::bind("[::1]:80").unwrap();
+    service.accept().unwrap().0.write_all(b"served").unwrap();
+}
+
+#[tokio::test]
+async fn a_service_that_knows_only_ipv6_is_reached_and_answered() {
+    let Some(docker) = engine().await else { return };
+    if !Path::new("/proc/sys/net/ipv6").exists() {
+        eprintln!("skipped: this kernel has no IPv6");
+        return;
+    }
+    let image = Image::make("ipv6");
+    for way in WAYS {
+        let part = "docker::service_on_ipv6_alone";
+        let contained = Contained::start_by(way, &docker, &image, part, ContainerConfig::default()).await;
+        let (address, mut call) = contained.host.incoming().await.unwrap();
+        assert_eq!(address.to_string(), "[::1]:8102");
+        call.write_all(b"as recorded").await.unwrap();
+        call.shutdown().await.unwrap();
+        drop(call);
+        let mut served = String::new();
+        connect(&contained.host, 80).await.read_to_string(&mut served).await.unwrap();
+        assert_eq!(served, "served");
+        let (status, _, log) = contained.ended().await;
+        assert!(status == Some(0) && log.iter().any(|line| line.text == "answered: as recorded"), "{log:?}");
+    }
+}
+
+/// Gives back what it gets, as it comes.
+#[test]
+#[ignore = "the service inside the container"]
+fn service_that_echoes() {
+    if !is_service() {
+        return;
+    }
+    let (connection, _) = TcpListener::bind("127.0.0.1:80").unwrap().accept().unwrap();
+    std::io::copy(&mut &connection, &mut &connection).unwrap();
+}
+
+/// Bytes sent through and back: many times what all buffers on the way hold.
+const ECHOED_LEN: usize = 48 << 20;
+
+#[tokio::test]
+async fn much_that_is_read_late_comes_whole_over_an_execs_streams() {
+    let Some(docker) = engine().await else { return };
+    let image = Image::make("echo");
+    let part = "docker::service_that_echoes";
+    let contained = Contained::start_by(Delivery::Copied, &docker, &image, part, ContainerConfig::default()).await;
+    let (mut reader, mut writer) = tokio::io::split(connect(&contained.host, 80).await);
+    let byte_at = |place: usize| u8::try_from(place % 251).unwrap();
+    let sent: Vec<u8> = (0..ECHOED_LEN).map(byte_at).collect();
+    let writing = tokio::spawn(async move {
+        writer.write_all(&sent).await.unwrap();
+        writer.shutdown().await.unwrap();
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!writing.is_finished(), "nobody reads, so the sender waits");
+    let mut came_back = Vec::new();
+    reader.read_to_end(&mut came_back).await.unwrap();
+    writing.await.unwrap();
+    assert_eq!(came_back.len(), ECHOED_LEN);
+    assert!(came_back.iter().enumerate().all(|(place, &byte)| byte == byte_at(place)));
+    contained.ended().await;
 }
 
 /// Small requests and answers in ping-pong, as many connections as want it.
