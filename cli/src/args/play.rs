@@ -72,14 +72,11 @@ pub(crate) struct ReplayArgs {
     pub(crate) secrets: Option<PathBuf>,
 }
 
-/// The way into a container.
+/// The way into a container: as `replayer::BridgeWay` has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Bridge {
-    /// The socket where the engine sees this machine's files, else the streams
     Auto,
-    /// A unix socket in a shared folder
     Socket,
-    /// The standard streams of a program that the engine starts in the container
     Exec,
 }
 

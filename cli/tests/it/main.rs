@@ -7,6 +7,7 @@ mod captured;
 mod compared;
 mod contained;
 mod doctor;
+mod engines;
 mod examples;
 mod harm;
 mod inspected;

@@ -29,13 +29,18 @@ pub(crate) fn docker(test: &str) -> bool {
         return true;
     }
     assert!(std::env::var_os("RETAKE_REQUIRE_DOCKER").is_none(), "no container engine answers, and one has to");
-    let line = format!("{test}: no container engine answers");
+    skipped(test, "no container engine answers");
+    false
+}
+
+/// Says that a test was skipped, and why.
+pub(crate) fn skipped(test: &str, why: &str) {
+    let line = format!("{test}: {why}");
     eprintln!("skipped: {line}");
     if let Some(path) = std::env::var_os("RETAKE_SKIPS") {
         let mut skips = std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
         writeln!(skips, "{line}").unwrap();
     }
-    false
 }
 
 /// `retake replay SOURCE … --json` with the ids and times ignored.

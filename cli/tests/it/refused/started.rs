@@ -31,7 +31,21 @@ fn without_an_engine_it_says_how_to_get_one_and_what_goes_without() {
     error: no container can be started for the replay
       because: no container engine answers at `ssh://host`
       because: URI scheme is not supported: ssh://host
-    help: DOCKER_HOST is understood as `unix://PATH`, `tcp://HOST:PORT` or `http://HOST:PORT`; what is behind ssh or TLS can be brought here with `ssh -L ./docker.sock:/var/run/docker.sock HOST`; `retake doctor` checks what is there
+    help: DOCKER_HOST is understood as `unix://PATH`, `tcp://HOST:PORT` or `http://HOST:PORT`; bring what is behind ssh here with `ssh -nNT -L ./docker.sock:/var/run/docker.sock HOST`, then set DOCKER_HOST to `unix://$PWD/docker.sock`; `retake doctor` checks what is there
+    ");
+}
+
+#[test]
+fn an_engine_behind_tls_is_named_with_the_way_around() {
+    let folder = tempdir().unwrap();
+    let source = shipped();
+    let mut replay = command(folder.path(), &["replay", source.to_str().unwrap()]);
+    replay.env("DOCKER_HOST", "tcp://127.0.0.1:2376").env("DOCKER_TLS_VERIFY", "1");
+    insta::assert_snapshot!(refusal(&Ran::of(&replay.output().unwrap()), &[]), @r"
+    exit code 2
+    error: no container can be started for the replay
+      because: the container engine at `tcp://127.0.0.1:2376` is behind TLS, which is not spoken here
+    help: bring its socket here with `ssh -nNT -L ./docker.sock:/var/run/docker.sock HOST`, then set DOCKER_HOST to `unix://$PWD/docker.sock`
     ");
 }
 

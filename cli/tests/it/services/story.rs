@@ -1,4 +1,4 @@
-//! The story of one service: run, recorded, removed, run again.
+//! The story of one service: run, recorded, removed, run again both ways.
 
 use std::{io::Write as _, net::SocketAddr, path::Path};
 
@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::{
     command,
+    engines::{receipt_of, verdicts_of},
     harm::{Capture, connect, read_rest},
     services::{
         engine::{Container, Program, accepts, docker, image, until},
@@ -22,7 +23,10 @@ pub(crate) fn tell(name: &str) {
     };
     let folder = tempfile::tempdir().unwrap();
     let expected = record(&service, &image, folder.path());
-    let document = replay(&service, folder.path());
+    let document = replay(&service, folder.path(), "socket");
+    let over_exec = replay(&service, folder.path(), "exec");
+    assert_eq!(verdicts_of(&document), verdicts_of(&over_exec), "{name}");
+    assert_eq!(receipt_of(&document), receipt_of(&over_exec), "{name}");
     let receipt = &document["receipt"];
     let told = || format!("{name}: {}", serde_json::to_string_pretty(&document).unwrap());
     assert_eq!(receipt["tally"]["same"].as_u64(), Some(expected), "{}", told());
@@ -179,9 +183,11 @@ fn whole(answer: &[u8]) -> Vec<u8> {
     whole
 }
 
-/// Replays what was sealed; nothing of the recording runs any more. Nothing of the replay is left.
-fn replay(service: &Service, folder: &Path) -> Value {
+/// Replays what was sealed, over the bridge of that kind; nothing of the recording runs any more. Nothing of the replay is
+/// left.
+fn replay(service: &Service, folder: &Path, bridge: &str) -> Value {
     let mut arguments = vec!["replay".to_owned(), "case.retake".to_owned(), "--json".to_owned()];
+    arguments.extend(["--bridge".to_owned(), bridge.to_owned()]);
     for ignored in &service.ignored {
         arguments.extend(["--ignore".to_owned(), ignored.rule.clone()]);
     }

@@ -1,0 +1,181 @@
+//! The same replay whichever way the engine is reached: over a socket in a shared folder, over an exec's streams, on an
+//! engine behind a port, inside docker-in-docker, and from a container that has the engine's socket.
+
+mod second;
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use bundle::Archive;
+use exchange::Fingerprint;
+use serde_json::Value;
+use tempfile::tempdir;
+
+use self::second::{EngineImage, SecondEngine, work_folder};
+use crate::{
+    Ran,
+    contained::{Image, client},
+    shipped::{Alter, IGNORED, TICKETS, altered, docker, replay, shipped},
+};
+
+/// What the receipt says where everything was copied in.
+const COPIED: &str = "copied in through the engine";
+
+#[test]
+fn docker_over_an_execs_streams_it_is_the_same_replay_and_nothing_is_left() {
+    if !docker("over an exec's streams") {
+        return;
+    }
+    let folder = tempdir().unwrap();
+    let over_socket = replay(folder.path(), &shipped(), &["--bridge", "socket"]);
+    let over_exec = replay(folder.path(), &shipped(), &["--bridge", "exec"]);
+    assert!(!says_copied(&over_socket));
+    assert!(says_copied(&over_exec));
+    assert_same(folder.path(), &over_socket, folder.path(), &over_exec);
+    let run = over_exec.json()["receipt"]["run"].as_str().unwrap().to_owned();
+    let label = format!("label=retake.run={run}");
+    assert_eq!(client(&["volume", "ls", "--quiet", "--filter", &label]), "");
+    assert_eq!(client(&["ps", "--all", "--quiet", "--filter", &label]), "");
+}
+
+#[test]
+fn docker_over_an_execs_streams_a_read_only_root_another_user_and_a_signal_of_its_own_are_as_recorded() {
+    if !docker("a read-only root over an exec's streams") {
+        return;
+    }
+    let folder = tempdir().unwrap();
+    let source = folder.path().join("strict.retake");
+    let strict = |mut fingerprint: Fingerprint| {
+        if let exchange::Subject::Container(container) = &mut fingerprint.subject {
+            container.config.read_only = true;
+            container.config.user = "54321:54321".to_owned();
+            container.config.stop_signal = "SIGINT".to_owned();
+        }
+        fingerprint
+    };
+    altered(&source, &Alter { exchange: &Some, fingerprint: &strict, with_image: true });
+    let ran = ["socket", "exec"].map(|way| replay(folder.path(), &source, &["--bridge", way]));
+    assert_same(folder.path(), &ran[0], folder.path(), &ran[1]);
+}
+
+#[test]
+fn docker_an_init_that_never_speaks_is_void_over_an_execs_streams_too_and_nothing_is_left() {
+    if !docker("an init that never speaks") {
+        return;
+    }
+    let image = Image::of_triage("engines-ends", &["ENTRYPOINT [\"/not-there\"]"]);
+    let folder = tempdir().unwrap();
+    let ran = replay(folder.path(), &shipped(), &["--bridge", "exec", "--image", &image.0]);
+    assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("cannot start `/not-there`"), "{}{}", ran.out, ran.err);
+}
+
+#[test]
+fn slow_engines_behind_a_port_it_is_the_same_replay() {
+    let Some(engine) = docker("behind a port").then(|| SecondEngine::start("behind a port")).flatten() else { return };
+    let folder = tempdir().unwrap();
+    let here = replay(folder.path(), &shipped(), &[]);
+    let there = |more: &[&str]| {
+        let source = shipped();
+        let arguments = [&["replay", source.to_str().unwrap(), "--json"], &IGNORED[..], more].concat();
+        let mut retake = engine.command(env!("CARGO_BIN_EXE_retake"));
+        Ran::of(&retake.args(arguments).current_dir(folder.path()).output().unwrap())
+    };
+    let by_itself = there(&[]);
+    assert!(!says_copied(&here) && says_copied(&by_itself), "{}{}", by_itself.out, by_itself.err);
+    assert_same(folder.path(), &here, folder.path(), &by_itself);
+    assert_eq!(engine.client(&["ps", "--all", "--quiet"]), "");
+    assert_eq!(engine.client(&["volume", "ls", "--quiet"]), "");
+
+    // Told that it shares this machine's folders, which here it does.
+    let shared = there(&["--bridge", "socket"]);
+    assert!(!says_copied(&shared));
+    assert_same(folder.path(), &here, folder.path(), &shared);
+}
+
+#[test]
+fn slow_engines_inside_docker_in_docker_it_is_the_same_replay() {
+    let Some(image) = docker("inside docker-in-docker").then(|| EngineImage::make("docker-in-docker")).flatten() else {
+        return;
+    };
+    let here_folder = tempdir().unwrap();
+    let here = replay(here_folder.path(), &shipped(), &[]);
+    let work = work_folder();
+    let engine = image.run_with_an_engine_of_its_own(work.path());
+    engine.wait_for_its_engine();
+    // What is inside is one machine: both ways lead in.
+    for (way, is_copied) in [("auto", false), ("exec", true)] {
+        let ran = engine.replay(&[&["--bridge", way], &IGNORED[..]].concat());
+        assert_eq!(says_copied(&ran), is_copied, "{}{}", ran.out, ran.err);
+        assert_same(here_folder.path(), &here, work.path(), &ran);
+    }
+}
+
+#[test]
+fn slow_engines_from_a_container_that_has_the_engines_socket_it_is_the_same_replay() {
+    let Some(image) = docker("with the engine's socket").then(|| EngineImage::make("socket")).flatten() else { return };
+    let here_folder = tempdir().unwrap();
+    let here = replay(here_folder.path(), &shipped(), &[]);
+    let work = work_folder();
+    let socket = "/var/run/docker.sock:/var/run/docker.sock";
+    let inside = image.run(work.path(), &["--network", "none", "--volume", socket], &["containerd"]);
+    inside.wait_for_its_engine();
+    let ran = inside.replay(&IGNORED);
+    assert!(says_copied(&ran), "{}{}", ran.out, ran.err);
+    assert_same(here_folder.path(), &here, work.path(), &ran);
+
+    let refused = inside.replay(&["--bridge", "socket"]);
+    assert_eq!(refused.code, 2);
+    assert!(refused.err.contains("say `--bridge exec`"), "{}", refused.err);
+}
+
+fn says_copied(ran: &Ran) -> bool {
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    ran.json()["receipt"]["injected"].to_string().contains(COPIED)
+}
+
+/// Equal verdicts, equal receipts but for what was put into the container, equal canonical bytes.
+fn assert_same(one_folder: &Path, one: &Ran, other_folder: &Path, other: &Ran) {
+    assert_eq!((one.code, other.code), (0, 0), "{}{}{}{}", one.out, one.err, other.out, other.err);
+    let (one, other) = (one.json(), other.json());
+    assert_eq!(one["receipt"]["tally"]["same"], TICKETS);
+    assert_eq!(receipt_of(&one), receipt_of(&other));
+    assert_eq!(verdicts_of(&one), verdicts_of(&other));
+    assert_eq!(canonical_of(one_folder, &one), canonical_of(other_folder, &other));
+}
+
+/// Without what names the run, its time, its place and the way in. How many connections a service opens to its dependencies
+/// is up to how the answers interleave.
+pub(crate) fn receipt_of(document: &Value) -> Value {
+    let mut receipt = document["receipt"].clone();
+    assert!(receipt["outcome_digest"].is_string());
+    for own in ["run", "injected", "ready", "sources"] {
+        receipt.as_object_mut().unwrap().remove(own);
+    }
+    for attempt in receipt["egress"]["attempts"].as_array_mut().into_iter().flatten() {
+        attempt.as_object_mut().unwrap().remove("count");
+    }
+    receipt
+}
+
+pub(crate) fn verdicts_of(document: &Value) -> BTreeSet<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let results = document["results"].as_array().unwrap().iter();
+    results.map(|result| (text(&result["id"]), text(&result["verdict"]))).collect()
+}
+
+/// The digest of the canonical bytes of every call's request and answer. The service's own answers, which have an id and
+/// a time anew, are compared by the outcome's digest, from which those are taken out.
+fn canonical_of(folder: &Path, document: &Value) -> Vec<String> {
+    let run = document["receipt"]["run"].as_str().unwrap();
+    let path = folder.join(".retake/runs").join(format!("{run}.retake"));
+    assert!(fs::exists(&path).unwrap());
+    let archive = Archive::open_verified(&path).unwrap();
+    let exchanges = archive.entries().iter().map(|entry| archive.exchange(&entry.id).unwrap());
+    let calls = exchanges.filter(|exchange| exchange.role.dependency().is_some());
+    let mut digests: Vec<_> =
+        calls.map(|call| format!("{:?} {:?}", call.digests.request, call.digests.response)).collect();
+    digests.sort();
+    assert_eq!(digests.len() as u64, 2 * TICKETS);
+    assert!(digests.iter().all(|digest| !digest.contains("None")));
+    digests
+}
