@@ -20,6 +20,7 @@ mod forms;
 mod head;
 mod names;
 mod pseudonym;
+pub mod spoken;
 #[cfg(test)]
 mod tests;
 mod url;
