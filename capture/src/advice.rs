@@ -54,7 +54,7 @@ fn of_dependency(container: &str, networks: &Networks, dependency: &str, bound: 
         return None;
     }
     let address = SocketAddr::new(*gateway, port);
-    let urls = urls(address, &networks.names);
+    let urls = urls(bound.upstream.is_raw, address, &networks.names);
     match ip {
         _ if ip.is_loopback() => {
             let upstream = bound.upstream.to_string();
@@ -66,9 +66,10 @@ fn of_dependency(container: &str, networks: &Networks, dependency: &str, bound: 
     }
 }
 
-fn urls(address: SocketAddr, names: &[String]) -> Vec<String> {
-    let by_name = names.iter().map(|name| format!("http://{name}:{}", address.port()));
-    std::iter::once(format!("http://{address}")).chain(by_name).collect()
+fn urls(is_raw: bool, address: SocketAddr, names: &[String]) -> Vec<String> {
+    let scheme = if is_raw { "tcp" } else { "http" };
+    let by_name = names.iter().map(|name| format!("{scheme}://{name}:{}", address.port()));
+    std::iter::once(format!("{scheme}://{address}")).chain(by_name).collect()
 }
 
 #[cfg(test)]

@@ -11,6 +11,12 @@ pub enum CaptureError {
     /// There is nothing to record.
     #[error("there is neither a service nor a dependency to record")]
     NothingToRecord,
+    /// The service itself is said to speak something else than HTTP.
+    #[error("`{upstream}` cannot be the service: what clients ask of it has to be HTTP to be sent again")]
+    RawUpstream {
+        /// As given.
+        upstream: String,
+    },
     /// Two dependencies have one name.
     #[error("the dependency `{name}` is given twice")]
     SameName {
@@ -56,6 +62,7 @@ impl CaptureError {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::NothingToRecord => Some("name the service with `--upstream http://HOST:PORT`"),
+            Self::RawUpstream { .. } => Some("record what it calls, with `--dependency NAME=tcp://HOST:PORT`"),
             Self::SameName { .. } => Some("give each dependency a name of its own"),
             Self::Listen { source, .. } => Some(listen_help(source.kind())),
             Self::Container(error) => error.help(),

@@ -46,13 +46,16 @@ impl Bound {
 /// Opens all listeners.
 ///
 /// # Errors
-/// `NothingToRecord`, `SameName`, and `Listen` for the first address that cannot be had.
+/// `NothingToRecord`, `RawUpstream`, `SameName`, and `Listen` for the first address that cannot be had.
 pub(crate) async fn bind(settings: &Settings) -> Result<Vec<(TcpListener, Bound)>, CaptureError> {
     if settings.upstream.is_none() && settings.dependencies.is_empty() && settings.forward.is_none() {
         return Err(CaptureError::NothingToRecord);
     }
     let mut bound = Vec::new();
     if let Some(upstream) = &settings.upstream {
+        if upstream.is_raw {
+            return Err(CaptureError::RawUpstream { upstream: upstream.to_string() });
+        }
         let listener = listen(settings.listen, "clients").await?;
         let address = address_of(&listener, settings.listen);
         let url = format!("http://{address}");
@@ -75,7 +78,8 @@ async fn bind_dependency(dependency: &Dependency, tells_service: bool) -> Result
     let listener = listen(wanted, &format!("the dependency `{}`", dependency.name)).await?;
     let address = address_of(&listener, wanted);
     let mut upstream = dependency.upstream.clone();
-    let mut url = format!("http://{address}");
+    let scheme = if upstream.is_raw { "tcp" } else { "http" };
+    let mut url = format!("{scheme}://{address}");
     if tells_service && !dependency.variables.is_empty() {
         // The service is told a base URL with the path that SDKs expect in it, so that the path is not put before it again.
         url.push_str(&std::mem::take(&mut upstream.base_path));

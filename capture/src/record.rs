@@ -37,6 +37,8 @@ pub(crate) struct Recorder {
     pub(crate) session_key: [u8; 32],
     /// Name of the dependency of each listener, `None` for the clients'.
     pub(crate) listeners: Vec<Option<String>>,
+    /// Which listeners lead to something that speaks no HTTP.
+    pub(crate) raw_listeners: Vec<bool>,
     /// Names what is called through the forward proxy.
     pub(crate) behind: Behind,
     pub(crate) adds_traceparent: bool,
@@ -62,6 +64,7 @@ impl Observer for Recorder {
             Some(destination) => Some(self.behind.name_of(destination)),
             None => self.listeners.get(start.listener).cloned().flatten(),
         };
+        let is_raw = self.raw_listeners.get(start.listener).copied().unwrap_or_default();
         let mut head = Head::new(start.head);
         let found = head.text_of("traceparent").and_then(read_traceparent);
         let makes_trace = self.adds_traceparent && dependency.is_none() && found.is_none() && !head.is_empty();
@@ -69,7 +72,11 @@ impl Observer for Recorder {
         let trace = found.or_else(|| makes_trace.then(|| self.make_trace(id, sequence)));
         let traceparent = trace.as_ref().filter(|trace| trace.made);
         let traceparent = traceparent.map(|trace| format!("00-{}-{}-{TRACE_FLAGS}", trace.trace_id, trace.span_id));
-        let role = self.role_of(id, dependency, trace.as_ref(), start.ticket.at_ns);
+        let role = match dependency {
+            // It rests in a pool and serves one exchange after another: its parents are those in flight at each of its turns.
+            Some(name) if is_raw => Role::Dependency { name, parent: None },
+            dependency => self.role_of(id, dependency, trace.as_ref(), start.ticket.at_ns),
+        };
         let held = self.budget.take(EXCHANGE_COST.saturating_add(head.bytes.len()));
         let redactions = if held.is_some() { self.redactor.request_head(&mut head) } else { Vec::new() };
         let exchange = Exchange {
@@ -93,6 +100,7 @@ impl Observer for Recorder {
         };
         let mut recording = Recording {
             exchange: Some(Box::new(exchange)),
+            is_raw_by_intent: is_raw,
             is_lost: held.is_none(),
             held: held.unwrap_or_else(|| Held::nothing(&self.budget)),
             request: Gathering::new(Side::Request, sequence, self),

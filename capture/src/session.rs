@@ -133,7 +133,9 @@ async fn record(
 ) -> Result<Option<ExitStatus>, CaptureError> {
     let recorder = Arc::new(shared.recorder(settings, &begun)?);
     let (stop, stopping) = watch::channel(false);
-    let mut serving = serve(listeners, &begun.listeners, settings, recorder, &stopping);
+    let (stop_raw, stopping_raw) = watch::channel(false);
+    let stopping = Stopping { http: stopping, raw: stopping_raw };
+    let Serving { mut http, mut raw } = serve(listeners, &begun.listeners, settings, recorder, &stopping);
     let mut child = match &settings.service {
         Service::Command(command) => {
             // Where it cannot be started, what serves is dropped, and with it all connections.
@@ -157,10 +159,13 @@ async fn record(
             None => None,
         }
     };
-    let all_served = async { while serving.join_next().await.is_some() {} };
+    let all_served = async { while http.join_next().await.is_some() {} };
     // A capture that was short is no reason to know less of whom it recorded, unless that takes long.
     let looked = tokio::time::timeout(settings.grace, looking);
     let (status, (), _) = tokio::join!(child_stops, all_served, looked);
+    // What is pooled ends only now: an exchange that was still under way may have needed it.
+    stop_raw.send_replace(true);
+    while raw.join_next().await.is_some() {}
     advising.abort();
     Ok(status)
 }
@@ -214,6 +219,7 @@ impl Shared {
             session: begun.session,
             session_key,
             listeners: begun.listeners.iter().map(|bound| bound.dependency.clone()).collect(),
+            raw_listeners: begun.listeners.iter().map(|bound| bound.upstream.is_raw).collect(),
             behind: Behind::new(settings, self.notify.clone()),
             adds_traceparent: settings.adds_traceparent,
             body_bytes_max: settings.body_bytes_max,
@@ -316,29 +322,47 @@ fn start_failed(error: StartError) -> CaptureError {
     }
 }
 
+/// Says when listeners are to stop: those of HTTP, and those of everything else.
+struct Stopping {
+    http: watch::Receiver<bool>,
+    raw: watch::Receiver<bool>,
+}
+
+/// What serves the listeners, as above.
+#[derive(Default)]
+struct Serving {
+    http: JoinSet<()>,
+    raw: JoinSet<()>,
+}
+
 fn serve(
     listeners: Vec<TcpListener>,
     bound: &[Bound],
     settings: &Settings,
     recorder: Arc<Recorder>,
-    stopping: &watch::Receiver<bool>,
-) -> JoinSet<()> {
+    stopping: &Stopping,
+) -> Serving {
     let connector = Arc::new(Connector::new());
     let proxy_settings = proxy::Settings { grace: settings.grace, ..proxy::Settings::default() };
-    let mut serving = JoinSet::new();
+    let mut serving = Serving::default();
     for (index, listener) in listeners.into_iter().enumerate() {
         let observer: Arc<dyn Observer> = recorder.clone();
-        let (connector, stopping) = (connector.clone(), stopping.clone());
+        let connector = connector.clone();
         match (bound.get(index), &settings.forward) {
             (Some(bound), _) => {
+                let (served, stopping) = match bound.upstream.is_raw {
+                    true => (&mut serving.raw, stopping.raw.clone()),
+                    false => (&mut serving.http, stopping.http.clone()),
+                };
                 let route = bound.route(index);
-                serving.spawn(proxy::serve(listener, route, proxy_settings, observer, connector, stopping));
+                served.spawn(proxy::serve(listener, route, proxy_settings, observer, connector, stopping));
             }
             // The one beyond those with a route is the forward proxy's.
             (None, Some(forward)) => {
                 let forwarding = forward::forwarding(forward, index);
+                let stopping = stopping.http.clone();
                 let served = proxy::serve_forward(listener, forwarding, proxy_settings, observer, connector, stopping);
-                serving.spawn(served);
+                serving.http.spawn(served);
             }
             (None, None) => {}
         }

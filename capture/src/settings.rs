@@ -222,7 +222,9 @@ pub enum DependencyError {
 impl DependencyError {
     /// What the user can do next.
     pub fn help(&self) -> Option<&'static str> {
-        Some("write it as `NAME=URL` or `NAME=URL,listen=127.0.0.1:9001`")
+        Some(
+            "write it as `NAME=URL` or `NAME=URL,listen=127.0.0.1:9001`; the URL of what is no HTTP is `tcp://HOST:PORT`",
+        )
     }
 }
 
@@ -285,8 +287,17 @@ mod tests {
             ("db", "http://10.0.0.1:5000/api")
         );
         assert_eq!(dependency.listen, Some(SocketAddr::from(([127, 0, 0, 1], 9001))));
-        for wrong in ["http://x", "=http://x", "a b=http://x", "db=x", "db=http://x,listen=9001", "db=http://x,port=1"]
-        {
+        let cache: Dependency = "cache=tcp://127.0.0.1:6379".parse().unwrap();
+        assert!(cache.upstream.is_raw);
+        for wrong in [
+            "cache=tcp://127.0.0.1",
+            "http://x",
+            "=http://x",
+            "a b=http://x",
+            "db=x",
+            "db=http://x,listen=9001",
+            "db=http://x,port=1",
+        ] {
             let error = wrong.parse::<Dependency>().unwrap_err();
             assert!(error.help().is_some(), "{wrong}");
         }

@@ -120,15 +120,12 @@ impl Missing {
             }
             Some(known) => record(&address.to_string(), known),
             None => format!(
-                "where it speaks HTTP, record it with `retake capture --dependency NAME=http://{address}`; {OTHER_PROTOCOLS}"
+                "record it with `retake capture --dependency NAME=http://{address}`, or with `NAME=tcp://{address}` where it speaks no \
+                 HTTP"
             ),
         }
     }
 }
-
-/// What can be done about what is not HTTP.
-const OTHER_PROTOCOLS: &str = "other protocols are not recorded yet: let it run in the service's own container, or replay against a \
-                               service that has it with `--target URL`";
 
 /// How something well known is recorded.
 fn record(address: &str, known: Known) -> String {
@@ -136,7 +133,7 @@ fn record(address: &str, known: Known) -> String {
     match known.speaks {
         Speaks::Http => format!("record it with `retake capture --dependency {name}=http://{address}`"),
         Speaks::Https => format!("record it with `retake capture --dependency {name}=https://{address}`"),
-        Speaks::Tcp => OTHER_PROTOCOLS.to_owned(),
+        Speaks::Tcp => format!("record it with `retake capture --dependency {name}=tcp://{address}`"),
         Speaks::Telemetry => "nothing, as a rule: telemetry changes no answer".to_owned(),
     }
 }
@@ -181,7 +178,8 @@ fn of_name(name: &str) -> Absent {
     Absent {
         what: format!("`{name}` was looked up and is not recorded"),
         help: format!(
-            "where it speaks HTTP, record it with `retake capture --dependency NAME=https://{name}` (or `http://`)"
+            "record it with `retake capture --dependency NAME=https://{name}`, or `http://`, or `tcp://{name}:PORT` where it \
+             speaks no HTTP"
         ),
     }
 }

@@ -4,6 +4,8 @@
 //! that says what was asked and what the nearest recording was. Never a call to the outside. Which recording belongs to a
 //! call is `matching`'s to find; whether that is a divergence is judged later, from the notes kept here.
 
+pub(crate) mod turns;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard},
@@ -23,6 +25,7 @@ use wire::{
 };
 
 use crate::{
+    connections::Connections,
     conversations::Conversations,
     forward::Forward,
     ledger::{BodyBytes, Ledger, redacted_request, redacted_response},
@@ -60,6 +63,17 @@ pub(crate) struct Note {
     pub(crate) outcome: Result<Found, Miss>,
     /// Digest of the request's canonical content.
     pub(crate) digest: Digest,
+    /// What it was a turn of, where it was no call of HTTP.
+    pub(crate) turn: Option<TurnOf>,
+}
+
+/// Where a turn was said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TurnOf {
+    /// The dependency.
+    pub(crate) dependency: String,
+    /// True for what opens a connection: how often that happens is a matter of timing.
+    pub(crate) opens: bool,
 }
 
 /// Answers calls for one run, or for `retake serve`.
@@ -69,6 +83,7 @@ pub(crate) struct Answerer {
     traces: BTreeMap<String, Vec<Id>>,
     trace_of: BTreeMap<Id, String>,
     conversations: Conversations,
+    connections: Connections,
     reuse: bool,
     secrets: Arc<Secrets>,
     state: Mutex<State>,
@@ -81,6 +96,10 @@ pub(crate) struct Answerer {
 
 struct State {
     library: Library,
+    /// What answers on connections that are no HTTP.
+    turns: matching::conversation::Conversations,
+    /// Recorded connections that were repeated on one of this run.
+    repeated: BTreeSet<Id>,
     in_flight: BTreeSet<Id>,
     notes: Vec<Note>,
 }
@@ -130,15 +149,18 @@ impl Answerer {
                 body,
             });
         }
+        let (connections, turns) = Connections::of(&parts.archive, selection, &parts.secrets, parts.reuse)?;
+        let state = State { library, turns, repeated: BTreeSet::new(), in_flight: BTreeSet::new(), notes: Vec::new() };
         Ok(Self {
             archive: parts.archive,
             calls: selection.calls.iter().map(|call| (call.id, call.clone())).collect(),
             traces,
             trace_of,
             conversations,
+            connections,
             reuse: parts.reuse,
             secrets: parts.secrets,
-            state: Mutex::new(State { library, in_flight: BTreeSet::new(), notes: Vec::new() }),
+            state: Mutex::new(state),
             ledger: parts.ledger,
             run: parts.run,
             target: parts.target,
@@ -215,6 +237,7 @@ impl Answerer {
             title: title_of(dependency, &incoming.head),
             outcome,
             digest: content::canonical::request_digest(&incoming.head, &incoming.body, incoming.transport),
+            turn: None,
         };
         if !self.reuse {
             state.notes.push(note.clone());
@@ -365,7 +388,7 @@ pub(crate) fn why_unanswerable(call: &Exchange) -> Option<&'static str> {
     let request = &call.request.body;
     let answer_len = call.response.as_ref().map_or(0, |response| response.body.kept_len());
     match call.transport {
-        Transport::Raw => return Some("is a raw stream"),
+        Transport::Raw => return Some("is no HTTP, and was not recorded as `--dependency NAME=tcp://HOST:PORT`"),
         Transport::Upgraded => return Some("is an upgraded connection"),
         Transport::Http1 => {}
     }

@@ -21,6 +21,7 @@ use wire::{
 
 use crate::{
     answer::{Answerer, CALL_BODY_BYTES_MAX, error_answer},
+    converse::converse,
     environment::Variables,
 };
 
@@ -158,6 +159,7 @@ where
 {
     match answerer.forward() {
         Some(forward) if name == FORWARD_PROXY => serve_forward(stream, forward, answerer, clock).await,
+        _ if answerer.connections().has(name) => converse(stream, name, answerer, clock).await,
         _ => serve_stream(stream, answerer.of_dependency(name), CALL_BODY_BYTES_MAX, clock).await,
     }
 }

@@ -9,10 +9,11 @@ use diff::{
     Came, Divergence, Evidence, ExchangeResult, Failure, MissedCall, Route, RuleUse, Tally, Unjudged, Verdict, decide,
 };
 use exchange::{Certainty, Digest, End, Exchange, Id};
-use matching::MatchScope;
+use matching::{MatchScope, conversation::NeverAsked};
 
 use crate::{
     answer::{Note, title_of, why_unanswerable},
+    connections::Connections,
     drive::Outcome,
     receipt::Answers,
     replay::pseudonyms_in,
@@ -36,6 +37,10 @@ pub(crate) struct Case<'a> {
     pub(crate) outcomes: &'a BTreeMap<Id, Outcome>,
     pub(crate) notes: &'a [Note],
     pub(crate) never_asked: &'a BTreeSet<Id>,
+    /// What was recorded of connections that are no HTTP.
+    pub(crate) connections: &'a Connections,
+    /// Turns on them that were not asked for.
+    pub(crate) turns_never_asked: &'a [NeverAsked],
     /// Dependencies whose recorded address could not be served: calls to them went nowhere.
     pub(crate) not_served: &'a BTreeSet<String>,
     /// False when the service's calls did not come to us.
@@ -101,6 +106,11 @@ impl Case<'_> {
         }
         let digests = self.recorded_digests();
         for note in self.notes {
+            if let Some(why) = self.why_unjudgeable_turn(note) {
+                let maybe = note.parent.iter().chain(&note.candidates);
+                maybe.for_each(|id| calls.entry(*id).or_default().unjudgeable = Some(why.to_owned()));
+                continue;
+            }
             match note.parent {
                 Some(parent) => calls.entry(parent).or_default().asked(note, &digests),
                 None => note.candidates.iter().for_each(|id| calls.entry(*id).or_default().asked_by_someone(note)),
@@ -119,8 +129,35 @@ impl Case<'_> {
                 maybe.iter().for_each(|id| calls.entry(*id).or_default().may_have_left_out(&title));
             }
         }
+        self.look_at_turns(&mut calls);
         calls.values_mut().for_each(Calls::look_at_the_order);
         calls
+    }
+
+    /// What was said on connections that are no HTTP belongs to whoever was in flight.
+    fn look_at_turns(&self, calls: &mut BTreeMap<Id, Calls>) {
+        for (id, why) in self.connections.needed_the_unusable() {
+            calls.entry(id).or_default().unjudgeable = Some(why.to_owned());
+        }
+        for turn in self.turns_never_asked {
+            let Some(recorded) = self.connections.recorded(&turn.id) else { continue };
+            let title = format!("{} {} ({})", recorded.dependency, turn.title, turn.id.short());
+            let flying = self.connections.in_flight().at(&recorded.session, turn.at_ns);
+            if self.not_served.contains(&recorded.dependency) {
+                let why = format!("{title} goes to a recorded address that cannot be served here");
+                flying.ids.iter().for_each(|id| calls.entry(*id).or_default().unjudgeable = Some(why.clone()));
+            } else if let Some(only) = turn.owner {
+                calls.entry(only).or_default().divergence.never_asked.push(title);
+            } else {
+                flying.ids.iter().for_each(|id| calls.entry(*id).or_default().may_have_left_out(&title));
+            }
+        }
+    }
+
+    /// Why a turn that was missed says nothing: more was said to its dependency than can be answered.
+    fn why_unjudgeable_turn(&self, note: &Note) -> Option<&str> {
+        let turn = note.turn.as_ref().filter(|_| note.outcome.is_err())?;
+        self.connections.why_unusable(&turn.dependency)
     }
 
     /// Why a recorded call says nothing about what is asked now.
@@ -137,7 +174,12 @@ impl Case<'_> {
 
     fn digests_of_nobodys_calls(&self) -> Vec<[u8; 32]> {
         let recorded = self.recorded_digests();
-        self.notes.iter().filter(|note| note.parent.is_none()).map(|note| digest_of(note, &recorded)).collect()
+        // Turns are nobody's here: who was in flight is a matter of timing, and so is how often a connection is opened.
+        let is_counted = |note: &&Note| match &note.turn {
+            Some(turn) => !turn.opens,
+            None => note.parent.is_none(),
+        };
+        self.notes.iter().filter(is_counted).map(|note| digest_of(note, &recorded)).collect()
     }
 
     fn answers(&self) -> Answers {
@@ -149,6 +191,7 @@ impl Case<'_> {
                     MatchScope::Parent => &mut answers.served_by_parent,
                     MatchScope::Inferred => &mut answers.served_by_inference,
                     MatchScope::Conversation => &mut answers.served_by_conversation,
+                    MatchScope::Connection => &mut answers.served_by_connection,
                     MatchScope::Anywhere => &mut answers.served_anywhere,
                 },
             } += 1;
@@ -160,7 +203,12 @@ impl Case<'_> {
                 parents.into_iter().any(|id| self.outcomes.contains_key(id))
             };
             let never = self.selection.expected_calls().filter(|call| self.never_asked.contains(&call.id));
-            answers.never_asked = never.filter(was_sent).count() as u64;
+            let turns = self.turns_never_asked.iter().filter(|turn| {
+                let recorded = self.connections.recorded(&turn.id);
+                let flying = recorded.map(|it| self.connections.in_flight().at(&it.session, turn.at_ns));
+                flying.is_some_and(|flying| flying.ids.iter().any(|id| self.outcomes.contains_key(id)))
+            });
+            answers.never_asked = (never.filter(was_sent).count() + turns.count()) as u64;
         }
         answers
     }
@@ -195,10 +243,12 @@ struct Calls {
 
 impl Calls {
     fn asked(&mut self, note: &Note, digests: &BTreeMap<Id, Digest>) {
-        self.digests.push(digest_of(note, digests));
+        if note.turn.is_none() {
+            self.digests.push(digest_of(note, digests));
+        }
         match &note.outcome {
             Ok(found) => {
-                self.asked.push(found.id);
+                self.asked.extend(note.turn.is_none().then_some(found.id));
                 if found.borrowed {
                     self.divergence.extra.push(note.title.clone());
                 }
@@ -263,7 +313,8 @@ fn title_of_recorded(call: &Exchange) -> String {
 
 /// What was asked: the recorded question stands for it where one answered, since what a rule covers is not in the outcome.
 fn digest_of(note: &Note, recorded: &BTreeMap<Id, Digest>) -> [u8; 32] {
-    let original = note.outcome.as_ref().ok().and_then(|found| recorded.get(&found.id));
+    let call = note.outcome.as_ref().ok().filter(|_| note.turn.is_none());
+    let original = call.and_then(|found| recorded.get(&found.id));
     original.unwrap_or(&note.digest).0
 }
 

@@ -3,17 +3,20 @@
 //! In: a verified recording and what to run it against. Out: a receipt, a verdict for each exchange, and the run as a bundle
 //! of its own. Read the modules in this order: [`replay`](mod@replay) is the sentence; `select` chooses exchanges, `order`
 //! keeps what came before what, `container`, `process` and `target` start the service, `drive` sends, `compare` looks at each
-//! answer, `answer` plays the dependencies, `judge` decides, `ledger` writes, [`receipt`] proves.
+//! answer, `answer` plays the dependencies (`converse` those that are no HTTP), `judge` decides, `ledger` writes, [`receipt`] proves.
 
 mod absent;
 mod answer;
 mod compare;
+mod connections;
 mod container;
 mod conversations;
+mod converse;
 mod drive;
 mod environment;
 mod error;
 mod forward;
+mod in_flight;
 mod job;
 mod judge;
 mod ledger;

@@ -158,6 +158,9 @@ pub struct Answers {
     /// Answered with an equal recording of another parent in the same conversation.
     #[serde(default)]
     pub served_by_conversation: u64,
+    /// Turns of connections that are no HTTP, answered on the same recorded connection.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub served_by_connection: u64,
     /// Answered with an equal recording from elsewhere: weaker.
     pub served_anywhere: u64,
     /// Not in the recording.
@@ -169,8 +172,17 @@ pub struct Answers {
 impl Answers {
     /// All that were served.
     pub fn served(&self) -> u64 {
-        self.served_by_parent + self.served_by_inference + self.served_by_conversation + self.served_anywhere
+        self.served_by_parent
+            + self.served_by_inference
+            + self.served_by_conversation
+            + self.served_by_connection
+            + self.served_anywhere
     }
+}
+
+/// True for a count of nothing that only some recordings have.
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Attempts to reach something that is not the recording.

@@ -216,6 +216,8 @@ impl Job<'_> {
             outcomes: &outcomes,
             notes: &answerer.notes(),
             never_asked: &answerer.never_asked(),
+            connections: answerer.connections(),
+            turns_never_asked: &answerer.turns_never_asked(),
             not_served: &started.not_served,
             calls_observed: started.calls_observed,
             secrets: &self.secrets,

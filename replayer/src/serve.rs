@@ -86,6 +86,11 @@ impl Serving {
         &self.places
     }
 
+    /// The scheme of URLs that lead to a dependency: `tcp` for one that speaks no HTTP.
+    pub fn scheme_of(&self, name: &str) -> &'static str {
+        if self.answerer.connections().has(name) { "tcp" } else { "http" }
+    }
+
     /// Serves until `stop` becomes true.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut tasks = JoinSet::new();

@@ -1,5 +1,7 @@
 //! One exchange, whole: heads, bodies, times, and what surrounds it.
 
+mod turns;
+
 use bundle::Entry;
 use exchange::{
     Certainty, End, Exchange, Fingerprint, Head, HostEnvironment, ImageIdentity, SeedPlace, Session, Subject, Transport,
@@ -34,6 +36,9 @@ pub struct ExchangePage<'a> {
 pub fn exchange_page(page: &ExchangePage<'_>, style: Style) -> String {
     let mut text = facts(page, style);
     let exchange = page.exchange;
+    if is_conversation(exchange) {
+        return text + &turns::turns(page, style);
+    }
     text += &title(style, "Request", exchange.request.body.len);
     text += &head(&exchange.request.head, style);
     text += &pretty_body(&page.view(&exchange.request.head, &exchange.request.body, page.request_body), style);
@@ -145,8 +150,16 @@ fn what(exchange: &Exchange) -> String {
     match exchange.transport {
         Transport::Http1 => format!("{}: {who}", exchange.title()),
         Transport::Upgraded => format!("{}: {who}, then bytes both ways", exchange.title()),
+        Transport::Raw if is_conversation(exchange) => {
+            format!("a connection of the service to `{}`", exchange.role.dependency().unwrap_or_default())
+        }
         Transport::Raw => format!("{who}: bytes that are no HTTP/1.x message, both ways"),
     }
+}
+
+/// True for a connection to a dependency that was recorded as what it is, no HTTP.
+fn is_conversation(exchange: &Exchange) -> bool {
+    exchange.transport == Transport::Raw && exchange.role.dependency().is_some() && exchange.role.parent().is_none()
 }
 
 fn began(page: &ExchangePage<'_>) -> String {

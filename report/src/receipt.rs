@@ -152,6 +152,7 @@ fn answer_words(receipt: &Receipt) -> String {
             (answers.served_by_parent, "by parent"),
             (answers.served_by_inference, "by inferred parent"),
             (answers.served_by_conversation, "by conversation"),
+            (answers.served_by_connection, "by connection"),
             (answers.served_anywhere, "from elsewhere"),
         ] {
             if count > 0 {

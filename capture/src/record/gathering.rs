@@ -1,11 +1,15 @@
 //! One body in the making: how much of it is kept, and when each piece of it passed.
 //!
 //! Bodies are kept as they are. The bytes of a raw stream may hold heads that nobody could read for sure: credentials in
-//! their lines are replaced here, line by line, before anything of a line leaves for the queue.
+//! their lines are replaced here, line by line, before anything of a line leaves for the queue. What a client says to a
+//! dependency that is no HTTP is listened to by [`Spoken`], which knows where the protocols have their credentials.
 
 use std::sync::{Arc, atomic::Ordering, mpsc::Sender};
 
-use content::redact::Redactor;
+use content::redact::{
+    Redactor,
+    spoken::{Released, Spoken},
+};
 use exchange::{Body, Chunk, Gap, Head, Redaction};
 
 use super::Recorder;
@@ -29,6 +33,16 @@ const CHUNK_COST: usize = size_of::<Chunk>();
 /// servers refuse field lines beyond 8 to 64 KiB.
 const LINE_BYTES_MAX: usize = 64 << 10;
 
+/// Where credentials are looked for.
+enum Search {
+    /// Nowhere: in a body.
+    None,
+    /// In lines, as a head has them: in a raw stream.
+    Lines,
+    /// Where the protocol has them.
+    Spoken(Box<Spoken>),
+}
+
 /// One body in the making.
 pub(super) struct Gathering {
     side: Side,
@@ -46,8 +60,9 @@ pub(super) struct Gathering {
     losses: Arc<Losses>,
     queue: Sender<Item>,
     redactor: Arc<Redactor>,
-    /// True where lines are searched for credentials: in a raw stream.
-    redacts_lines: bool,
+    search: Search,
+    /// True where it has to be known when each byte was read: in what is no HTTP, that alone tells what answers what.
+    needs_times: bool,
     /// The line that has not ended.
     line: Vec<u8>,
     redactions: Vec<Redaction>,
@@ -70,7 +85,8 @@ impl Gathering {
             losses: recorder.losses.clone(),
             queue: recorder.queue.clone(),
             redactor: recorder.redactor.clone(),
-            redacts_lines: false,
+            search: Search::None,
+            needs_times: false,
             line: Vec::new(),
             redactions: Vec::new(),
             has_sent_parts: false,
@@ -82,15 +98,22 @@ impl Gathering {
         if payload.is_empty() {
             return;
         }
-        self.list_chunk(at_ns);
+        let is_timed = self.list_chunk(at_ns);
+        if self.needs_times && !is_timed {
+            self.body.gap.get_or_insert(Gap::OverLimit);
+        }
         self.body.len += payload.len() as u64;
         let kept = self.keep(payload);
         self.losses.lose_bytes((payload.len() - kept) as u64);
     }
 
-    /// Lists the chunk, unless the list is so long that only some are listed: the others belong to the one before them.
-    fn list_chunk(&mut self, at_ns: u64) {
+    /// Lists the chunk, unless the list is so long that only some are listed: the others belong to the one before them. True
+    /// when it is listed.
+    fn list_chunk(&mut self, at_ns: u64) -> bool {
         if self.body.chunks.len() >= CHUNKS_MAX {
+            if self.needs_times {
+                return false;
+            }
             let mut is_kept = false;
             self.body.chunks.retain(|_| {
                 is_kept = !is_kept;
@@ -105,7 +128,9 @@ impl Gathering {
                 || self.chunks_held.grow(64 * CHUNK_COST))
         {
             self.body.chunks.push(Chunk { offset: self.body.len, at_ns });
+            return true;
         }
+        false
     }
 
     /// Keeps as much of the payload as may be kept; how much that is.
@@ -124,17 +149,42 @@ impl Gathering {
             self.body.gap = Some(Gap::OverLimit);
         }
         self.kept_len += wanted as u64;
-        if self.redacts_lines {
-            self.append_lines(&payload[..wanted]);
-        } else {
-            self.append(&payload[..wanted]);
+        match &mut self.search {
+            Search::None => self.append(&payload[..wanted]),
+            Search::Lines => self.append_lines(&payload[..wanted]),
+            Search::Spoken(spoken) => {
+                let released = spoken.hear(&payload[..wanted]);
+                self.append_spoken(released);
+            }
         }
         wanted
     }
 
     /// From now on the bytes are those of a raw stream.
     pub(super) fn redact_lines(&mut self) {
-        self.redacts_lines = true;
+        self.search = Search::Lines;
+    }
+
+    /// From now on the bytes are what a client says to a dependency that is no HTTP.
+    pub(super) fn redact_spoken(&mut self) {
+        self.search = Search::Spoken(Box::default());
+        self.needs_times = true;
+    }
+
+    /// From now on the bytes are what a dependency says that is no HTTP.
+    pub(super) fn keep_times(&mut self) {
+        self.needs_times = true;
+    }
+
+    /// Appends what was said with its credentials replaced, which changes no length.
+    fn append_spoken(&mut self, released: Released) {
+        let Released { mut bytes, secrets } = released;
+        for secret in secrets {
+            let pseudonym = self.redactor.pseudonym(&bytes[secret.range.clone()]);
+            bytes[secret.range].copy_from_slice(&pseudonym);
+            self.redactions.push(Redaction { place: format!("request stream {}", secret.place), count: 1 });
+        }
+        self.append(&bytes);
     }
 
     fn append_lines(&mut self, bytes: &[u8]) {
@@ -185,6 +235,10 @@ impl Gathering {
     /// The body; the writer has its parts.
     pub(super) fn finish(&mut self) -> Body {
         self.append_line();
+        if let Search::Spoken(spoken) = &mut self.search {
+            let released = spoken.flush();
+            self.append_spoken(released);
+        }
         if !self.part.is_empty() {
             self.send_part(true);
         }

@@ -20,6 +20,8 @@ const INTERIM_MAX: usize = 64;
 pub(super) struct Recording {
     /// Taken when it is handed on.
     pub(super) exchange: Option<Box<Exchange>>,
+    /// True when the dependency was said to speak something else than HTTP.
+    pub(super) is_raw_by_intent: bool,
     /// True when something of it that cannot be left out had no room.
     pub(super) is_lost: bool,
     pub(super) held: Held,
@@ -38,9 +40,17 @@ impl Tap for Recording {
         if let Some(exchange) = &mut self.exchange {
             exchange.transport = transport;
         }
-        if transport == Transport::Raw {
-            self.request.redact_lines();
-            self.response.redact_lines();
+        match transport {
+            // What a server says on such a connection is data, as a body is.
+            Transport::Raw if self.is_raw_by_intent => {
+                self.request.redact_spoken();
+                self.response.keep_times();
+            }
+            Transport::Raw => {
+                self.request.redact_lines();
+                self.response.redact_lines();
+            }
+            Transport::Http1 | Transport::Upgraded => {}
         }
     }
 
@@ -52,7 +62,8 @@ impl Tap for Recording {
         let trailers = self.redacted_trailers(Side::Request, trailers);
         self.request.body.trailers = trailers;
         if let Some(exchange) = &mut self.exchange {
-            exchange.times.request_ended_ns = Some(self.clock.now_ns());
+            // An upgrade's bytes come after a request that has ended.
+            exchange.times.request_ended_ns.get_or_insert(self.clock.now_ns());
         }
     }
 

@@ -6,4 +6,5 @@ mod child;
 mod kept;
 mod lost;
 mod noted;
+mod raw;
 mod support;

@@ -13,6 +13,7 @@ Examples:
   retake capture --upstream http://127.0.0.1:9000 --container triage
   retake capture --upstream http://127.0.0.1:9000 --dependency model=http://127.0.0.1:8000
   retake capture … --dependency llm=http://127.0.0.1:8000,listen=172.17.0.1:9101  for a bridge
+  retake capture … --dependency cache=tcp://127.0.0.1:6379        Redis, or what else is no HTTP
   retake capture --upstream http://127.0.0.1:9000 --annotate tokens=/usage/total_tokens \\
       --annotate tenant=request:header:x-tenant --conversation request:/thread_id
   retake capture -- python app.py        an app of your own, with OPENAI_BASE_URL set
@@ -29,7 +30,8 @@ pub(crate) struct CaptureArgs {
     pub(crate) listen: SocketAddr,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-    /// A dependency that the service calls; its calls go to the address printed at start (repeatable)
+    /// A dependency that the service calls, as http://…, https://… or, where it speaks no HTTP, tcp://HOST:PORT; its calls go
+    /// to the address printed at start (repeatable)
     #[arg(long = "dependency", value_name = "NAME=URL[,listen=ADDR]")]
     pub(crate) dependencies: Vec<String>,
     /// With a command: do not open the `openai` and `anthropic` listeners

@@ -35,7 +35,7 @@ pub(crate) fn serve(args: &ServeArgs, as_json: bool, console: &Console) -> Resul
     runtime.block_on(async {
         let stop = stop_on_signals();
         let serving = Serving::bind(settings).await?;
-        console.write(exit, |out| out.write_all(announcement(serving.places(), as_json).as_bytes()))?;
+        console.write(exit, |out| out.write_all(announcement(&serving, as_json).as_bytes()))?;
         serving.run(stop).await;
         Ok(exit)
     })
@@ -51,7 +51,8 @@ fn authority(archive: &bundle::Archive) -> Result<Option<Arc<CertificateAuthorit
     Ok(Some(Arc::new(authority)))
 }
 
-fn announcement(places: &[Place], as_json: bool) -> String {
+fn announcement(serving: &Serving, as_json: bool) -> String {
+    let places = serving.places();
     if as_json {
         let listeners: Vec<_> = places
             .iter()
@@ -59,7 +60,8 @@ fn announcement(places: &[Place], as_json: bool) -> String {
             .collect();
         return report::json::document("serve", &serde_json::json!({ "listeners": listeners }));
     }
-    places.iter().map(|place| format!("{} at http://{}\n", place.name, place.address)).collect()
+    let line = |place: &Place| format!("{} at {}://{}\n", place.name, serving.scheme_of(&place.name), place.address);
+    places.iter().map(line).collect()
 }
 
 /// `NAME=ADDR`, an address being `HOST:PORT`, or a port alone on the loopback.

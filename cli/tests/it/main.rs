@@ -22,6 +22,7 @@ mod secret;
 mod services;
 mod settled;
 mod shipped;
+mod spoken;
 mod unrecorded;
 mod untrue;
 

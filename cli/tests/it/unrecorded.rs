@@ -46,7 +46,7 @@ fn docker_a_service_whose_cache_was_not_recorded_has_it_named_with_what_to_type(
     let what = absent["what"].as_str().unwrap();
     assert!(what.starts_with("`127.0.0.1:6379` was connected to ") && what.contains("usually Redis"), "{what}");
     let help = absent["help"].as_str().unwrap();
-    assert!(help.starts_with("other protocols are not recorded yet"), "{help}");
+    assert_eq!(help, "record it with `retake capture --dependency redis=tcp://127.0.0.1:6379`");
 
     let source = shipped();
     let mut arguments = vec!["replay", source.to_str().unwrap()];
@@ -54,7 +54,7 @@ fn docker_a_service_whose_cache_was_not_recorded_has_it_named_with_what_to_type(
     arguments.extend(elsewhere);
     let page = retake(folder.path(), &arguments).out;
     let told = page.lines().find(|line| line.starts_with("absent   `127.0.0.1:6379`"));
-    assert!(told.is_some_and(|line| line.contains("`--target URL`")), "{page}");
+    assert!(told.is_some_and(|line| line.contains("redis=tcp://127.0.0.1:6379")), "{page}");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_service_that_ends_because_its_database_is_not_there_says_so_in_the_reason()
         let reason = void["reason"].as_str().unwrap();
         assert!(reason.contains("`127.0.0.1:5432` was connected to once and nothing is there"), "{reason}");
         let help = void["help"].as_str().unwrap();
-        assert!(help.starts_with("other protocols are not recorded yet"), "{help}");
+        assert!(help.contains("--dependency postgres=tcp://127.0.0.1:5432"), "{help}");
         assert_eq!(void["last_lines"], serde_json::json!(["no database"]));
     }
 }

@@ -3,6 +3,8 @@
 //! In: an archive, ids, and images to carry. Out: one sealed file with all that the selection depends on. The same selection
 //! gives the same bytes, from whatever files it was read. Which exchanges to select is left to others.
 
+mod shared;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -37,9 +39,9 @@ pub struct ImageSource<'a> {
     pub archive: &'a mut dyn Read,
 }
 
-/// Seals the exchanges `ids`, the dependency calls that belong or may belong to them, and what they all refer to: sessions
-/// with clocks and ends, fingerprints, runs, events linked to them, and what the service logged from the first start to the
-/// last end in each session. `progress` is told exchanges done and exchanges in all.
+/// Seals the exchanges `ids`, the dependency calls that belong or may belong to them, the connections that may have served
+/// them, and what they all refer to: sessions with clocks and ends, fingerprints, runs, events linked to them, and what the
+/// service logged from the first start to the last end in each session. `progress` is told exchanges done and exchanges in all.
 ///
 /// The bundle is written beside `out` and renamed when it is sealed: there is never half of one under that name.
 ///
@@ -70,6 +72,10 @@ pub fn export(
 /// What is exported.
 struct Selection<'a> {
     entries: Vec<&'a Entry>,
+    /// Connections that others were served on as well: they say nothing of when this was.
+    shared: BTreeSet<Id>,
+    /// When those others were in flight.
+    others: Vec<Event>,
     ids: BTreeSet<Id>,
     sessions: BTreeSet<Id>,
     fingerprints: BTreeSet<Digest>,
@@ -85,8 +91,13 @@ impl<'a> Selection<'a> {
             let parents = entry.parent.iter().chain(&entry.candidates);
             chosen.contains(&entry.id) || parents.into_iter().any(|parent| chosen.contains(parent))
         };
-        let entries: Vec<_> = archive.entries().iter().filter(|entry| belongs(entry)).collect();
+        let connections = shared::connections(archive, &chosen)?;
+        let shared: BTreeSet<Id> = connections.iter().map(|entry| entry.id).collect();
+        let is_taken = |entry: &&Entry| belongs(entry) || shared.contains(&entry.id);
+        let entries: Vec<_> = archive.entries().iter().filter(is_taken).collect();
         Ok(Self {
+            others: shared::others_in_flight(archive, &connections, &chosen),
+            shared,
             ids: entries.iter().map(|entry| entry.id).collect(),
             sessions: entries.iter().map(|entry| entry.session).collect(),
             fingerprints: entries.iter().filter_map(|entry| entry.fingerprint).collect(),
@@ -96,7 +107,8 @@ impl<'a> Selection<'a> {
 
     /// From the first start to the last end of what is selected of a session, in nanoseconds since its start.
     fn span_ns(&self, session: &Id) -> Option<(u64, u64)> {
-        let of_session = || self.entries.iter().filter(|entry| entry.session == *session);
+        let is_own = |entry: &&&Entry| entry.session == *session && !self.shared.contains(&entry.id);
+        let of_session = || self.entries.iter().filter(is_own);
         let from = of_session().map(|entry| entry.started_ns).min()?;
         let to = of_session().map(|entry| entry.ended_ns).max()?;
         Some((from, to))
@@ -180,6 +192,9 @@ impl Exporting<'_> {
                 Record::Event(event) if self.is_linked(&event) => self.copy(number, place)?,
                 _ => {}
             }
+        }
+        for event in std::mem::take(&mut self.selection.others) {
+            self.writer.append(&Record::Event(event))?;
         }
         for lines in archive.log_lines() {
             if let Some(lines) = self.linked_lines(lines?) {

@@ -4,6 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::Id;
 
+/// The kind of event that says when exchanges were in flight that are not in a bundle, though connections are that served
+/// them. Its data has `spans`, a list of `[from_ns, to_ns]` since the session's start; its links are the connections.
+pub const OTHERS_IN_FLIGHT: &str = "others-in-flight";
+
 /// A typed record beside the exchanges: an override, a label, a hand-off, a deploy, an annotation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {

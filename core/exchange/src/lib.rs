@@ -22,7 +22,7 @@ pub use body::{Body, Chunk, Gap, Part};
 pub use bytes_text::{bytes_of_text, text_of_bytes};
 pub use context::{Annotation, Context, Conversation, ConversationSource, Doubt, RanIn};
 pub use digest::Digest;
-pub use event::{Event, LogLine, LogLines, Stream};
+pub use event::{Event, LogLine, LogLines, OTHERS_IN_FLIGHT, Stream};
 pub use exchange::{
     Certainty, Digests, End, Exchange, Interim, Parent, Redaction, Repeats, Request, Response, Role, Seed, SeedPlace,
     Trace, Transport,

@@ -22,13 +22,16 @@ const HASH_LEN: usize = 32;
 pub fn variable(name: &str, value: &str, more_names: &[String]) -> std::io::Result<Variable> {
     let named = Redactor::is_secret_name(name) || more_names.iter().any(|more| more == name);
     let stand_ins = stand_ins()?;
-    let by_form = stand_ins.text(value).1 > 0;
+    let (in_its_form, count) = stand_ins.text(value);
+    let by_form = count > 0;
     let value = if value.is_empty() || !(named || by_form) {
         VariableValue::Plain(value.to_owned())
     } else {
         let mut salt = [0; 16];
         getrandom::fill(&mut salt).map_err(std::io::Error::other)?;
-        let stand_in = String::from_utf8_lossy(&stand_ins.pseudonym(value.as_bytes())).into_owned();
+        // A URL with a password in it goes on being one: whoever needs its address finds it.
+        let all = || String::from_utf8_lossy(&stand_ins.pseudonym(value.as_bytes())).into_owned();
+        let stand_in = if named { all() } else { in_its_form };
         VariableValue::Secret { salt: hex(&salt), hash: hex(&hash(value, &salt)), stand_in }
     };
     Ok(Variable { name: name.to_owned(), value })

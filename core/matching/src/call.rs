@@ -79,6 +79,8 @@ pub enum MatchScope {
     Inferred,
     /// Another parent, or none known, in the same conversation.
     Conversation,
+    /// The same recorded connection, whose turns came in their order: of what is no HTTP.
+    Connection,
     /// An equal call from anywhere.
     Anywhere,
 }

@@ -5,6 +5,7 @@
 //! serves several calls at once keeps the [`Library`] behind a lock. What a rule covers comes in through [`Normalise`].
 
 mod call;
+pub mod conversation;
 mod key;
 mod library;
 mod nearest;

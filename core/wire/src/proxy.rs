@@ -13,7 +13,8 @@
 //!   pass without framing at all, the socket is set so that the kernel resets the connection of a killed proxy;
 //! - no connection to the upstream: the client gets our own `502` with a `retake-error` field.
 //!
-//! What is not clearly HTTP/1.x passes as raw bytes over an upstream connection of its own. Recording is the observer's.
+//! What is not clearly HTTP/1.x passes as raw bytes over an upstream connection of its own, and so does everything to an upstream
+//! whose scheme is `tcp`. Recording is the observer's.
 
 mod client;
 mod connection;

@@ -1,4 +1,4 @@
-//! Where traffic goes: an `http` or `https` URL, taken apart.
+//! Where traffic goes: an `http`, `https` or `tcp` URL, taken apart.
 //!
 //! In: what a person typed. Out: an [`Upstream`], or what is wrong with it. Reaching it is `connect`'s.
 
@@ -9,9 +9,11 @@ use std::{fmt, net::Ipv6Addr, str::FromStr};
 pub struct Upstream {
     /// True for `https`.
     pub is_tls: bool,
+    /// True for `tcp`: what is spoken there is not HTTP, and passes as bytes.
+    pub is_raw: bool,
     /// A name or an address literal, an IPv6 one without brackets.
     pub host: String,
-    /// The port, 80 or 443 where the URL names none.
+    /// The port, 80 or 443 where the URL names none; `tcp` has none of its own.
     pub port: u16,
     /// What is put before the path of every request: empty, or beginning and not ending with `/`.
     pub base_path: String,
@@ -38,7 +40,7 @@ impl Upstream {
     /// The URL's authority: the host, and the port where it is not the scheme's own. What a `Host` field says.
     pub fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        let is_default = self.port == if self.is_tls { 443 } else { 80 };
+        let is_default = !self.is_raw && self.port == if self.is_tls { 443 } else { 80 };
         if is_default { host } else { format!("{host}:{}", self.port) }
     }
 
@@ -46,7 +48,8 @@ impl Upstream {
     /// and port, else its authority in lower case.
     pub fn name_among<'a>(&self, known: impl IntoIterator<Item = (&'a str, &'a Self)>) -> String {
         let is_there = |other: &Self| {
-            (self.is_tls, self.port) == (other.is_tls, other.port) && self.host.eq_ignore_ascii_case(&other.host)
+            (self.is_tls, self.is_raw, self.port) == (other.is_tls, other.is_raw, other.port)
+                && self.host.eq_ignore_ascii_case(&other.host)
         };
         let found = known.into_iter().find(|(_, upstream)| is_there(upstream));
         found.map_or_else(|| self.authority().to_ascii_lowercase(), |(name, _)| name.to_owned())
@@ -55,7 +58,11 @@ impl Upstream {
 
 impl fmt::Display for Upstream {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.is_tls { "https" } else { "http" };
+        let scheme = match self {
+            Self { is_raw: true, .. } => "tcp",
+            Self { is_tls: true, .. } => "https",
+            _ => "http",
+        };
         write!(formatter, "{scheme}://{}{}", self.authority(), self.base_path)
     }
 }
@@ -70,10 +77,11 @@ impl FromStr for Upstream {
 
 fn parse(url: &str) -> Result<Upstream, &'static str> {
     let (scheme, rest) = url.split_once("://").ok_or("it names no scheme")?;
-    let is_tls = match scheme.to_ascii_lowercase().as_str() {
-        "http" => false,
-        "https" => true,
-        _ => return Err("its scheme is neither `http` nor `https`"),
+    let (is_tls, is_raw) = match scheme.to_ascii_lowercase().as_str() {
+        "http" => (false, false),
+        "https" => (true, false),
+        "tcp" => (false, true),
+        _ => return Err("its scheme is none of `http`, `https` and `tcp`"),
     };
     let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
     if url.contains(['?', '#']) {
@@ -88,7 +96,20 @@ fn parse(url: &str) -> Result<Upstream, &'static str> {
     let (host, port) = split_authority(authority)?;
     let default_port = if is_tls { 443 } else { 80 };
     let base_path = path.trim_end_matches('/').to_owned();
-    Ok(Upstream { is_tls, host: host.to_owned(), port: port.unwrap_or(default_port), base_path, server_name: None })
+    if is_raw && port.is_none() {
+        return Err("it names no port, and `tcp` has none of its own");
+    }
+    if is_raw && !base_path.is_empty() {
+        return Err("it has a path, which nothing but HTTP has");
+    }
+    Ok(Upstream {
+        is_tls,
+        is_raw,
+        host: host.to_owned(),
+        port: port.unwrap_or(default_port),
+        base_path,
+        server_name: None,
+    })
 }
 
 fn split_authority(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
@@ -120,7 +141,14 @@ mod tests {
 
     #[test]
     fn a_url_is_taken_apart_and_shown_again() {
-        for url in ["http://127.0.0.1:8080", "https://api.openai.com/v1", "http://[::1]:81/a/b", "http://[::1]"] {
+        for url in [
+            "tcp://127.0.0.1:6379",
+            "tcp://db:80",
+            "http://127.0.0.1:8080",
+            "https://api.openai.com/v1",
+            "http://[::1]:81/a/b",
+            "http://[::1]",
+        ] {
             assert_eq!(url.parse::<Upstream>().unwrap().to_string(), url);
         }
         let upstream: Upstream = "HTTPS://api.example:443/v1/".parse().unwrap();
@@ -149,6 +177,8 @@ mod tests {
             "http://a b",
             "http://[::1]x",
             "http://1:2:3",
+            "tcp://host",
+            "tcp://host:6379/0",
         ];
         for url in refused {
             assert!(url.parse::<Upstream>().is_err(), "{url}");

@@ -30,19 +30,19 @@ fn each_kind_of_thing_is_named_with_what_can_be_done() {
     ];
     insta::assert_snapshot!(told(attempts, &["db.internal"]), @r"
     `127.0.0.1:6379` was connected to 3 times and nothing is there (6379 is usually Redis):
-      other protocols are not recorded yet: let it run in the service's own container, or replay against a service that has it with `--target URL`
+      record it with `retake capture --dependency redis=tcp://127.0.0.1:6379`
     `127.0.0.1:7001` was connected to 3 times and nothing is there:
-      where it speaks HTTP, record it with `retake capture --dependency NAME=http://127.0.0.1:7001`; other protocols are not recorded yet: let it run in the service's own container, or replay against a service that has it with `--target URL`
+      record it with `retake capture --dependency NAME=http://127.0.0.1:7001`, or with `NAME=tcp://127.0.0.1:7001` where it speaks no HTTP
     `10.0.0.7:9200` was connected to 3 times and there is no network in a replay (9200 is usually Elasticsearch or OpenSearch):
       record it with `retake capture --dependency elasticsearch=http://10.0.0.7:9200`
     `192.0.2.1:443` was connected to 3 times and there is no network in a replay (443 is usually an HTTPS service):
       record it with `retake capture --dependency NAME=https://192.0.2.1:443`
     `db.internal` was looked up and is not recorded:
-      where it speaks HTTP, record it with `retake capture --dependency NAME=https://db.internal` (or `http://`)
+      record it with `retake capture --dependency NAME=https://db.internal`, or `http://`, or `tcp://db.internal:PORT` where it speaks no HTTP
     the socket `/var/run/docker.sock` was connected to once and is not there (usually a container engine):
       a container engine is not recorded: let the service do without, or replay against one that runs with `--target URL`
     the socket `/tmp/.s.PGSQL.5432` was connected to twice and is not there (usually PostgreSQL):
-      unix sockets are not recorded; over TCP, other protocols are not recorded yet: let it run in the service's own container, or replay against a service that has it with `--target URL`
+      unix sockets are not recorded; over TCP, record it with `retake capture --dependency postgres=tcp://127.0.0.1:5432`
     the socket `@own` was connected to once and is not there:
       unix sockets are not recorded: let the service use TCP, and record that with `retake capture --dependency`
     `127.0.0.1:4317` was connected to 3 times and nothing is there (4317 is usually OpenTelemetry over gRPC):
@@ -89,7 +89,7 @@ fn a_void_gets_the_first_of_them_as_its_likeliest_cause() {
     let explained = explain(void, &Egress { names: Some(names), ..only_telemetry });
     insta::assert_snapshot!(format!("{}\n{}", explained.reason, explained.help), @r"
     the service ended before it was ready; `db.internal` was looked up and is not recorded (and one thing more)
-    where it speaks HTTP, record it with `retake capture --dependency NAME=https://db.internal` (or `http://`); else see its log
+    record it with `retake capture --dependency NAME=https://db.internal`, or `http://`, or `tcp://db.internal:PORT` where it speaks no HTTP; else see its log
     ");
 }
 

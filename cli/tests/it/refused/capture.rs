@@ -65,6 +65,36 @@ fn what_is_no_url_or_no_dependency_is_shown_as_it_has_to_be_written() {
     insta::assert_snapshot!(refused(folder.path(), &dependency, &[]), @r"
     exit code 2
     error: the dependency `llm` has `127.0.0.1:3` after its URL where `listen=ADDRESS:PORT` may stand
-    help: write it as `NAME=URL` or `NAME=URL,listen=127.0.0.1:9001`
+    help: write it as `NAME=URL` or `NAME=URL,listen=127.0.0.1:9001`; the URL of what is no HTTP is `tcp://HOST:PORT`
+    ");
+}
+
+#[test]
+fn an_address_of_what_is_no_http_is_shown_as_it_has_to_be_written() {
+    let folder = tempdir().unwrap();
+    let capture = ["capture", "--upstream", "http://127.0.0.1:1", "--dependency"];
+    let dependency = |url: &str| refused(folder.path(), &[&capture[..], &[&format!("cache={url}")]].concat(), &[]);
+    insta::assert_snapshot!(dependency("tcp://127.0.0.1"), @r"
+    exit code 2
+    error: the dependency `cache` has no usable URL
+      because: `tcp://127.0.0.1` is no upstream: it names no port, and `tcp` has none of its own
+    help: write it as `NAME=URL` or `NAME=URL,listen=127.0.0.1:9001`; the URL of what is no HTTP is `tcp://HOST:PORT`
+    ");
+    insta::assert_snapshot!(dependency("tcp://127.0.0.1:6379/0"), @r"
+    exit code 2
+    error: the dependency `cache` has no usable URL
+      because: `tcp://127.0.0.1:6379/0` is no upstream: it has a path, which nothing but HTTP has
+    help: write it as `NAME=URL` or `NAME=URL,listen=127.0.0.1:9001`; the URL of what is no HTTP is `tcp://HOST:PORT`
+    ");
+    insta::assert_snapshot!(dependency("redis://127.0.0.1:6379"), @r"
+    exit code 2
+    error: the dependency `cache` has no usable URL
+      because: `redis://127.0.0.1:6379` is no upstream: its scheme is none of `http`, `https` and `tcp`
+    help: write it as `NAME=URL` or `NAME=URL,listen=127.0.0.1:9001`; the URL of what is no HTTP is `tcp://HOST:PORT`
+    ");
+    insta::assert_snapshot!(refused(folder.path(), &["capture", "--upstream", "tcp://127.0.0.1:6379"], &[]), @r"
+    exit code 2
+    error: `tcp://127.0.0.1:6379` cannot be the service: what clients ask of it has to be HTTP to be sent again
+    help: record what it calls, with `--dependency NAME=tcp://HOST:PORT`
     ");
 }

@@ -17,7 +17,7 @@ use crate::{
 /// Records the service, then replays it: every answer is the same, nothing got out, nothing is left.
 pub(crate) fn tell(name: &str) {
     let service = Service::read(name);
-    let image = match image(name) {
+    let image = match image(service.image_of.as_deref().unwrap_or(name)) {
         Ok(image) => image,
         Err(reason) => return skip(name, &reason),
     };

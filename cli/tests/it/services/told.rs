@@ -15,6 +15,9 @@ pub(crate) struct Service {
     pub(crate) what: String,
     /// The table: what kind of image, and how it runs.
     pub(crate) image: String,
+    /// The folder whose image it is, where that is not its own.
+    #[serde(default)]
+    pub(crate) image_of: Option<String>,
     /// The table: what had to be said to record and replay it.
     pub(crate) needed: String,
     /// Built and replayed in a few seconds: belongs to every run of the tests.

@@ -8,7 +8,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream, sync::watch};
 use super::{
     Shared,
     client::{Client, Socket},
-    flow::{Flow, reset_when_dropped},
+    flow::{Flow, end_when_dropped, reset_when_dropped},
     forward::{self, Forward},
     raw, relay, stopped,
 };
@@ -90,6 +90,9 @@ impl Connection {
     pub(super) async fn run(mut self) {
         // A failure to turn Nagle's algorithm off costs latency, not the connection.
         self.tcp.set_nodelay(true).ok();
+        if self.shared.route.upstream.is_raw {
+            return self.run_raw().await;
+        }
         loop {
             let came = self.wait().await;
             let next = match self.forward.clone() {
@@ -243,6 +246,34 @@ impl Connection {
             return Next::Abort;
         }
         self.pump(tap).await
+    }
+
+    /// Passes bytes from the first one on, whichever side speaks first. Such connections rest in pools for as long as the
+    /// service lives: once the proxy is to stop, they end.
+    async fn run_raw(mut self) {
+        let (tap, _) = self.begin(self.first_byte(), b"");
+        tap.tell(|tap| tap.transport(Transport::Raw));
+        if let Err(error) = self.connect().await {
+            tap.end(End::Unreachable { reason: error.to_string() });
+            return reset_when_dropped(&self.tcp);
+        }
+        let Some(upstream) = &mut self.upstream else { return };
+        let (from_client, from_upstream) = (&mut self.from_client, &mut self.from_upstream);
+        let pumped = raw::pump(&self.tcp, &mut self.client, upstream, from_client, from_upstream, &tap);
+        let end = tokio::select! {
+            biased;
+            end = pumped => end,
+            () = stopped(&mut self.stop) => {
+                end_when_dropped(&self.tcp);
+                return tap.end(End::CaptureStopped);
+            }
+        };
+        let is_complete = end == End::Complete;
+        tap.end(end);
+        match is_complete {
+            true => self.close().await,
+            false => reset_when_dropped(&self.tcp),
+        }
     }
 
     /// Passes bytes both ways until the end, which the tap is told.

@@ -46,8 +46,14 @@ pub(super) fn nowhere_yet(
     observer: Arc<dyn Observer>,
     connector: Arc<Connector>,
 ) -> Shared {
-    let upstream =
-        Upstream { is_tls: false, host: String::new(), port: 0, base_path: String::new(), server_name: None };
+    let upstream = Upstream {
+        is_tls: false,
+        is_raw: false,
+        host: String::new(),
+        port: 0,
+        base_path: String::new(),
+        server_name: None,
+    };
     let route = Route { listener: forwarding.listener, upstream, rewrites_host: false };
     Shared { route, destination: None, settings, observer, connector }
 }

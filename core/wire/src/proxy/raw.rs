@@ -45,7 +45,7 @@ pub(super) async fn pump(
         let downward = pass(&mut upstream_reader, &mut client_writer, from_upstream, |bytes| {
             tap.tell(|tap| tell_response(tap, bytes, &mut has_started));
         });
-        both(upward, downward).await
+        both(upward, downward, || tap.tell(|tap| tap.request_end(b""))).await
     };
     let end = match (upward, downward) {
         (Some(Ended::ReaderFailed), _) | (_, Some(Ended::WriterFailed)) => End::ClientGone,
@@ -66,13 +66,16 @@ fn tell_response(tap: &mut dyn Tap, bytes: &[u8], has_started: &mut bool) {
     tap.response_body(bytes);
 }
 
-/// Waits for both directions, or for the first that fails.
+/// Waits for both directions, or for the first that fails. A client that ended its side while the server had not is told of:
+/// who hangs up first is part of what a protocol says.
 async fn both(
     upward: impl Future<Output = Ended>,
     downward: impl Future<Output = Ended>,
+    client_ended_first: impl FnOnce(),
 ) -> (Option<Ended>, Option<Ended>) {
     let (mut upward, mut downward) = (std::pin::pin!(upward), std::pin::pin!(downward));
     let (mut up, mut down) = (None, None);
+    let mut client_ended_first = Some(client_ended_first);
     while up.is_none() || down.is_none() {
         tokio::select! {
             ended = &mut upward, if up.is_none() => up = Some(ended),
@@ -81,6 +84,11 @@ async fn both(
         let failed = |ended: &Option<Ended>| matches!(ended, Some(Ended::ReaderFailed | Ended::WriterFailed));
         if failed(&up) || failed(&down) {
             break;
+        }
+        if let (Some(Ended::Clean), None) = (&up, &down)
+            && let Some(tell) = client_ended_first.take()
+        {
+            tell();
         }
     }
     (up, down)
