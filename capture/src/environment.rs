@@ -63,22 +63,24 @@ pub(crate) struct Unseen {
 
 /// Takes a fingerprint; says what could not be seen of it.
 pub(crate) async fn take(whose: Whose, redactor: Arc<Redactor>, secret_names: Arc<[String]>) -> (Fingerprint, Unseen) {
-    let mut engine = None;
+    let mut machine = None;
     let mut packages = Ok(Vec::new());
     let mut mounts = Vec::new();
     let seeing = async {
         match whose {
             Whose::Nobody => Ok(Subject::Unknown),
             Whose::Container(name) => {
-                see_container(&name, &secret_names, &mut engine, &mut packages, &mut mounts).await
+                see_container(&name, &secret_names, &mut machine, &mut packages, &mut mounts).await
             }
             Whose::Process(pid) => see_process(pid, redactor, secret_names).await,
         }
     };
     let late = |_| Err(format!("it did not show itself within {} s", PATIENCE.as_secs()));
     let subject = tokio::time::timeout(PATIENCE, seeing).await.unwrap_or_else(late);
-    let environment = tokio::task::spawn_blocking(host::host_environment).await.unwrap_or_default();
-    let host = HostEnvironment { engine, ..environment };
+    let host = match machine {
+        Some(machine) => machine,
+        None => tokio::task::spawn_blocking(host::host_environment).await.unwrap_or_default(),
+    };
     let mut unseen = Unseen { mounts, ..Unseen::default() };
     let packages = packages.unwrap_or_else(|problem| {
         unseen.packages = Some(problem);
@@ -94,12 +96,12 @@ pub(crate) async fn take(whose: Whose, redactor: Arc<Redactor>, secret_names: Ar
 async fn see_container(
     name: &str,
     secret_names: &[String],
-    engine: &mut Option<String>,
+    machine: &mut Option<HostEnvironment>,
     packages: &mut Result<Vec<Package>, String>,
     mounts: &mut Vec<String>,
 ) -> Result<Subject, String> {
     let docker = Docker::connect().await.map_err(|error| with_causes(&error))?;
-    *engine = Some(docker.version().to_owned());
+    *machine = docker.machine().await.ok().map(|machine| machine.environment);
     let mut identity = docker.container_identity(name, secret_names).await.map_err(|error| with_causes(&error))?;
     // What cannot be read in time stays without a digest, and whoever replays is told so.
     let looked = docker.digest_mounts(name, &mut identity.config.mounts, TreeLimits::default(), PATIENCE / 2);

@@ -8,6 +8,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 use content::redact::{Extra, Found, Redactor};
 use diff::ExchangeResult;
 use exchange::{ClockPair, End, Fingerprint, HostEnvironment, Id, Run, Subject, VariableValue};
+use host::{Docker, Machine};
 use tokio::sync::watch;
 
 use crate::{
@@ -121,8 +122,9 @@ impl Played {
 
 impl Job<'_> {
     async fn play(&self, watched: &Watched<'_>) -> Result<Played, ReplayError> {
-        let here = host::host_environment();
-        let environment = self.recorded.map(|it| environment::differences(&it.host, &here)).unwrap_or_default();
+        let machine = self.machine().await;
+        let environment =
+            self.recorded.map(|it| environment::differences(&it.host, &machine.environment)).unwrap_or_default();
         let wanted = self.recorded.map(|recorded| identity_words(&recorded.subject)).unwrap_or_default();
         let pinned = Pinned { wanted, ..Pinned::default() };
         let mut preparation = Preparation { environment, pinned, ..Preparation::default() };
@@ -130,15 +132,33 @@ impl Job<'_> {
             preparation.replacements.push(format!("{} of the recorded secrets, by `--secrets`", self.secrets.len()));
         }
         let starts_it = matches!(self.settings.against, Against::Recorded | Against::Image(_));
-        let obstacle = self.recorded.and_then(|it| environment::obstacle(it, &here)).filter(|_| starts_it);
+        let obstacle = self.recorded.and_then(|it| environment::obstacle(it, &machine)).filter(|_| starts_it);
         if let Some(void) = obstacle.or_else(|| self.forbidden_difference(&preparation)) {
             return Ok(Played::void(void, preparation));
         }
         let answerer = self.answerer()?;
         match self.start(&answerer, &mut preparation).await {
-            Ok(started) => self.run_started(started, preparation, answerer, watched, here).await,
+            Ok(started) => self.run_started(started, preparation, answerer, watched, machine.environment).await,
             Err(Halt::Void(void, preparation)) => Ok(Played::void(void, *preparation)),
             Err(Halt::Error(error)) => Err(error),
+        }
+    }
+
+    /// The machine that the service runs on: the engine's for a container. An engine that does not answer is met when the
+    /// container is to be started.
+    async fn machine(&self) -> Machine {
+        let told = match self.runs_container() {
+            true => async { Docker::connect().await?.machine().await }.await.ok(),
+            false => None,
+        };
+        told.unwrap_or_else(Machine::here)
+    }
+
+    fn runs_container(&self) -> bool {
+        match self.settings.against {
+            Against::Image(_) => true,
+            Against::Recorded => self.recorded_container().is_some(),
+            Against::Process(_) | Against::Url(_) => false,
         }
     }
 

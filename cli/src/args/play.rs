@@ -14,6 +14,7 @@ Examples:
   retake replay case.retake --ignore /id --ignore '/choices/*/created'
   retake replay case.retake --image triage:next            what would this image have answered?
   retake replay .retake --only 3fa9c1 --process ./target/debug/triage
+  DOCKER_HOST=tcp://10.0.0.7:2375 retake replay case.retake    in an engine elsewhere, all copied in
   retake replay case.retake --mount /models=./models --env API_TOKEN --secrets secrets.txt
 
 The recorded image runs without any network; its dependency calls are answered from the recording. Another image \

@@ -3,19 +3,23 @@
 
 mod second;
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 use bundle::Archive;
 use exchange::Fingerprint;
 use serde_json::Value;
 use tempfile::tempdir;
 
-use self::second::{EngineImage, SecondEngine, work_folder};
+use self::second::{EngineImage, SecondEngine, is_root, work_folder};
 use crate::{
     Ran,
     contained::{Image, client},
+    refused::refusal,
     shipped::{Alter, IGNORED, TICKETS, altered, docker, replay, shipped},
 };
+
+/// What the receipt says of what an engine behind a port does not tell of its machine.
+const NOT_SEEN: &str = "not seen";
 
 /// What the receipt says where everything was copied in.
 const COPIED: &str = "copied in through the engine";
@@ -70,6 +74,39 @@ fn docker_an_init_that_never_speaks_is_void_over_an_execs_streams_too_and_nothin
 }
 
 #[test]
+fn docker_folders_that_the_engine_does_not_see_are_copied_unless_the_socket_is_insisted_on() {
+    let test = "folders that the engine does not see";
+    if !docker(test) || !is_root(test) {
+        return;
+    }
+    let folder = tempdir().unwrap();
+    let hidden = folder.path().join("hidden");
+    fs::create_dir(&hidden).unwrap();
+    let hidden_from_engine = |more: &[&str]| {
+        let source = shipped();
+        let script = r#"mount -t tmpfs tmpfs "$TMPDIR" && exec "$0" "$@""#;
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--", "sh", "-c", script, env!("CARGO_BIN_EXE_retake")]);
+        command.args(["replay", source.to_str().unwrap(), "--json"]).args(IGNORED).args(more);
+        Ran::of(&command.env("TMPDIR", &hidden).current_dir(folder.path()).output().unwrap())
+    };
+    let seen = replay(folder.path(), &shipped(), &[]);
+    let copied = hidden_from_engine(&[]);
+    assert!(!says_copied(&seen) && says_copied(&copied));
+    assert_same(folder.path(), &seen, folder.path(), &copied);
+
+    let refused = hidden_from_engine(&["--bridge", "socket"]);
+    let random = refused.err.split("/retake-run-").nth(1).and_then(|rest| rest.get(..6)).unwrap().to_owned();
+    insta::assert_snapshot!(refusal(&refused, &[(hidden.to_str().unwrap(), "TMPDIR"), (&random, "RANDOM")]), @r#"
+    exit code 2
+    error: no container can be started for the replay
+      because: the container engine refused to create the container
+      because: Docker responded with status code 400: invalid mount config for type "bind": bind source path does not exist: TMPDIR/retake-run-RANDOM/run
+    help: the engine sees other files than this program: it runs on another machine, or this program in a container; leave `--bridge` out, or say `--bridge exec`
+    "#);
+}
+
+#[test]
 fn slow_engines_behind_a_port_it_is_the_same_replay() {
     let Some(engine) = docker("behind a port").then(|| SecondEngine::start("behind a port")).flatten() else { return };
     let folder = tempdir().unwrap();
@@ -83,6 +120,8 @@ fn slow_engines_behind_a_port_it_is_the_same_replay() {
     let by_itself = there(&[]);
     assert!(!says_copied(&here) && says_copied(&by_itself), "{}{}", by_itself.out, by_itself.err);
     assert_same(folder.path(), &here, folder.path(), &by_itself);
+    let unseen = by_itself.json()["receipt"]["environment"][0].clone();
+    assert_eq!((&unseen["what"], &unseen["here"]), (&"cpu model".into(), &NOT_SEEN.into()));
     assert_eq!(engine.client(&["ps", "--all", "--quiet"]), "");
     assert_eq!(engine.client(&["volume", "ls", "--quiet"]), "");
 
@@ -143,7 +182,7 @@ fn assert_same(one_folder: &Path, one: &Ran, other_folder: &Path, other: &Ran) {
     assert_eq!(canonical_of(one_folder, &one), canonical_of(other_folder, &other));
 }
 
-/// Without what names the run, its time, its place and the way in. How many connections a service opens to its dependencies
+/// Without what names the run, its time, its place and the way in, and what is not seen of another machine. How many connections a service opens to its dependencies
 /// is up to how the answers interleave.
 pub(crate) fn receipt_of(document: &Value) -> Value {
     let mut receipt = document["receipt"].clone();
@@ -151,6 +190,7 @@ pub(crate) fn receipt_of(document: &Value) -> Value {
     for own in ["run", "injected", "ready", "sources"] {
         receipt.as_object_mut().unwrap().remove(own);
     }
+    receipt["environment"].as_array_mut().unwrap().retain(|difference| difference["here"] != NOT_SEEN);
     for attempt in receipt["egress"]["attempts"].as_array_mut().into_iter().flatten() {
         attempt.as_object_mut().unwrap().remove("count");
     }

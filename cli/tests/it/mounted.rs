@@ -122,9 +122,13 @@ impl Recorded {
     }
 
     fn replay(&self, mounts: &[&str]) -> (Ran, Value) {
+        self.replay_by("auto", mounts)
+    }
+
+    fn replay_by(&self, way: &str, mounts: &[&str]) -> (Ran, Value) {
         let flags = mounts.iter().flat_map(|mount| ["--mount", mount]);
         let arguments: Vec<&str> =
-            ["replay", ".retake", "--json", "--store", "runs"].into_iter().chain(flags).collect();
+            ["replay", ".retake", "--json", "--store", "runs", "--bridge", way].into_iter().chain(flags).collect();
         let ran = retake(self.folder.path(), &arguments);
         let document = ran.json();
         (ran, document)
@@ -160,8 +164,8 @@ fn a_mount_is_asked_for_by_name_checked_by_content_and_never_written_to() {
     assert!(help.contains("--mount /etc/key=HERE --mount /models=HERE --mount /state=HERE"), "{help}");
 
     let all = ["/models=given/models", "/etc/key=given/key", "/state=given/state"];
-    for _ in 0..2 {
-        let (ran, document) = recorded.replay(&all);
+    for way in ["socket", "exec"] {
+        let (ran, document) = recorded.replay_by(way, &all);
         assert_eq!((ran.code, &document["receipt"]["tally"]["same"]), (0, &1.into()), "{}{}", ran.out, ran.err);
         assert_eq!(left_of(&document), "");
     }

@@ -13,7 +13,7 @@ use std::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wire::ca::{CertificateAuthority, Validity};
 
-use crate::{Ran, command, retake};
+use crate::{Ran, command, contained::Image, retake, shipped::docker};
 
 /// Asks `https://model.localhost:PORT/` for everything that it is asked, through the proxy that its environment names.
 const SERVICE: &str = r#"
@@ -127,4 +127,37 @@ fn what_was_called_by_https_proxy_is_readable_replays_the_same_and_an_unknown_ho
     let other = retake(folder.path(), &["replay", ".retake", "--env", "MODEL=https://other.test"]);
     assert_eq!(other.code, 1, "{}{}", other.out, other.err);
     assert!(other.out.contains("other.test GET /greeting not recorded"), "{}", other.out);
+
+    if docker("the certificate in a container") {
+        a_container_finds_the_certificate_whichever_way_it_is_reached(folder.path());
+    }
+}
+
+/// Not a test: a service that greets, for whom the certificate is where its variable says. Run as `EXECUTABLE --exact NAME
+/// --ignored`.
+#[test]
+#[ignore = "the service of the tests beside it"]
+fn service() {
+    let Ok(path) = std::env::var("SSL_CERT_FILE") else { return };
+    assert!(std::fs::read_to_string(path).unwrap().starts_with("-----BEGIN CERTIFICATE-----"));
+    let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+    for stream in listener.incoming() {
+        let mut stream = stream.unwrap();
+        if stream.read(&mut [0; 4096]).unwrap_or(0) > 0 {
+            drop(stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"));
+        }
+    }
+}
+
+fn a_container_finds_the_certificate_whichever_way_it_is_reached(folder: &Path) {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::copy(std::env::current_exe().unwrap(), root.path().join("it")).unwrap();
+    let entrypoint = r#"ENTRYPOINT ["/it", "--exact", "proxied::service", "--ignored", "--nocapture"]"#;
+    let image = Image::of_folder("proxied", root.path(), &[entrypoint]);
+    for way in ["socket", "exec"] {
+        let arguments = ["replay", ".retake", "--json", "--image", &image.0, "--port", "8080", "--bridge", way];
+        let document = retake(folder, &arguments).json();
+        // It does not ask the model, which is a difference of its own.
+        assert_eq!(document["results"][0]["replayed_status"], 200, "{document:#}");
+    }
 }

@@ -18,7 +18,7 @@ fn words(ran: &Ran, names: &[(&str, &str)]) -> String {
 }
 
 /// The lines that a person needs: why, what the service wrote, and what to do next.
-fn refusal(ran: &Ran, names: &[(&str, &str)]) -> String {
+pub(crate) fn refusal(ran: &Ran, names: &[(&str, &str)]) -> String {
     let said = words(ran, names);
     let is_needed = |line: &&str| {
         ["exit code", "VOID", "  wrote |", "next", "error:", "  because:", "help:"]

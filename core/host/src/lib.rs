@@ -33,7 +33,7 @@ pub use error::{DockerError, ProcessError};
 pub use exec::{InsideStream, RanInside, Said};
 pub use fit::{Capacity, Unfit, fitted};
 pub use image::{FoundImage, SameImage, file_of_archive, same_image};
-pub use machine::host_environment;
+pub use machine::{Machine, host_environment};
 pub use mounts::mounted_below;
 pub use owner::{OWNER_LABEL, RUN_LABEL, owner_of};
 pub use proc::{file_digest, process_identity};

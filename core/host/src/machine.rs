@@ -1,8 +1,61 @@
-//! The machine that a service runs on, from `/proc` and `uname`.
+//! The machine that a service runs on, from `/proc` and `uname`, or as its container engine describes it.
 
 use std::{fs, path::Path};
 
+use bollard::models::SystemInfo;
 use exchange::{Gpu, HostEnvironment};
+
+use crate::{docker::Docker, error::DockerError};
+
+/// A machine that something runs on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// What is known of it.
+    pub environment: HostEnvironment,
+    /// True where it is this one; of another it is only known what its engine tells.
+    pub is_here: bool,
+}
+
+impl Machine {
+    /// This machine.
+    pub fn here() -> Self {
+        Self { environment: host_environment(), is_here: true }
+    }
+}
+
+impl Docker {
+    /// The machine that the engine runs its containers on. Where that is this one, all that is seen of it here; of another
+    /// one only what the engine tells, which is nothing of the CPU's model and flags.
+    ///
+    /// # Errors
+    /// What the engine refuses.
+    pub async fn machine(&self) -> Result<Machine, DockerError> {
+        let info = self.engine.info().await.map_err(DockerError::refused("describe itself"))?;
+        let told = told_by(info);
+        let here = host_environment();
+        let is_here = self.is_local() && is_one(&told, &here);
+        let environment = if is_here { here } else { told };
+        let engine = Some(self.version().to_owned());
+        Ok(Machine { environment: HostEnvironment { engine, ..environment }, is_here })
+    }
+}
+
+/// What an engine says of its machine.
+fn told_by(info: SystemInfo) -> HostEnvironment {
+    HostEnvironment {
+        architecture: info.architecture.unwrap_or_default(),
+        cpu_count: info.ncpu.and_then(|count| u32::try_from(count).ok()).unwrap_or_default(),
+        kernel: info.kernel_version.unwrap_or_default(),
+        memory_bytes: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default(),
+        ..HostEnvironment::default()
+    }
+}
+
+/// A socket of this machine may lead to another one, which tells another kernel or another amount of memory.
+fn is_one(told: &HostEnvironment, here: &HostEnvironment) -> bool {
+    let marks = |host: &HostEnvironment| (host.architecture.clone(), host.kernel.clone(), host.memory_bytes);
+    marks(told) == marks(here)
+}
 
 /// This machine, as far as an ordinary user sees it. The engine's version is filled in by whoever talks to it.
 pub fn host_environment() -> HostEnvironment {
@@ -66,6 +119,22 @@ mod tests {
         assert_eq!(here.architecture, std::env::consts::ARCH);
         assert!(!here.kernel.is_empty() && here.memory_bytes > 0 && here.cpu_count > 0);
         assert!(here.cpu_flags.is_sorted());
+    }
+
+    #[test]
+    fn an_engines_machine_is_this_one_only_with_the_same_kernel_and_the_same_memory() {
+        let here = host_environment();
+        let info = |memory: u64| SystemInfo {
+            architecture: Some(here.architecture.clone()),
+            kernel_version: Some(here.kernel.clone()),
+            mem_total: i64::try_from(memory).ok(),
+            ncpu: Some(64),
+            ..SystemInfo::default()
+        };
+        assert!(is_one(&told_by(info(here.memory_bytes)), &here));
+        let another = told_by(info(here.memory_bytes + 1));
+        assert!(!is_one(&another, &here));
+        assert_eq!((another.cpu_count, another.cpu_model.as_str()), (64, ""));
     }
 
     #[test]

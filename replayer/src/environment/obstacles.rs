@@ -3,21 +3,27 @@
 use std::path::Path;
 
 use exchange::{Fingerprint, HostEnvironment, Subject};
+use host::Machine;
 
 use super::devices::gpu_obstacle;
 use crate::receipt::{EnvironmentDifference, Void};
 
 /// What makes a replay of this recording on this machine void before it starts.
-pub(crate) fn obstacle(recorded: &Fingerprint, here: &HostEnvironment) -> Option<Void> {
+pub(crate) fn obstacle(recorded: &Fingerprint, machine: &Machine) -> Option<Void> {
+    let here = &machine.environment;
     let architecture = &recorded.host.architecture;
     if !architecture.is_empty() && *architecture != here.architecture {
         return Some(Void {
-            reason: format!("recorded on {architecture}, and this machine is {}", here.architecture),
+            reason: format!("recorded on {architecture}, and the machine for the replay is {}", here.architecture),
             help: "replay on a machine of the recorded architecture".to_owned(),
             ..Void::default()
         });
     }
     let Subject::Container(container) = &recorded.subject else { return None };
+    if !machine.is_here {
+        // What it has besides is not seen from here, and its engine refuses what it lacks.
+        return None;
+    }
     let is_here = |path: &str| Path::new(path).exists();
     gpu_obstacle(&container.config, &recorded.host, here, is_here)
 }
@@ -27,16 +33,20 @@ pub(crate) fn differences(recorded: &HostEnvironment, here: &HostEnvironment) ->
     let mut differences = Vec::new();
     let mut note = |what: &str, recorded: &str, here: &str| {
         if !recorded.is_empty() && recorded != here {
+            let here = if here.is_empty() { "not seen" } else { here };
             let (recorded, here) = (recorded.to_owned(), here.to_owned());
             differences.push(EnvironmentDifference { what: what.to_owned(), recorded, here });
         }
     };
     note("cpu model", &recorded.cpu_model, &here.cpu_model);
-    note(
-        "cpu flags",
-        &flags_beyond(&recorded.cpu_flags, &here.cpu_flags),
-        &flags_beyond(&here.cpu_flags, &recorded.cpu_flags),
-    );
+    // An engine on another machine tells neither model nor flags, which is said once.
+    if !here.cpu_flags.is_empty() {
+        note(
+            "cpu flags",
+            &flags_beyond(&recorded.cpu_flags, &here.cpu_flags),
+            &flags_beyond(&here.cpu_flags, &recorded.cpu_flags),
+        );
+    }
     note("kernel", &recorded.kernel, &here.kernel);
     note("cpus", &recorded.cpu_count.to_string(), &here.cpu_count.to_string());
     let gpus = |host: &HostEnvironment| {
@@ -68,11 +78,22 @@ mod tests {
             kernel: kernel.to_owned(),
             ..HostEnvironment::default()
         };
-        let here = host("x86_64", "6.1");
+        let machine = Machine { environment: host("x86_64", "6.1"), is_here: true };
         let fingerprint = |host| Fingerprint { subject: Subject::Unknown, host, packages: Vec::new() };
-        assert!(obstacle(&fingerprint(host("aarch64", "6.1")), &here).is_some());
-        assert_eq!(obstacle(&fingerprint(host("x86_64", "5.1")), &here), None);
-        let differences = differences(&host("x86_64", "5.1"), &here);
-        assert_eq!(differences[0].what, "kernel");
+        assert!(obstacle(&fingerprint(host("aarch64", "6.1")), &machine).is_some());
+        assert_eq!(obstacle(&fingerprint(host("x86_64", "5.1")), &machine), None);
+        let found = differences(&host("x86_64", "5.1"), &machine.environment);
+        assert_eq!(found[0].what, "kernel");
+    }
+    #[test]
+    fn what_an_engine_does_not_tell_of_its_machine_is_said_not_to_be_seen() {
+        let recorded = HostEnvironment {
+            cpu_model: "EPYC".to_owned(),
+            cpu_flags: vec!["avx2".to_owned()],
+            ..HostEnvironment::default()
+        };
+        let found = differences(&recorded, &HostEnvironment::default());
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].what.as_str(), found[0].here.as_str()), ("cpu model", "not seen"));
     }
 }

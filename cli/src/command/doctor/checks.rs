@@ -144,7 +144,7 @@ fn left_behind(survey: &EngineSurvey) -> Option<Check> {
     (survey.left_behind > 0).then(|| {
         Check::limited(
             "left behind",
-            format!("{} containers of replays that were killed", survey.left_behind),
+            format!("{} containers and volumes of replays that were killed", survey.left_behind),
             "they take room and do no other harm",
             "the next `retake replay` in a container removes them",
         )

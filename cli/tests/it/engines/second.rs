@@ -24,12 +24,19 @@ const START_TRIES: usize = 300;
 fn engine_program(test: &str) -> Option<PathBuf> {
     let folders = ["/usr/sbin", "/usr/bin", "/usr/local/bin", "/usr/local/sbin"];
     let program = folders.iter().map(|folder| Path::new(folder).join("dockerd")).find(|path| path.exists());
-    let is_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
-    if program.is_none() || !is_root {
-        skipped(test, "only root, where `dockerd` is, can start another engine");
-        return None;
+    if program.is_none() {
+        skipped(test, "there is no `dockerd` to start another engine with");
     }
-    program
+    program.filter(|_| is_root(test))
+}
+
+/// True for root; for anybody else the test is skipped.
+pub(super) fn is_root(test: &str) -> bool {
+    let is_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    if !is_root {
+        skipped(test, "only root can do that");
+    }
+    is_root
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test that waits for a process of somebody else's")]

@@ -121,6 +121,8 @@ impl Host {
         let phase = tokio::time::timeout(patience, ready).await.map(|phase| phase.map(|phase| *phase));
         match phase {
             Ok(Ok(Phase::Ready)) => Ok(host),
+            // Over before this was woken: it has said all, and what it said is here.
+            Ok(Ok(Phase::Over)) if locked(&host.seen).complete => Ok(host),
             Ok(_) => Err(host.error().unwrap_or(BridgeError::Gone)),
             Err(_) => Err(silent(patience)),
         }
