@@ -12,7 +12,7 @@ mod variables;
 pub(crate) use addresses::{Addresses, Recorded as RecordedAddresses};
 pub(crate) use devices::devices_left_out;
 pub use mounts::GivenMount;
-pub(crate) use mounts::{Look, MountPlan, not_recorded, plan as plan_mounts};
+pub(crate) use mounts::{Found, Look, MountPlan, not_recorded, plan as plan_mounts};
 pub(crate) use obstacles::{differences, obstacle};
 pub use variables::GivenVariable;
 pub(crate) use variables::{Variables, container_variables, process_variables};

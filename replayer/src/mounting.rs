@@ -4,12 +4,12 @@
 
 use std::path::{Path, PathBuf};
 
-use exchange::{Digest, Mount};
-use host::{Content, Delivery, Docker, MountSource, MountSpec, TreeLimits};
+use exchange::Mount;
+use host::{Content, Delivery, Docker, Looking, MountSource, MountSpec, Tree, TreeLimits};
 
 use crate::{
     container::reach::Order,
-    environment::{GivenMount, Look, MountPlan, not_recorded, plan_mounts},
+    environment::{Found, GivenMount, Look, MountPlan, not_recorded, plan_mounts},
     error::ReplayError,
     forward::supplied_mounts,
     job::{Against, Halt, Job, Preparation},
@@ -19,10 +19,27 @@ use crate::{
 struct ThisMachine;
 
 impl Look for ThisMachine {
-    fn digest(&self, path: &Path, without: &[String]) -> Result<Digest, String> {
-        host::local_tree(path, without, TreeLimits::default())
-            .map(|tree| tree.digest)
-            .map_err(|error| error.to_string())
+    fn look(&self, path: &Path, recorded: &Mount, without: &[String]) -> Result<Found, String> {
+        let looking = Looking {
+            mounted_at: recorded.path.clone(),
+            without: without.to_vec(),
+            salt: recorded.salt.as_deref().and_then(host::secret::mount_salt),
+            limits: TreeLimits::default(),
+        };
+        let tree = host::local_tree(path, &looking).map_err(|error| error.to_string())?;
+        let differs = recorded.digest.is_some_and(|wanted| wanted != tree.digest);
+        let difference = differs.then(|| difference(path, recorded, &tree)).flatten();
+        Ok(Found { digest: tree.digest, files: tree.files, bytes: tree.bytes, difference })
+    }
+}
+
+/// Where the content differs from the recorded one, in words.
+fn difference(path: &Path, recorded: &Mount, found: &Tree) -> Option<String> {
+    let was_file = recorded.files == Some(1) && recorded.outline.is_empty();
+    match (path.is_dir(), was_file) {
+        (true, true) => Some("it is a folder, and a file was recorded".to_owned()),
+        (false, false) => Some("it is a file, and a folder was recorded".to_owned()),
+        _ => found.difference(&recorded.outline).map(|difference| difference.to_string()),
     }
 }
 

@@ -264,6 +264,24 @@ pub struct Mount {
     /// How many files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<u64>,
+    /// 16 bytes in hex, where the digest has files that look like secrets by a slow salted hash alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub salt: Option<String>,
+    /// What is in a folder, so that a difference can be named: files by themselves, and folders where there are too many
+    /// of them. Sorted by path; empty for a file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outline: Vec<MountEntry>,
+}
+
+/// A file of a mount, or a folder with all that is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountEntry {
+    /// Where in the mount.
+    pub path: String,
+    /// Digest of it and of all below it, as `docs/format.md` says.
+    pub digest: Digest,
+    /// Bytes of its files.
+    pub bytes: u64,
 }
 
 /// One environment variable.

@@ -29,7 +29,7 @@ pub use exchange::{
 };
 pub use fingerprint::{
     ContainerConfig, ContainerIdentity, Fingerprint, Gpu, HealthCheck, HostEnvironment, ImageIdentity, Limits, Mount,
-    Package, PortMapping, ProcessIdentity, RuntimeConfig, Subject, Variable, VariableValue,
+    MountEntry, Package, PortMapping, ProcessIdentity, RuntimeConfig, Subject, Variable, VariableValue,
 };
 pub use head::{Field, Head, RequestLine, StatusLine};
 pub use id::{Id, IdParseError};

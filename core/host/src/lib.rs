@@ -39,5 +39,5 @@ pub use owner::{OWNER_LABEL, RUN_LABEL, owner_of};
 pub use proc::{file_digest, process_identity};
 pub use reach::{Networks, Reach};
 pub use survey::{DiskSurvey, EngineSurvey, KernelSurvey, disk_survey, engine_address, kernel_survey};
-pub use tree::{Tree, TreeLimits, local_tree};
+pub use tree::{Difference, Looking, Tree, TreeLimits, local_tree};
 pub use volume::{Content, RunVolume};

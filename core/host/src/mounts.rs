@@ -14,7 +14,8 @@ use tokio::sync::mpsc;
 use crate::{
     docker::Docker,
     error::DockerError,
-    tree::{Tree, TreeLimits, tar_tree},
+    secret,
+    tree::{Looking, Tree, TreeLimits, tar_tree},
 };
 
 /// Pieces of a tar that wait to be read. A choice: bounds memory to a few times what the engine gives at once.
@@ -34,12 +35,21 @@ impl Docker {
         let deadline = tokio::time::Instant::now() + patience;
         let paths: Vec<String> = mounts.iter().map(|mount| mount.path.clone()).collect();
         for mount in mounts.iter_mut().filter(|mount| mount.kind != "tmpfs") {
-            let reading = self.tree_of(container, &mount.path, mounted_below(&mount.path, &paths), limits);
+            let mut salt = [0; 16];
+            if let Err(error) = getrandom::fill(&mut salt) {
+                unseen.push(format!("{}: {error}", mount.path));
+                continue;
+            }
+            let without = mounted_below(&mount.path, &paths);
+            let looking = Looking { mounted_at: mount.path.clone(), without, salt: Some(salt), limits };
+            let reading = self.tree_of(container, &mount.path, looking);
             match tokio::time::timeout_at(deadline, reading).await {
                 Ok(Ok(tree)) => {
                     mount.digest = Some(tree.digest);
                     mount.bytes = Some(tree.bytes);
                     mount.files = Some(tree.files);
+                    mount.salt = tree.has_secrets.then(|| secret::hex(&salt));
+                    mount.outline = tree.outline();
                 }
                 Ok(Err(error)) => unseen.push(format!("{}: {}", mount.path, with_source(&error))),
                 Err(_) => unseen.push(format!("{}: it takes longer than {} s", mount.path, patience.as_secs())),
@@ -49,19 +59,13 @@ impl Docker {
     }
 
     /// What a file or folder of a container holds, read through the engine.
-    async fn tree_of(
-        &self,
-        container: &str,
-        path: &str,
-        without: Vec<String>,
-        limits: TreeLimits,
-    ) -> Result<Tree, DockerError> {
+    async fn tree_of(&self, container: &str, path: &str, looking: Looking) -> Result<Tree, DockerError> {
         // A path that is a link leads to what it links to only with its end.
         let options = query::DownloadFromContainerOptionsBuilder::default().path(path).build();
         let mut pieces = Box::pin(self.engine.download_from_container(container, Some(options)));
         let (send, receive) = mpsc::channel(PIECES_WAITING_MAX);
         let received = Received { receive, piece: Bytes::new() };
-        let reading = tokio::task::spawn_blocking(move || tar_tree(received, &without, limits));
+        let reading = tokio::task::spawn_blocking(move || tar_tree(received, &looking));
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(DockerError::refused(format!("read `{path}` of the container")))?;
             if send.send(piece).await.is_err() {

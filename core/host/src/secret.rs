@@ -5,7 +5,7 @@
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use content::redact::Redactor;
-use exchange::{Variable, VariableValue};
+use exchange::{ContainerIdentity, Variable, VariableValue};
 
 /// Memory of one hash in KiB.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -32,14 +32,40 @@ pub fn variable(name: &str, value: &str, more_names: &[String]) -> std::io::Resu
         // A URL with a password in it goes on being one: whoever needs its address finds it.
         let all = || String::from_utf8_lossy(&stand_ins.pseudonym(value.as_bytes())).into_owned();
         let stand_in = if named { all() } else { in_its_form };
-        VariableValue::Secret { salt: hex(&salt), hash: hex(&hash(value, &salt)), stand_in }
+        VariableValue::Secret { salt: hex(&salt), hash: hex(&hash(value.as_bytes(), &salt)), stand_in }
     };
     Ok(Variable { name: name.to_owned(), value })
 }
 
+/// Replaces the secrets in the command of a container, in that of its image and in its health check, as they are replaced in
+/// requests: a replay that is given them by pseudonym has the real ones again.
+pub fn conceal_arguments(identity: &mut ContainerIdentity, redactor: &Redactor) {
+    each_command(identity, |words| *words = redactor.arguments(words).0);
+}
+
+/// Every command of a container: its own and its image's, entrypoint and arguments as one, and its health check's.
+pub fn each_command(identity: &mut ContainerIdentity, mut change: impl FnMut(&mut Vec<String>)) {
+    let (config, runtime) = (&mut identity.config, &mut identity.image.runtime);
+    in_one(&mut config.entrypoint, &mut config.command, &mut change);
+    in_one(&mut runtime.entrypoint, &mut runtime.command, &mut change);
+    if let Some(health) = &mut config.health {
+        change(&mut health.test);
+    }
+}
+
+/// An option may end the entrypoint, and its value begin the command.
+fn in_one(entrypoint: &mut Vec<String>, command: &mut Vec<String>, mut change: impl FnMut(&mut Vec<String>)) {
+    let len = entrypoint.len();
+    let mut words = [std::mem::take(entrypoint), std::mem::take(command)].concat();
+    change(&mut words);
+    *command = words.split_off(len.min(words.len()));
+    *entrypoint = words;
+}
+
 /// True when `value` is the secret that was hashed to `hash_hex` with `salt_hex`.
 pub fn is_same_secret(value: &str, salt_hex: &str, hash_hex: &str) -> bool {
-    unhex(salt_hex).is_some_and(|salt| salt.len() >= 8 && hex(&hash(value, &salt)) == hash_hex.to_ascii_lowercase())
+    unhex(salt_hex)
+        .is_some_and(|salt| salt.len() >= 8 && hex(&hash(value.as_bytes(), &salt)) == hash_hex.to_ascii_lowercase())
 }
 
 /// Stand-ins are of the same length and alphabet, and made with a key that nobody keeps.
@@ -49,17 +75,23 @@ fn stand_ins() -> std::io::Result<Redactor> {
     Ok(Redactor::new(key, &content::redact::Extra::default()))
 }
 
-fn hash(value: &str, salt: &[u8]) -> [u8; HASH_LEN] {
+/// The slow hash. `salt` has 8 bytes or more.
+pub(crate) fn hash(value: &[u8], salt: &[u8]) -> [u8; HASH_LEN] {
     let params = Params::new(MEMORY_KIB, PASSES, 1, Some(HASH_LEN)).expect("the constants are within argon2's limits");
     let mut hash = [0; HASH_LEN];
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into(value.as_bytes(), salt, &mut hash)
+        .hash_password_into(value, salt, &mut hash)
         .expect("salt and output have lengths that argon2 allows, and no variable reaches 4 GiB");
     hash
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The salt of a mount, as it was kept.
+pub fn mount_salt(hex: &str) -> Option<[u8; 16]> {
+    unhex(hex)?.try_into().ok()
 }
 
 /// At most 64 bytes: a salt from a stranger's file is no longer than that.
@@ -71,6 +103,8 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use exchange::ContainerConfig;
+
     use super::*;
 
     #[test]
@@ -81,6 +115,29 @@ mod tests {
         assert!(!is_same_secret("sk-live-0123456789abcdeg", salt, hash));
         assert_eq!(stand_in.len(), "sk-live-0123456789abcdef".len());
         assert!(!serde_json::to_string(&kept).unwrap().contains("0123456789abcdef"));
+    }
+
+    #[test]
+    fn a_command_keeps_its_words_and_not_its_secrets() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let mut config = ContainerConfig {
+            entrypoint: words("serve --api-key"),
+            command: words("hunter2hunter2 --port 80"),
+            ..ContainerConfig::default()
+        };
+        config.health = Some(exchange::HealthCheck {
+            test: vec!["CMD-SHELL".to_owned(), "probe --token hunter2hunter2".to_owned()],
+            timeout_ns: 0,
+        });
+        let mut identity = ContainerIdentity { image: exchange::ImageIdentity::default(), config };
+        let redactor = Redactor::new([7; 32], &content::redact::Extra::default());
+        conceal_arguments(&mut identity, &redactor);
+        let text = serde_json::to_string(&identity).unwrap();
+        assert!(!text.contains("hunter2"), "{text}");
+        assert_eq!((identity.config.entrypoint, identity.config.command.len()), (words("serve --api-key"), 3));
+        let pseudonym = String::from_utf8(redactor.pseudonym(b"hunter2hunter2")).unwrap();
+        assert_eq!(identity.config.command[0], pseudonym);
+        assert!(identity.config.health.unwrap().test[1].ends_with(&pseudonym));
     }
 
     #[test]

@@ -34,14 +34,25 @@ pub(crate) struct MountPlan {
     pub(crate) replacements: Vec<String>,
 }
 
-/// Looks at a file or folder of this machine: its digest but for what is below the relative paths in `without`, or why
-/// there is none.
+/// Looks at a file or folder of this machine.
 pub(crate) trait Look {
-    fn digest(&self, path: &Path, without: &[String]) -> Result<Digest, String>;
+    /// What it is beside a recorded mount, whatever is below the relative paths in `without` left out; or why that cannot
+    /// be told.
+    fn look(&self, path: &Path, recorded: &Mount, without: &[String]) -> Result<Found, String>;
 }
 
-/// The digest of a file or folder that may stand in for one certain mount.
-type Looked<'a> = dyn Fn(&Path) -> Result<Digest, String> + 'a;
+/// A file or folder of this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) digest: Digest,
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+    /// Where it first differs from what was recorded, in words, as far as the recording tells.
+    pub(crate) difference: Option<String>,
+}
+
+/// What a file or folder is that may stand in for one certain mount.
+type Looked<'a> = dyn Fn(&Path) -> Result<Found, String> + 'a;
 
 /// Decides what stands in for each recorded mount. Paths in `supplied` are Retake's own to fill.
 ///
@@ -59,7 +70,7 @@ pub(crate) fn plan(
     let wanted = recorded.iter().filter(|mount| mount.kind != "tmpfs" && !supplied.contains(&mount.path));
     for mount in wanted {
         let without = host::mounted_below(&mount.path, &paths);
-        let look = |path: &Path| look.digest(path, &without);
+        let look = |path: &Path| look.look(path, mount, &without);
         match given.iter().rev().find(|given| same_path(&given.path, &mount.path)) {
             Some(GivenMount { here: None, .. }) => {
                 plan.replacements.push(format!("{}: not mounted, as asked", mount.path));
@@ -76,27 +87,11 @@ impl MountPlan {
     fn take_given(&mut self, mount: &Mount, here: &Path, look: &Looked<'_>) -> Result<(), Void> {
         let found = look(here).map_err(|reason| Void {
             reason: format!("`{}`, given for the mount {}, cannot be read: {reason}", here.display(), mount.path),
-            help: "name a file or folder of this machine".to_owned(),
+            help: format!("`--mount {}=HERE` takes a file or folder of this machine", mount.path),
             ..Void::default()
         })?;
         match mount.digest {
-            Some(wanted) if wanted != found => {
-                return Err(Void {
-                    reason: format!(
-                        "`{}` is not what was mounted at {}: its content is blake3:{}, and blake3:{} was recorded",
-                        here.display(),
-                        mount.path,
-                        short(found),
-                        short(wanted)
-                    ),
-                    help: format!(
-                        "give the recorded content{}; to see what other content does, run the service yourself and say \
-                         `--target URL`",
-                        size_in_words(mount)
-                    ),
-                    ..Void::default()
-                });
-            }
+            Some(wanted) if wanted != found.digest => return Err(another(mount, here, &found)),
             Some(_) => {
                 self.replacements.push(format!("{}: from `{}`, the recorded content", mount.path, here.display()))
             }
@@ -117,7 +112,9 @@ impl MountPlan {
             return true;
         }
         let source = Path::new(&mount.source);
-        let is_here = mount.digest.is_some() && source.is_absolute() && look(source).ok() == mount.digest;
+        let is_here = mount.digest.is_some()
+            && source.is_absolute()
+            && look(source).ok().map(|found| found.digest) == mount.digest;
         if is_here {
             self.replacements.push(format!("{}: from `{}`, where it was recorded", mount.path, mount.source));
             self.mount(mount, Some(source.to_owned()));
@@ -128,6 +125,30 @@ impl MountPlan {
     fn mount(&mut self, mount: &Mount, from: Option<PathBuf>) {
         self.mounts.push(Mounted { path: mount.path.clone(), from, read_only: mount.read_only });
     }
+}
+
+/// What was given is not what was recorded.
+fn another(mount: &Mount, here: &Path, found: &Found) -> Void {
+    let first = found.difference.as_deref().unwrap_or("its content differs");
+    let recorded = count_words(mount.files.unwrap_or_default(), mount.bytes.unwrap_or_default());
+    let now = count_words(found.files, found.bytes);
+    let sizes =
+        if now == recorded { format!("{now}, as recorded") } else { format!("{now} here, {recorded} recorded") };
+    Void {
+        reason: format!("`{}` is not what was mounted at {}: {first} ({sizes})", here.display(), mount.path),
+        help: format!(
+            "give what was recorded: `--mount {}=HERE`; to see what other content does, run the service yourself and say \
+             `--target URL`",
+            mount.path
+        ),
+        ..Void::default()
+    }
+}
+
+fn count_words(files: u64, bytes: u64) -> String {
+    let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+    let bytes = if bytes == 1 { "1 byte".to_owned() } else { format!("{bytes} bytes") };
+    format!("{files}, {bytes}")
 }
 
 fn lacking(missing: &[&Mount]) -> Void {
@@ -147,17 +168,10 @@ fn lacking(missing: &[&Mount]) -> Void {
 }
 
 fn size_in_words(mount: &Mount) -> String {
-    match (mount.digest, mount.files, mount.bytes) {
-        (Some(digest), Some(files), Some(bytes)) => {
-            let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
-            format!(" ({files}, {bytes} bytes, blake3:{})", short(digest))
-        }
+    match (mount.files, mount.bytes) {
+        (Some(files), Some(bytes)) => format!(" ({})", count_words(files, bytes)),
         _ => String::new(),
     }
-}
-
-fn short(digest: Digest) -> String {
-    digest.to_string()[..12].to_owned()
 }
 
 fn same_path(one: &str, other: &str) -> bool {
@@ -176,9 +190,11 @@ mod tests {
     struct Folders(Vec<(&'static str, &'static [u8])>);
 
     impl Look for Folders {
-        fn digest(&self, path: &Path, _without: &[String]) -> Result<Digest, String> {
-            let found = self.0.iter().find(|(name, _)| Path::new(name) == path);
-            found.map(|(_, content)| Digest::of(content)).ok_or_else(|| "there is no such file".to_owned())
+        fn look(&self, path: &Path, _recorded: &Mount, _without: &[String]) -> Result<Found, String> {
+            let content = self.0.iter().find(|(name, _)| Path::new(name) == path).map(|(_, content)| content);
+            let content = content.ok_or_else(|| "there is no such file".to_owned())?;
+            let (digest, bytes) = (Digest::of(content), content.len() as u64);
+            Ok(Found { digest, bytes, files: 1, difference: Some("`weights` differs".to_owned()) })
         }
     }
 
@@ -205,7 +221,9 @@ mod tests {
         let taken = plan(&recorded, &[given("/models/", Some("/home/me/models"))], &[], &here).unwrap();
         assert_eq!(taken.mounts[0].from.as_deref(), Some(Path::new("/home/me/models")));
         let other = plan(&recorded, &[given("/models", Some("/home/me/other"))], &[], &here).unwrap_err();
-        assert!(other.reason.starts_with("`/home/me/other` is not what was mounted at /models"), "{}", other.reason);
+        let why = "`/home/me/other` is not what was mounted at /models: `weights` differs (1 file, 6 bytes here, 1 file, \
+                   7 bytes recorded)";
+        assert_eq!(other.reason, why);
         let none = plan(&recorded, &[given("/models", Some("/nowhere"))], &[], &here).unwrap_err();
         assert!(none.reason.contains("there is no such file"), "{}", none.reason);
         let left_out = plan(&recorded, &[given("/models", None)], &[], &here).unwrap();
@@ -220,7 +238,7 @@ mod tests {
             mount("/tmp", "tmpfs", "", None),
         ];
         let void = plan(&recorded, &[], &[], &Folders(Vec::new())).unwrap_err();
-        assert!(void.reason.contains("/models (1 file, 7 bytes, blake3:") && void.reason.contains("/run/docker.sock"));
+        assert!(void.reason.contains("/models (1 file, 7 bytes)") && void.reason.contains("/run/docker.sock"));
         assert!(void.help.contains("`--mount /models=HERE --mount /run/docker.sock=HERE`"), "{}", void.help);
         assert!(plan(&recorded[..1], &[], &["/models".to_owned()], &Folders(Vec::new())).is_ok());
     }

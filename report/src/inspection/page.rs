@@ -275,7 +275,9 @@ fn mount_words(mount: &Mount) -> String {
     let content = match (mount.digest, mount.files, mount.bytes) {
         (Some(digest), Some(files), Some(len)) => {
             let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
-            format!(", {files}, {}, blake3:{}", bytes(len), &digest.to_string()[..12])
+            // With secrets in it no other program gets at this digest.
+            let hash = if mount.salt.is_some() { "salted" } else { "blake3" };
+            format!(", {files}, {}, {hash}:{}", bytes(len), &digest.to_string()[..12])
         }
         _ if mount.kind == "tmpfs" => String::new(),
         _ => ", content not recorded".to_owned(),
