@@ -16,8 +16,11 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 /// Reads a file of variables.
 pub(crate) fn read(path: &Path) -> Result<Vec<GivenVariable>, Trouble> {
     use std::io::Read as _;
-    let unread =
-        |error: std::io::Error| Trouble::of(&error).while_doing(format!("cannot read `--env-file {}`", path.display()));
+    let unread = |error: std::io::Error| {
+        Trouble::of(&error)
+            .while_doing(format!("cannot read `--env-file {}`", path.display()))
+            .help("name a text file with lines `NAME=VALUE`; `retake inspect` lists the variables that were secrets")
+    };
     let mut text = String::new();
     std::fs::File::open(path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_string(&mut text)).map_err(unread)?;
     parse(&text, |name| std::env::var(name).ok()).map_err(|fault| fault.in_file(path))

@@ -190,8 +190,11 @@ fn given_mount(text: &str) -> Result<GivenMount, Trouble> {
 
 /// Reads the file of secrets.
 fn secrets_file(path: &Path) -> Result<SecretsFile, Trouble> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Trouble::of(&error).while_doing(format!("cannot read `--secrets {}`", path.display())))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Trouble::of(&error)
+            .while_doing(format!("cannot read `--secrets {}`", path.display()))
+            .help("name a file with lines `PSEUDONYM=VALUE`; `retake inspect` lists the recording's pseudonyms")
+    })?;
     Ok(SecretsFile { path: path.to_owned(), text })
 }
 

@@ -37,6 +37,14 @@ impl Image {
         Self::of_folder(name, folder.path(), changes)
     }
 
+    /// These tests' own program as `/it`, for services among them.
+    pub(crate) fn of_these_tests(name: &str, changes: &[&str]) -> Self {
+        let root = tempdir().unwrap();
+        fs::copy(std::env::current_exe().unwrap(), root.path().join("it")).unwrap();
+        fs::create_dir(root.path().join("tmp")).unwrap();
+        Self::of_folder(name, root.path(), changes)
+    }
+
     /// All files of a folder as the image's root.
     pub(crate) fn of_folder(name: &str, folder: &Path, changes: &[&str]) -> Self {
         let name = format!("retake-test/{name}:{}", std::process::id());

@@ -3,6 +3,7 @@
 
 mod capture;
 mod given;
+mod mounts;
 mod readiness;
 mod started;
 

@@ -45,6 +45,7 @@ fn variables_that_cannot_be_had_are_named() {
     exit code 2
     error: cannot read `--env-file nowhere.txt`
       because: No such file or directory (os error 2)
+    help: name a text file with lines `NAME=VALUE`; `retake inspect` lists the variables that were secrets
     ");
     insta::assert_snapshot!(in_folder(&tempdir().unwrap(), &["--env", "NOT_SET_ANYWHERE"]), @r"
     exit code 2
@@ -61,4 +62,48 @@ fn a_line_of_secrets_that_is_wrong_is_named_and_not_repeated() {
       because: line 2 begins with no pseudonym of this recording followed by `=`
     help: write lines `PSEUDONYM=VALUE`; `retake inspect` lists the recording's pseudonyms
     ");
+    let pseudonym = recorded_pseudonym();
+    insta::assert_snapshot!(with_file("--secrets", &format!("{pseudonym}=pin1\n")), @r"
+    exit code 2
+    error: cannot use `given.txt`
+      because: line 1 has a value of 4 bytes; it needs 6 or more, or other text would be taken for it
+    help: write lines `PSEUDONYM=VALUE`; `retake inspect` lists the recording's pseudonyms
+    ");
+}
+
+#[test]
+fn secrets_that_cannot_be_read_are_named() {
+    insta::assert_snapshot!(in_folder(&tempdir().unwrap(), &["--secrets", "nowhere.txt"]), @r"
+    exit code 2
+    error: cannot read `--secrets nowhere.txt`
+      because: No such file or directory (os error 2)
+    help: name a file with lines `PSEUDONYM=VALUE`; `retake inspect` lists the recording's pseudonyms
+    ");
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("given.txt"), b"\xff\xfe").unwrap();
+    insta::assert_snapshot!(in_folder(&folder, &["--secrets", "given.txt"]), @r"
+    exit code 2
+    error: cannot read `--secrets given.txt`
+      because: stream did not contain valid UTF-8
+    help: name a file with lines `PSEUDONYM=VALUE`; `retake inspect` lists the recording's pseudonyms
+    ");
+    insta::assert_snapshot!(in_folder(&folder, &["--env-file", "given.txt"]), @r"
+    exit code 2
+    error: cannot read `--env-file given.txt`
+      because: stream did not contain valid UTF-8
+    help: name a text file with lines `NAME=VALUE`; `retake inspect` lists the variables that were secrets
+    ");
+    insta::assert_snapshot!(in_folder(&folder, &["--secrets", "."]), @r"
+    exit code 2
+    error: cannot read `--secrets .`
+      because: Is a directory (os error 21)
+    help: name a file with lines `PSEUDONYM=VALUE`; `retake inspect` lists the recording's pseudonyms
+    ");
+}
+
+/// What stands for the shipped recording's credential.
+fn recorded_pseudonym() -> String {
+    let folder = tempdir().unwrap();
+    let inspected = crate::retake(folder.path(), &["inspect", shipped().to_str().unwrap(), "--json"]).json();
+    inspected["pseudonyms"][0]["text"].as_str().unwrap().to_owned()
 }
