@@ -70,7 +70,7 @@ pub(crate) async fn take(whose: Whose, redactor: Arc<Redactor>, secret_names: Ar
         match whose {
             Whose::Nobody => Ok(Subject::Unknown),
             Whose::Container(name) => {
-                see_container(&name, &secret_names, &mut machine, &mut packages, &mut mounts).await
+                see_container(&name, &redactor, &secret_names, &mut machine, &mut packages, &mut mounts).await
             }
             Whose::Process(pid) => see_process(pid, redactor, secret_names).await,
         }
@@ -95,6 +95,7 @@ pub(crate) async fn take(whose: Whose, redactor: Arc<Redactor>, secret_names: Ar
 
 async fn see_container(
     name: &str,
+    redactor: &Redactor,
     secret_names: &[String],
     machine: &mut Option<HostEnvironment>,
     packages: &mut Result<Vec<Package>, String>,
@@ -103,6 +104,7 @@ async fn see_container(
     let docker = Docker::connect().await.map_err(|error| with_causes(&error))?;
     *machine = docker.machine().await.ok().map(|machine| machine.environment);
     let mut identity = docker.container_identity(name, secret_names).await.map_err(|error| with_causes(&error))?;
+    host::secret::conceal_arguments(&mut identity, redactor);
     // What cannot be read in time stays without a digest, and whoever replays is told so.
     let looked = docker.digest_mounts(name, &mut identity.config.mounts, TreeLimits::default(), PATIENCE / 2);
     *mounts = looked.await;

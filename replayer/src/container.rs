@@ -22,7 +22,7 @@ use self::{
 };
 use crate::{
     answer::Answerer,
-    environment::{container_variables, devices_left_out},
+    environment::{container_variables, devices_left_out, reveal_commands},
     error::ReplayError,
     job::{Halt, Job, Preparation, Running, Started},
     receipt::{EnvironmentDifference, Relation, Void},
@@ -57,6 +57,7 @@ pub(crate) async fn start(
     docker.remove_left_behind().await.map_err(ReplayError::from)?;
     preparation.environment.extend(other_engine(job, docker.version()));
     let mut recorded = recorded_container(job);
+    preparation.replacements.extend(reveal_commands(&mut recorded, &job.secrets));
     preparation.environment.extend(fit_limits(&docker, &mut recorded).await?);
     preparation.replacements.extend(devices_left_out(&recorded.config));
     let image = match other_image {

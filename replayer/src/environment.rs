@@ -4,12 +4,15 @@
 //! what it claims, what is only worth a warning, and what the service is started with, every replacement listed.
 
 mod addresses;
+mod arguments;
 mod devices;
 mod mounts;
 mod obstacles;
 mod variables;
 
 pub(crate) use addresses::{Addresses, Recorded as RecordedAddresses};
+pub use arguments::pseudonyms_in_commands;
+pub(crate) use arguments::{reveal_arguments, reveal_commands};
 pub(crate) use devices::devices_left_out;
 pub use mounts::GivenMount;
 pub(crate) use mounts::{Found, Look, MountPlan, not_recorded, plan as plan_mounts};

@@ -36,7 +36,7 @@ mod service;
 mod target;
 
 pub use container::BridgeWay;
-pub use environment::{GivenMount, GivenVariable};
+pub use environment::{GivenMount, GivenVariable, pseudonyms_in_commands};
 pub use error::ReplayError;
 pub use rehearsal::rehearse;
 pub use secrets::{Secrets, SecretsError};

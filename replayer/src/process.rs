@@ -25,7 +25,7 @@ use wire::{bridge, client::Clock};
 
 use crate::{
     answer::Answerer,
-    environment::{Addresses, Variables, process_variables},
+    environment::{Addresses, Variables, process_variables, reveal_arguments},
     error::ReplayError,
     job::{Halt, Job, Preparation, Running, Started},
     receipt::{Egress, Relation, Void},
@@ -68,7 +68,11 @@ pub(crate) async fn start(
             preparation.pinned.relation = Relation::NotPinned;
             command.to_vec()
         }
-        (None, Some(recorded)) => pinned_command(recorded, preparation)?,
+        (None, Some(recorded)) => {
+            let mut command = pinned_command(recorded, preparation)?;
+            preparation.replacements.extend(reveal_arguments(&mut command, &job.secrets));
+            command
+        }
         (None, None) => return Err(ReplayError::NothingPinned.into()),
     };
     preparation.target.clone_from(&preparation.pinned.used);

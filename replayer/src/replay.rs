@@ -72,7 +72,7 @@ pub async fn replay(settings: Settings, watched: Watched<'_>) -> Result<Replayed
     let selection = Selection::of(&settings.archive, &settings.only)?;
     let recorded = recorded_fingerprint(&settings, &selection)?;
     let run = new_id()?;
-    let pseudonyms = pseudonyms_of(&selection);
+    let pseudonyms = pseudonyms_of(&selection, recorded.as_ref());
     let secrets = Arc::new(secrets_of(&settings, recorded.as_ref(), &pseudonyms)?);
     std::fs::create_dir_all(&settings.runs_folder).map_err(ReplayError::Prepare)?;
     let redactor = Redactor::new(new_key()?, &Extra::default())
@@ -204,7 +204,9 @@ impl Job<'_> {
             Some(void) => Some(void),
             None => self.not_ready(&mut started, &mut preparation, watched).await,
         };
-        if let Some(void) = void {
+        if let Some(mut void) = void {
+            // A health check's command may hold a secret.
+            self.secrets.conceal_text(&mut void.reason);
             let aftermath = self.finish(started.running, false).await;
             let void = with_end(Void { last_lines: last_lines(&aftermath.logs), ..void }, &aftermath);
             let void = if is_forbidden { void } else { absent::explain(void, &aftermath.egress) };
@@ -415,9 +417,10 @@ fn recorded_fingerprint(settings: &Settings, selection: &Selection) -> Result<Op
 }
 
 /// The pseudonyms of the recording, sorted: they stay as they are wherever the service passes them on.
-fn pseudonyms_of(selection: &Selection) -> Vec<Vec<u8>> {
-    let found: BTreeSet<Vec<u8>> =
-        selection.chosen.iter().chain(&selection.calls).flat_map(pseudonyms_in).map(|found| found.value).collect();
+fn pseudonyms_of(selection: &Selection, recorded: Option<&Fingerprint>) -> Vec<Vec<u8>> {
+    let in_heads = selection.chosen.iter().chain(&selection.calls).flat_map(pseudonyms_in).map(|found| found.value);
+    let in_commands = recorded.into_iter().flat_map(environment::pseudonyms_in_commands);
+    let found: BTreeSet<Vec<u8>> = in_heads.chain(in_commands).collect();
     found.into_iter().collect()
 }
 

@@ -106,6 +106,12 @@ impl Secrets {
         replace_all(head, pairs).unwrap_or_else(|| head.to_vec())
     }
 
+    /// A word of its command as the service is to get it.
+    pub(crate) fn reveal_text(&self, text: &mut String) {
+        let revealed = self.reveal_head(text.as_bytes());
+        *text = String::from_utf8_lossy(&revealed).into_owned();
+    }
+
     /// A piece of a body as the service is to get it. What would change its length stays: its framing is recorded.
     pub(crate) fn reveal_piece(&self, piece: &Bytes) -> Bytes {
         let pairs = self.values.iter().filter(|(pseudonym, value)| pseudonym.len() == value.len());

@@ -72,7 +72,7 @@ pub struct Pseudonym {
     pub text: String,
     /// Where it stands, `request header:authorization` and the like.
     pub places: Vec<String>,
-    /// In how many exchanges.
+    /// In how many exchanges; 0 where it stands in the service's command alone.
     pub count: u64,
 }
 

@@ -14,7 +14,7 @@ pub(crate) fn inspect(args: &InspectArgs, as_json: bool, console: &Console) -> R
     let source = Source::open(args.source.as_deref(), &args.store.store)?;
     let archive = &source.archive;
     let fingerprint = most_frequent(archive)?;
-    let (pseudonyms, models) = heads(archive)?;
+    let (pseudonyms, models) = heads(archive, fingerprint.as_ref())?;
     let inspection = Inspection {
         source: &source.name,
         digest: archive.digest(),
@@ -63,9 +63,9 @@ fn place_of(archive: &Archive, image: &ImageIdentity) -> Result<ImagePlace, Trou
     Ok(ImagePlace { inside, here })
 }
 
-/// What all exchanges say beside their bodies: what stands for credentials in their heads, the most frequent first; and the
-/// models that they named.
-fn heads(archive: &Archive) -> Result<(Vec<Pseudonym>, ModelCounter), Trouble> {
+/// What all exchanges say beside their bodies: what stands for credentials in their heads, and in the service's commands, the
+/// most frequent first; and the models that they named.
+fn heads(archive: &Archive, fingerprint: Option<&Fingerprint>) -> Result<(Vec<Pseudonym>, ModelCounter), Trouble> {
     // Only places are looked up: the key does not matter.
     let finder = Redactor::new([0; 32], &Extra::default());
     let mut found: BTreeMap<String, Pseudonym> = BTreeMap::new();
@@ -74,6 +74,14 @@ fn heads(archive: &Archive) -> Result<(Vec<Pseudonym>, ModelCounter), Trouble> {
         let exchange = archive.exchange(&entry.id)?;
         models.take(&exchange);
         count_pseudonyms(&finder, &exchange, &mut found);
+    }
+    for pseudonym in fingerprint.into_iter().flat_map(replayer::pseudonyms_in_commands) {
+        let text = String::from_utf8_lossy(&pseudonym).into_owned();
+        let pseudonym = found.entry(text.clone()).or_insert_with(|| Pseudonym { text, places: Vec::new(), count: 0 });
+        let place = "argument".to_owned();
+        if !pseudonym.places.contains(&place) {
+            pseudonym.places.push(place);
+        }
     }
     let mut found: Vec<_> = found.into_values().collect();
     found.sort_by(|one, other| other.count.cmp(&one.count).then_with(|| one.text.cmp(&other.text)));

@@ -4,7 +4,7 @@
 mod around;
 mod bounded;
 mod killed;
-mod secret;
+pub(crate) mod secret;
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},

@@ -13,8 +13,11 @@ use tempfile::{TempDir, tempdir};
 
 use crate::{
     Ran, command,
+    contained::{Container, Image},
+    harm::secret::files_unpacked,
     otherwise::{Capturing, free_port},
     retake,
+    shipped::docker,
     untrue::{PATIENCE, eventually},
 };
 
@@ -25,12 +28,24 @@ const TOKEN: &str = "tok-0123456789-really";
 #[ignore = "the service of the tests beside it"]
 fn service() {
     let Ok(port) = std::env::var("PORT") else { return };
-    let token = std::env::var("SERVICE_TOKEN").unwrap_or_default();
+    let token = std::env::var("SERVICE_TOKEN").ok().or_else(token_in_arguments).unwrap_or_default();
     let listener = TcpListener::bind(("127.0.0.1", port.parse().unwrap())).unwrap();
     for stream in listener.incoming() {
         // A probe that connects and says nothing is no client.
         drop(serve(stream.unwrap(), &token));
     }
+}
+
+/// Not a test: a health check that only the real token passes. Run likewise.
+#[test]
+#[ignore = "the health check of the tests beside it"]
+fn healthy() {
+    assert!(std::env::var("PORT").is_err() || token_in_arguments().as_deref() == Some(TOKEN));
+}
+
+/// From an argument, which these tests take for one more name.
+fn token_in_arguments() -> Option<String> {
+    std::env::args().find_map(|argument| argument.strip_prefix("SERVICE_TOKEN=").map(str::to_owned))
 }
 
 fn serve(mut stream: TcpStream, token: &str) -> std::io::Result<()> {
@@ -47,7 +62,8 @@ fn serve(mut stream: TcpStream, token: &str) -> std::io::Result<()> {
     eprintln!("asked with {authorization}");
     let known = !token.is_empty() && authorization == token;
     let (status, body) = if known {
-        ("200 OK", format!("{{\"you\":\"{authorization}\"}}"))
+        let you = if token_in_arguments().is_some() { "known" } else { &authorization };
+        ("200 OK", format!("{{\"you\":\"{you}\"}}"))
     } else {
         ("401 Unauthorized", "{}".to_owned())
     };
@@ -74,6 +90,29 @@ impl Recorded {
         let mut capture = command(folder.path(), &[&arguments[..], &service].concat());
         capture.env("PORT", port.to_string()).env("SERVICE_TOKEN", TOKEN);
         let capture = Capturing::start(capture);
+        Self::ask(port, capture);
+        Self { folder }
+    }
+
+    /// In a container that has the token in its command and in its health check.
+    fn make_contained(name: &str) -> (Self, Image) {
+        let folder = tempdir().unwrap();
+        let port = free_port();
+        let token = format!("SERVICE_TOKEN={TOKEN}");
+        let check = format!("HEALTHCHECK CMD [\"/it\", \"--exact\", \"secret::healthy\", \"--ignored\", \"{token}\"]");
+        let image = Image::of_these_tests(name, &[&check]);
+        let command_line = ["/it", "--exact", "secret::service", "--ignored", "--nocapture", &token];
+        let settings = ["--network", "host", "--env", &format!("PORT={port}"), &image.0];
+        let container = Container::run(name, &[&settings[..], &command_line].concat());
+        let upstream = format!("http://127.0.0.1:{port}");
+        let arguments =
+            ["capture", "--json", "--listen", "127.0.0.1:0", "--upstream", &upstream, "--container", &container.0];
+        let capture = Capturing::start(command(folder.path(), &arguments));
+        Self::ask(port, capture);
+        (Self { folder }, image)
+    }
+
+    fn ask(port: u16, capture: Capturing) {
         eventually("the service", || TcpStream::connect(("127.0.0.1", port)).ok());
         let mut stream = TcpStream::connect(&capture.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -83,7 +122,6 @@ impl Recorded {
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.contains(" 200 OK"), "{answer}");
         capture.stop();
-        Self { folder }
     }
 
     fn store(&self) -> PathBuf {
@@ -162,4 +200,34 @@ fn a_request_that_lacks_its_secret_is_unjudged_and_one_that_was_given_it_is_the_
       because: line 1 begins with no pseudonym of this recording followed by `=`
     help: write lines `PSEUDONYM=VALUE`; `retake inspect` lists the recording's pseudonyms
     ");
+}
+
+#[test]
+fn a_secret_in_a_command_and_a_health_check_is_kept_by_pseudonym_and_can_be_given_again() {
+    if !docker("a_secret_in_a_command_and_a_health_check_is_kept_by_pseudonym_and_can_be_given_again") {
+        return;
+    }
+    let (recorded, _image) = Recorded::make_contained("argued");
+    let holds_token = |bytes: &[u8]| memchr_find(bytes, TOKEN.as_bytes());
+    for (name, bytes) in files_unpacked(&recorded.store()) {
+        assert!(!holds_token(&bytes), "{name} holds the secret");
+    }
+    let pseudonym = recorded.pseudonym();
+    let inspected = retake(recorded.folder.path(), &["inspect"]);
+    let line = format!("1 × request header:authorization, argument\n{pseudonym}=VALUE\n");
+    assert!(inspected.out.contains(&line), "{}", inspected.out);
+
+    // Without it neither the health check passes, nor is what the service answers judged.
+    let (ran, document) = recorded.replay(&["--ready-timeout", "3s"]);
+    assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
+    let replacements = document["receipt"]["replacements"].to_string();
+    assert!(replacements.contains("an argument: a stand-in of the same form"), "{replacements}");
+
+    fs::write(recorded.folder.path().join("secrets.txt"), format!("{pseudonym}={TOKEN}\n")).unwrap();
+    let (ran, document) = recorded.replay(&["--secrets", "secrets.txt"]);
+    assert_eq!((ran.code, &document["receipt"]["tally"]["same"]), (0, &1.into()), "{}{}", ran.out, ran.err);
+    assert!(!ran.out.contains(TOKEN) && !ran.err.contains(TOKEN));
+    for (name, bytes) in files_unpacked(&recorded.folder.path().join("runs")) {
+        assert!(!holds_token(&bytes), "{name} holds the secret");
+    }
 }

@@ -168,20 +168,26 @@ impl Redactor {
     /// for a secret (`--api-key VALUE`); gives how many there were.
     pub fn arguments(&self, arguments: &[String]) -> (Vec<String>, u32) {
         let mut count = 0;
-        let mut after_secret_option = false;
-        let redacted = arguments.iter().map(|argument| {
-            let is_option = argument.starts_with('-');
-            let (redacted, here) = if after_secret_option && !is_option {
-                (text_of(self.pseudonym(argument.as_bytes())), 1)
-            } else {
-                self.text(argument)
-            };
-            count += here;
-            after_secret_option = is_option && !argument.contains('=') && names::is_secret(argument);
-            redacted
+        let redacted = arguments.iter().zip(places_in(arguments)).map(|(argument, places)| {
+            let mut bytes = argument.as_bytes().to_vec();
+            for place in places {
+                count += u32::from(self.replace(&mut bytes, place));
+            }
+            text_of(bytes)
         });
         let redacted = redacted.collect();
         (redacted, count)
+    }
+
+    /// What stands where a command line has its secrets: in a recorded one, the pseudonyms.
+    pub fn found_in_arguments(arguments: &[String]) -> Vec<Found> {
+        let mut found = Vec::new();
+        for (argument, places) in arguments.iter().zip(places_in(arguments)) {
+            let value_at = |place: Range<usize>| argument.as_bytes()[place].to_vec();
+            found
+                .extend(places.into_iter().map(|place| Found { place: "argument".to_owned(), value: value_at(place) }));
+        }
+        found
     }
 
     /// Puts the pseudonym where the secret stands; false when there was nothing in it to replace.
@@ -192,6 +198,42 @@ impl Redactor {
         place.copy_from_slice(&pseudonym);
         is_other
     }
+}
+
+/// Where each argument has its secrets: by their form, by names that they are assigned to, and the whole of one behind an
+/// option that is named for a secret.
+fn places_in(arguments: &[String]) -> Vec<Vec<Range<usize>>> {
+    let mut after_secret_option = false;
+    let places = arguments.iter().map(|argument| {
+        let is_option = argument.starts_with('-');
+        let is_value = std::mem::take(&mut after_secret_option) && !is_option;
+        after_secret_option = is_option && !argument.contains('=') && names::is_secret(argument);
+        if is_value { std::iter::once(0..argument.len()).collect() } else { places_in_line(argument) }
+    });
+    places.collect()
+}
+
+/// Where one argument has its secrets. It may be a whole line of a shell: `serve --api-key VALUE`.
+fn places_in_line(line: &str) -> Vec<Range<usize>> {
+    let mut places = forms::find_in_text(line.as_bytes());
+    let mut after_secret_option = false;
+    let mut at = 0;
+    for word in line.split_inclusive(|letter: char| letter.is_ascii_whitespace()) {
+        let begins = at;
+        at += word.len();
+        let word = word.trim_end_matches(|letter: char| letter.is_ascii_whitespace());
+        let is_option = word.starts_with('-');
+        let bare = word.trim_matches(['"', '\'']);
+        // A variable is no secret, its value is.
+        if after_secret_option && !is_option && !bare.is_empty() && !bare.starts_with('$') {
+            let begin = begins + word.find(bare).unwrap_or_default();
+            let place = begin..begin + bare.len();
+            places.retain(|other| other.end <= place.start || other.start >= place.end);
+            places.push(place);
+        }
+        after_secret_option = is_option && !word.contains('=') && names::is_secret(word);
+    }
+    places
 }
 
 /// A pseudonym of UTF-8 is UTF-8, and secrets begin and end between characters; a known replacement may be anything.

@@ -215,7 +215,8 @@ impl Page {
         }
         self.heading("Credentials, by what stands for them; lines for a file that `--secrets` names");
         for pseudonym in pseudonyms {
-            let comment = format!("# {} × {}", pseudonym.count, pseudonym.places.join(", "));
+            let count = if pseudonym.count > 0 { format!("{} × ", pseudonym.count) } else { String::new() };
+            let comment = format!("# {count}{}", pseudonym.places.join(", "));
             let line = format!("{}=VALUE", pseudonym.text);
             self.text += &format!("{}\n{}\n", self.style.dim(&escape_line(&comment)), escape_line(&line));
         }

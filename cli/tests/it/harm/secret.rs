@@ -85,7 +85,7 @@ fn no_secret_reaches_the_store_by_any_way() {
 
     let exchanges = list(folder.path());
     assert_eq!(exchanges.len(), 2, "{exchanges:?}");
-    for (name, bytes) in files_unpacked(folder.path()) {
+    for (name, bytes) in files_unpacked(&folder.path().join(".retake")) {
         for secret in PLANTED {
             let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
             assert!(!found, "{secret} is in {name}");
@@ -104,9 +104,9 @@ fn no_secret_reaches_the_store_by_any_way() {
 }
 
 /// Every file of the store as it is, and what is compressed in it.
-fn files_unpacked(folder: &Path) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn files_unpacked(store: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
-    let mut folders = vec![folder.join(".retake")];
+    let mut folders = vec![store.to_owned()];
     while let Some(next) = folders.pop() {
         for entry in std::fs::read_dir(next).unwrap() {
             let path = entry.unwrap().path();

@@ -407,3 +407,25 @@ fn a_target_without_credentials_is_the_same_for_a_secret_and_its_pseudonym() {
     assert_eq!(shown("/v1/models?page=2"), "/v1/models?page=2");
     assert_eq!(shown("/?key="), "/?key=*");
 }
+
+#[test]
+fn a_line_for_a_shell_has_its_secrets_behind_options_too() {
+    let line = |text: &str| {
+        let (redacted, count) = redactor().arguments(&["sh".to_owned(), "-c".to_owned(), text.to_owned()]);
+        (redacted[2].clone(), count)
+    };
+    let (redacted, count) = line("serve --port 80 --api-key 'hunter2' --db-password=hunter3 && echo ready");
+    assert_eq!(count, 2);
+    assert!(!redacted.contains("hunter2") && !redacted.contains("hunter3"), "{redacted}");
+    assert!(redacted.starts_with("serve --port 80 --api-key '") && redacted.ends_with(" && echo ready"), "{redacted}");
+    let unchanged = "serve --api-key $API_KEY --token --verbose";
+    assert_eq!(line(unchanged), (unchanged.to_owned(), 0));
+}
+
+#[test]
+fn what_stands_for_a_secret_is_found_again_where_it_was_put() {
+    let arguments = ["serve", "--token", "hunter2hunter2", "--key=0451-abcd"].map(str::to_owned);
+    let redacted = redactor().arguments(&arguments).0;
+    let found: Vec<_> = Redactor::found_in_arguments(&redacted).into_iter().map(|found| found.value).collect();
+    assert_eq!(found, [redactor().pseudonym(b"hunter2hunter2"), redactor().pseudonym(b"0451-abcd")]);
+}
