@@ -80,7 +80,7 @@ pub(crate) async fn start(
     preparation.replacements.extend(variables.replacements);
     preparation.replacements.extend(addresses.hosts_in_words());
     let order = Order { spec, places: &places, plan, forward: answerer.forward() };
-    let Reached { container, bridge, injected, folder } = reached(job, &docker, &order, preparation).await?;
+    let Reached { container, bridge, injected, folder, .. } = reached(job, &docker, &order, preparation).await?;
     let bridge = Arc::new(bridge);
     preparation.injected = injected.into_iter().chain(certificate).collect();
     preparation.environment.extend(engine_warnings(&container));

@@ -38,6 +38,6 @@ mod target;
 pub use container::BridgeWay;
 pub use environment::{GivenMount, GivenVariable, pseudonyms_in_commands};
 pub use error::ReplayError;
-pub use rehearsal::rehearse;
+pub use rehearsal::{Rehearsed, rehearse};
 pub use secrets::{Secrets, SecretsError};
 pub use serve::{Place, ServeSettings, Serving};

@@ -6,7 +6,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use host::{ContainerSpec, Docker, RunningContainer};
+use host::{ContainerSpec, Delivery, Docker, RunningContainer};
 use wire::client::Clock;
 
 use crate::{
@@ -20,22 +20,32 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A tar without entries: two blocks of zeroes (POSIX.1-1988, 10.1.1).
 const EMPTY_TAR: [u8; 1024] = [0; 1024];
 
+/// A rehearsal that went well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rehearsed {
+    /// How long it took.
+    pub took: Duration,
+    /// True where the engine sees other files than this program, so that all was copied in and an exec's streams were the
+    /// bridge's way.
+    pub is_copied: bool,
+}
+
 /// Starts a container without network from an image without content, waits until its init speaks over the bridge and its
-/// service has ended, and removes both. Says how long that took, by `clock`.
+/// service has ended, and removes both. How long that took is by `clock`.
 ///
 /// # Errors
 /// What a replay in this engine would fail with.
-pub async fn rehearse(docker: &Docker, executable: &Path, clock: Arc<Clock>) -> Result<Duration, ReplayError> {
+pub async fn rehearse(docker: &Docker, executable: &Path, clock: Arc<Clock>) -> Result<Rehearsed, ReplayError> {
     let started_ns = clock();
     let image = format!("retake-doctor:{}", std::process::id());
     docker.import_layer(Bytes::from_static(&EMPTY_TAR), &image).await?;
     let rehearsed = run(docker, &image, executable, &clock).await;
     docker.remove_image(&image).await?;
-    rehearsed?;
-    Ok(Duration::from_nanos(clock().saturating_sub(started_ns)))
+    let is_copied = rehearsed? == Delivery::Copied;
+    Ok(Rehearsed { took: Duration::from_nanos(clock().saturating_sub(started_ns)), is_copied })
 }
 
-async fn run(docker: &Docker, image: &str, executable: &Path, clock: &Arc<Clock>) -> Result<(), ReplayError> {
+async fn run(docker: &Docker, image: &str, executable: &Path, clock: &Arc<Clock>) -> Result<Delivery, ReplayError> {
     let spec = ContainerSpec {
         image: image.to_owned(),
         argv: vec!["/.retake/retake".to_owned(), "--version".to_owned()],
@@ -44,8 +54,8 @@ async fn run(docker: &Docker, image: &str, executable: &Path, clock: &Arc<Clock>
         ..ContainerSpec::default()
     };
     let (outcome, logs) = match reach(docker, &Order { spec, ..Order::default() }, BridgeWay::Auto, clock).await {
-        Ok(Reached { mut container, bridge, folder: _folder, .. }) => {
-            let outcome = watch(&mut container).await;
+        Ok(Reached { mut container, bridge, delivery, folder: _folder, .. }) => {
+            let outcome = watch(&mut container).await.map(|()| delivery);
             drop(bridge);
             (outcome, container.remove().await?)
         }

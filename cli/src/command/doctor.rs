@@ -5,10 +5,10 @@ mod checks;
 use std::{
     error::Error,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use host::{DiskSurvey, Docker, DockerError, EngineSurvey, KernelSurvey};
+use replayer::Rehearsed;
 use report::{CheckState, doctor_json, doctor_page, worst_check};
 
 use crate::{args::DoctorArgs, clock::Clock, console::Console, exit::Exit, trouble::Trouble};
@@ -48,7 +48,7 @@ enum Engine {
     Silent { reason: String, help: String },
     /// It answers, and what it says of itself; and why a container with our init could not be run in it, if so, unless that
     /// was not tried.
-    Answers { survey: Box<EngineSurvey>, rehearsal: Option<Result<Duration, String>> },
+    Answers { survey: Box<EngineSurvey>, rehearsal: Option<Result<Rehearsed, String>> },
 }
 
 impl Survey {

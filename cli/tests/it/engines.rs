@@ -125,6 +125,13 @@ fn slow_engines_behind_a_port_it_is_the_same_replay() {
     assert_eq!(engine.client(&["ps", "--all", "--quiet"]), "");
     assert_eq!(engine.client(&["volume", "ls", "--quiet"]), "");
 
+    let doctor =
+        engine.command(env!("CARGO_BIN_EXE_retake")).arg("doctor").current_dir(folder.path()).output().unwrap();
+    let doctor = Ran::of(&doctor);
+    for words in ["so all was copied in", "the engine's machine is another one than this"] {
+        assert!(doctor.out.contains(words), "{}{}", doctor.out, doctor.err);
+    }
+
     // Told that it shares this machine's folders, which here it does.
     let shared = there(&["--bridge", "socket"]);
     assert!(!says_copied(&shared));

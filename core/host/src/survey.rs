@@ -91,6 +91,8 @@ pub struct EngineSurvey {
     pub os: String,
     /// The folder that it keeps images and containers in, on its own machine.
     pub root_folder: PathBuf,
+    /// True where its machine is this one.
+    pub is_here: bool,
     /// Limits that it cannot put on a container here.
     pub limits_missing: Vec<String>,
     /// Address of this machine in its default network; empty where there is none.
@@ -122,6 +124,7 @@ impl Docker {
             architecture: info.architecture.unwrap_or_default(),
             os: info.os_type.unwrap_or_default(),
             root_folder: info.docker_root_dir.unwrap_or_default().into(),
+            is_here: self.machine().await?.is_here,
             limits_missing: limits_missing.map(|(name, _)| name.to_owned()).collect(),
             gateway: self.default_gateway().await,
             left_behind: self.left_behind_count().await?,

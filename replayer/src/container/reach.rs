@@ -54,7 +54,9 @@ pub(crate) struct Order<'a> {
 pub(crate) struct Reached {
     pub(crate) container: RunningContainer,
     pub(crate) bridge: bridge::Host,
-    /// What was put into the container, for the receipt.
+    /// How our things came into the container.
+    pub(crate) delivery: Delivery,
+    /// The same in words, for the receipt.
     pub(crate) injected: Vec<String>,
     /// What is mounted into the container, if anything is.
     pub(crate) folder: RunFolder,
@@ -111,7 +113,7 @@ async fn reach_by(
         None => bridge_over_exec(&container).await,
     };
     match bridge {
-        Ok(bridge) => Ok(Reached { container, bridge, injected: injected(delivery), folder }),
+        Ok(bridge) => Ok(Reached { container, bridge, delivery, injected: injected(delivery), folder }),
         Err(reason) => Err(no_bridge(&mut container, reason).await),
     }
 }

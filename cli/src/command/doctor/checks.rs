@@ -1,8 +1,7 @@
 //! What the facts mean: which are as they should be, what the others are needed for, and how to get them.
 
-use std::time::Duration;
-
 use host::{DiskSurvey, EngineSurvey, KernelSurvey};
+use replayer::Rehearsed;
 use report::Check;
 
 use super::{Engine, Survey};
@@ -128,6 +127,14 @@ fn limits(survey: &EngineSurvey) -> Check {
 }
 
 fn gateway(survey: &EngineSurvey) -> Check {
+    if !survey.is_here {
+        return Check::limited(
+            "address for containers",
+            "the engine's machine is another one than this",
+            "its containers cannot call a capture that listens here at their gateway",
+            "run `retake capture` on the engine's machine; replays work from here",
+        );
+    }
     if survey.gateway.is_empty() {
         return Check::fine("address for containers", "the engine has no default bridge network");
     }
@@ -151,8 +158,9 @@ fn left_behind(survey: &EngineSurvey) -> Option<Check> {
     })
 }
 
-fn rehearsed(rehearsal: Option<&Result<Duration, String>>) -> Check {
+fn rehearsed(rehearsal: Option<&Result<Rehearsed, String>>) -> Check {
     const NAME: &str = "container without network";
+    const COPIED: &str = "; the engine sees other files than this program, so all was copied in, and the bridge ran over an exec's streams";
     match rehearsal {
         None => Check::limited(
             NAME,
@@ -160,10 +168,13 @@ fn rehearsed(rehearsal: Option<&Result<Duration, String>>) -> Check {
             "whether one can be run shows only when one is",
             "leave out `--no-container`",
         ),
-        Some(Ok(took)) => Check::fine(
-            NAME,
-            format!("started, reached over the bridge and removed within {:.1} s", took.as_secs_f64()),
-        ),
+        Some(Ok(Rehearsed { took, is_copied })) => {
+            let how = if *is_copied { COPIED } else { "" };
+            Check::fine(
+                NAME,
+                format!("started, reached over the bridge and removed within {:.1} s{how}", took.as_secs_f64()),
+            )
+        }
         Some(Err(reason)) => Check::missing(
             NAME,
             reason,
