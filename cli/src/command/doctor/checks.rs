@@ -364,7 +364,7 @@ mod tests {
         };
         let checks = of(&survey);
         let not_fine: Vec<_> = checks.iter().filter(|check| check.state != CheckState::Fine).collect();
-        assert_eq!(not_fine.len(), checks.len() - 2, "all but the address for containers and the GPU");
+        assert_eq!(not_fine.len(), checks.len() - 1, "all but the GPU");
         assert!(not_fine.iter().all(|check| !check.needed_for.is_empty() && !check.help.is_empty()));
     }
 }
