@@ -142,7 +142,7 @@ impl Connections {
             return Ok(None);
         }
         if demands_nonce(&answers) {
-            let why = "begins with a login (SASL) in which both sides make up numbers, so that it differs every time";
+            let why = "begins with a login (SASL) in which both sides make up numbers";
             self.give_up(call, call.times.started_ns, why);
             return Ok(None);
         }
@@ -174,8 +174,8 @@ impl Connections {
     fn give_up(&mut self, call: &Exchange, from_ns: u64, why: &str) {
         let dependency = call.role.dependency().unwrap_or_default().to_owned();
         let words = format!(
-            "the connection to `{dependency}` ({}) {why}, so it cannot be answered from what was recorded; run the real one \
-             beside the service",
+            "the connection to `{dependency}` ({}) {why}, and cannot be answered from what was recorded: let the real one run \
+             in the service's own container, or replay with `--target URL`",
             call.id.short()
         );
         let to_ns = call.times.ended_ns.max(from_ns);

@@ -252,6 +252,7 @@ fn a_recorded_mail_server_is_served_with_its_greeting_as_often_as_it_is_asked() 
     let said = ["EHLO me\r\n", "AUTH PLAIN AGFubgBodW50ZXIyMg==\r\n", "QUIT\r\n"];
     let heard = talk(&address, &said);
     assert_eq!(heard.lines().count(), 4);
+    assert_eq!(talk(&address, &["DIE\r\n"]), "220 ready\r\n");
     capture.stop();
 
     let (_serving, line) = serving(folder.path(), "mail");
@@ -261,6 +262,8 @@ fn a_recorded_mail_server_is_served_with_its_greeting_as_often_as_it_is_asked() 
         assert_eq!(talk(address, &["EHLO me\r\n", "AUTH PLAIN AGFubgBPVEhFUjIyMg==\r\n", "QUIT\r\n"]), heard);
     }
     assert_eq!(talk(address, &["EHLO you\r\n", "QUIT\r\n"]), "220 ready\r\n(broken)");
+    assert_eq!(talk(address, &["DIE\r\n"]), "220 ready\r\n", "it hangs up where it did");
+    assert_eq!(talk(address, &["EH"]), "220 ready\r\n(broken)", "the rest is not waited for for ever");
 
     let listed = retake(folder.path(), &["ls", ".retake"]);
     assert!(listed.out.contains("→ mail: (raw stream)"), "{}", listed.out);
@@ -269,4 +272,31 @@ fn a_recorded_mail_server_is_served_with_its_greeting_as_often_as_it_is_asked() 
     assert!(shown.out.contains("a connection of the service to `mail`"), "{}", shown.out);
     assert!(!shown.out.contains("AGFubgBodW50ZXIyMg"), "{}", shown.out);
     assert!(shown.out.contains("turn 1") && shown.out.contains("EHLO me"), "{}", shown.out);
+}
+
+#[test]
+fn whatever_is_said_to_a_recorded_server_it_takes_neither_much_memory_nor_much_time() {
+    let folder = tempdir().unwrap();
+    let listens = free_port();
+    let dependency = format!("mail=tcp://127.0.0.1:{},listen=127.0.0.1:{listens}", mail_server());
+    let capture = ["capture", "--json", "--listen", "127.0.0.1:0", "--upstream", "http://127.0.0.1:1"];
+    let capture = Capturing::start(command(folder.path(), &[&capture[..], &["--dependency", &dependency]].concat()));
+    let long = format!("{}\r\n", "x".repeat(1 << 20));
+    let heard = talk(&format!("127.0.0.1:{listens}"), &["EHLO me\r\n", &long, "QUIT\r\n"]);
+    assert_eq!(heard.len(), 11 + 13 + 6 + long.len() - 2 + 9);
+    capture.stop();
+    let (serving, line) = serving(folder.path(), "mail");
+    let address = line.strip_prefix("mail at tcp://").unwrap();
+    assert_eq!(talk(address, &["EHLO me\r\n", &long, "QUIT\r\n"]), heard);
+    let flood = "y".repeat(1 << 26);
+    assert!(talk(address, &[&flood]).ends_with("(broken)"));
+    thread::scope(|scope| {
+        for _ in 0..100 {
+            scope.spawn(|| assert_eq!(talk(address, &["EHLO me\r\n"]), heard[..24]));
+        }
+    });
+    let status = fs::read_to_string(format!("/proc/{}/status", serving.0.id())).unwrap();
+    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim();
+    let most_kib: u64 = most.strip_suffix(" kB").unwrap().parse().unwrap();
+    assert!(most_kib < 200 << 10, "{most}");
 }
