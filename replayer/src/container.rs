@@ -77,8 +77,10 @@ pub(crate) async fn start(
         variables: variables.values.into_iter().collect(),
         ..spec_of(job, &recorded, &image)
     };
+    preparation.supplied.extend(variables.supplied);
     preparation.replacements.extend(variables.replacements);
-    preparation.replacements.extend(addresses.hosts_in_words());
+    preparation.supplied.extend(addresses.hosts_in_words());
+    preparation.replacements.extend(addresses.moved_ports_in_words());
     let order = Order { spec, places: &places, plan, forward: answerer.forward() };
     let Reached { container, bridge, injected, folder, .. } = reached(job, &docker, &order, preparation).await?;
     let bridge = Arc::new(bridge);

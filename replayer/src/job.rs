@@ -166,6 +166,9 @@ fn port_inside(config: &ContainerConfig, host: &str, port: u16) -> u16 {
 #[derive(Debug, Default)]
 pub(crate) struct Preparation {
     pub(crate) pinned: Pinned,
+    /// What was given or put in its place, and is what was recorded: nothing differs by it.
+    pub(crate) supplied: Vec<String>,
+    /// What was put in the place of something recorded, and is another.
     pub(crate) replacements: Vec<String>,
     pub(crate) injected: Vec<String>,
     /// What differs here.

@@ -59,6 +59,7 @@ impl Job<'_> {
             tokio::task::spawn_blocking(move || plan_mounts(&recorded, &given, &supplied, &ThisMachine)).await;
         match planned.map_err(|panicked| ReplayError::Prepare(std::io::Error::other(panicked)))? {
             Ok(plan) => {
+                preparation.supplied.extend(plan.supplied.iter().cloned());
                 preparation.replacements.extend(plan.replacements.iter().cloned());
                 Ok(plan)
             }

@@ -83,6 +83,7 @@ pub(crate) async fn start(
         make_sure_it_runs(&command[0], variables.values.get("PATH").map(String::as_str))?;
     }
     let trusted = answerer.forward().map(|forward| forward.trust_here(&mut variables));
+    preparation.supplied.extend(variables.supplied.iter().cloned());
     preparation.replacements.extend(variables.replacements.iter().cloned());
     // The program's own name (argv[0]) may be another than its file's: a virtual environment's Python finds itself by it.
     let pinned = preparation.pinned.relation == Relation::SameExecutable;
@@ -181,10 +182,10 @@ fn variables_for(job: &Job<'_>, recorded: Option<&ProcessIdentity>) -> Variables
             let own = std::env::vars_os();
             let mut values: BTreeMap<String, String> =
                 own.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
-            values.extend(recorded.values);
+            values.extend(recorded.values.clone());
             let mut replacements = recorded.replacements;
             replacements.push("variables: this program's own, under those of the recording".to_owned());
-            Variables { values, replacements }
+            Variables { values, replacements, ..recorded }
         }
     }
 }
@@ -208,7 +209,8 @@ impl Launch<'_> {
     ) -> Result<Started, Halt> {
         let folder = tempfile::Builder::new().prefix("retake-run-").tempdir().map_err(ReplayError::Prepare)?;
         let places = self.addresses.listeners();
-        preparation.replacements.extend(self.addresses.hosts_in_words());
+        preparation.supplied.extend(self.addresses.hosts_in_words());
+        preparation.replacements.extend(self.addresses.moved_ports_in_words());
         let listener = bridge::listen(folder.path()).map_err(ReplayError::Prepare)?;
         let listen: Vec<_> = places.iter().map(|place| place.address.to_string()).collect();
         let socket = folder.path().join(bridge::SOCKET_NAME);

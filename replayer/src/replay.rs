@@ -129,7 +129,7 @@ impl Job<'_> {
         let pinned = Pinned { wanted, ..Pinned::default() };
         let mut preparation = Preparation { environment, pinned, ..Preparation::default() };
         if self.secrets.len() > 0 {
-            preparation.replacements.push(format!("{} of the recorded secrets, by `--secrets`", self.secrets.len()));
+            preparation.supplied.push(format!("{} of the recorded secrets, by `--secrets`", self.secrets.len()));
         }
         let starts_it = matches!(self.settings.against, Against::Recorded | Against::Image(_));
         let obstacle = self.recorded.and_then(|it| environment::obstacle(it, &machine)).filter(|_| starts_it);
@@ -162,7 +162,8 @@ impl Job<'_> {
         }
     }
 
-    /// With `--strict-env`: what differs from the recorded environment, or was put in the place of something recorded.
+    /// With `--strict-env`: what differs from the recorded environment, or stands for something recorded and is another. Names
+    /// that lead to the recorded answers, and what was given and is what was recorded, differ from nothing.
     fn forbidden_difference(&self, preparation: &Preparation) -> Option<Void> {
         if !self.settings.strict_environment {
             return None;
@@ -346,7 +347,7 @@ impl Job<'_> {
                 order: if replayed > 0 { "recorded" } else { NOTHING_SENT }.to_owned(),
                 timing: if replayed > 0 { "asap" } else { NOTHING_SENT }.to_owned(),
             },
-            replacements: preparation.replacements,
+            replacements: [preparation.supplied, preparation.replacements].concat(),
             ready: preparation.ready,
             injected: preparation.injected,
             environment: preparation.environment,

@@ -55,7 +55,8 @@ pub(crate) struct ReplayArgs {
     /// where the engine sees other files (remote, docker-in-docker); auto takes what works
     #[arg(long, value_name = "WAY", value_enum, default_value = "auto")]
     pub(crate) bridge: Bridge,
-    /// Refuse to judge where anything of the environment differs (CPU model, kernel, limits, a variable)
+    /// Refuse to judge where anything of the environment differs (CPU model, kernel, limits, a variable); not for names that
+    /// lead to recorded answers, nor for secrets and mounts that are given and are the recorded ones
     #[arg(long)]
     pub(crate) strict_env: bool,
     /// A variable that was recorded as a secret: its value, or that of your own environment (repeatable)

@@ -167,6 +167,9 @@ fn a_service_with_a_network_of_its_own_finds_its_dependencies_in_a_container_wit
     assert!(replacements.contains("store.internal: 127.0.0.1 by its hosts file"), "{replacements}");
     assert!(receipt["ready"].as_str().unwrap().starts_with("its port accepted"), "{receipt}");
     assert_eq!(receipt["egress"]["prevented"], true);
+    // The variable with the address has another value here.
+    let reason = recorded.replay(&["--strict-env"]).1["receipt"]["void"]["reason"].to_string();
+    assert!(reason.contains("`--strict-env`: LLM_BASE_URL: "), "{reason}");
 }
 
 #[test]

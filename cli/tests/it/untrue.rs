@@ -217,8 +217,8 @@ fn with_strict_env_a_stand_in_for_a_secret_makes_the_replay_void() {
     assert_eq!((ran.code, &document["receipt"]["replayed"]), (3, &0.into()), "{}", ran.err);
     let reason = document["receipt"]["void"]["reason"].as_str().unwrap();
     assert!(reason.starts_with("`--strict-env`: "), "{reason}");
-    // Where the machine differs too, that is said first; else the given secret is the recorded one, and a replacement still.
-    assert!(given["receipt"]["void"]["reason"].as_str().unwrap().starts_with("`--strict-env`: "));
+    // The recorded secret, given again, differs from nothing; the machine may.
+    assert!(!given["receipt"]["void"].to_string().contains("LLM_API_KEY"), "{given}");
 }
 
 /// A recording where one call of the second ticket belongs to the first one.

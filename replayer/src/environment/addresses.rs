@@ -263,13 +263,17 @@ impl Addresses {
         named.collect()
     }
 
-    /// The hosts file's lines, and the ports that had to move, in words.
+    /// The hosts file's lines, in words.
     pub(crate) fn hosts_in_words(&self) -> Vec<String> {
-        let lines = self.hosts.iter().map(|(name, ip)| format!("{name}: {ip} by its hosts file"));
+        self.hosts.iter().map(|(name, ip)| format!("{name}: {ip} by its hosts file")).collect()
+    }
+
+    /// The ports that had to move, in words.
+    pub(crate) fn moved_ports_in_words(&self) -> Vec<String> {
         let moved = self.renamed.iter().map(|((name, recorded), port)| {
             format!("{name}:{recorded} is served at {name}:{port}, because the service has port {recorded} itself")
         });
-        lines.chain(moved).collect()
+        moved.collect()
     }
 }
 

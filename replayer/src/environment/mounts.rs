@@ -31,6 +31,9 @@ pub(crate) struct Mounted {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct MountPlan {
     pub(crate) mounts: Vec<Mounted>,
+    /// From where on this machine what was recorded comes.
+    pub(crate) supplied: Vec<String>,
+    /// What is left out, or may be another.
     pub(crate) replacements: Vec<String>,
 }
 
@@ -92,9 +95,7 @@ impl MountPlan {
         })?;
         match mount.digest {
             Some(wanted) if wanted != found.digest => return Err(another(mount, here, &found)),
-            Some(_) => {
-                self.replacements.push(format!("{}: from `{}`, the recorded content", mount.path, here.display()))
-            }
+            Some(_) => self.supplied.push(format!("{}: from `{}`, the recorded content", mount.path, here.display())),
             None => self.replacements.push(format!(
                 "{}: from `{}`; whether it is the recorded content is not known",
                 mount.path,
@@ -116,7 +117,7 @@ impl MountPlan {
             && source.is_absolute()
             && look(source).ok().map(|found| found.digest) == mount.digest;
         if is_here {
-            self.replacements.push(format!("{}: from `{}`, where it was recorded", mount.path, mount.source));
+            self.supplied.push(format!("{}: from `{}`, where it was recorded", mount.path, mount.source));
             self.mount(mount, Some(source.to_owned()));
         }
         is_here

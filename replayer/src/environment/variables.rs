@@ -20,6 +20,8 @@ pub struct GivenVariable {
 pub(crate) struct Variables {
     /// Name and value, sorted by name.
     pub(crate) values: BTreeMap<String, String>,
+    /// What was given and is what was recorded, each in words.
+    pub(crate) supplied: Vec<String>,
     /// What differs from the recording, each in words.
     pub(crate) replacements: Vec<String>,
 }
@@ -70,24 +72,35 @@ impl Variables {
     fn take(&mut self, variable: &Variable, given: &[GivenVariable]) {
         let name = &variable.name;
         let given = given.iter().rev().find(|given| given.name == *name);
-        let (value, replacement) = match (&variable.value, given) {
-            (VariableValue::Plain(value), None) => (value.clone(), None),
-            (VariableValue::Plain(value), Some(given)) if *value == given.value => (value.clone(), None),
+        self.forget(name);
+        let value = match (&variable.value, given) {
+            (VariableValue::Plain(value), None) => value.clone(),
+            (VariableValue::Plain(value), Some(given)) if *value == given.value => value.clone(),
             (VariableValue::Plain(_), Some(given)) => {
-                (given.value.clone(), Some(format!("{name}: given, not the recorded value")))
+                self.replacements.push(format!("{name}: given, not the recorded value"));
+                given.value.clone()
             }
             (VariableValue::Secret { stand_in, .. }, None) => {
-                (stand_in.clone(), Some(format!("{name}: a stand-in of the same form, as the secret was not given")))
+                self.replacements.push(format!("{name}: a stand-in of the same form, as the secret was not given"));
+                stand_in.clone()
             }
             (VariableValue::Secret { salt, hash, .. }, Some(given)) => {
-                let same = host::secret::is_same_secret(&given.value, salt, hash);
-                let words = if same { "given, and the recorded secret" } else { "given, and not the recorded secret" };
-                (given.value.clone(), Some(format!("{name}: {words}")))
+                if host::secret::is_same_secret(&given.value, salt, hash) {
+                    self.supplied.push(format!("{name}: given, and the recorded secret"));
+                } else {
+                    self.replacements.push(format!("{name}: given, and not the recorded secret"));
+                }
+                given.value.clone()
             }
         };
         self.values.insert(name.clone(), value);
-        self.replacements.retain(|line| !line.starts_with(&format!("{name}: ")));
-        self.replacements.extend(replacement);
+    }
+
+    /// A variable that is set again counts as it is set last.
+    fn forget(&mut self, name: &str) {
+        let is_of_it = |line: &String| line.starts_with(&format!("{name}: "));
+        self.supplied.retain(|line| !is_of_it(line));
+        self.replacements.retain(|line| !is_of_it(line));
     }
 
     fn add_given(&mut self, given: &[GivenVariable], recorded: &[Variable]) {
