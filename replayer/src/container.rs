@@ -24,6 +24,7 @@ use crate::{
     answer::Answerer,
     environment::{container_variables, devices_left_out, reveal_commands},
     error::ReplayError,
+    forward::Forward,
     job::{Halt, Job, Preparation, Running, Started},
     receipt::{EnvironmentDifference, Relation, Void},
     service::{Aftermath, Doorway, answer_bridge, egress_of, last_lines, listened_on},
@@ -69,7 +70,7 @@ pub(crate) async fn start(
     let mut argv = argv_of(&recorded, &image);
     let addresses = job.place(port, &mut argv, &mut variables);
     let places = addresses.listeners();
-    let plan = job.mounts(preparation).await?;
+    let plan = job.mounts(answerer.forward().map(Forward::certificate), preparation).await?;
     let certificate = answerer.forward().map(|forward| forward.trust_inside(&mut variables));
     let spec = ContainerSpec {
         argv,
@@ -84,7 +85,7 @@ pub(crate) async fn start(
     let order = Order { spec, places: &places, plan, forward: answerer.forward() };
     let Reached { container, bridge, injected, folder, .. } = reached(job, &docker, &order, preparation).await?;
     let bridge = Arc::new(bridge);
-    preparation.injected = injected.into_iter().chain(certificate).collect();
+    preparation.injected.extend(injected.into_iter().chain(certificate));
     preparation.environment.extend(engine_warnings(&container));
     let not_served = job.not_served(&listened_on(&bridge, &addresses, &mut preparation.replacements));
     // What is pinned is the recorded image; with another one there is no level to speak of.

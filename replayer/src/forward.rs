@@ -8,7 +8,7 @@ use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use bundle::Archive;
 use bytes::BytesMut;
-use exchange::{Head, VariableValue};
+use exchange::{Digest, Head, VariableValue};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use wire::{
@@ -131,10 +131,18 @@ impl Forward {
     }
 }
 
-/// The mounts of a recorded container that only carried certificates for the forward proxy: Retake supplies what was in them.
-pub(crate) fn supplied_mounts(config: &exchange::ContainerConfig) -> Vec<String> {
+/// The certificates of a recording's own authorities, as the digests of their files.
+pub(crate) fn certificates_of(archive: &Archive) -> Vec<Digest> {
+    let listeners = archive.sessions().iter().flat_map(|session| &session.listeners);
+    let proxies = listeners.filter_map(|listener| listener.forward_proxy.as_ref());
+    proxies.map(|proxy| Digest::of(proxy.certificate.as_bytes())).collect()
+}
+
+/// The mounts of a recorded container that only carried certificates for the forward proxy: those that a variable names, and
+/// files that are one of `certificates`. Retake supplies what was in them.
+pub(crate) fn supplied_mounts(config: &exchange::ContainerConfig, certificates: &[Digest]) -> Vec<String> {
     let goes_through_proxy = config.variables.iter().any(|variable| variable.name.eq_ignore_ascii_case("https_proxy"));
-    let certificates: Vec<_> = config
+    let named: Vec<_> = config
         .variables
         .iter()
         .filter(|variable| CERTIFICATE_VARIABLES.contains(&variable.name.as_str()))
@@ -143,8 +151,11 @@ pub(crate) fn supplied_mounts(config: &exchange::ContainerConfig) -> Vec<String>
             VariableValue::Secret { .. } => None,
         })
         .collect();
-    let mounts = config.mounts.iter().map(|mount| mount.path.clone());
-    mounts.filter(|path| goes_through_proxy && certificates.contains(&path.as_str())).collect()
+    let is_supplied = |mount: &&exchange::Mount| {
+        let is_named = goes_through_proxy && named.contains(&mount.path.as_str());
+        is_named || mount.digest.is_some_and(|digest| certificates.contains(&digest))
+    };
+    config.mounts.iter().filter(is_supplied).map(|mount| mount.path.clone()).collect()
 }
 
 /// Answers a connection to a recorded place: a dependency's, or the forward proxy's.
@@ -276,9 +287,12 @@ mod tests {
             mounts: vec![mount("/etc/ca.pem"), mount("/models")],
             ..ContainerConfig::default()
         };
-        assert_eq!(supplied_mounts(&config), ["/etc/ca.pem"]);
+        assert_eq!(supplied_mounts(&config, &[]), ["/etc/ca.pem"]);
         config.variables.remove(0);
-        assert!(supplied_mounts(&config).is_empty());
+        assert!(supplied_mounts(&config, &[]).is_empty());
+        let certificate = Digest::of(b"-----BEGIN CERTIFICATE-----");
+        config.mounts.push(Mount { digest: Some(certificate), ..mount("/opt/trusted.pem") });
+        assert_eq!(supplied_mounts(&config, &[certificate]), ["/opt/trusted.pem"]);
     }
 
     #[test]

@@ -9,9 +9,9 @@ use host::{Content, Delivery, Docker, Looking, MountSource, MountSpec, Tree, Tre
 
 use crate::{
     container::reach::Order,
-    environment::{Found, GivenMount, Look, MountPlan, not_recorded, plan_mounts},
+    environment::{Found, GivenMount, Look, MountPlan, Mounted, not_recorded, plan_mounts},
     error::ReplayError,
-    forward::supplied_mounts,
+    forward::{certificates_of, supplied_mounts},
     job::{Against, Halt, Job, Preparation},
 };
 
@@ -44,21 +44,37 @@ fn difference(path: &Path, recorded: &Mount, found: &Tree) -> Option<String> {
 }
 
 impl Job<'_> {
-    /// Decides what is mounted; contents are read and compared for it.
-    pub(crate) async fn mounts(&self, preparation: &mut Preparation) -> Result<MountPlan, Halt> {
+    /// Decides what is mounted; contents are read and compared for it. Where the recorded container had the certificate of the
+    /// recorded authority, `certificate` stands, which is this run's.
+    pub(crate) async fn mounts(
+        &self,
+        certificate: Option<PathBuf>,
+        preparation: &mut Preparation,
+    ) -> Result<MountPlan, Halt> {
         let recorded = self.recorded_container().map(|config| config.mounts.clone()).unwrap_or_default();
         let given = self.settings.mounts.clone();
         let unknown = not_recorded(&recorded, &given);
         if let Some(unknown) = unknown.filter(|_| !matches!(self.settings.against, Against::Image(_))) {
             return Err(ReplayError::UnknownMount { path: unknown.path.clone(), known: known(&recorded) }.into());
         }
-        let supplied = self.recorded_container().map(supplied_mounts).unwrap_or_default();
+        let certificates = certificates_of(&self.settings.archive);
+        let config = self.recorded_container();
+        let supplied = config.map(|config| supplied_mounts(config, &certificates)).unwrap_or_default();
+        let at_recorded_paths = certificate.iter().flat_map(|from| {
+            supplied.iter().map(|path| Mounted { path: path.clone(), from: Some(from.clone()), read_only: true })
+        });
+        let at_recorded_paths: Vec<_> = at_recorded_paths.collect();
         let recorded = with_others(recorded, &given);
         // Seconds for a large model: not on the runtime's threads.
         let planned =
             tokio::task::spawn_blocking(move || plan_mounts(&recorded, &given, &supplied, &ThisMachine)).await;
         match planned.map_err(|panicked| ReplayError::Prepare(std::io::Error::other(panicked)))? {
-            Ok(plan) => {
+            Ok(mut plan) => {
+                let words = |mount: &Mounted| {
+                    format!("{}: the certificate made for this run, in the place of the recorded one", mount.path)
+                };
+                preparation.injected.extend(at_recorded_paths.iter().map(words));
+                plan.mounts.extend(at_recorded_paths);
                 preparation.supplied.extend(plan.supplied.iter().cloned());
                 preparation.replacements.extend(plan.replacements.iter().cloned());
                 Ok(plan)

@@ -23,6 +23,7 @@ mod services;
 mod settled;
 mod shipped;
 mod spoken;
+mod trusting;
 mod unrecorded;
 mod untrue;
 

@@ -13,7 +13,7 @@ use std::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wire::ca::{CertificateAuthority, Validity};
 
-use crate::{Ran, command, contained::Image, retake, shipped::docker};
+use crate::{Ran, command, contained::Image, otherwise::free_port, retake, shipped::docker};
 
 /// Asks `https://model.localhost:PORT/` for everything that it is asked, through the proxy that its environment names.
 const SERVICE: &str = r#"
@@ -32,7 +32,7 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Service).serve_forever()
 "#;
 
 /// A model behind TLS of an authority of its own, for as long as the test runs; its port.
-fn model(authority: Arc<CertificateAuthority>) -> u16 {
+pub(crate) fn model(authority: Arc<CertificateAuthority>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     listener.set_nonblocking(true).unwrap();
@@ -58,13 +58,9 @@ fn model(authority: Arc<CertificateAuthority>) -> u16 {
     port
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// Waits until somebody listens there: what is asked before is answered by the capture, and recorded.
 #[expect(clippy::disallowed_methods, reason = "a test without a runtime waits for another process")]
-fn await_listener(port: u16) {
+pub(crate) fn await_listener(port: u16) {
     let began = Instant::now();
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(began.elapsed() < Duration::from_secs(20), "the service did not begin to listen");
@@ -72,7 +68,7 @@ fn await_listener(port: u16) {
     }
 }
 
-fn ask(address: &str) -> String {
+pub(crate) fn ask(address: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET /greeting HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
@@ -150,10 +146,8 @@ fn service() {
 }
 
 fn a_container_finds_the_certificate_whichever_way_it_is_reached(folder: &Path) {
-    let root = tempfile::tempdir().unwrap();
-    std::fs::copy(std::env::current_exe().unwrap(), root.path().join("it")).unwrap();
     let entrypoint = r#"ENTRYPOINT ["/it", "--exact", "proxied::service", "--ignored", "--nocapture"]"#;
-    let image = Image::of_folder("proxied", root.path(), &[entrypoint]);
+    let image = Image::of_these_tests("proxied", &[entrypoint]);
     for way in ["socket", "exec"] {
         let arguments = ["replay", ".retake", "--json", "--image", &image.0, "--port", "8080", "--bridge", way];
         let document = retake(folder, &arguments).json();
