@@ -70,7 +70,8 @@ pub(crate) async fn start(
     let mut argv = argv_of(&recorded, &image);
     let addresses = job.place(port, &mut argv, &mut variables);
     let places = addresses.listeners();
-    let plan = job.mounts(answerer.forward().map(Forward::certificate), preparation).await?;
+    let certificate_file = answerer.forward().map(Forward::certificate);
+    let plan = job.mounts(&docker, &image.engine_id, certificate_file, preparation).await?;
     let certificate = answerer.forward().map(|forward| forward.trust_inside(&mut variables));
     let spec = ContainerSpec {
         argv,

@@ -15,7 +15,7 @@ pub use arguments::pseudonyms_in_commands;
 pub(crate) use arguments::{reveal_arguments, reveal_commands};
 pub(crate) use devices::devices_left_out;
 pub use mounts::GivenMount;
-pub(crate) use mounts::{Found, Look, MountPlan, Mounted, not_recorded, plan as plan_mounts};
+pub(crate) use mounts::{Found, Look, MountPlan, Mounted, Origin, not_recorded, plan as plan_mounts};
 pub(crate) use obstacles::{differences, obstacle};
 pub use variables::GivenVariable;
 pub(crate) use variables::{Variables, container_variables, process_variables};

@@ -9,7 +9,7 @@ use host::{Content, Delivery, Docker, Looking, MountSource, MountSpec, Tree, Tre
 
 use crate::{
     container::reach::Order,
-    environment::{Found, GivenMount, Look, MountPlan, Mounted, not_recorded, plan_mounts},
+    environment::{Found, GivenMount, Look, MountPlan, Mounted, Origin, not_recorded, plan_mounts},
     error::ReplayError,
     forward::{certificates_of, supplied_mounts},
     job::{Against, Halt, Job, Preparation},
@@ -20,13 +20,8 @@ struct ThisMachine;
 
 impl Look for ThisMachine {
     fn look(&self, path: &Path, recorded: &Mount, without: &[String]) -> Result<Found, String> {
-        let looking = Looking {
-            mounted_at: recorded.path.clone(),
-            without: without.to_vec(),
-            salt: recorded.salt.as_deref().and_then(host::secret::mount_salt),
-            limits: TreeLimits::default(),
-        };
-        let tree = host::local_tree(path, &looking).map_err(|error| error.to_string())?;
+        let tree =
+            host::local_tree(path, &looking_at(recorded, without.to_vec())).map_err(|error| error.to_string())?;
         let differs = recorded.digest.is_some_and(|wanted| wanted != tree.digest);
         let difference = differs.then(|| difference(path, recorded, &tree)).flatten();
         Ok(Found { digest: tree.digest, files: tree.files, bytes: tree.bytes, difference })
@@ -45,9 +40,11 @@ fn difference(path: &Path, recorded: &Mount, found: &Tree) -> Option<String> {
 
 impl Job<'_> {
     /// Decides what is mounted; contents are read and compared for it. Where the recorded container had the certificate of the
-    /// recorded authority, `certificate` stands, which is this run's.
+    /// recorded authority, `certificate` stands, which is this run's. `image` is any that the engine has.
     pub(crate) async fn mounts(
         &self,
+        docker: &Docker,
+        image: &str,
         certificate: Option<PathBuf>,
         preparation: &mut Preparation,
     ) -> Result<MountPlan, Halt> {
@@ -61,13 +58,19 @@ impl Job<'_> {
         let config = self.recorded_container();
         let supplied = config.map(|config| supplied_mounts(config, &certificates)).unwrap_or_default();
         let at_recorded_paths = certificate.iter().flat_map(|from| {
-            supplied.iter().map(|path| Mounted { path: path.clone(), from: Some(from.clone()), read_only: true })
+            supplied.iter().map(|path| Mounted {
+                path: path.clone(),
+                from: Origin::Here(from.clone()),
+                read_only: true,
+            })
         });
         let at_recorded_paths: Vec<_> = at_recorded_paths.collect();
         let recorded = with_others(recorded, &given);
+        let volumes = self.volumes_here(docker, image, &recorded, &given).await;
         // Seconds for a large model: not on the runtime's threads.
         let planned =
-            tokio::task::spawn_blocking(move || plan_mounts(&recorded, &given, &supplied, &ThisMachine)).await;
+            tokio::task::spawn_blocking(move || plan_mounts(&recorded, &given, &supplied, &volumes, &ThisMachine))
+                .await;
         match planned.map_err(|panicked| ReplayError::Prepare(std::io::Error::other(panicked)))? {
             Ok(mut plan) => {
                 let words = |mount: &Mounted| {
@@ -81,6 +84,46 @@ impl Job<'_> {
             }
             Err(void) => Err(Halt::Void(void, Box::new(std::mem::take(preparation)))),
         }
+    }
+}
+
+impl Job<'_> {
+    /// The paths of recorded volumes that this engine still has, with the recorded content, where nothing else is given.
+    async fn volumes_here(
+        &self,
+        docker: &Docker,
+        image: &str,
+        recorded: &[Mount],
+        given: &[GivenMount],
+    ) -> Vec<String> {
+        let paths: Vec<String> = recorded.iter().map(|mount| mount.path.clone()).collect();
+        let is_asked = |mount: &&Mount| {
+            let is_named = mount.kind == "volume" && mount.files != Some(0) && !mount.source.starts_with('/');
+            is_named && mount.digest.is_some() && not_given(mount, given)
+        };
+        let mut here = Vec::new();
+        for mount in recorded.iter().filter(is_asked) {
+            let looking = looking_at(mount, host::mounted_below(&mount.path, &paths));
+            let tree = docker.volume_tree(&self.run.to_string(), image, &mount.source, looking).await;
+            // One that cannot be looked at is asked for like one that is not here.
+            if tree.ok().flatten().is_some_and(|tree| Some(tree.digest) == mount.digest) {
+                here.push(mount.path.clone());
+            }
+        }
+        here
+    }
+}
+
+fn not_given(mount: &Mount, given: &[GivenMount]) -> bool {
+    given.iter().all(|given| given.path.trim_end_matches('/') != mount.path.trim_end_matches('/'))
+}
+
+fn looking_at(recorded: &Mount, without: Vec<String>) -> Looking {
+    Looking {
+        mounted_at: recorded.path.clone(),
+        without,
+        salt: recorded.salt.as_deref().and_then(host::secret::mount_salt),
+        limits: TreeLimits::default(),
     }
 }
 
@@ -136,15 +179,22 @@ async fn fill(
 ) -> Result<(), ReplayError> {
     for (number, mount) in order.plan.mounts.iter().enumerate() {
         let source = match &mount.from {
-            None => MountSource::Fresh,
-            Some(from) if delivery == Delivery::Mounted && mount.read_only => MountSource::Here(absolute(from)?),
+            Origin::Empty => MountSource::Fresh,
+            Origin::Volume(name) => {
+                let volume = docker.copy_volume(&order.spec.run, &order.spec.image, name).await?;
+                made.volumes.push(volume.name.clone());
+                MountSource::Volume(volume.name)
+            }
+            Origin::Here(from) if delivery == Delivery::Mounted && mount.read_only => {
+                MountSource::Here(absolute(from)?)
+            }
             // A volume is a folder: a single file is copied to one of ours.
-            Some(from) if delivery == Delivery::Mounted && from.is_file() => {
+            Origin::Here(from) if delivery == Delivery::Mounted && from.is_file() => {
                 let copy = copies.join(number.to_string());
                 std::fs::copy(from, &copy).map_err(ReplayError::Prepare)?;
                 MountSource::Here(copy)
             }
-            Some(from) => {
+            Origin::Here(from) => {
                 let content = Content::of(from);
                 let file = from.is_file().then(|| content.at.clone());
                 let volume = docker.make_volume(&order.spec.run, &order.spec.image, vec![content]).await?;

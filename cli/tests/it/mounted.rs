@@ -45,14 +45,31 @@ fn service() {
     }
 }
 
+/// A volume; removed when dropped.
+struct Volume(String);
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        // It may be gone.
+        std::process::Command::new("docker").args(["volume", "rm", "--force", &self.0]).output().unwrap();
+    }
+}
+
 /// A recording of the service with a folder, a file and a volume mounted, all gone meanwhile.
 pub(crate) struct Recorded {
     pub(crate) folder: TempDir,
-    _image: Image,
+    image: Image,
 }
 
 impl Recorded {
     pub(crate) fn make(name: &str) -> Self {
+        let (recorded, volume) = Self::with_volume(name, "");
+        client(&["volume", "rm", &volume.0]);
+        recorded
+    }
+
+    /// With the volume mounted this way (`:ro`), which is still there.
+    fn with_volume(name: &str, access: &str) -> (Self, Volume) {
         let folder = tempdir().unwrap();
         let image = Image::of_these_tests(name, &[]);
         Self::lay_out(&folder.path().join("given"));
@@ -60,12 +77,8 @@ impl Recorded {
         Self::lay_out(&production);
         let volume = format!("retake-test-{name}-{}", std::process::id());
         client(&["volume", "create", &volume]);
-        let filler = Container(format!("{volume}-filler"));
+        fill(&volume, &image.0, &production.join("state"));
         let volume_at = |path: &str| format!("{volume}:{path}");
-        client(&["create", "--name", &filler.0, "--volume", &volume_at("/state"), &image.0, "/it"]);
-        client(&["cp", &format!("{}/.", production.join("state").display()), &format!("{}:/state", filler.0)]);
-        drop(filler);
-
         let port = free_port();
         let bind = |name: &str, path: &str, more: &str| format!("{}:{path}{more}", production.join(name).display());
         let container = Container::run(
@@ -83,7 +96,7 @@ impl Recorded {
                 "--volume",
                 &bind("key", "/etc/key", ":ro"),
                 "--volume",
-                &volume_at("/state"),
+                &volume_at(&format!("/state{access}")),
                 &image.0,
                 "/it",
                 "--exact",
@@ -102,12 +115,12 @@ impl Recorded {
             let answer = crate::otherwise::post(&capture.address, "/", b"", "");
             answer.contains(" 200 OK").then_some(answer)
         });
-        assert!(answer.contains("\"wrote\":true,\"scratch\":true"), "{answer}");
+        let wrote = access.is_empty();
+        assert!(answer.contains(&format!("\"wrote\":{wrote},\"scratch\":true")), "{answer}");
         capture.stop();
         drop(container);
-        client(&["volume", "rm", &volume]);
         fs::remove_dir_all(&production).unwrap();
-        Self { folder, _image: image }
+        (Self { folder, image }, Volume(volume))
     }
 
     fn lay_out(folder: &Path) {
@@ -130,6 +143,13 @@ impl Recorded {
         let document = ran.json();
         (ran, document)
     }
+}
+
+/// Puts a folder's files into a volume.
+fn fill(volume: &str, image: &str, from: &Path) {
+    let filler = Container(format!("{volume}-filler"));
+    client(&["create", "--name", &filler.0, "--volume", &format!("{volume}:/state"), image, "/it"]);
+    client(&["cp", &format!("{}/.", from.display()), &format!("{}:/state", filler.0)]);
 }
 
 #[expect(clippy::disallowed_methods, reason = "no runtime runs in these tests")]
@@ -178,4 +198,34 @@ fn a_mount_is_asked_for_by_name_checked_by_content_and_never_written_to() {
     error: the recorded container had nothing mounted at `/model`; it had /etc/key, /models, /state
     help: `retake inspect` lists the mounts; with `--image REF` others may be given
     ");
+}
+
+#[test]
+fn a_volume_that_is_still_here_is_copied_while_it_holds_what_was_recorded() {
+    if !docker("a_volume_that_is_still_here_is_copied_while_it_holds_what_was_recorded") {
+        return;
+    }
+    let (recorded, volume) = Recorded::with_volume("volume", ":ro");
+    let given = ["/models=given/models", "/etc/key=given/key"];
+    for way in ["socket", "exec"] {
+        let (ran, document) = recorded.replay_by(way, &given);
+        assert_eq!((ran.code, &document["receipt"]["tally"]["same"]), (0, &1.into()), "{}{}", ran.out, ran.err);
+        let words = format!("/state: a copy of the volume `{}`, where it was recorded", volume.0);
+        assert!(document["receipt"]["replacements"].to_string().contains(&words), "{document}");
+        assert_eq!(left_of(&document), "");
+    }
+
+    // What is supplied and is what was recorded differs from nothing.
+    let flags = given.iter().flat_map(|mount| ["--mount", mount]);
+    let strict: Vec<&str> = ["replay", ".retake", "--store", "runs", "--strict-env"].into_iter().chain(flags).collect();
+    let ran = retake(recorded.folder.path(), &strict);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+
+    let other = tempdir().unwrap();
+    fs::write(other.path().join("seed"), "8").unwrap();
+    fill(&volume.0, &recorded.image.0, other.path());
+    let (ran, document) = recorded.replay(&given);
+    let reason = document["receipt"]["void"]["reason"].as_str().unwrap();
+    assert!(ran.code == 3 && reason.starts_with("the recorded container had /state (1 file, 1 byte)"), "{reason}");
+    assert_eq!(left_of(&document), "");
 }

@@ -59,7 +59,7 @@ impl Docker {
     }
 
     /// What a file or folder of a container holds, read through the engine.
-    async fn tree_of(&self, container: &str, path: &str, looking: Looking) -> Result<Tree, DockerError> {
+    pub(crate) async fn tree_of(&self, container: &str, path: &str, looking: Looking) -> Result<Tree, DockerError> {
         // A path that is a link leads to what it links to only with its end.
         let options = query::DownloadFromContainerOptionsBuilder::default().path(path).build();
         let mut pieces = Box::pin(self.engine.download_from_container(container, Some(options)));

@@ -3,6 +3,8 @@
 //! This is how anything gets to an engine that sees other files than this program, and how a container gets what it may
 //! write to without touching the real thing.
 
+mod named;
+
 use std::{
     io,
     path::{Path, PathBuf},
@@ -48,7 +50,7 @@ pub struct RunVolume {
 }
 
 impl Docker {
-    /// A volume of this run with this content. `image` is any that the engine has: a container of it, never started, is how
+    /// A volume of this run with this content, empty without any. `image` is any that the engine has: a container of it, never started, is how
     /// the engine takes files into a volume.
     ///
     /// # Errors
@@ -57,6 +59,9 @@ impl Docker {
         let request = models::VolumeCreateRequest { labels: Some(labels(run)), ..Default::default() };
         let created = self.engine.create_volume(request).await.map_err(DockerError::refused("create a volume"))?;
         let volume = RunVolume { name: created.name, folder: created.mountpoint.into() };
+        if contents.is_empty() {
+            return Ok(volume);
+        }
         let filled = self.fill_volume(run, image, &volume.name, contents).await;
         if filled.is_err() {
             // What went wrong first is what is told.
@@ -92,19 +97,7 @@ impl Docker {
         volume: &str,
         contents: Vec<Content>,
     ) -> Result<(), DockerError> {
-        let body = models::ContainerCreateBody {
-            image: Some(image.to_owned()),
-            entrypoint: Some(vec!["/never-started".to_owned()]),
-            labels: Some(labels(run)),
-            host_config: Some(models::HostConfig {
-                network_mode: Some("none".to_owned()),
-                mounts: Some(vec![volume_mount(volume, FILLED_AT, false)]),
-                ..Default::default()
-            }),
-            ..Default::default()
-        };
-        let created = self.engine.create_container(None, body).await;
-        let helper = created.map_err(DockerError::refused("create the container that fills a volume"))?.id;
+        let helper = self.helper_with(run, image, vec![volume_mount(volume, FILLED_AT, false)]).await?;
         let names: Vec<_> = contents.iter().map(|content| format!("`{}`", content.from.display())).collect();
         let options = query::UploadToContainerOptionsBuilder::default().path(FILLED_AT).build();
         let uploaded = self.engine.upload_to_container(&helper, Some(options), body_try_stream(packed(contents))).await;

@@ -22,9 +22,19 @@ pub struct GivenMount {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mounted {
     pub(crate) path: String,
-    /// What is mounted; `None` for an empty volume of its own.
-    pub(crate) from: Option<PathBuf>,
+    pub(crate) from: Origin,
     pub(crate) read_only: bool,
+}
+
+/// What is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// An empty volume of its own.
+    Empty,
+    /// A file or folder of this machine.
+    Here(PathBuf),
+    /// A copy of a volume of this engine.
+    Volume(String),
 }
 
 /// What to mount, and what to say of it.
@@ -57,7 +67,8 @@ pub(crate) struct Found {
 /// What a file or folder is that may stand in for one certain mount.
 type Looked<'a> = dyn Fn(&Path) -> Result<Found, String> + 'a;
 
-/// Decides what stands in for each recorded mount. Paths in `supplied` are Retake's own to fill.
+/// Decides what stands in for each recorded mount. Paths in `supplied` are Retake's own to fill; those in `volumes` are
+/// recorded volumes that the engine still has, with the recorded content.
 ///
 /// # Errors
 /// `Void` for a mount that is missing or is another one.
@@ -65,6 +76,7 @@ pub(crate) fn plan(
     recorded: &[Mount],
     given: &[GivenMount],
     supplied: &[String],
+    volumes: &[String],
     look: &dyn Look,
 ) -> Result<MountPlan, Void> {
     let mut plan = MountPlan::default();
@@ -79,6 +91,7 @@ pub(crate) fn plan(
                 plan.replacements.push(format!("{}: not mounted, as asked", mount.path));
             }
             Some(GivenMount { here: Some(here), .. }) => plan.take_given(mount, here, &look)?,
+            None if volumes.contains(&mount.path) => plan.take_volume(mount),
             None if !plan.take_unasked(mount, &look) => missing.push(mount),
             None => {}
         }
@@ -102,14 +115,14 @@ impl MountPlan {
                 here.display()
             )),
         }
-        self.mount(mount, Some(here.to_owned()));
+        self.mount(mount, Origin::Here(here.to_owned()));
         Ok(())
     }
 
     /// What needs nobody to give it: an empty volume, and what still is here as it was.
     fn take_unasked(&mut self, mount: &Mount, look: &Looked<'_>) -> bool {
         if mount.kind == "volume" && mount.files == Some(0) {
-            self.mount(mount, None);
+            self.mount(mount, Origin::Empty);
             return true;
         }
         let source = Path::new(&mount.source);
@@ -118,12 +131,17 @@ impl MountPlan {
             && look(source).ok().map(|found| found.digest) == mount.digest;
         if is_here {
             self.supplied.push(format!("{}: from `{}`, where it was recorded", mount.path, mount.source));
-            self.mount(mount, Some(source.to_owned()));
+            self.mount(mount, Origin::Here(source.to_owned()));
         }
         is_here
     }
 
-    fn mount(&mut self, mount: &Mount, from: Option<PathBuf>) {
+    fn take_volume(&mut self, mount: &Mount) {
+        self.supplied.push(format!("{}: a copy of the volume `{}`, where it was recorded", mount.path, mount.source));
+        self.mount(mount, Origin::Volume(mount.source.clone()));
+    }
+
+    fn mount(&mut self, mount: &Mount, from: Origin) {
         self.mounts.push(Mounted { path: mount.path.clone(), from, read_only: mount.read_only });
     }
 }
@@ -219,15 +237,15 @@ mod tests {
     fn what_was_given_is_taken_when_it_is_what_was_recorded() {
         let recorded = [mount("/models", "bind", "/srv/models", Some(b"weights"))];
         let here = Folders(vec![("/home/me/models", b"weights"), ("/home/me/other", b"others")]);
-        let taken = plan(&recorded, &[given("/models/", Some("/home/me/models"))], &[], &here).unwrap();
-        assert_eq!(taken.mounts[0].from.as_deref(), Some(Path::new("/home/me/models")));
-        let other = plan(&recorded, &[given("/models", Some("/home/me/other"))], &[], &here).unwrap_err();
+        let taken = plan(&recorded, &[given("/models/", Some("/home/me/models"))], &[], &[], &here).unwrap();
+        assert_eq!(taken.mounts[0].from, Origin::Here("/home/me/models".into()));
+        let other = plan(&recorded, &[given("/models", Some("/home/me/other"))], &[], &[], &here).unwrap_err();
         let why = "`/home/me/other` is not what was mounted at /models: `weights` differs (1 file, 6 bytes here, 1 file, \
                    7 bytes recorded)";
         assert_eq!(other.reason, why);
-        let none = plan(&recorded, &[given("/models", Some("/nowhere"))], &[], &here).unwrap_err();
+        let none = plan(&recorded, &[given("/models", Some("/nowhere"))], &[], &[], &here).unwrap_err();
         assert!(none.reason.contains("there is no such file"), "{}", none.reason);
-        let left_out = plan(&recorded, &[given("/models", None)], &[], &here).unwrap();
+        let left_out = plan(&recorded, &[given("/models", None)], &[], &[], &here).unwrap();
         assert_eq!((left_out.mounts.len(), left_out.replacements.len()), (0, 1));
     }
 
@@ -238,10 +256,10 @@ mod tests {
             mount("/run/docker.sock", "bind", "/run/docker.sock", None),
             mount("/tmp", "tmpfs", "", None),
         ];
-        let void = plan(&recorded, &[], &[], &Folders(Vec::new())).unwrap_err();
+        let void = plan(&recorded, &[], &[], &[], &Folders(Vec::new())).unwrap_err();
         assert!(void.reason.contains("/models (1 file, 7 bytes)") && void.reason.contains("/run/docker.sock"));
         assert!(void.help.contains("`--mount /models=HERE --mount /run/docker.sock=HERE`"), "{}", void.help);
-        assert!(plan(&recorded[..1], &[], &["/models".to_owned()], &Folders(Vec::new())).is_ok());
+        assert!(plan(&recorded[..1], &[], &["/models".to_owned()], &[], &Folders(Vec::new())).is_ok());
     }
 
     #[test]
@@ -249,11 +267,22 @@ mod tests {
         let recorded =
             [mount("/models", "bind", "/srv/models", Some(b"weights")), mount("/data", "volume", "0f", Some(b""))];
         let here = Folders(vec![("/srv/models", b"weights")]);
-        let taken = plan(&recorded, &[], &[], &here).unwrap();
-        let from: Vec<_> = taken.mounts.iter().map(|mount| mount.from.as_deref()).collect();
-        assert_eq!(from, [Some(Path::new("/srv/models")), None]);
+        let taken = plan(&recorded, &[], &[], &[], &here).unwrap();
+        let from: Vec<_> = taken.mounts.iter().map(|mount| mount.from.clone()).collect();
+        assert_eq!(from, [Origin::Here("/srv/models".into()), Origin::Empty]);
         let changed = Folders(vec![("/srv/models", b"other weights")]);
-        assert!(plan(&recorded, &[], &[], &changed).is_err());
+        assert!(plan(&recorded, &[], &[], &[], &changed).is_err());
+    }
+
+    #[test]
+    fn a_volume_that_the_engine_still_has_is_copied_unless_something_else_is_given() {
+        let recorded = [mount("/data", "volume", "models", Some(b"weights"))];
+        let here = Folders(vec![("/home/me/data", b"weights")]);
+        let volumes = ["/data".to_owned()];
+        let taken = plan(&recorded, &[], &[], &volumes, &here).unwrap();
+        assert_eq!(taken.mounts[0].from, Origin::Volume("models".to_owned()));
+        let instead = plan(&recorded, &[given("/data", Some("/home/me/data"))], &[], &volumes, &here).unwrap();
+        assert_eq!(instead.mounts[0].from, Origin::Here("/home/me/data".into()));
     }
 
     #[test]
