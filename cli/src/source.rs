@@ -14,7 +14,7 @@ use crate::{
     trouble::{Trouble, trouble_from},
 };
 
-trouble_from!(OpenError, ReadError, FindError, bundle::ExportError, bundle::StoreError);
+trouble_from!(OpenError, ReadError, FindError, bundle::ExportError, bundle::SalvageError, bundle::StoreError);
 
 /// Fewest digits that are taken for an id, as `bundle` has it.
 const PREFIX_DIGITS_MIN: usize = 4;

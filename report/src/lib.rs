@@ -36,4 +36,4 @@ pub use inspection::{
 pub use receipt::{ReceiptPage, receipt_page};
 pub use style::Style;
 pub use table::{Cell, Paint, Table};
-pub use verification::{verification_json, verification_page};
+pub use verification::{salvage_page, verification_json, verification_page};

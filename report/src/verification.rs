@@ -1,6 +1,6 @@
 //! What `verify` found, with each damage on a line of its own.
 
-use bundle::{Damage, TornTail, VerifyReport};
+use bundle::{Damage, Salvaged, Sealed, TornTail, VerifyReport};
 use serde_json::json;
 
 use crate::{Style, bytes, escape_line, json as document};
@@ -35,8 +35,49 @@ pub fn verification_page(name: &str, report: &VerifyReport, style: Style) -> Str
     }
 }
 
-/// The report as a document of schema `retake.verification`.
-pub fn verification_json(name: &str, report: &VerifyReport) -> String {
+/// What a salvage came to, for a person; each exchange that was left out with what does not hold.
+pub fn salvage_page(salvaged: &Salvaged, style: Style) -> String {
+    let left = salvaged.left_out.iter();
+    let mut text: String =
+        left.map(|it| format!("{} {}: {}\n", style.red("left out:"), it.id.short(), escape_line(&it.why))).collect();
+    let exchanges = count_of(salvaged.left_out.len() as u64, "exchange");
+    let left = format!("left out: {exchanges}, {}", count_of(salvaged.records_left_out, "other record"));
+    text += &match &salvaged.sealed {
+        None => format!("{} nothing in it is whole, nothing was written\n", style.red("not salvaged:")),
+        Some(sealed) => format!(
+            "{} `{}`: {}, {}, digest {}; {left}\n",
+            style.green("salvaged"),
+            escape_line(&sealed.path.display().to_string()),
+            count_of(sealed.counts.exchanges, "exchange"),
+            bytes(sealed.len),
+            sealed.digest
+        ),
+    };
+    text
+}
+
+fn count_of(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+fn salvage_value(salvaged: &Salvaged) -> serde_json::Value {
+    let sealed = |sealed: &Sealed| {
+        json!({
+            "path": sealed.path.to_string_lossy(),
+            "digest": sealed.digest,
+            "bytes": sealed.len,
+            "exchanges": sealed.counts.exchanges,
+        })
+    };
+    json!({
+        "bundle": salvaged.sealed.as_ref().map(sealed),
+        "left_out": salvaged.left_out.iter().map(|it| json!({ "id": it.id, "why": it.why })).collect::<Vec<_>>(),
+        "records_left_out": salvaged.records_left_out,
+    })
+}
+
+/// The report as a document of schema `retake.verification`; `salvaged` is `null` where nothing was to be salvaged.
+pub fn verification_json(name: &str, report: &VerifyReport, salvaged: Option<&Salvaged>) -> String {
     let damage = |damage: &Damage| {
         json!({
             "path": damage.path.to_string_lossy(),
@@ -59,6 +100,7 @@ pub fn verification_json(name: &str, report: &VerifyReport) -> String {
             "bytes": report.bytes,
             "damage": report.damage.iter().map(damage).collect::<Vec<_>>(),
             "torn": report.torn.iter().map(torn).collect::<Vec<_>>(),
+            "salvaged": salvaged.map(salvage_value),
         }),
     )
 }
@@ -81,6 +123,7 @@ fn places(count: usize) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use bundle::LeftOut;
     use exchange::{Digest, Id};
 
     use super::*;
@@ -109,6 +152,23 @@ mod tests {
     }
 
     #[test]
+    fn a_salvage_says_what_it_saved_and_names_what_it_left_out() {
+        let why = "there is no blob 7".to_owned();
+        let left_out = vec![LeftOut { id: Id([1; 16]), why }];
+        let nothing = Salvaged { left_out, records_left_out: 2, sealed: None };
+        insta::assert_snapshot!(salvage_page(&nothing, Style::PLAIN), @r"
+        left out: 010101010101: there is no blob 7
+        not salvaged: nothing in it is whole, nothing was written
+        ");
+        let counts = bundle::Counts { exchanges: 3, ..bundle::Counts::default() };
+        let sealed = Some(Sealed { path: "saved.retake".into(), digest: Digest([7; 32]), len: 2048, counts });
+        insta::assert_snapshot!(salvage_page(&Salvaged { sealed, ..nothing }, Style::PLAIN), @r"
+        left out: 010101010101: there is no blob 7
+        salvaged `saved.retake`: 3 exchanges, 2.0 KiB, digest 0707070707070707070707070707070707070707070707070707070707070707; left out: 1 exchange, 2 other records
+        ");
+    }
+
+    #[test]
     fn a_torn_tail_is_named_and_the_store_is_whole() {
         let torn = vec![TornTail { path: "s/1.retake".into(), offset: 100, len: 7 }];
         let report = VerifyReport { digest: Some(Digest([7; 32])), files: 2, torn, ..VerifyReport::default() };
@@ -117,7 +177,7 @@ mod tests {
         digest 0707070707070707070707070707070707070707070707070707070707070707
         whole `.retake`: 0 exchanges, 0 blobs, 0 B in 2 files
         ");
-        let read: serde_json::Value = serde_json::from_str(&verification_json(".retake", &report)).unwrap();
+        let read: serde_json::Value = serde_json::from_str(&verification_json(".retake", &report, None)).unwrap();
         assert_eq!((&read["whole"], &read["torn"][0]["offset"]), (&json!(true), &json!(100)));
     }
 }

@@ -142,14 +142,20 @@ pub(crate) struct ExportArgs {
 Examples:
   retake verify case.retake
   retake verify                  the store in ./.retake
+  retake verify broken.retake --salvage saved.retake
 
-Exit codes: 0 whole, 2 damaged. A torn tail, where a capture was killed while it wrote, is named and is no damage.")]
+Exit codes: 0 whole, 2 damaged, salvaged or not. A torn tail, where a capture was killed while it wrote, is named and is \
+no damage. A salvage takes what holds to the last byte, as it was written; of a store it takes the captures, as runs are \
+bundles of their own.")]
 pub(crate) struct VerifyArgs {
     /// Bundle file, store folder or run [default: the store]
     #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub(crate) path: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    /// Write all that is whole into this new bundle, and say what is left out
+    #[arg(long, value_name = "OUT", value_hint = ValueHint::FilePath)]
+    pub(crate) salvage: Option<PathBuf>,
 }
 
 /// Arguments of `retake inspect`.

@@ -185,3 +185,19 @@ fn a_store_that_is_not_there_is_trouble_for_every_command_that_reads_one() {
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "reading commands leave nothing behind");
 }
+
+#[test]
+fn what_is_whole_of_a_damaged_bundle_is_salvaged_and_the_rest_is_named() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("case.retake");
+    bundle(&path, &[Told::default(), Told { number: 2, ..Told::default() }]);
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 10]).unwrap();
+    let salvage = ["verify", "case.retake", "--salvage", "saved.retake"];
+    let ran = retake(folder.path(), &salvage);
+    assert_eq!(ran.code, 2);
+    assert!(ran.out.contains("salvaged `saved.retake`: 2 exchanges"), "{}{}", ran.out, ran.err);
+    assert_eq!(retake(folder.path(), &["verify", "saved.retake"]).code, 0);
+    let again = retake(folder.path(), &salvage);
+    assert!(again.code == 2 && again.err.contains("never replaces"), "{}", again.err);
+}

@@ -72,6 +72,19 @@ impl Archive {
         Ok(Self::of(vec![Segment::of_sealed(source)?], Vec::new(), Vec::new()))
     }
 
+    /// Opens a bundle or store whatever is wrong with it, as far as anything in it can be found. A bundle whose sealing does
+    /// not hold is gone through block by block.
+    ///
+    /// # Errors
+    /// As [`Archive::open`], where not even a beginning is there.
+    pub(crate) fn open_damaged(path: &Path) -> Result<Self, OpenError> {
+        if path.is_dir() {
+            return Self::open_store(path);
+        }
+        let Opened { segment, damage, torn } = Segment::open_damaged(path)?;
+        Ok(Self::of(vec![segment], damage, torn.into_iter().collect()))
+    }
+
     fn open_store(folder: &Path) -> Result<Self, OpenError> {
         let mut segments = Vec::new();
         let mut damage = Vec::new();

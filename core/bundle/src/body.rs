@@ -50,7 +50,7 @@ impl Archive {
     }
 
     /// Gives a blob's bytes to `take`, from the first file that has them whole.
-    fn with_blob(
+    pub(crate) fn with_blob(
         &self,
         blob: &Digest,
         len: u64,

@@ -269,13 +269,13 @@ fn places(archive: &Archive, pick: fn(&Index) -> Vec<Place>) -> Vec<(usize, Plac
 }
 
 /// A file in the making, removed unless it is renamed.
-struct Temporary {
-    path: PathBuf,
+pub(crate) struct Temporary {
+    pub(crate) path: PathBuf,
 }
 
 impl Temporary {
     /// A name beside `out` that nothing has.
-    fn beside(out: &Path) -> Result<Self, ExportError> {
+    pub(crate) fn beside(out: &Path) -> Result<Self, ExportError> {
         let refused = |source| ExportError::Rename { path: out.to_owned(), source };
         let name = out.file_name().ok_or_else(|| refused(io::ErrorKind::InvalidInput.into()))?;
         let mut random = [0; 8];
@@ -285,7 +285,7 @@ impl Temporary {
     }
 
     /// Gives the file its name.
-    fn rename(self, out: &Path, overwrite: bool) -> Result<(), ExportError> {
+    pub(crate) fn rename(self, out: &Path, overwrite: bool) -> Result<(), ExportError> {
         // A link refuses a name that is taken; where the file system knows no links, the earlier look has to do.
         let renamed = match fs::hard_link(&self.path, out) {
             Err(error) if overwrite || error.kind() != io::ErrorKind::AlreadyExists => fs::rename(&self.path, out),

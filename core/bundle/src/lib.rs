@@ -6,7 +6,8 @@
 //!
 //! Data passes through the modules in this order: a [`Record`] goes into a block (`block`, laid out by `layout`) that a
 //! [`Writer`] appends to a file; sealing adds index and manifest. A file is read by its index or by walking it (`walk`,
-//! `scan`), an [`Archive`] puts one or many of them together and reads their `records`, [`verify`](fn@verify) proves them, [`export`](fn@export) selects.
+//! `scan`), an [`Archive`] puts one or many of them together and reads their `records`, [`verify`](fn@verify) proves them, [`export`](fn@export) selects, [`salvage`](fn@salvage)
+//! saves what is whole of what is damaged.
 
 mod archive;
 mod block;
@@ -19,6 +20,7 @@ mod layout;
 mod manifest;
 mod record;
 mod records;
+mod salvage;
 #[cfg(test)]
 mod sample;
 mod scan;
@@ -36,6 +38,7 @@ pub use index::Entry;
 pub use layout::{BLOB_BYTES_MAX, BLOCK_BYTES_MAX, EXTENSION, FormatVersion, NEWEST, RECORD_BYTES_MAX};
 pub use manifest::Counts;
 pub use record::Record;
+pub use salvage::{LeftOut, SalvageError, Salvaged, salvage};
 pub use store::Store;
 pub use verify::{VerifyReport, verify};
 pub use writer::{Sealed, Writer, WriterOptions};

@@ -199,6 +199,22 @@ impl Segment {
             return Ok(Opened::begun(source));
         }
         source.check_opening()?;
+        Self::open_content(source)
+    }
+
+    /// Like [`Segment::open_any`], for a file that may be damaged in its first bytes too.
+    pub(crate) fn open_damaged(path: &Path) -> Result<Opened, OpenError> {
+        let source = Source::open(path)?;
+        let mut damage = match source.check_opening() {
+            Err(OpenError::Damaged { damage }) => damage,
+            checked => checked.map(|()| Vec::new())?,
+        };
+        let mut opened = Self::open_content(source)?;
+        damage.append(&mut opened.damage);
+        Ok(Opened { damage, ..opened })
+    }
+
+    fn open_content(source: Source) -> Result<Opened, OpenError> {
         match source.footer()? {
             None => Opened::scanned(&source, source.len, Vec::new()),
             Some(footer) => match source.read_seal(&footer) {

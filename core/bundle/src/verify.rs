@@ -126,7 +126,7 @@ impl Watch for Watching<'_> {
 }
 
 /// The blobs of some bodies, each once; of one that is given several lengths, the two of which one must be wrong.
-fn blobs_of(bodies: [Option<&Body>; 2]) -> Vec<(Digest, u64)> {
+pub(crate) fn blobs_of(bodies: [Option<&Body>; 2]) -> Vec<(Digest, u64)> {
     let parts = bodies.into_iter().flatten().flat_map(|body| &body.parts);
     let mut blobs: Vec<_> = parts.map(|Part::Whole { blob, len }| (*blob, *len)).collect();
     blobs.sort_unstable();
