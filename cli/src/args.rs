@@ -3,6 +3,7 @@
 //! In: nothing but definitions. Out: [`Cli`], from which clap reads arguments. Values from the environment and from
 //! `retake.toml` come in by `settings`; what the commands do is in `command`.
 
+mod bring;
 mod look;
 mod play;
 mod record;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+pub(crate) use bring::ImportArgs;
 pub(crate) use look::{
     CompletionsArgs, DiffArgs, DoctorArgs, ExportArgs, InspectArgs, LsArgs, ManArgs, RunsArgs, Select, ShowArgs,
     ShowAs, VerifyArgs,
@@ -121,6 +123,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Seal a selection of exchanges into a bundle file
     Export(ExportArgs),
+    /// Take in what another tool recorded: an HTTP archive (HAR 1.2)
+    Import(ImportArgs),
     /// Check every hash and frame of a bundle, a store or a run
     Verify(VerifyArgs),
     /// Say what is in a recording, and what a replay of it needs

@@ -7,6 +7,7 @@ mod demo;
 mod diff;
 mod doctor;
 mod export;
+mod import;
 mod inspect;
 mod ls;
 mod replay;
@@ -30,6 +31,7 @@ pub(crate) fn run(cli: Cli, console: &Console) -> Result<Exit, Trouble> {
         Command::Ls(args) => ls::ls(&args, as_json, console),
         Command::Show(args) => show::show(&args, as_json, console),
         Command::Export(args) => export::export(&args, as_json, console),
+        Command::Import(args) => import::import(&args, as_json, console),
         Command::Verify(args) => verify::verify(&args, as_json, console),
         Command::Inspect(args) => inspect::inspect(&args, as_json, console),
         Command::Diff(args) => diff::diff(&args, as_json, console),

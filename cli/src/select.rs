@@ -137,7 +137,7 @@ mod tests {
         noted.context = Context {
             annotations: [("label", r#""billing""#), ("tokens", "42")].map(note).to_vec(),
             conversation: Some(Conversation { id: "thread-1".to_owned(), how: ConversationSource::Given }),
-            doubt: None,
+            ..Context::default()
         };
         let entries = [noted, cut, entry("POST /v1/chat", 503, Some("model")), entry("GET /tickets/8", 404, None)];
         let selection = Selection::of(&options).unwrap();

@@ -16,7 +16,7 @@ const ROWS: [(&str, &[&str]); 8] = [
     ("actors", &["retake-capture", "retake-replayer"]),
     ("edges", &["retake-wire", "retake-bundle", "retake-host"]),
     ("pure", &["retake-diff"]),
-    ("pure", &["retake-matching"]),
+    ("pure", &["retake-matching", "retake-interchange"]),
     ("meaning", &["retake-content"]),
     ("vocabulary", &["retake-exchange"]),
 ];

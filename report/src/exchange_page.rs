@@ -212,7 +212,13 @@ fn call(child: &Entry) -> String {
     format!("{} {name}: {} → {status}{mark}", child.id.short(), child.title)
 }
 
-/// What the user named, and the conversation.
+/// What another tool recorded, and what it did not.
+fn imported_line(imported: &exchange::Imported) -> String {
+    let lacks: Vec<_> = imported.lacks.iter().map(|lack| lack.words()).collect();
+    format!("from {}, without {}", imported.format, lacks.join("; "))
+}
+
+/// What the user named, and the conversation, and where it was imported from.
 fn notes(exchange: &Exchange) -> Vec<(&'static str, String)> {
     let conversation = exchange.context.conversation.as_ref();
     let conversation = conversation.map(|it| ("talk", format!("{} ({})", it.id, it.how.words())));
@@ -220,7 +226,8 @@ fn notes(exchange: &Exchange) -> Vec<(&'static str, String)> {
         let value = note.value.as_deref().unwrap_or("(longer than is kept)");
         ("noted", format!("{} = {}", note.name, shortened(value)))
     });
-    conversation.into_iter().chain(annotations).collect()
+    let imported = exchange.context.imported.iter().map(|it| ("imported", imported_line(it)));
+    conversation.into_iter().chain(annotations).chain(imported).collect()
 }
 
 /// A value on one line; `--json` has all of it.

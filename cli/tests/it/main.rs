@@ -10,6 +10,7 @@ mod doctor;
 mod engines;
 mod examples;
 mod harm;
+mod imported;
 mod inspected;
 mod looked_at;
 mod mounted;

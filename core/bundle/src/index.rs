@@ -136,7 +136,7 @@ impl Entry {
 
 /// What a list shows of this: short values alone.
 fn listed(context: &Context) -> Context {
-    let mut context = context.clone();
+    let mut context = Context { imported: None, ..context.clone() };
     context.annotations.retain(|it| it.value.as_ref().is_some_and(|value| value.len() <= LISTED_VALUE_BYTES_MAX));
     context
 }

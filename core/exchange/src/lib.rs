@@ -13,6 +13,7 @@ mod exchange;
 mod fingerprint;
 mod head;
 mod id;
+mod imported;
 mod media;
 mod session;
 pub mod surroundings;
@@ -33,6 +34,7 @@ pub use fingerprint::{
 };
 pub use head::{Field, Head, RequestLine, StatusLine};
 pub use id::{Id, IdParseError};
+pub use imported::{Imported, Lack};
 pub use media::MediaKind;
 pub use session::{ForwardProxy, ImageRecord, Listener, Run, Session, SessionCounts, SessionEnd};
 pub use timing::{ClockPair, Times};
