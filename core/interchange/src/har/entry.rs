@@ -152,7 +152,7 @@ impl RawRequest {
         let version = head::version(self.http_version.as_deref(), lacks);
         let first_line = format!("{} {target} {version}", self.method);
         let body = match self.post_data {
-            Some(data) => data.into_body(lacks)?,
+            Some(data) => data.into_body(self.body_size, lacks)?,
             None if self.body_size.is_some_and(|size| size >= 1.0) => Told::Not,
             None => Told::All(Vec::new()),
         };
@@ -176,7 +176,9 @@ impl RawResponse {
         let len = whole(content.size);
         let is_coded = content.encoding.is_some();
         let body = match content.text {
-            Some(text) => Told::All(bytes_of(text, content.encoding.as_deref(), "the response's content")?),
+            Some(text) => {
+                Told::All(bytes_of(text, content.encoding.as_deref(), content.size, "the response's content")?)
+            }
             None if len > 0 => Told::Not,
             None => Told::All(Vec::new()),
         };
@@ -188,10 +190,10 @@ impl RawResponse {
 }
 
 impl RawPostData {
-    fn into_body(self, lacks: &mut Vec<Lack>) -> Result<Told, String> {
+    fn into_body(self, size: Option<f64>, lacks: &mut Vec<Lack>) -> Result<Told, String> {
         let params = self.params.unwrap_or_default();
         if let Some(text) = self.text.filter(|text| !text.is_empty() || params.is_empty()) {
-            return Ok(Told::All(bytes_of(text, self.encoding.as_deref(), "the request's post data")?));
+            return Ok(Told::All(bytes_of(text, self.encoding.as_deref(), size, "the request's post data")?));
         }
         let mime_type = self.mime_type.unwrap_or_default();
         if params.is_empty() || !mime_type.starts_with("application/x-www-form-urlencoded") {
@@ -212,14 +214,23 @@ enum Told {
     Not,
 }
 
-fn bytes_of(text: String, encoding: Option<&str>, what: &str) -> Result<Vec<u8>, String> {
+fn bytes_of(text: String, encoding: Option<&str>, size: Option<f64>, what: &str) -> Result<Vec<u8>, String> {
     match encoding {
-        None | Some("") => Ok(text.into_bytes()),
+        None | Some("") => Ok(bytes_of_text(text, whole(size))),
         Some(name) if name.eq_ignore_ascii_case("base64") => {
             base64::decode(&text).map_err(|at| format!("{what} is no base64 from character {at} on"))
         }
         Some(name) => Err(format!("{what} is in the encoding `{}`", name.chars().take(40).collect::<String>())),
     }
+}
+
+/// The text as UTF-8; or, where it has one character below U+0100 for each of the `size` bytes, those bytes: mitmproxy
+/// writes binary bodies so.
+fn bytes_of_text(text: String, size: u64) -> Vec<u8> {
+    if text.len() as u64 > size && text.chars().count() as u64 == size {
+        return exchange::bytes_of_text(&text).unwrap_or_else(|| text.into_bytes());
+    }
+    text.into_bytes()
 }
 
 /// Head and body; the body's codings stay where they can be taken off, which is when it is told as it was sent.

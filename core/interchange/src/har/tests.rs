@@ -129,6 +129,20 @@ fn binary_and_forms_are_bytes_again_and_a_body_that_is_not_told_is_lacking() {
 }
 
 #[test]
+fn a_body_of_one_character_for_each_byte_is_those_bytes_and_other_text_is_utf8() {
+    let body_of = |size: &str, text: &str| {
+        let content = format!("\"size\":{size},\"mimeType\":\"\",\"text\":\"{text}\"");
+        let told = "\"size\":11,\"mimeType\":\"application/json\",\"text\":\"{\\\"ok\\\":true}\"";
+        assert!(ENTRY.contains(told));
+        read(har(&ENTRY.replace(told, &content)).as_bytes()).0.remove(0).response.unwrap().body
+    };
+    assert_eq!(body_of("3", "a\u{ff}\u{80}"), [b'a', 0xff, 0x80]);
+    assert_eq!(body_of("3", "aé"), "aé".as_bytes());
+    assert_eq!(body_of("2", "a€"), "a€".as_bytes());
+    assert_eq!(body_of("-1", "é"), "é".as_bytes());
+}
+
+#[test]
 fn a_file_cut_anywhere_names_its_end_and_keeps_what_came_before() {
     let text = format!("\u{feff}{}", har(&[ENTRY, ENTRY].join(",")));
     let whole = text.trim_end().len();
