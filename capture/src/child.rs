@@ -3,10 +3,9 @@
 //! In: a command and the listeners. Out: lines in the queue, and an exit status. Its environment is otherwise ours, and signals
 //! that mean something to a service and nothing to us are handed on to it.
 
-use std::{ffi::OsString, process::ExitStatus, process::Stdio, sync::Arc, sync::mpsc::Sender, time::Duration};
+use std::{ffi::OsString, process::ExitStatus, process::Stdio, time::Duration};
 
-use content::redact::Redactor;
-use exchange::{LogLine, Stream};
+use exchange::Stream;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -15,13 +14,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{
-    CaptureError, Clock,
-    queue::{Budget, Item},
-};
-
-/// Longest line recorded as one, in bytes; a longer one is recorded in pieces. A choice.
-const LINE_BYTES_MAX: usize = 64 << 10;
+use crate::{CaptureError, lines::LineRecorder};
 
 /// How long the output is read after the child has ended: what it started itself may hold its streams open for ever.
 const OUTPUT_GRACE: Duration = Duration::from_secs(1);
@@ -36,15 +29,6 @@ pub(crate) struct Started {
     signals: Option<JoinHandle<()>>,
 }
 
-/// What a child's lines are recorded with.
-#[derive(Clone)]
-pub(crate) struct Recording {
-    pub(crate) clock: Clock,
-    pub(crate) redactor: Arc<Redactor>,
-    pub(crate) budget: Arc<Budget>,
-    pub(crate) queue: Sender<Item>,
-}
-
 impl Started {
     /// Starts the command with these variables set beside our own.
     ///
@@ -53,7 +37,7 @@ impl Started {
     pub(crate) fn start(
         command: &[OsString],
         variables: Vec<(String, String)>,
-        recording: &Recording,
+        recording: &LineRecorder,
     ) -> Result<Self, CaptureError> {
         let program = command.first().cloned().unwrap_or_default();
         let failed = |source| CaptureError::Command { program: program.to_string_lossy().into_owned(), source };
@@ -144,46 +128,22 @@ async fn hand_on(heard: Vec<(Signal, unix::Signal)>, pid: Pid) {
 }
 
 /// Passes a stream through and records its lines, until its end.
-async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, stream: Stream, recording: Recording) {
+async fn pass(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    stream: Stream,
+    recording: LineRecorder,
+) {
     let mut bytes = vec![0; 8 << 10];
     let mut line = Vec::new();
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
-        let at_ns = recording.clock.now_ns();
-        let mut lines = Vec::new();
-        for &byte in &bytes[..count] {
-            if byte == b'\n' || line.len() >= LINE_BYTES_MAX {
-                lines.push(recording.line(&std::mem::take(&mut line), stream, at_ns));
-            }
-            if byte != b'\n' {
-                line.push(byte);
-            }
-        }
-        recording.send(lines);
+        let mut lines = recording.split(&mut line, &bytes[..count], stream, recording.clock.now_ns());
+        recording.send(&mut lines);
         // Whoever read our output may be gone; the service is not to notice.
         to.write_all(&bytes[..count]).await.ok();
         to.flush().await.ok();
     }
     if !line.is_empty() {
-        recording.send(vec![recording.line(&line, stream, recording.clock.now_ns())]);
-    }
-}
-
-impl Recording {
-    fn line(&self, bytes: &[u8], stream: Stream, at_ns: u64) -> LogLine {
-        let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-        let (text, _) = self.redactor.text(&String::from_utf8_lossy(bytes));
-        LogLine { at_ns, stream, text }
-    }
-
-    /// Puts lines into the queue, unless it is full: exchanges come first, and lines are not waited for.
-    fn send(&self, lines: Vec<LogLine>) {
-        let cost = lines.iter().map(|line| line.text.len() + size_of::<LogLine>()).sum();
-        if lines.is_empty() {
-            return;
-        }
-        if let Some(held) = self.budget.take(cost) {
-            // Nobody reads the queue any more only when the capture is over.
-            self.queue.send(Item::Lines { lines, held }).ok();
-        }
+        recording.send(&mut vec![recording.line(&line, stream, recording.clock.now_ns())]);
     }
 }

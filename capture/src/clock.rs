@@ -21,6 +21,13 @@ impl Clock {
         u64::try_from(now().duration_since(self.started).as_nanos()).unwrap_or(u64::MAX)
     }
 
+    /// An instant of the wall's time on this clock; `None` before the start. Never later than now, whatever another
+    /// machine's clock says.
+    pub(crate) fn at_unix_ns(&self, unix_ns: u64) -> Option<u64> {
+        let now = self.pair();
+        now.monotonic_ns.checked_sub(now.wall_unix_ns.saturating_sub(unix_ns))
+    }
+
     /// Both clocks, read one right after the other.
     pub fn pair(&self) -> ClockPair {
         let since_epoch = wall_now().duration_since(UNIX_EPOCH).unwrap_or_default();

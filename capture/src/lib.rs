@@ -3,7 +3,8 @@
 //! In: [`Settings`]. Out: a running proxy, and a store that holds what passed. Secrets are replaced before anything is
 //! queued. Recording is off the path: when the queue or the disk is full, records are lost and counted, never a request.
 //! Data passes through the modules in this order: `listen` binds, `record` listens to the proxy (with `attribute` saying
-//! which call belongs to which request), `queue` carries, `write` puts into the store, `session` holds it together; `advice` says what the service has to call.
+//! which call belongs to which request), `queue` carries, `write` puts into the store, `session` holds it together; `surround` (with `lines`)
+//! records what the service logs and uses meanwhile; `advice` says what the service has to call.
 //! Printing is left to the command line, reading to the replayer.
 
 mod advice;
@@ -13,12 +14,14 @@ mod clock;
 mod environment;
 mod error;
 mod forward;
+mod lines;
 mod listen;
 mod notice;
 mod queue;
 mod record;
 mod session;
 mod settings;
+mod surround;
 mod write;
 
 pub use clock::Clock;

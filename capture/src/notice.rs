@@ -25,6 +25,16 @@ pub enum Notice {
         /// Which mount, and why.
         reason: String,
     },
+    /// The log of the service's container cannot be read.
+    LogUnknown {
+        /// Why.
+        reason: String,
+    },
+    /// What the service uses cannot be seen.
+    UsageUnknown {
+        /// Why.
+        reason: String,
+    },
     /// The packages in the service's container could not be seen; the rest of its environment was.
     PackagesUnknown {
         /// Why.

@@ -8,7 +8,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
-use exchange::{Exchange, Fingerprint, LogLine};
+use exchange::{Event, Exchange, Fingerprint, LogLine};
 
 /// How many bytes all records together may hold.
 #[derive(Debug)]
@@ -117,6 +117,8 @@ pub(crate) enum Item {
     Forget { sequence: u64 },
     /// Lines of the service's output.
     Lines { lines: Vec<LogLine>, held: Held },
+    /// Something that happened beside the exchanges.
+    Event { event: Box<Event>, held: Held },
     /// The environment from now on.
     Environment(Box<Fingerprint>),
     /// Nothing more comes.
@@ -130,6 +132,8 @@ pub(crate) struct Losses {
     pub(crate) exchanges: AtomicU64,
     /// Body bytes that passed and are not recorded.
     pub(crate) body_bytes: AtomicU64,
+    /// Lines of the service's log that are not recorded.
+    pub(crate) log_lines: AtomicU64,
     /// True while the store takes nothing.
     pub(crate) store_fails: AtomicBool,
 }
@@ -137,6 +141,10 @@ pub(crate) struct Losses {
 impl Losses {
     pub(crate) fn lose_exchange(&self) {
         self.exchanges.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn lose_lines(&self, count: u64) {
+        self.log_lines.fetch_add(count, Ordering::Relaxed);
     }
 
     pub(crate) fn lose_bytes(&self, count: u64) {

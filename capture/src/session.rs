@@ -28,13 +28,15 @@ use wire::{Connector, Observer, proxy};
 use crate::{
     Bound, CaptureError, Clock, Notice, Service, Settings, advice,
     attribute::InFlight,
-    child::{self, Recording},
+    child,
     environment::{self, Whose},
     error::first_cause,
     forward::{self, Behind, BoundForward},
+    lines::{LineRecorder, Rate},
     listen,
     queue::{Budget, Item, Losses},
     record::Recorder,
+    surround::Surround,
     write::{Notify, Setup, StartError, Wanted, Writing},
 };
 
@@ -136,18 +138,21 @@ async fn record(
     let (stop_raw, stopping_raw) = watch::channel(false);
     let stopping = Stopping { http: stopping, raw: stopping_raw };
     let Serving { mut http, mut raw } = serve(listeners, &begun.listeners, settings, recorder, &stopping);
+    let lines = shared.line_recorder(settings.records_logs);
     let mut child = match &settings.service {
         Service::Command(command) => {
             // Where it cannot be started, what serves is dropped, and with it all connections.
             let through_proxy = begun.forward.iter().flat_map(|forward| forward.variables.clone());
             let variables = begun.listeners.iter().flat_map(Bound::assignments).chain(through_proxy).collect();
-            Some(child::Started::start(command, variables, &shared.child_recording())?)
+            Some(child::Started::start(command, variables, &lines)?)
         }
         _ => None,
     };
     begun.child = child.as_ref().and_then(child::Started::pid);
     // Requests are served meanwhile: an engine that takes its time, or hangs, is not to keep them waiting.
-    let looking = tokio::spawn(shared.clone().look_at(whose(&settings.service, begun.child)));
+    let whose = whose(&settings.service, begun.child);
+    let surrounding = shared.surround(settings, lines, begun.session).start(&whose, &stopping.http);
+    let looking = tokio::spawn(shared.clone().look_at(whose));
     started(&begun);
     let advising = tokio::spawn(shared.clone().advise(settings.clone(), begun.listeners.clone(), reach));
 
@@ -162,7 +167,8 @@ async fn record(
     let all_served = async { while http.join_next().await.is_some() {} };
     // A capture that was short is no reason to know less of whom it recorded, unless that takes long.
     let looked = tokio::time::timeout(settings.grace, looking);
-    let (status, (), _) = tokio::join!(child_stops, all_served, looked);
+    let surrounded = tokio::time::timeout(settings.grace, surrounding.join_all());
+    let (status, (), ..) = tokio::join!(child_stops, all_served, looked, surrounded);
     // What is pooled ends only now: an exchange that was still under way may have needed it.
     stop_raw.send_replace(true);
     while raw.join_next().await.is_some() {}
@@ -265,9 +271,20 @@ impl Shared {
         self.queue.send(Item::Environment(Box::new(fingerprint))).ok();
     }
 
-    fn child_recording(&self) -> Recording {
-        let (clock, redactor) = (self.clock, self.redactor.clone());
-        Recording { clock, redactor, budget: self.budget.clone(), queue: self.queue.clone() }
+    fn line_recorder(&self, is_on: bool) -> LineRecorder {
+        LineRecorder {
+            is_on,
+            clock: self.clock,
+            redactor: self.redactor.clone(),
+            budget: self.budget.clone(),
+            losses: self.losses.clone(),
+            queue: self.queue.clone(),
+            rate: Arc::new(Mutex::new(Rate::default())),
+        }
+    }
+
+    fn surround(&self, settings: &Settings, lines: LineRecorder, session: Id) -> Surround {
+        Surround { session, lines, every: settings.sample_interval, notify: self.notify.clone() }
     }
 
     /// Waits until the writer has written what there is.

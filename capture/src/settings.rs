@@ -49,6 +49,10 @@ pub struct Settings {
     pub annotations: Vec<Annotate>,
     /// Where the id of a conversation stands.
     pub conversation: Option<ConversationAt>,
+    /// How often it is sampled what the service uses; `None` for never.
+    pub sample_interval: Option<Duration>,
+    /// True to record what the service logs.
+    pub records_logs: bool,
     /// Largest part of one body that is kept, in bytes as sent.
     pub body_bytes_max: u64,
     /// Most bytes that wait to be written, over all exchanges.
@@ -79,6 +83,8 @@ impl Default for Settings {
             secret_variables: Vec::new(),
             annotations: Vec::new(),
             conversation: None,
+            sample_interval: Some(Duration::from_secs(1)),
+            records_logs: true,
             body_bytes_max: 256 << 20,
             queue_bytes_max: 64 << 20,
             sync_interval: Duration::from_millis(200),

@@ -21,7 +21,7 @@ use std::{
 };
 
 use bundle::{Record, Store, StoreError};
-use exchange::{Exchange, Gap, LogLines, Session, SessionCounts, SessionEnd};
+use exchange::{Event, Exchange, Gap, LogLines, Session, SessionCounts, SessionEnd, surroundings::event_kind};
 
 pub(crate) use self::notes::Wanted;
 use self::{bodies::Bodies, output::Output};
@@ -93,6 +93,8 @@ impl Writing {
             expects_environment: setup.expects_environment,
             waiting: Vec::new(),
             exchanges: 0,
+            log_lines: 0,
+            samples: 0,
             is_dirty: false,
             synced_ns: 0,
             clock_ns: 0,
@@ -132,6 +134,8 @@ struct Worker {
     /// Exchanges that have ended and wait for their environment.
     waiting: Vec<(Box<Exchange>, Held)>,
     exchanges: u64,
+    log_lines: u64,
+    samples: u64,
     is_dirty: bool,
     synced_ns: u64,
     clock_ns: u64,
@@ -180,8 +184,19 @@ impl Worker {
             }
             Item::Forget { sequence } => drop(self.open.remove(&sequence)),
             Item::Lines { lines, held } => {
-                let lines = LogLines { session: self.output.session(), lines };
-                self.output.put(|writer| writer.append(&Record::LogLines(lines.clone())));
+                let count = lines.len() as u64;
+                let record = Record::LogLines(LogLines { session: self.output.session(), lines });
+                match self.output.put(|writer| writer.append(&record)) {
+                    Some(()) => self.log_lines += count,
+                    None => self.losses.lose_lines(count),
+                }
+                drop(held);
+            }
+            Item::Event { event, held } => {
+                let count = samples_in(&event);
+                let record = Record::Event(*event);
+                let put = self.output.put(|writer| writer.append(&record));
+                self.samples += put.map_or(0, |()| count);
                 drop(held);
             }
             Item::Environment(fingerprint) => {
@@ -251,12 +266,21 @@ impl Worker {
             exchanges: self.exchanges,
             exchanges_missed: losses.exchanges.load(Ordering::Relaxed),
             body_bytes_missed: losses.body_bytes.load(Ordering::Relaxed),
+            log_lines: self.log_lines,
+            log_lines_missed: losses.log_lines.load(Ordering::Relaxed),
+            samples: self.samples,
         };
         let end = SessionEnd { session: self.output.session(), clock: self.clock.pair(), counts };
         self.output.put(|writer| writer.append(&Record::SessionEnd(end.clone())));
         let (segments, is_sealed) = self.output.seal();
         Written { counts, segments, is_sealed }
     }
+}
+
+/// How many samples an event has.
+fn samples_in(event: &Event) -> u64 {
+    let rows = event.data["rows"].as_array().filter(|_| event.kind == event_kind::SAMPLES);
+    rows.map_or(0, |rows| rows.len() as u64)
 }
 
 /// Marks a body as one that the store failed to keep.

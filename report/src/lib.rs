@@ -4,6 +4,7 @@
 //! document `{"schema":"retake.<what>/0", …}` for a machine. Whatever came from outside is escaped on its way to a
 //! terminal. Where the text goes, and which exit code follows, is left to `cli`.
 
+mod around;
 mod base64;
 mod body;
 mod changes;
@@ -21,6 +22,7 @@ mod style;
 mod table;
 mod verification;
 
+pub use around::{AroundPage, Moment, What, around_json, around_page};
 pub use body::{BodyView, pretty_body};
 pub use changes::{Compared, comparison_page, document_json, document_page, tally_line};
 pub use curl::curl_command;

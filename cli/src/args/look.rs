@@ -1,6 +1,6 @@
 //! Arguments of the commands that read: `ls`, `show`, `export`, `verify`, `diff`, `runs`; and of `completions` and `man`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum, ValueHint};
 use clap_complete::Shell;
@@ -71,6 +71,7 @@ pub(crate) struct LsArgs {
 Examples:
   retake show 3fa9c1
   retake show case.retake 3fa9c1 --as curl
+  retake show 3fa9c1 --around                what the service logged and used meanwhile
   retake show 3fa9c1 --as raw > answer.bin   the response's body, byte for byte
 
 Control characters of heads and bodies are made visible, except with `--as raw` into a file or pipe."
@@ -87,6 +88,9 @@ pub(crate) struct ShowArgs {
     /// How to show it
     #[arg(long = "as", value_name = "FORM", value_enum, default_value = "text")]
     pub(crate) form: ShowAs,
+    /// One timeline of what surrounded it, from TIME before to TIME after: log, use of CPU and memory, calls, others in flight [default TIME: 10s]
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "10s", value_parser = values::duration, conflicts_with = "form")]
+    pub(crate) around: Option<Duration>,
 }
 
 /// How `retake show` shows an exchange.
@@ -129,6 +133,9 @@ pub(crate) struct ExportArgs {
     /// Put the recorded container image into the bundle, so that it replays where no registry is
     #[arg(long)]
     pub(crate) with_image: bool,
+    /// What surrounded an exchange comes along from TIME before to TIME after it: log lines and samples
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::duration)]
+    pub(crate) around: Duration,
     /// Replace FILE where it exists
     #[arg(short, long)]
     pub(crate) force: bool,

@@ -61,6 +61,12 @@ pub(crate) struct CaptureArgs {
     /// Where a request carries its conversation's id [default: its baggage, else inferred from its first messages]
     #[arg(long, value_name = "POINTER|header:NAME", help_heading = "Notes")]
     pub(crate) conversation: Option<String>,
+    /// How often to sample what the container or process uses: CPU, throttling, memory, pressure; or `off`
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = values::interval, help_heading = "Notes")]
+    pub(crate) samples: values::Interval,
+    /// Do not record what the container or command logs
+    #[arg(long, help_heading = "Notes")]
+    pub(crate) no_logs: bool,
     /// Send requests on as they are: give none a `traceparent` that came without
     #[arg(long)]
     pub(crate) no_traceparent: bool,

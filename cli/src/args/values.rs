@@ -36,6 +36,22 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     number.checked_mul(scale_ms).map(Duration::from_millis).ok_or_else(|| "that is longer than anyone waits".to_owned())
 }
 
+/// How often something is done; `None` for never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Interval(pub(crate) Option<Duration>);
+
+/// A time span of at least 100 ms, or `off`.
+pub(crate) fn interval(text: &str) -> Result<Interval, String> {
+    const SHORTEST: Duration = Duration::from_millis(100);
+    if text == "off" {
+        return Ok(Interval(None));
+    }
+    match duration(text)? {
+        short if short < SHORTEST => Err("the shortest is 100ms; `off` is never".to_owned()),
+        interval => Ok(Interval(Some(interval))),
+    }
+}
+
 /// An address to listen on: `127.0.0.1:8080`, `[::1]:8080`, or a port alone, which is one of 127.0.0.1.
 pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     if let Ok(port) = text.parse::<u16>() {
@@ -94,6 +110,13 @@ mod tests {
         assert_eq!(duration("60"), Ok(Duration::from_secs(60)));
         assert_eq!(duration("200ms"), Ok(Duration::from_millis(200)));
         assert!(duration("5 years").is_err());
+    }
+
+    #[test]
+    fn an_interval_may_be_never_and_is_not_too_short() {
+        assert_eq!(interval("off"), Ok(Interval(None)));
+        assert_eq!(interval("2s"), Ok(Interval(Some(Duration::from_secs(2)))));
+        assert!(interval("0").is_err_and(|help| help.contains("off")));
     }
 
     #[test]

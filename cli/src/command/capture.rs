@@ -8,6 +8,7 @@ use capture::{
     Annotate, AnnotateError, Bound, BoundForward, CaptureError, Clock, Dependency, DependencyError, ForwardSettings,
     Service, Settings, Started, Summary,
 };
+use exchange::SessionCounts;
 use report::{Table, json};
 use serde_json::json;
 
@@ -66,6 +67,8 @@ fn settings(args: CaptureArgs) -> Result<Settings, Trouble> {
         secret_variables: args.env_secrets,
         annotations: args.annotate.iter().map(|text| text.parse()).collect::<Result<Vec<Annotate>, _>>()?,
         conversation: args.conversation.as_deref().map(str::parse).transpose()?,
+        sample_interval: args.samples.0,
+        records_logs: !args.no_logs,
         body_bytes_max: args.body_max,
         queue_bytes_max: usize::try_from(args.memory).unwrap_or(usize::MAX),
         sync_interval: args.sync_interval,
@@ -184,9 +187,22 @@ fn say_summary(summary: &Summary, exit: Exit, as_json: bool, console: &Console) 
     if !summary.is_sealed {
         console.warn("the last segment is not sealed; what was synced can be read all the same");
     }
-    let many = if counts.exchanges == 1 { "exchange" } else { "exchanges" };
-    console.note(&format!("recorded {} {many}, session {}", counts.exchanges, summary.session.short()));
+    if counts.log_lines_missed > 0 {
+        console.warn(&format!("not recorded: {}, logged too fast", counted(counts.log_lines_missed, "log line")));
+    }
+    console.note(&format!("recorded {}, session {}", recorded(counts), summary.session.short()));
     Ok(exit)
+}
+
+/// What was recorded, each with how many there are.
+fn recorded(counts: &SessionCounts) -> String {
+    let beside = [(counts.log_lines, "log line"), (counts.samples, "sample")];
+    let beside = beside.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| counted(count, what));
+    std::iter::once(counted(counts.exchanges, "exchange")).chain(beside).collect::<Vec<_>>().join(", ")
+}
+
+fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 #[cfg(test)]
@@ -197,6 +213,13 @@ mod tests {
     fn the_services_own_status_is_passed_on_and_a_signal_as_shells_have_it() {
         assert_eq!(exit_of(ExitStatus::from_raw(3 << 8)), Exit::OfService(3));
         assert_eq!(exit_of(ExitStatus::from_raw(9)), Exit::OfService(137));
+    }
+
+    #[test]
+    fn the_last_line_counts_what_there_is() {
+        let counts = SessionCounts { exchanges: 1, log_lines: 2, ..SessionCounts::default() };
+        assert_eq!(recorded(&counts), "1 exchange, 2 log lines");
+        assert_eq!(recorded(&SessionCounts::default()), "0 exchanges");
     }
 
     #[test]

@@ -23,7 +23,8 @@ pub(crate) fn export(args: &ExportArgs, as_json: bool, console: &Console) -> Res
     let exit = source.warn(console);
     let chosen = choose(&source, args, &selection)?;
     let mut images = if args.with_image { Images::of(&source, &chosen)? } else { Images::none() };
-    let extra = Extra { images: images.sources(), keep_images: args.with_image, overwrite: args.force };
+    let around_ns = u64::try_from(args.around.as_nanos()).unwrap_or(u64::MAX);
+    let extra = Extra { images: images.sources(), keep_images: args.with_image, overwrite: args.force, around_ns };
     let progress = console.progress("sealing", Unit::Exchanges);
     let sealed =
         bundle::export(&source.archive, &chosen, &args.output, extra, &mut |done, total| progress.show(done, total));

@@ -1,4 +1,6 @@
-//! `retake show`: one exchange, whole.
+//! `retake show`: one exchange, whole, or what surrounded it.
+
+mod around;
 
 use std::io::{self, Write};
 
@@ -24,6 +26,9 @@ const WHOLE_BYTES_MAX: u64 = 256 << 20;
 pub(crate) fn show(args: &ShowArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
     let source = Source::open(args.source.as_deref(), &args.store.store)?;
     let exchange = source.archive.exchange(&source.archive.resolve(&args.id)?)?;
+    if let Some(around) = args.around {
+        return around::show(&source, &exchange, around, as_json, console);
+    }
     let form = if as_json { ShowAs::Json } else { args.form };
     match form {
         ShowAs::Text => page(&source, &exchange, console),

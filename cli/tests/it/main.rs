@@ -24,6 +24,7 @@ mod services;
 mod settled;
 mod shipped;
 mod spoken;
+mod surrounded;
 mod trusting;
 mod unrecorded;
 mod untrue;

@@ -12,8 +12,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use exchange::{Body, Digest, Event, Exchange, Id, ImageIdentity, ImageRecord, LogLines};
+use exchange::{Body, Digest, Event, Exchange, Id, ImageIdentity, ImageRecord, LogLines, surroundings};
 
+mod windows;
+
+use self::windows::Windows;
 use crate::{
     Archive, BLOB_BYTES_MAX, Entry, ExportError, ReadError, Record, Sealed, Writer,
     index::{Index, Place},
@@ -29,6 +32,8 @@ pub struct Extra<'a> {
     pub keep_images: bool,
     /// Replace a file that is there.
     pub overwrite: bool,
+    /// How long before and after each exchange what surrounded it comes along, in nanoseconds.
+    pub around_ns: u64,
 }
 
 /// An image to carry.
@@ -40,8 +45,9 @@ pub struct ImageSource<'a> {
 }
 
 /// Seals the exchanges `ids`, the dependency calls that belong or may belong to them, the connections that may have served
-/// them, and what they all refer to: sessions with clocks and ends, fingerprints, runs, events linked to them, and what the
-/// service logged from the first start to the last end in each session. `progress` is told exchanges done and exchanges in all.
+/// them, and what they all refer to: sessions with clocks and ends, fingerprints, runs, events linked to them, and what
+/// surrounded them: what the service logged and used, and what happened to it, while one of them was under way and
+/// `around_ns` before and after. `progress` is told exchanges done and exchanges in all.
 ///
 /// The bundle is written beside `out` and renamed when it is sealed: there is never half of one under that name.
 ///
@@ -57,7 +63,7 @@ pub fn export(
     if !extra.overwrite && out.exists() {
         return Err(ExportError::Exists { path: out.to_owned() });
     }
-    let selection = Selection::of(archive, ids)?;
+    let selection = Selection::of(archive, ids, extra.around_ns)?;
     let temporary = Temporary::beside(out)?;
     let mut exporting = Exporting { archive, writer: Writer::create(&temporary.path)?, selection };
     exporting.put_surroundings()?;
@@ -72,17 +78,16 @@ pub fn export(
 /// What is exported.
 struct Selection<'a> {
     entries: Vec<&'a Entry>,
-    /// Connections that others were served on as well: they say nothing of when this was.
-    shared: BTreeSet<Id>,
     /// When those others were in flight.
     others: Vec<Event>,
     ids: BTreeSet<Id>,
     sessions: BTreeSet<Id>,
     fingerprints: BTreeSet<Digest>,
+    windows: Windows,
 }
 
 impl<'a> Selection<'a> {
-    fn of(archive: &'a Archive, ids: &[Id]) -> Result<Self, ReadError> {
+    fn of(archive: &'a Archive, ids: &[Id], around_ns: u64) -> Result<Self, ReadError> {
         let chosen: BTreeSet<Id> = ids.iter().copied().collect();
         if let Some(id) = chosen.iter().find(|id| archive.entry(id).is_none()) {
             return Err(ReadError::NoExchange { id: *id });
@@ -96,22 +101,14 @@ impl<'a> Selection<'a> {
         let is_taken = |entry: &&Entry| belongs(entry) || shared.contains(&entry.id);
         let entries: Vec<_> = archive.entries().iter().filter(is_taken).collect();
         Ok(Self {
+            // Connections that others were served on as well say nothing of when this was.
+            windows: Windows::of(entries.iter().filter(|entry| !shared.contains(&entry.id)), around_ns),
             others: shared::others_in_flight(archive, &connections, &chosen),
-            shared,
             ids: entries.iter().map(|entry| entry.id).collect(),
             sessions: entries.iter().map(|entry| entry.session).collect(),
             fingerprints: entries.iter().filter_map(|entry| entry.fingerprint).collect(),
             entries,
         })
-    }
-
-    /// From the first start to the last end of what is selected of a session, in nanoseconds since its start.
-    fn span_ns(&self, session: &Id) -> Option<(u64, u64)> {
-        let is_own = |entry: &&&Entry| entry.session == *session && !self.shared.contains(&entry.id);
-        let of_session = || self.entries.iter().filter(is_own);
-        let from = of_session().map(|entry| entry.started_ns).min()?;
-        let to = of_session().map(|entry| entry.ended_ns).max()?;
-        Some((from, to))
     }
 }
 
@@ -184,12 +181,12 @@ impl Exporting<'_> {
         Ok(())
     }
 
-    /// Events and log lines, runs and session ends.
+    /// Events, log lines, runs and session ends.
     fn put_what_is_linked(&mut self) -> Result<(), ExportError> {
         let archive = self.archive;
         for (number, place) in places(archive, |index| index.events.clone()) {
             match archive.decoded(number, place)? {
-                Record::Event(event) if self.is_linked(&event) => self.copy(number, place)?,
+                Record::Event(event) if self.is_wanted(&event) => self.copy(number, place)?,
                 _ => {}
             }
         }
@@ -197,7 +194,7 @@ impl Exporting<'_> {
             self.writer.append(&Record::Event(event))?;
         }
         for lines in archive.log_lines() {
-            if let Some(lines) = self.linked_lines(lines?) {
+            if let Some(lines) = self.wanted_lines(lines?) {
                 self.writer.append(&Record::LogLines(lines))?;
             }
         }
@@ -213,14 +210,20 @@ impl Exporting<'_> {
         Ok(())
     }
 
-    fn is_linked(&self, event: &Event) -> bool {
-        event.links.iter().any(|link| self.selection.ids.contains(link))
+    /// True for an event that belongs to something selected, or surrounded it.
+    fn is_wanted(&self, event: &Event) -> bool {
+        let is_linked = event.links.iter().any(|link| self.selection.ids.contains(link));
+        let surrounds = || {
+            let (session, last_ns) = (event.session?, surroundings::last_ns(event)?);
+            Some(self.selection.windows.meet(&session, event.at_ns, last_ns))
+        };
+        is_linked || surrounds().unwrap_or_default()
     }
 
-    /// The lines that were logged while something selected was under way.
-    fn linked_lines(&self, mut lines: LogLines) -> Option<LogLines> {
-        let (from, to) = self.selection.span_ns(&lines.session)?;
-        lines.lines.retain(|line| (from..=to).contains(&line.at_ns));
+    /// The lines that were logged around something selected.
+    fn wanted_lines(&self, mut lines: LogLines) -> Option<LogLines> {
+        let windows = &self.selection.windows;
+        lines.lines.retain(|line| windows.meet(&lines.session, line.at_ns, line.at_ns));
         (!lines.lines.is_empty()).then_some(lines)
     }
 

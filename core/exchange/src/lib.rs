@@ -21,7 +21,7 @@ mod timing;
 
 pub use body::{Body, Chunk, Gap, Part};
 pub use bytes_text::{bytes_of_text, text_of_bytes};
-pub use context::{Annotation, Context, Conversation, ConversationSource, Doubt, RanIn};
+pub use context::{Annotation, Context, Conversation, ConversationSource};
 pub use digest::Digest;
 pub use event::{Event, LogLine, LogLines, OTHERS_IN_FLIGHT, Stream};
 pub use exchange::{

@@ -76,6 +76,20 @@ pub struct SessionCounts {
     pub exchanges_missed: u64,
     /// Body bytes that passed and are not recorded.
     pub body_bytes_missed: u64,
+    /// Lines of the service's log that were written.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub log_lines: u64,
+    /// Lines that it logged and that are not recorded: too many at once, or no room.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub log_lines_missed: u64,
+    /// Samples that were written of what the service used.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub samples: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The outcome of a replay, stored like a capture.

@@ -1,38 +1,24 @@
-//! What a capture records beside the exchanges, as the `data` of events: which environment held from when to when, what
-//! happened to a container, and samples of what it used.
+//! What a capture records beside the exchanges, as the `data` of events: what happened to a container, and samples of what
+//! it used.
 
 use serde::{Deserialize, Serialize};
 
-use crate::Digest;
+use crate::Event;
 
 /// Kinds of events that a capture writes.
 pub mod event_kind {
-    /// An environment began to hold, or ceased to: `data` is a [`super::Held`]. It is written twice, the second time with
-    /// its end.
-    pub const FINGERPRINT: &str = "fingerprint";
-    /// Something happened to a container or process: `data` is a [`super::Happened`].
+    /// Something happened to the service's container: `data` is a [`super::Happened`].
     pub const CONTAINER: &str = "container";
     /// What the service used, once a second: `data` is a [`super::Samples`].
     pub const SAMPLES: &str = "samples";
+    /// Lines of the log were passed over since the last one that is recorded: `data` is how many.
+    pub const LOG_GAP: &str = "log-gap";
 }
 
-/// From when to when an environment held.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held {
-    /// Digest of the fingerprint's record.
-    pub fingerprint: Digest,
-    /// From when, in nanoseconds since the session's start.
-    pub from_ns: u64,
-    /// Until when; absent where it still held when this was written.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub to_ns: Option<u64>,
-}
-
-/// Something that happened to a container or a process.
+/// Something that happened to a container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Happened {
-    /// `start`, `die`, `update`, `rename`, `oom` and the like, as the engine says it; `unseen` where nobody looked, because
-    /// the engine was gone; of a process `exited` and `exec`.
+    /// `start`, `die`, `update`, `rename`, `oom` and the like, as the engine says it.
     pub what: String,
     /// Whatever else is known of it: an exit status, a new name.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -77,6 +63,19 @@ pub mod column {
     pub const GPU_PERCENT: &str = "gpu_percent";
     /// Memory in use on all GPUs, in bytes.
     pub const GPU_MEMORY_BYTES: &str = "gpu_memory_bytes";
+}
+
+/// Until when an event of one of the kinds above says something, in nanoseconds since the session's start; `None` for events
+/// of other kinds.
+pub fn last_ns(event: &Event) -> Option<u64> {
+    match event.kind.as_str() {
+        event_kind::CONTAINER | event_kind::LOG_GAP => Some(event.at_ns),
+        event_kind::SAMPLES => {
+            let last_ms = event.data["rows"].as_array().and_then(|rows| rows.last()?[0].as_u64()).unwrap_or_default();
+            Some(event.at_ns.saturating_add(last_ms.saturating_mul(1_000_000)))
+        }
+        _ => None,
+    }
 }
 
 impl Samples {

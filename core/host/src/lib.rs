@@ -23,7 +23,9 @@ mod reach;
 pub mod secret;
 mod survey;
 mod tree;
+mod usage;
 mod volume;
+mod watch;
 
 pub use container::{ContainerSpec, MountSource, MountSpec, RunningContainer};
 pub use deliver::{Delivery, INIT_SETTINGS};
@@ -40,4 +42,6 @@ pub use proc::{file_digest, process_identity};
 pub use reach::{Networks, Reach};
 pub use survey::{DiskSurvey, EngineSurvey, KernelSurvey, disk_survey, engine_address, kernel_survey};
 pub use tree::{Difference, Looking, Tree, TreeLimits, local_tree};
+pub use usage::{Usage, UsageOf, gpu_usage, has_gpu};
 pub use volume::{Content, RunVolume};
+pub use watch::{ContainerEvent, ContainerNow, LogPiece};

@@ -42,6 +42,12 @@ fn in_words(notice: &Notice) -> (&'static str, bool, String) {
         Notice::PackagesUnknown { reason } => {
             ("packages-unknown", true, format!("the packages in the service's container are not recorded: {reason}"))
         }
+        Notice::LogUnknown { reason } => {
+            ("log-unknown", true, format!("what the service's container logs is not recorded: {reason}"))
+        }
+        Notice::UsageUnknown { reason } => {
+            ("usage-unknown", true, format!("what the service uses is not sampled until it can be seen: {reason}"))
+        }
         Notice::UpstreamSilent { upstream, reason } => (
             "upstream-silent",
             true,

@@ -183,7 +183,7 @@ fn session() -> Session {
 }
 
 fn session_end() -> SessionEnd {
-    let counts = SessionCounts { exchanges: 3, exchanges_missed: 1, body_bytes_missed: 5 };
+    let counts = SessionCounts { exchanges: 3, exchanges_missed: 1, body_bytes_missed: 5, ..SessionCounts::default() };
     SessionEnd { session: id(1), clock: pair(61_000_000_000), counts }
 }
 
