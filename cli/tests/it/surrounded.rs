@@ -20,7 +20,7 @@ use crate::{
     untrue::eventually,
 };
 
-/// Not a test: a service that computes in vain, says so in its log, and fails. Run as `EXECUTABLE --exact NAME --ignored`.
+/// Not a test: a service that says in its log what is wrong, computes in vain, and fails. Run as `EXECUTABLE --exact NAME --ignored`.
 #[test]
 #[ignore = "the service of the test beside it"]
 #[expect(clippy::disallowed_methods, reason = "the service measures how long it computes")]
@@ -32,11 +32,11 @@ fn service() {
         if stream.read(&mut [0; 4096]).unwrap_or(0) == 0 {
             continue;
         }
+        eprintln!("the index of kiln-7 is empty, ghp_{}", "a1B2".repeat(9));
         let began = std::time::Instant::now();
         while began.elapsed() < Duration::from_secs(4) {
             std::hint::black_box(began);
         }
-        eprintln!("the index of kiln-7 is empty, ghp_{}", "a1B2".repeat(9));
         let answer = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         drop(stream.write_all(answer));
     }

@@ -51,11 +51,22 @@ fn a_selection_brings_what_it_depends_on_and_nothing_else() {
     assert_eq!(bundle.session_ends(), [sample::session_end(1)]);
     assert_eq!(bundle.fingerprints().unwrap().len(), 1);
     let times: Vec<_> = bundle.log_lines().flat_map(|lines| lines.unwrap().lines).map(|line| line.at_ns).collect();
-    assert_eq!(times, [10, 20, 125, 10, 20, 125]);
+    assert_eq!(times, [10, 125, 10, 125], "a line between two exchanges is not around either");
     let events: Vec<_> = bundle.events().map(|event| event.unwrap().at_ns).collect();
     assert_eq!(events, [1, 12]);
     let call = bundle.exchange(&sample::id(1011)).unwrap();
     assert_eq!(bundle.body(&call.response.unwrap().body, 100).unwrap(), sample::bodies_of(11).1);
+}
+
+#[test]
+fn what_surrounded_a_selection_comes_along_as_far_as_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = store_in(folder.path());
+    let out = folder.path().join("out.retake");
+    exported(&archive, &[sample::id(1001)], &out, Extra { around_ns: 5, ..Extra::default() }).unwrap();
+    let bundle = Archive::open_verified(&out).unwrap();
+    let times: Vec<_> = bundle.log_lines().flat_map(|lines| lines.unwrap().lines).map(|line| line.at_ns).collect();
+    assert_eq!(times, [10, 20, 125, 126, 10, 20, 125, 126]);
 }
 
 #[test]
