@@ -133,7 +133,10 @@ fn record(address: &str, known: Known) -> String {
     match known.speaks {
         Speaks::Http => format!("record it with `retake capture --dependency {name}=http://{address}`"),
         Speaks::Https => format!("record it with `retake capture --dependency {name}=https://{address}`"),
-        Speaks::Tcp => format!("record it with `retake capture --dependency {name}=tcp://{address}`"),
+        Speaks::Tcp => format!(
+            "record it with `retake capture --dependency {name}=tcp://{address}`, or run a real one beside a container: `retake \
+             replay --beside {name}=IMAGE`"
+        ),
         Speaks::Telemetry => "nothing, as a rule: telemetry changes no answer".to_owned(),
     }
 }

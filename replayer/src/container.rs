@@ -10,7 +10,7 @@ use exchange::{ContainerIdentity, HealthCheck, ImageIdentity, Subject};
 use futures_util::future::BoxFuture;
 use host::{ContainerSpec, Docker, DockerError, FoundImage, RanInside, RunningContainer};
 use tokio::task::JoinHandle;
-use wire::bridge;
+use wire::{bridge, client::Clock};
 
 pub(crate) use self::image::name_of;
 pub use self::reach::BridgeWay;
@@ -22,6 +22,7 @@ use self::{
 };
 use crate::{
     answer::Answerer,
+    beside,
     environment::{container_variables, devices_left_out, reveal_commands},
     error::ReplayError,
     forward::Forward,
@@ -43,6 +44,11 @@ pub(crate) struct ContainerRun {
     container: RunningContainer,
     bridge: Arc<bridge::Host>,
     answering: JoinHandle<()>,
+    /// What runs beside it.
+    servers: Vec<beside::Server>,
+    /// True until it is let go.
+    waits: bool,
+    clock: Arc<Clock>,
     _folder: RunFolder,
 }
 
@@ -68,8 +74,9 @@ pub(crate) async fn start(
     let port = job.port()?;
     let mut variables = container_variables(&recorded, &image.identity.runtime, &job.settings.given);
     let mut argv = argv_of(&recorded, &image);
-    let addresses = job.place(port, &mut argv, &mut variables);
-    let places = addresses.listeners();
+    let plans = job.plan_beside(&docker, port).await?;
+    preparation.beside = beside::receipts_of(&plans, job.selection).await?;
+    let addresses = job.place(port, beside::ports_of(&plans), &mut argv, &mut variables);
     let certificate_file = answerer.forward().map(Forward::certificate);
     let plan = job.mounts(&docker, &image.engine_id, certificate_file, preparation).await?;
     let certificate = answerer.forward().map(|forward| forward.trust_inside(&mut variables));
@@ -83,17 +90,35 @@ pub(crate) async fn start(
     preparation.replacements.extend(variables.replacements);
     preparation.supplied.extend(addresses.hosts_in_words());
     preparation.replacements.extend(addresses.moved_ports_in_words());
-    let order = Order { spec, places: &places, plan, forward: answerer.forward() };
-    let Reached { container, bridge, injected, folder, .. } = reached(job, &docker, &order, preparation).await?;
+    let waits = !plans.is_empty();
+    let order = Order { spec, addresses, waits, plan, forward: answerer.forward() };
+    let Reached { mut container, bridge, injected, folder, .. } = reached(job, &docker, &order, preparation).await?;
     let bridge = Arc::new(bridge);
     preparation.injected.extend(injected.into_iter().chain(certificate));
     preparation.environment.extend(engine_warnings(&container));
-    let not_served = job.not_served(&listened_on(&bridge, &addresses, &mut preparation.replacements));
-    // What is pinned is the recorded image; with another one there is no level to speak of.
-    preparation.level = (preparation.pinned.relation != Relation::OtherImage).then_some(0);
+    let started = beside::start(&docker, plans, &container, &job.run.to_string(), &job.settings.clock).await;
+    let servers = match started {
+        Ok(servers) => servers,
+        Err(error) => {
+            drop(container.remove().await);
+            return Err(error.into());
+        }
+    };
+    let not_served = job.not_served(&listened_on(&bridge, &order.addresses, &mut preparation.replacements));
+    // What is pinned is the recorded image with recorded dependencies; with others there is no level to speak of.
+    let is_as_recorded = preparation.pinned.relation != Relation::OtherImage && servers.is_empty();
+    preparation.level = is_as_recorded.then_some(0);
+    let places = order.addresses.listeners();
     let answering = answer_bridge(Arc::clone(&bridge), places, Arc::clone(answerer), Arc::clone(&job.settings.clock));
-    let run =
-        ContainerRun { container, bridge: Arc::clone(&bridge), answering: tokio::spawn(answering), _folder: folder };
+    let run = ContainerRun {
+        container,
+        bridge: Arc::clone(&bridge),
+        answering: tokio::spawn(answering),
+        servers,
+        waits,
+        clock: Arc::clone(&job.settings.clock),
+        _folder: folder,
+    };
     Ok(Started {
         doorway: Doorway::Bridge(bridge, port),
         running: Box::new(run),
@@ -132,6 +157,16 @@ impl Running for ContainerRun {
         })
     }
 
+    fn begin<'a>(&'a mut self, patience: Duration) -> BoxFuture<'a, Result<Vec<String>, Void>> {
+        Box::pin(async move {
+            let known = beside::ready(&mut self.servers, &self.bridge, patience, &self.clock).await?;
+            if std::mem::take(&mut self.waits) {
+                self.bridge.let_go();
+            }
+            Ok(known)
+        })
+    }
+
     fn gone(&mut self) -> Option<String> {
         self.container.has_ended().then(|| "with its container".to_owned())
     }
@@ -150,18 +185,23 @@ impl ContainerRun {
         } else {
             None
         };
+        if self.waits {
+            // What was never let go listens to nobody but the bridge.
+            self.bridge.close().await;
+        }
         // Stopping ends the service; then the init sends its last counts, and the bridge ends by itself.
         let stopped = self.container.stop(STOP_PATIENCE).await;
         let told = tokio::time::timeout(STOP_PATIENCE, self.bridge.ended()).await;
         let observed = self.bridge.observed();
         self.answering.abort();
         let logs = self.container.remove().await.unwrap_or_default();
+        let beside = beside::end(self.servers).await;
         let mut egress = egress_of(&observed, true);
         if stopped.is_err() || told.is_err() {
             egress.names = None;
             egress.without_route = None;
         }
-        Aftermath { egress, logs, service_ended }
+        Aftermath { egress, logs, service_ended, beside }
     }
 }
 

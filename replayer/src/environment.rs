@@ -10,7 +10,7 @@ mod mounts;
 mod obstacles;
 mod variables;
 
-pub(crate) use addresses::{Addresses, Recorded as RecordedAddresses};
+pub(crate) use addresses::{Addresses, Recorded as RecordedAddresses, Told, looked_for};
 pub use arguments::pseudonyms_in_commands;
 pub(crate) use arguments::{reveal_arguments, reveal_commands};
 pub(crate) use devices::devices_left_out;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use exchange::Id;
 
-use crate::secrets::SecretsError;
+use crate::{beside::BesideError, secrets::SecretsError};
 
 /// Why there was no replay. Exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +101,9 @@ pub enum ReplayError {
         /// Those there are.
         known: String,
     },
+    /// What was asked to run beside the service cannot.
+    #[error(transparent)]
+    Beside(#[from] BesideError),
     /// The bridge or a temporary folder failed.
     #[error("cannot prepare the run")]
     Prepare(#[source] std::io::Error),
@@ -143,6 +146,7 @@ impl ReplayError {
             Self::UnknownMount { .. } => {
                 Some("`retake inspect` lists the mounts; with `--image REF` others may be given".to_owned())
             }
+            Self::Beside(source) => Some(source.help()),
             Self::NoPort => Some("say it with `--port N`".to_owned()),
             Self::PortTaken { .. } => {
                 Some("end it, or let the service listen elsewhere and say so with `--port N`".to_owned())

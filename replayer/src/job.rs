@@ -3,7 +3,12 @@
 //! In: the settings and the selection. Out: for `container`, `process` and `target` the job they start a service for; from
 //! them a started service, or why there is none.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use bundle::Archive;
 use diff::Rules;
@@ -13,12 +18,13 @@ use host::RanInside;
 use wire::client::{Clock, Limits};
 
 use crate::{
+    beside::GivenBeside,
     container::BridgeWay,
-    environment::{Addresses, GivenMount, GivenVariable, RecordedAddresses, Variables},
+    environment::{Addresses, GivenMount, GivenVariable, RecordedAddresses, Told, Variables, looked_for},
     error::ReplayError,
     forward::FORWARD_PROXY,
     ledger::Ledger,
-    receipt::{EnvironmentDifference, Pinned, SourceProof, Void},
+    receipt::{self, EnvironmentDifference, Pinned, SourceProof, Void},
     secrets::Secrets,
     select::Selection,
     serve::{Place, recorded_places},
@@ -54,6 +60,8 @@ pub struct Settings {
     pub given: Vec<GivenVariable>,
     /// What stands in for recorded mounts.
     pub mounts: Vec<GivenMount>,
+    /// Real servers that run beside the service.
+    pub beside: Vec<GivenBeside>,
     /// Lines `PSEUDONYM=VALUE` for secrets that the recording knows by pseudonym, and what to call them in errors.
     pub secrets: Option<SecretsFile>,
     /// The service's port where it is not the recorded upstream's.
@@ -99,16 +107,27 @@ pub(crate) struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Decides where the service finds its dependencies in a place that has nothing but a loopback, and changes its variables
-    /// and its command so that it does.
-    pub(crate) fn place(&self, port: u16, command: &mut [String], variables: &mut Variables) -> Addresses {
+    /// Decides where the service finds its dependencies, and what runs beside it by name and port, in a place that has nothing
+    /// but a loopback; changes its variables and its command so that it does.
+    pub(crate) fn place(
+        &self,
+        port: u16,
+        beside: BTreeMap<String, u16>,
+        command: &mut [String],
+        variables: &mut Variables,
+    ) -> Addresses {
         let config = self.recorded_container();
+        let hosts = config.map(|config| config.extra_hosts.clone()).unwrap_or_default();
+        let told = Told { variables: &variables.values, arguments: command, hosts: &hosts };
+        let mut called = self.selection.authorities_called();
+        called.extend(looked_for(&beside, &told));
         let recorded = RecordedAddresses {
             listeners: recorded_places(&self.settings.archive),
-            called: self.selection.authorities_called(),
-            hosts: config.map(|config| config.extra_hosts.clone()).unwrap_or_default(),
+            called,
+            hosts,
             service_port: Some(port),
             hostname: config.map(|config| config.hostname.clone()).unwrap_or_default(),
+            beside,
         };
         let in_two_parts = variables.in_two_parts();
         let texts = command.iter().chain(variables.values.values()).chain(&in_two_parts).map(String::as_str);
@@ -171,6 +190,8 @@ pub(crate) struct Preparation {
     /// What was put in the place of something recorded, and is another.
     pub(crate) replacements: Vec<String>,
     pub(crate) injected: Vec<String>,
+    /// What runs beside the service.
+    pub(crate) beside: Vec<receipt::Beside>,
     /// What differs here.
     pub(crate) environment: Vec<EnvironmentDifference>,
     /// The level of determinism that holds once it runs.
@@ -203,6 +224,12 @@ pub(crate) trait Running: Send + Sync {
         _patience: Duration,
     ) -> BoxFuture<'a, Result<RanInside, String>> {
         Box::pin(async { Err("nothing can be run where this service runs".to_owned()) })
+    }
+
+    /// Waits until what runs beside the service is ready, for at most `patience`, and lets the service start. Gives how that
+    /// was known, for each in the receipt's order.
+    fn begin<'a>(&'a mut self, _patience: Duration) -> BoxFuture<'a, Result<Vec<String>, Void>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 
     /// How the service ended, if it did.

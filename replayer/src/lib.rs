@@ -2,11 +2,13 @@
 //!
 //! In: a verified recording and what to run it against. Out: a receipt, a verdict for each exchange, and the run as a bundle
 //! of its own. Read the modules in this order: [`replay`](mod@replay) is the sentence; `select` chooses exchanges, `order`
-//! keeps what came before what, `container`, `process` and `target` start the service, `drive` sends, `compare` looks at each
-//! answer, `answer` plays the dependencies (`converse` those that are no HTTP), `judge` decides, `ledger` writes, [`receipt`] proves.
+//! keeps what came before what, `container`, `process` and `target` start the service, `beside` real servers with it, `drive`
+//! sends, `compare` looks at each answer, `answer` plays the dependencies (`converse` those that are no HTTP), `judge` decides,
+//! `ledger` writes, [`receipt`] proves.
 
 mod absent;
 mod answer;
+mod beside;
 mod compare;
 mod connections;
 mod container;
@@ -35,6 +37,7 @@ mod serve;
 mod service;
 mod target;
 
+pub use beside::{BesideError, GivenBeside};
 pub use container::BridgeWay;
 pub use environment::{GivenMount, GivenVariable, pseudonyms_in_commands};
 pub use error::ReplayError;

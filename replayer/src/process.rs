@@ -78,7 +78,7 @@ pub(crate) async fn start(
     preparation.target.clone_from(&preparation.pinned.used);
     let mut variables = variables_for(job, recorded);
     let port = job.port()?;
-    let addresses = job.place(port, &mut command[1..], &mut variables);
+    let addresses = job.place(port, BTreeMap::new(), &mut command[1..], &mut variables);
     if preparation.pinned.relation == Relation::NotPinned {
         make_sure_it_runs(&command[0], variables.values.get("PATH").map(String::as_str))?;
     }
@@ -357,7 +357,7 @@ impl ProcessRun {
             }
         }
         let logs = std::mem::take(&mut *self.logs.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-        Aftermath { egress, logs, service_ended }
+        Aftermath { egress, logs, service_ended, ..Aftermath::default() }
     }
 
     async fn end_child(&mut self) {

@@ -36,6 +36,9 @@ pub struct Receipt {
     pub ready: Option<String>,
     /// What was put into the container beside the image.
     pub injected: Vec<String>,
+    /// Real servers that ran beside the service. What it asked them was neither recorded nor compared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Beside>,
     /// Where this environment differs from the recorded one.
     pub environment: Vec<EnvironmentDifference>,
     /// Rules by hand that were used, and how often.
@@ -278,6 +281,41 @@ pub struct Determinism {
     pub order: String,
     /// `asap`: no waiting but for the order. As above where nothing was sent.
     pub timing: String,
+}
+
+/// A real server that ran beside the service, fresh for this replay, in the same network without a way out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beside {
+    /// What it was called.
+    pub name: String,
+    /// Its image, as it was named.
+    pub image: String,
+    /// The identity of that image: its digest.
+    pub identity: String,
+    /// Where it listened.
+    pub port: u16,
+    /// What it began with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dump: Option<DumpProof>,
+    /// The variables that it was given, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<String>,
+    /// How it was known that it was ready, and how long after its start; `None` where it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<String>,
+    /// Recorded calls to a dependency of its name, which were not compared.
+    pub calls_not_compared: u64,
+}
+
+/// What a server began with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DumpProof {
+    /// As it was named.
+    pub path: String,
+    /// Of its content: a file's, or a folder's with all that is in it (`docs/format.md`, mounts).
+    pub digest: Digest,
+    /// Where it was put.
+    pub at: String,
 }
 
 /// Something that is different here.

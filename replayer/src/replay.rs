@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::{
     absent,
     answer::{Answerer, AnswererParts},
-    container,
+    beside, container,
     drive::{Driver, Outcome, Watch, told_to_stop},
     environment,
     error::ReplayError,
@@ -69,7 +69,8 @@ impl Replayed {
 /// # Errors
 /// Usage and environment trouble, and damage: what they touch was not judged.
 pub async fn replay(settings: Settings, watched: Watched<'_>) -> Result<Replayed, ReplayError> {
-    let selection = Selection::of(&settings.archive, &settings.only)?;
+    let real = settings.beside.iter().map(|given| given.name.as_str());
+    let selection = Selection::of(&settings.archive, &settings.only)?.without(real);
     let recorded = recorded_fingerprint(&settings, &selection)?;
     let run = new_id()?;
     let pseudonyms = pseudonyms_of(&selection, recorded.as_ref());
@@ -79,7 +80,10 @@ pub async fn replay(settings: Settings, watched: Watched<'_>) -> Result<Replayed
         .knowing(pseudonyms.iter().map(|value| (value.clone(), value.clone())));
     let ledger = Arc::new(Ledger::create(&settings.runs_folder, run, redactor)?);
     let job = Job { secrets, settings: &settings, selection: &selection, recorded: recorded.as_ref(), run, ledger };
-    let played = job.play(&watched).await;
+    let played = match job.refuse_beside() {
+        Ok(()) => job.play(&watched).await,
+        Err(error) => Err(error.into()),
+    };
     let result = match played {
         Ok(played) => job.conclude(played),
         Err(error) => Err(error),
@@ -209,7 +213,7 @@ impl Job<'_> {
             // A health check's command may hold a secret.
             self.secrets.conceal_text(&mut void.reason);
             let aftermath = self.finish(started.running, false).await;
-            let void = with_end(Void { last_lines: last_lines(&aftermath.logs), ..void }, &aftermath);
+            let void = with_end(with_last_lines(void, &aftermath), &aftermath);
             let void = if is_forbidden { void } else { absent::explain(void, &aftermath.egress) };
             return Ok(Played { aftermath, ..Played::void(void, preparation) });
         }
@@ -234,6 +238,9 @@ impl Job<'_> {
         let seems_dead = outcomes.as_ref().is_ok_and(|outcomes| outcomes.values().any(unreachable));
         let aftermath = self.finish(started.running, seems_dead).await;
         let outcomes = outcomes?;
+        if let Some(void) = beside::gone(&aftermath.beside) {
+            return Ok(Played { aftermath, ..Played::void(void, preparation) });
+        }
         let case = Case {
             selection: self.selection,
             outcomes: &outcomes,
@@ -266,15 +273,23 @@ impl Job<'_> {
                 reason: "the replay was interrupted before the service was ready".to_owned(),
                 ..Void::default()
             }),
-            ready = wanted.wait(started, self.settings.ready_timeout, &self.settings.clock) => ready,
+            ready = self.begin(&wanted, started) => ready,
         };
         match ready {
-            Ok(how) => {
+            Ok((beside, how)) => {
+                preparation.beside.iter_mut().zip(beside).for_each(|(one, how)| one.ready = Some(how));
                 preparation.ready = Some(how);
                 None
             }
             Err(void) => Some(void),
         }
+    }
+
+    /// What runs beside the service first, then the service itself: how each was known to be ready.
+    async fn begin(&self, wanted: &Ready, started: &mut Started) -> Result<(Vec<String>, String), Void> {
+        let patience = self.settings.ready_timeout;
+        let beside = started.running.begin(patience).await?;
+        Ok((beside, wanted.wait(started, patience, &self.settings.clock).await?))
     }
 
     /// Ends what ran; what seems dead is first left the time to show that it ended by itself. What it logged may hold
@@ -290,7 +305,8 @@ impl Job<'_> {
             drop(tokio::time::timeout(DYING_PATIENCE, gone).await);
         }
         let mut aftermath = running.finish().await;
-        for line in &mut aftermath.logs {
+        let beside = aftermath.beside.iter_mut().flat_map(|ended| &mut ended.logs);
+        for line in aftermath.logs.iter_mut().chain(beside) {
             self.secrets.conceal_text(&mut line.text);
             line.text = self.ledger.redactor().text(&line.text).0;
         }
@@ -350,6 +366,7 @@ impl Job<'_> {
             replacements: [preparation.supplied, preparation.replacements].concat(),
             ready: preparation.ready,
             injected: preparation.injected,
+            beside: preparation.beside,
             environment: preparation.environment,
             rules: judgement.rules,
             headers_not_compared: headers_not_compared(),
@@ -359,6 +376,7 @@ impl Job<'_> {
             interrupted,
         };
         self.ledger.append_logs(aftermath.logs);
+        aftermath.beside.into_iter().for_each(|ended| self.ledger.append_logs(ended.named_lines()));
         let record = Run {
             id: self.run,
             tool_version: self.settings.tool_version.clone(),
@@ -371,6 +389,12 @@ impl Job<'_> {
         self.ledger.seal(record)?;
         Ok(Replayed { receipt, results: judgement.results, run_path })
     }
+}
+
+/// Adds what the service wrote last, unless something else's last lines say why.
+fn with_last_lines(void: Void, aftermath: &Aftermath) -> Void {
+    let last_lines = if void.last_lines.is_empty() { last_lines(&aftermath.logs) } else { void.last_lines };
+    Void { last_lines, ..void }
 }
 
 /// Adds how the service ended, where that is why.

@@ -23,6 +23,8 @@ pub(crate) struct Selection {
     /// All dependency calls of the archive, by session and start: those of the chosen exchanges are expected, the others
     /// may still answer.
     pub(crate) calls: Vec<Exchange>,
+    /// Calls that are neither answered nor compared, since what they went to runs beside the service.
+    pub(crate) aside: Vec<Exchange>,
     /// Rank of each capture session, by its start.
     session_ranks: BTreeMap<Id, usize>,
 }
@@ -73,6 +75,20 @@ impl Selection {
         Ok(selection)
     }
 
+    /// Sets the calls to these dependencies aside.
+    pub(crate) fn without<'a>(mut self, dependencies: impl IntoIterator<Item = &'a str>) -> Self {
+        let dependencies: BTreeSet<&str> = dependencies.into_iter().collect();
+        let is_real = |call: &Exchange| call.role.dependency().is_some_and(|name| dependencies.contains(name));
+        (self.aside, self.calls) = std::mem::take(&mut self.calls).into_iter().partition(is_real);
+        self
+    }
+
+    /// How many calls to a dependency are set aside that a chosen exchange made, or may have made.
+    pub(crate) fn aside_count(&self, dependency: &str) -> u64 {
+        let of_chosen = self.of_chosen(&self.aside);
+        of_chosen.filter(|call| call.role.dependency() == Some(dependency)).count() as u64
+    }
+
     /// When each chosen exchange began and ended.
     pub(crate) fn spans(&self) -> Vec<Span> {
         let span = |exchange: &Exchange| Span {
@@ -85,16 +101,20 @@ impl Selection {
 
     /// The dependency calls that the recording says, or holds possible, a chosen exchange made.
     pub(crate) fn expected_calls(&self) -> impl Iterator<Item = &Exchange> {
+        self.of_chosen(&self.calls)
+    }
+
+    fn of_chosen<'a>(&self, calls: &'a [Exchange]) -> impl Iterator<Item = &'a Exchange> + use<'a> {
         let chosen: BTreeSet<Id> = self.chosen.iter().map(|exchange| exchange.id).collect();
         let is_chosen = move |parent: &Parent| {
             chosen.contains(&parent.id) || parent.candidates.iter().any(|candidate| chosen.contains(candidate))
         };
-        self.calls.iter().filter(move |call| call.role.parent().is_some_and(&is_chosen))
+        calls.iter().filter(move |call| call.role.parent().is_some_and(&is_chosen))
     }
 
     /// The authorities by which the service called its dependencies, as `Host` fields have them, with the dependency's name.
     pub(crate) fn authorities_called(&self) -> BTreeSet<(String, String)> {
-        let called = self.calls.iter().filter_map(|call| {
+        let called = self.calls.iter().chain(&self.aside).filter_map(|call| {
             let authority = call.request.head.text_of("host")?.trim();
             Some((call.role.dependency()?.to_owned(), authority.to_owned())).filter(|_| !authority.is_empty())
         });

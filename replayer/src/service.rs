@@ -20,6 +20,7 @@ use wire::{
 
 use crate::{
     answer::Answerer,
+    beside::Ended,
     environment::Addresses,
     forward::serve_place,
     receipt::{Attempt, Egress, Found, Transport},
@@ -90,6 +91,8 @@ pub(crate) struct Aftermath {
     pub(crate) logs: Vec<LogLine>,
     /// How the service ended where it did so by itself.
     pub(crate) service_ended: Option<String>,
+    /// What ran beside it.
+    pub(crate) beside: Vec<Ended>,
 }
 
 /// Lines shown of what a service wrote before it was given up. A choice.

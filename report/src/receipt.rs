@@ -2,7 +2,7 @@
 //! type next. The whole of it is in `--json`.
 
 use diff::{Cluster, ExchangeResult, Tally, Verdict};
-use replayer::receipt::{Absent, Egress, Receipt};
+use replayer::receipt::{Absent, Beside, Egress, Receipt};
 use serde::Serialize;
 
 use crate::{Style, escape_line, json};
@@ -43,8 +43,10 @@ pub fn receipt_page(page: &ReceiptPage<'_>, style: Style) -> String {
     lines.push(labelled("pinned", &pinned_words(page.receipt), style));
     lines.push(labelled("answers", &answer_words(page.receipt), style));
     lines.push(labelled("held", &held_words(page.receipt), style));
+    let beside = beside_words(page.receipt).map(|words| labelled("beside", &words, style));
     let absent = absent_lines(page.receipt, style);
-    let differences_max = TOP_DIFFERENCES - absent.len();
+    let differences_max = TOP_DIFFERENCES.saturating_sub(absent.len() + beside.iter().len());
+    lines.extend(beside);
     lines.extend(absent);
     lines.extend(top_differences(page, differences_max, style));
     lines.push(labelled("next", &next_command(page), style));
@@ -225,6 +227,26 @@ fn held_words(receipt: &Receipt) -> String {
     let rules: Vec<_> = receipt.rules.iter().map(|rule| format!("{} {}×", rule.rule, rule.count)).collect();
     words.push(if rules.is_empty() { "no rule used".to_owned() } else { format!("rules used: {}", rules.join(", ")) });
     words.join("; ")
+}
+
+/// The servers that ran beside the service, and that nothing is known of what they were asked.
+fn beside_words(receipt: &Receipt) -> Option<String> {
+    let servers: Vec<_> = receipt.beside.iter().map(server_words).collect();
+    if servers.is_empty() {
+        return None;
+    }
+    let recorded: u64 = receipt.beside.iter().map(|server| server.calls_not_compared).sum();
+    let recorded =
+        if recorded > 0 { format!(", nor {} to it", plural_count(recorded, "recorded call")) } else { String::new() };
+    Some(format!("{}; what was asked there was not compared{recorded}", servers.join("; ")))
+}
+
+/// `db is postgres:16 sha256:0123456789ab on port 5432, from shop.sql 0123456789ab, its port accepted after 1.2 s`.
+fn server_words(server: &Beside) -> String {
+    let dump = server.dump.iter().map(|dump| format!("from {} {}", dump.path, &dump.digest.to_string()[..12]));
+    let place =
+        format!("{} is {} {} on port {}", server.name, server.image, short_digest(&server.identity), server.port);
+    [place].into_iter().chain(dump).chain(server.ready.clone()).collect::<Vec<_>>().join(", ")
 }
 
 /// What the service looked for in vain, but for what a void replay's reason has named already.

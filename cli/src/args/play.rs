@@ -16,6 +16,7 @@ Examples:
   retake replay .retake --only 3fa9c1 --process ./target/debug/triage
   DOCKER_HOST=tcp://10.0.0.7:2375 retake replay case.retake    in an engine elsewhere, all copied in
   retake replay case.retake --mount /models=./models --env API_TOKEN --secrets secrets.txt
+  retake replay case.retake --beside db=postgres:16,dump=shop.sql,env=POSTGRES_PASSWORD=x
 
 The recorded image runs without any network; its dependency calls are answered from the recording. Another image \
 than the recorded one is refused unless named with --image.
@@ -69,6 +70,10 @@ pub(crate) struct ReplayArgs {
     /// out (repeatable)
     #[arg(long = "mount", value_name = "PATH=HERE")]
     pub(crate) mounts: Vec<String>,
+    /// Run this image beside the service, on the same loopback and as fresh each time: a real database, with its dump. What is
+    /// asked of it is not compared (repeatable)
+    #[arg(long, value_name = "NAME=IMAGE[,port=N][,dump=PATH[,at=PATH]][,env=NAME[=VALUE]]…")]
+    pub(crate) beside: Vec<String>,
     /// Secrets that the recording knows by pseudonym, as PSEUDONYM=VALUE lines; `retake inspect` lists them
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) secrets: Option<PathBuf>,

@@ -1,5 +1,7 @@
 //! `retake replay`: run again what was recorded, and compare with production.
 
+mod beside;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -87,6 +89,7 @@ fn settings_of(source: &str, args: &ReplayArgs) -> Result<Settings, Trouble> {
         rules: rules(&args.ignore)?,
         given: given_variables(&args.env, args.env_file.as_deref())?,
         mounts: args.mounts.iter().map(|text| given_mount(text)).collect::<Result<_, _>>()?,
+        beside: beside::given(&args.beside)?,
         secrets: args.secrets.as_deref().map(secrets_file).transpose()?,
         port: args.port,
         ready_path: args.ready.clone(),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may stop the test")]
 
 mod advised;
+mod beside;
 mod captured;
 mod compared;
 mod contained;

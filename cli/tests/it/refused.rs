@@ -1,6 +1,7 @@
 //! What a newcomer meets when something is missing or wrong: each failure provoked for real, its exit code, and its words as
 //! they are read. One module for each subject.
 
+mod beside;
 mod capture;
 mod given;
 mod mounts;

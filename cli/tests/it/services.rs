@@ -39,6 +39,7 @@ services! {
     slow_services_pydantic_ai = "pydantic-ai";
     slow_services_fastapi_sklearn = "fastapi-sklearn";
     slow_services_flask_redis = "flask-redis";
+    slow_services_flask_postgres = "flask-postgres";
     slow_services_flask_redis_apart = "flask-redis-apart";
     slow_services_tomcat = "tomcat";
 }

@@ -144,11 +144,21 @@ impl Docker {
         body: models::ContainerCreateBody,
         clock: Arc<dyn Fn() -> u64 + Send + Sync>,
     ) -> Result<RunningContainer, DockerError> {
+        self.start_filled(body, None, clock).await
+    }
+
+    /// Creates a container, puts files into it where there are some, and starts it. Nothing is left where one of these fails.
+    pub(crate) async fn start_filled(
+        &self,
+        body: models::ContainerCreateBody,
+        files: Option<&(PathBuf, String)>,
+        clock: Arc<dyn Fn() -> u64 + Send + Sync>,
+    ) -> Result<RunningContainer, DockerError> {
         let created = self.engine.create_container(None, body).await;
         let created = created.map_err(DockerError::refused("create the container"))?;
         let id = created.id;
         let logs = Arc::new(Mutex::new(Vec::new()));
-        let started = self.engine.start_container(&id, None).await;
+        let started = self.fill_and_start(&id, files).await;
         let mut container = RunningContainer {
             docker: self.clone(),
             logs: Arc::clone(&logs),
@@ -161,9 +171,16 @@ impl Docker {
         };
         if let Err(error) = started {
             container.remove().await?;
-            return Err(DockerError::refused("start the container")(error));
+            return Err(error);
         }
         Ok(container)
+    }
+
+    async fn fill_and_start(&self, id: &str, files: Option<&(PathBuf, String)>) -> Result<(), DockerError> {
+        if let Some((from, to)) = files {
+            self.put_into(id, from, to).await?;
+        }
+        self.engine.start_container(id, None).await.map_err(DockerError::refused("start the container"))
     }
 
     /// Starts an image as it is on this machine's own network, as `docker run --network host` does: a service to be recorded.

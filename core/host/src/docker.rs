@@ -205,7 +205,7 @@ impl Docker {
         }
     }
 
-    async fn inspect_image(&self, reference: &str) -> Result<models::ImageInspect, DockerError> {
+    pub(crate) async fn inspect_image(&self, reference: &str) -> Result<models::ImageInspect, DockerError> {
         match self.engine.inspect_image(reference).await {
             Err(error) if is_not_found(&error) => Err(DockerError::NoImage { reference: reference.to_owned() }),
             inspected => inspected.map_err(DockerError::refused("describe the image")),

@@ -4,6 +4,7 @@
 //! secrets already hashed, and containers whose lives end with their owner's. What is done with a running service is left
 //! to the actors.
 
+mod beside;
 mod capabilities;
 mod container;
 mod deliver;
@@ -27,6 +28,7 @@ mod usage;
 mod volume;
 mod watch;
 
+pub use beside::{BesideSpec, ServerImage};
 pub use container::{ContainerSpec, MountSource, MountSpec, RunningContainer};
 pub use deliver::{Delivery, INIT_SETTINGS};
 pub use docker::Docker;

@@ -13,6 +13,7 @@ use std::{
 use bollard::{body_try_stream, models, query_parameters as query};
 use bytes::Bytes;
 use futures_util::{Stream, stream};
+use tar::HeaderMode;
 use tokio::sync::mpsc;
 
 use crate::{
@@ -120,9 +121,18 @@ pub(crate) fn volume_mount(volume: &str, at: &str, read_only: bool) -> models::M
 
 /// A tar of all that, packed as it is sent.
 fn packed(contents: Vec<Content>) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
+    packed_as(contents, HeaderMode::Complete)
+}
+
+/// The same as root's, to be read by everybody.
+pub(crate) fn packed_for_all(contents: Vec<Content>) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
+    packed_as(contents, HeaderMode::Deterministic)
+}
+
+fn packed_as(contents: Vec<Content>, mode: HeaderMode) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
     let (send, receive) = mpsc::channel(PIECES_WAITING_MAX);
     tokio::task::spawn_blocking(move || {
-        if let Err(error) = pack(&contents, Sent { send: send.clone(), piece: Vec::new() }) {
+        if let Err(error) = pack(&contents, mode, Sent { send: send.clone(), piece: Vec::new() }) {
             // Whoever reads is gone only when it has failed itself.
             drop(send.blocking_send(Err(error)));
         }
@@ -130,8 +140,9 @@ fn packed(contents: Vec<Content>) -> impl Stream<Item = io::Result<Bytes>> + Sen
     stream::unfold(receive, |mut receive| async move { receive.recv().await.map(|piece| (piece, receive)) })
 }
 
-fn pack(contents: &[Content], into: Sent) -> io::Result<()> {
+fn pack(contents: &[Content], mode: HeaderMode, into: Sent) -> io::Result<()> {
     let mut builder = tar::Builder::new(into);
+    builder.mode(mode);
     builder.follow_symlinks(false);
     // A file with holes would become an entry of a kind that engines do not take.
     builder.sparse(false);

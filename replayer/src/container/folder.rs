@@ -6,23 +6,25 @@ use host::{Delivery, INIT_SETTINGS};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::serve::Place;
+use crate::environment::Addresses;
 
 /// The folder that becomes `/.retake/run`: the socket is made by the bridge where the folder is mounted, the settings here.
 /// Whoever is not us cannot reach it from outside, since the folder it is in is ours alone; a bind mount does not pass
 /// through that one.
-pub(super) fn run_folder(places: &[Place], delivery: Delivery) -> std::io::Result<RunFolder> {
+pub(super) fn run_folder(addresses: &Addresses, waits: bool, delivery: Delivery) -> std::io::Result<RunFolder> {
     let outer = tempfile::Builder::new().prefix("retake-run-").tempdir()?;
     let path = outer.path().join("run");
     // The service's user inside may be any.
     std::fs::DirBuilder::new().create(&path)?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
-    let listen: Vec<_> = places.iter().map(|place| place.address.to_string()).collect();
+    let listen: Vec<_> = addresses.listeners().iter().map(|place| place.address.to_string()).collect();
     let mut settings = match delivery {
         Delivery::Mounted => json!({ "socket": "/.retake/run/bridge.sock" }),
         Delivery::Copied => json!({ "relay": true }),
     };
     settings["listen"] = json!(listen);
+    settings["detours"] = json!(addresses.detours());
+    settings["waits"] = json!(waits);
     settings["resolver"] = json!(true);
     std::fs::write(path.join(INIT_SETTINGS), settings.to_string())?;
     Ok(RunFolder { path, outer })

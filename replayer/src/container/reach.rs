@@ -12,11 +12,10 @@ use wire::{bridge, client::Clock};
 
 use super::folder::{RunFolder, run_folder};
 use crate::{
-    environment::MountPlan,
+    environment::{Addresses, MountPlan},
     error::ReplayError,
     forward::Forward,
     mounting::{self, Made},
-    serve::Place,
 };
 
 /// How long the init may take to connect. A choice: starting a container takes 0.7 to 1.5 s under load.
@@ -42,8 +41,10 @@ pub enum BridgeWay {
 pub(crate) struct Order<'a> {
     /// The container, but for what differs with the way.
     pub(crate) spec: ContainerSpec,
-    /// The recorded places that are served in it.
-    pub(crate) places: &'a [Place],
+    /// Where everything is in it.
+    pub(crate) addresses: Addresses,
+    /// Whether it waits until it is let go.
+    pub(crate) waits: bool,
     /// What it has mounted.
     pub(crate) plan: MountPlan,
     /// What plays the forward proxy, whose certificate it gets.
@@ -96,7 +97,7 @@ async fn reach_by(
     order: &Order<'_>,
     clock: &Arc<Clock>,
 ) -> Result<Reached, Unreached> {
-    let folder = run_folder(order.places, delivery).map_err(ReplayError::Prepare)?;
+    let folder = run_folder(&order.addresses, order.waits, delivery).map_err(ReplayError::Prepare)?;
     if let Some(forward) = order.forward {
         forward.put_into(&folder.path).map_err(ReplayError::Prepare)?;
     }

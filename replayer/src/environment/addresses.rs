@@ -15,8 +15,10 @@ use std::{
 
 use crate::serve::Place;
 
+mod beside;
 mod texts;
 
+pub(crate) use beside::{Told, looked_for};
 use texts::{authorities_of, begins, begins_authority, ends, ends_without_port, host_and_port, in_url, is_host_name};
 
 /// Most names that are put into a hosts file. A choice: a recording names as many as its service has dependencies.
@@ -46,6 +48,8 @@ pub(crate) struct Recorded {
     pub(crate) service_port: Option<u16>,
     /// The service's own host name, which is never taken from it.
     pub(crate) hostname: String,
+    /// What runs beside the service, and the port that it listens on.
+    pub(crate) beside: BTreeMap<String, u16>,
 }
 
 /// Where each dependency is inside, and how the service finds it.
@@ -61,6 +65,8 @@ pub(crate) struct Addresses {
     moved: BTreeMap<SocketAddr, SocketAddr>,
     /// Names with a recorded port, and the port inside where it is another one.
     renamed: BTreeMap<(String, u16), u16>,
+    /// As in [`Recorded`].
+    beside: BTreeMap<String, u16>,
 }
 
 /// A host that the service called: an address that is not loopback's, or a name.
@@ -74,7 +80,9 @@ impl Addresses {
     /// Decides where everything is inside. Hosts in `texts` (variables and arguments) count as called where their port is
     /// a listener's.
     pub(crate) fn of<'a>(recorded: &Recorded, texts: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut addresses = Self::default();
+        let mut addresses = Self { beside: recorded.beside.clone(), ..Self::default() };
+        // What is real is at its port before anything else is.
+        recorded.servers().for_each(|place| addresses.serve(place));
         for place in &recorded.listeners {
             addresses.keep(place, recorded);
         }
@@ -92,9 +100,21 @@ impl Addresses {
         addresses
     }
 
-    /// Everything that may be listened on.
+    /// Everything that may be listened on to be answered from the recording.
     pub(crate) fn listeners(&self) -> Vec<Place> {
-        self.places.iter().chain(&self.companions).cloned().collect()
+        let all = self.places.iter().chain(&self.companions);
+        all.filter(|place| !self.beside.contains_key(&place.name)).cloned().collect()
+    }
+
+    /// Addresses that lead to what runs beside the service at another port, and where that is.
+    pub(crate) fn detours(&self) -> BTreeMap<SocketAddr, SocketAddr> {
+        let all = self.places.iter().chain(&self.companions);
+        let detour = |place: &Place| {
+            let port = *self.beside.get(&place.name)?;
+            let server = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
+            (place.address.port() != port).then_some((place.address, server))
+        };
+        all.filter_map(detour).collect()
     }
 
     /// A listener whose address is there inside as well keeps it.
@@ -268,16 +288,35 @@ impl Addresses {
         self.hosts.iter().map(|(name, ip)| format!("{name}: {ip} by its hosts file")).collect()
     }
 
-    /// The ports that had to move, in words.
+    /// The ports that had to move or lead elsewhere, in words.
     pub(crate) fn moved_ports_in_words(&self) -> Vec<String> {
+        let led = self.places.iter().filter_map(|place| {
+            let port = self.beside.get(&place.name).filter(|port| **port != place.address.port())?;
+            Some(format!("{}: led to `{}`, which listens on port {port}", place.address, place.name))
+        });
         let moved = self.renamed.iter().map(|((name, recorded), port)| {
             format!("{name}:{recorded} is served at {name}:{port}, because the service has port {recorded} itself")
         });
-        moved.collect()
+        moved.chain(led).collect()
     }
 }
 
 impl Recorded {
+    /// What runs beside the service, where it listens.
+    fn servers(&self) -> impl Iterator<Item = Place> {
+        let place = |(name, port): (&String, &u16)| Place {
+            name: name.clone(),
+            address: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), *port),
+        };
+        self.beside.iter().map(place)
+    }
+
+    /// Where a dependency was listened for, or where what runs beside the service under its name listens.
+    fn place_of(&self, dependency: &str) -> Option<Place> {
+        let listener = self.listeners.iter().find(|place| place.name == dependency).cloned();
+        listener.or_else(|| self.servers().find(|place| place.name == dependency))
+    }
+
     fn is_own_name(&self, name: &str) -> bool {
         name == "localhost" || name.ends_with(".localhost") || name == self.hostname.to_ascii_lowercase()
     }
@@ -302,9 +341,9 @@ impl Called {
             }
         }
         for (dependency, authority) in &recorded.called {
-            let listener = recorded.listeners.iter().find(|place| place.name == *dependency);
-            if let (Some(place), Some((host, port))) = (listener, host_and_port(authority, 80)) {
-                called.take(&host, at_port(place, port), recorded);
+            let place = recorded.place_of(dependency);
+            if let (Some(place), Some((host, port))) = (place, host_and_port(authority, 80)) {
+                called.take(&host, at_port(&place, port), recorded);
             }
         }
         for (host, port) in texts.into_iter().flat_map(authorities_of) {

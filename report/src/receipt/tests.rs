@@ -1,8 +1,8 @@
 use diff::{Change, Comparison, Divergence, MissedCall, RuleUse, Unjudged};
 use exchange::{Digest, Id};
 use replayer::receipt::{
-    Absent, Answers, Attempt, Determinism, EnvironmentDifference, Found, Pinned, Relation, Skipped, SourceProof,
-    Transport, Void,
+    Absent, Answers, Attempt, Beside, Determinism, DumpProof, EnvironmentDifference, Found, Pinned, Relation, Skipped,
+    SourceProof, Transport, Void,
 };
 
 use super::*;
@@ -47,6 +47,7 @@ fn receipt(results: &[ExchangeResult]) -> Receipt {
         replacements: Vec::new(),
         ready: Some("its port accepted after 0.1 s".to_owned()),
         injected: Vec::new(),
+        beside: Vec::new(),
         environment: Vec::new(),
         rules: vec![RuleUse { rule: "/id".to_owned(), pointer: "/id".to_owned(), count: 2 }],
         headers_not_compared: Vec::new(),
@@ -81,6 +82,27 @@ fn same() {
     held     level 0, order recorded, timing asap; ready: its port accepted after 0.1 s; rules used: /id 2×
     next     retake ls .retake/runs/09.retake
     ");
+}
+
+#[test]
+fn what_ran_beside_is_named_and_said_not_to_be_compared() {
+    let results = [result(1, Verdict::Same)];
+    let mut receipt = receipt(&results);
+    let db = Beside {
+        name: "db".to_owned(),
+        image: "postgres:16".to_owned(),
+        identity: format!("sha256:{}", "ef".repeat(32)),
+        port: 5432,
+        dump: Some(DumpProof { path: "shop.sql".to_owned(), digest: Digest([7; 32]), at: "/x/shop.sql".to_owned() }),
+        variables: vec!["POSTGRES_PASSWORD".to_owned()],
+        ready: Some("its port accepted after 1.2 s".to_owned()),
+        calls_not_compared: 3,
+    };
+    let cache = Beside { name: "cache".to_owned(), image: "redis:7".to_owned(), port: 6379, ..Beside::default() };
+    receipt.beside = vec![db, cache];
+    receipt.determinism.level = None;
+    let text = page(&receipt, &results);
+    insta::assert_snapshot!(text.lines().find(|line| line.starts_with("beside")).unwrap(), @"beside   db is postgres:16 sha256:efefefefefef on port 5432, from shop.sql 070707070707, its port accepted after 1.2 s; cache is redis:7  on port 6379; what was asked there was not compared, nor 3 recorded calls to it");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::{
     harm::{Capture, connect, read_rest},
     services::{
         engine::{Container, Program, accepts, docker, image, until},
-        told::{Dependency, Request, Secret, Service},
+        told::{Dependency, Request, Secret, Service, folder_of},
     },
 };
 
@@ -49,8 +49,8 @@ fn skip(name: &str, reason: &str) {
 /// Runs the service and what it needs, asks it everything through a capture, seals that; gives the number of requests.
 fn record(service: &Service, image: &str, folder: &Path) -> u64 {
     copy_files(service, image, folder);
-    let dependencies: Vec<_> = service.dependencies.iter().map(|it| Running::start(it, folder)).collect();
-    let run: Vec<_> = service.run.iter().map(|word| filled(word, folder)).collect();
+    let dependencies: Vec<_> = service.dependencies.iter().map(|it| Running::start(it, service, folder)).collect();
+    let run: Vec<_> = service.run.iter().map(|word| filled(word, service, folder)).collect();
     let container = Container::create(&service.name, &run, image, &service.command);
     if !service.calls_at_start {
         start(&container, service);
@@ -83,8 +83,9 @@ fn copy_files(service: &Service, image: &str, folder: &Path) {
     }
 }
 
-fn filled(word: &str, folder: &Path) -> String {
-    let word = word.replace("{folder}", folder.to_str().unwrap());
+fn filled(word: &str, service: &Service, folder: &Path) -> String {
+    let here = folder_of(&service.name);
+    let word = word.replace("{folder}", folder.to_str().unwrap()).replace("{here}", here.to_str().unwrap());
     match word.split_once("{image:") {
         None => word,
         Some((before, rest)) => {
@@ -111,9 +112,8 @@ fn start(container: &Container, service: &Service) {
 fn capture_flags(service: &Service, container: &Container, dependencies: &[Running]) -> Vec<String> {
     let upstream = format!("http://127.0.0.1:{}", service.port);
     let mut flags: Vec<_> = ["--upstream", &upstream, "--container", &container.name].map(str::to_owned).to_vec();
-    for running in dependencies {
-        flags.push("--dependency".to_owned());
-        flags.push(running.flag.clone());
+    for flag in dependencies.iter().filter_map(|running| running.flag.clone()) {
+        flags.extend(["--dependency".to_owned(), flag]);
     }
     flags.extend(service.capture.iter().cloned());
     flags
@@ -124,12 +124,13 @@ struct Running {
     /// Kept until the recording has ended.
     _container: Option<Container>,
     _program: Option<Program>,
-    /// `NAME=URL,listen=ADDR`.
-    flag: String,
+    /// `NAME=URL,listen=ADDR`, where it is recorded.
+    flag: Option<String>,
 }
 
 impl Running {
-    fn start(dependency: &Dependency, folder: &Path) -> Self {
+    fn start(dependency: &Dependency, service: &Service, folder: &Path) -> Self {
+        let is_recorded = dependency.scheme != "none";
         let (container, program, address) = match dependency.is.as_str() {
             "model" => {
                 let (program, address) = Program::model(folder);
@@ -137,8 +138,9 @@ impl Running {
             }
             name => {
                 let port = dependency.port.expect("a dependency from an image has a port");
-                let mut run = vec!["--publish".to_owned(), format!("127.0.0.1::{port}")];
-                run.extend(dependency.run.iter().cloned());
+                let published = if is_recorded { "127.0.0.1:".to_owned() } else { dependency.listen.clone() };
+                let mut run = vec!["--publish".to_owned(), format!("{published}:{port}")];
+                run.extend(dependency.run.iter().map(|word| filled(word, service, folder)));
                 let container = Container::create(name, &run, &image(name).unwrap(), &[]);
                 container.start();
                 let address = container.address_of(port);
@@ -147,7 +149,8 @@ impl Running {
             }
         };
         let Dependency { name, scheme, listen, .. } = dependency;
-        Self { _container: container, _program: program, flag: format!("{name}={scheme}://{address},listen={listen}") }
+        let flag = is_recorded.then(|| format!("{name}={scheme}://{address},listen={listen}"));
+        Self { _container: container, _program: program, flag }
     }
 }
 
@@ -195,7 +198,7 @@ fn replay(service: &Service, folder: &Path, bridge: &str) -> Value {
         std::fs::write(folder.join("secrets"), secrets(service, folder)).unwrap();
         arguments.extend(["--secrets".to_owned(), "secrets".to_owned()]);
     }
-    arguments.extend(service.replay.iter().map(|word| filled(word, folder)));
+    arguments.extend(service.replay.iter().map(|word| filled(word, service, folder)));
     let words: Vec<_> = arguments.iter().map(String::as_str).collect();
     let mut command = command(folder, &words);
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());

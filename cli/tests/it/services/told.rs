@@ -23,7 +23,7 @@ pub(crate) struct Service {
     /// Built and replayed in a few seconds: belongs to every run of the tests.
     #[serde(default)]
     pub(crate) quick: bool,
-    /// Arguments of `docker run` before the image. `{folder}` is where `files` are.
+    /// Arguments of `docker run` before the image. `{folder}` is where `files` are, `{here}` the service's own folder.
     #[serde(default)]
     pub(crate) run: Vec<String>,
     /// Arguments behind the image.
@@ -83,12 +83,12 @@ pub(crate) struct Dependency {
     pub(crate) is: String,
     /// Where that image listens, in its container.
     pub(crate) port: Option<u16>,
-    /// Arguments of `docker run` for that image.
+    /// Arguments of `docker run` for that image, filled as the service's own.
     #[serde(default)]
     pub(crate) run: Vec<String>,
-    /// `http` or `tcp`.
+    /// `http` or `tcp`; `none` where it is called past the recording.
     pub(crate) scheme: String,
-    /// Where the service calls it: where the recording listens.
+    /// Where the service calls it: where the recording listens, or it itself.
     pub(crate) listen: String,
 }
 

@@ -158,3 +158,27 @@ fn names_of_a_stranger_are_bounded_and_cannot_write_a_line_of_their_own() {
     assert_eq!((addresses.hosts.len(), addresses.places.len()), (NAMES_MAX, 1));
     assert!(addresses.hosts.keys().all(|name| name.starts_with('n')));
 }
+
+#[test]
+fn what_runs_beside_has_its_own_port_and_is_led_to_from_every_other_that_means_it() {
+    let beside = BTreeMap::from([("db".to_owned(), 5432)]);
+    let listeners = recorded(&[("db", "127.0.0.1:15432"), ("llm", "127.0.0.1:9101")]);
+    let recorded = Recorded { beside, hosts: vec![("db.lan".to_owned(), "10.0.0.5".to_owned())], ..listeners };
+    let called = [("db", "db.lan:6432"), ("db", "172.17.0.3:5432"), ("db", "db:5432")];
+    let addresses = Addresses::of(&calling(recorded, &called), ["postgres://127.0.0.1:15432/x"]);
+    assert_eq!(words(&addresses.listeners()), ["llm 127.0.0.1:9101", "llm [::1]:9101"]);
+    let detours: Vec<_> = addresses.detours().iter().map(|(from, to)| format!("{from} {to}")).collect();
+    let server = "127.0.0.1:5432";
+    let from = ["127.0.0.1:6432", "127.0.0.1:15432", "[::1]:6432", "[::1]:15432"];
+    assert_eq!(detours, from.map(|from| format!("{from} {server}")));
+    let hosts: Vec<_> = addresses.hosts.iter().map(|(name, ip)| format!("{name} {ip}")).collect();
+    assert_eq!(hosts, ["db 127.0.0.1", "db.lan 127.0.0.1"]);
+    assert_eq!(addresses.replace_in("postgres://172.17.0.3/x").0, "postgres://127.0.0.1/x");
+    assert_eq!(
+        addresses.hosts_in_words()[2..],
+        [
+            "127.0.0.1:15432: led to `db`, which listens on port 5432",
+            "127.0.0.1:6432: led to `db`, which listens on port 5432",
+        ]
+    );
+}

@@ -67,6 +67,21 @@ pub(super) fn host_and_port(authority: &str, usual: u16) -> Option<(String, u16)
 
 /// The hosts and ports that a text names: in URLs, and as the whole of it, of a word, or of an option's value.
 pub(super) fn authorities_of(text: &str) -> Vec<(String, u16)> {
+    let found = authorities_with_scheme(text).into_iter();
+    found.map(|authority| (authority.host, authority.port)).collect()
+}
+
+/// A host and port that a text names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Authority {
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// The port that its URL's scheme means; 0 where there is no URL, or none that is known here.
+    pub(super) usual: u16,
+}
+
+/// As [`authorities_of`], with what the schemes say.
+pub(super) fn authorities_with_scheme(text: &str) -> Vec<Authority> {
     let mut found = Vec::new();
     for word in text.split(|it: char| it.is_ascii_whitespace() || matches!(it, ',' | ';' | '"' | '\'' | '=')) {
         let (authority, usual) = match word.split_once("://") {
@@ -77,7 +92,8 @@ pub(super) fn authorities_of(text: &str) -> Vec<(String, u16)> {
             None if word.contains(':') && !word.contains('/') => (word, 0),
             None => continue,
         };
-        found.extend(host_and_port(authority, usual).filter(|(_, port)| *port > 0));
+        let named = host_and_port(authority, usual).filter(|(_, port)| *port > 0);
+        found.extend(named.map(|(host, port)| Authority { host, port, usual }));
     }
     found
 }
@@ -89,9 +105,9 @@ fn usual_port(scheme: &str) -> u16 {
     match scheme.to_ascii_lowercase().as_str() {
         "http" | "ws" => 80,
         "https" | "wss" => 443,
-        "redis" | "rediss" => 6379,
+        "redis" | "rediss" | "valkey" => 6379,
         "postgres" | "postgresql" => 5432,
-        "mysql" => 3306,
+        "mysql" | "mariadb" => 3306,
         "mongodb" => 27017,
         "amqp" => 5672,
         _ => 0,
