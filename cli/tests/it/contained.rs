@@ -11,8 +11,8 @@ use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
 use crate::{
-    Ran, command,
-    otherwise::{Capturing, free_port, post, recorded_tickets, serve},
+    Ran,
+    otherwise::{Capturing, capture_of, dependency, free_port, post, recorded_tickets, serve},
     shipped::{docker, replay},
     untrue::{eventually, triage},
 };
@@ -115,26 +115,10 @@ impl Recorded {
         let variables = ["--env", &model_url, "--env", &store_url, "--env", "HOST=0.0.0.0", "--env", &own_port];
         let network = ["--publish", &publish, "--add-host", &store_host];
         let container = Container::run(name, &[&network[..], &variables, &[&image.0]].concat());
-        let dependencies = [
-            format!("model=http://{model},listen={gateway}:{model_port}"),
-            format!("store=http://{store},listen={gateway}:{store_port}"),
-        ];
-        let upstream = format!("http://127.0.0.1:{port}");
-        let arguments = [
-            "capture",
-            "--json",
-            "--listen",
-            "127.0.0.1:0",
-            "--upstream",
-            &upstream,
-            "--container",
-            &container.0,
-            "--dependency",
-            &dependencies[0],
-            "--dependency",
-            &dependencies[1],
-        ];
-        let capture = Capturing::start(command(folder.path(), &arguments));
+        let [model_flag, model] = dependency("model", &model, &format!("{gateway}:{model_port}"));
+        let [store_flag, store] = dependency("store", &store, &format!("{gateway}:{store_port}"));
+        let of = ["--container", &container.0, &model_flag, &model, &store_flag, &store];
+        let capture = Capturing::start(capture_of(folder.path(), &format!("http://127.0.0.1:{port}"), &of));
         for (path, body) in recorded_tickets(6) {
             let answer = eventually("the service", || {
                 let answer = post(&capture.address, &path, &body, "");

@@ -6,9 +6,9 @@ use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
 use crate::{
-    Ran, command,
+    Ran,
     contained::{Container, Image, client},
-    otherwise::{Capturing, free_port},
+    otherwise::{Capturing, capture_of, free_port, replay_store},
     retake,
     shipped::docker,
     untrue::eventually,
@@ -106,9 +106,7 @@ impl Recorded {
             ],
         );
         let upstream = format!("http://127.0.0.1:{port}");
-        let arguments =
-            ["capture", "--json", "--listen", "127.0.0.1:0", "--upstream", &upstream, "--container", &container.0];
-        let capture = Capturing::start(command(folder.path(), &arguments));
+        let capture = Capturing::start(capture_of(folder.path(), &upstream, &["--container", &container.0]));
         // The environment is looked at while the state is still what it was.
         look_again_later();
         let answer = eventually("the service", || {
@@ -137,11 +135,7 @@ impl Recorded {
 
     fn replay_by(&self, way: &str, mounts: &[&str]) -> (Ran, Value) {
         let flags = mounts.iter().flat_map(|mount| ["--mount", mount]);
-        let arguments: Vec<&str> =
-            ["replay", ".retake", "--json", "--store", "runs", "--bridge", way].into_iter().chain(flags).collect();
-        let ran = retake(self.folder.path(), &arguments);
-        let document = ran.json();
-        (ran, document)
+        replay_store(self.folder.path(), &["--bridge", way].into_iter().chain(flags).collect::<Vec<_>>())
     }
 }
 

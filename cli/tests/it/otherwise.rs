@@ -13,7 +13,7 @@ use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
 use crate::{
-    Ran, command,
+    Ran, command, retake,
     shipped::{IGNORED, replay, shipped},
     untrue::{PATIENCE, eventually, first_tickets, send_signal, triage},
 };
@@ -115,6 +115,23 @@ pub(crate) fn post(address: &str, path: &str, body: &[u8], more: &str) -> String
     answer
 }
 
+/// `retake capture --json` of a service at this URL, its clients' listener on a free port.
+pub(crate) fn capture_of(folder: &Path, upstream: &str, more: &[&str]) -> Command {
+    command(folder, &[&["capture", "--json", "--listen", "127.0.0.1:0", "--upstream", upstream][..], more].concat())
+}
+
+/// The flags for a dependency: where it is, and where the service finds it.
+pub(crate) fn dependency(name: &str, is_at: &str, listens: &str) -> [String; 2] {
+    ["--dependency".to_owned(), format!("{name}=http://{is_at},listen={listens}")]
+}
+
+/// Replays the store in a folder, its runs kept beside it.
+pub(crate) fn replay_store(folder: &Path, more: &[&str]) -> (Ran, Value) {
+    let ran = retake(folder, &[&["replay", ".retake", "--json", "--store", "runs"][..], more].concat());
+    let document = ran.json();
+    (ran, document)
+}
+
 /// A capture that runs.
 pub(crate) struct Capturing {
     child: Child,
@@ -162,27 +179,10 @@ impl Captured {
         let (_serving, model, store) = serve(folder.path());
         let [port, model_port, store_port] = [(); 3].map(|()| free_port());
         let upstream = format!("http://127.0.0.1:{port}");
-        let dependencies = [
-            format!("model=http://{model},listen={loopback}:{model_port}"),
-            format!("store=http://{store},listen={loopback}:{store_port}"),
-        ];
-        let service = triage();
-        let arguments = [
-            "capture",
-            "--json",
-            "--listen",
-            "127.0.0.1:0",
-            "--upstream",
-            &upstream,
-            "--no-default-dependencies",
-            "--dependency",
-            &dependencies[0],
-            "--dependency",
-            &dependencies[1],
-            "--",
-            &service,
-        ];
-        let mut capture = command(folder.path(), &arguments);
+        let [model_flag, model] = dependency("model", &model, &format!("{loopback}:{model_port}"));
+        let [store_flag, store] = dependency("store", &store, &format!("{loopback}:{store_port}"));
+        let dependencies = ["--no-default-dependencies", &model_flag, &model, &store_flag, &store];
+        let mut capture = capture_of(folder.path(), &upstream, &[&dependencies[..], &["--", &triage()]].concat());
         capture.envs(variables(port, &format!("{loopback}:{model_port}"), &format!("{loopback}:{store_port}")));
         capture.env("TRIAGE_TRACE", "off");
         let capture = Capturing::start(capture);

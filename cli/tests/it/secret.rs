@@ -12,10 +12,10 @@ use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
 use crate::{
-    Ran, command,
+    Ran,
     contained::{Container, Image},
     harm::secret::files_unpacked,
-    otherwise::{Capturing, free_port},
+    otherwise::{Capturing, capture_of, free_port, replay_store},
     retake,
     shipped::docker,
     untrue::{PATIENCE, eventually},
@@ -84,10 +84,9 @@ impl Recorded {
         let port = free_port();
         let upstream = format!("http://127.0.0.1:{port}");
         let own = std::env::current_exe().unwrap().display().to_string();
-        let arguments = ["capture", "--json", "--listen", "127.0.0.1:0", "--upstream", &upstream];
         let service =
             ["--no-default-dependencies", "--", &own, "--exact", "secret::service", "--ignored", "--nocapture"];
-        let mut capture = command(folder.path(), &[&arguments[..], &service].concat());
+        let mut capture = capture_of(folder.path(), &upstream, &service);
         capture.env("PORT", port.to_string()).env("SERVICE_TOKEN", TOKEN);
         let capture = Capturing::start(capture);
         Self::ask(port, capture);
@@ -105,9 +104,7 @@ impl Recorded {
         let settings = ["--network", "host", "--env", &format!("PORT={port}"), &image.0];
         let container = Container::run(name, &[&settings[..], &command_line].concat());
         let upstream = format!("http://127.0.0.1:{port}");
-        let arguments =
-            ["capture", "--json", "--listen", "127.0.0.1:0", "--upstream", &upstream, "--container", &container.0];
-        let capture = Capturing::start(command(folder.path(), &arguments));
+        let capture = Capturing::start(capture_of(folder.path(), &upstream, &["--container", &container.0]));
         Self::ask(port, capture);
         (Self { folder }, image)
     }
@@ -136,11 +133,7 @@ impl Recorded {
     }
 
     fn replay(&self, more: &[&str]) -> (Ran, Value) {
-        let store = self.store();
-        let arguments = [&["replay", store.to_str().unwrap(), "--json", "--store", "runs"][..], more].concat();
-        let ran = retake(self.folder.path(), &arguments);
-        let document = ran.json();
-        (ran, document)
+        replay_store(self.folder.path(), more)
     }
 }
 

@@ -18,7 +18,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::{
     Ran, command,
-    otherwise::{Capturing, Ended, free_port, wait_until_it_accepts},
+    otherwise::{Capturing, Ended, capture_of, free_port, replay_store, wait_until_it_accepts},
     retake,
     untrue::PATIENCE,
 };
@@ -76,10 +76,9 @@ impl Recorded {
         let upstream = format!("http://127.0.0.1:{port}");
         let dependency = format!("cache=tcp://127.0.0.1:{cache},listen=127.0.0.1:{listens}");
         let own = std::env::current_exe().unwrap().display().to_string();
-        let arguments = ["capture", "--json", "--listen", "127.0.0.1:0", "--upstream", &upstream];
-        let arguments = [&arguments[..], &["--no-default-dependencies", "--dependency", &dependency, "--"]].concat();
+        let arguments = ["--no-default-dependencies", "--dependency", &dependency, "--"];
         let service = [&own, "--exact", "spoken::serve", "--ignored", "--nocapture"];
-        let mut capture = command(folder.path(), &[&arguments[..], &service].concat());
+        let mut capture = capture_of(folder.path(), &upstream, &[&arguments[..], &service].concat());
         capture.env("PORT", port.to_string()).env("CACHE", format!("127.0.0.1:{listens}"));
         capture.env("CACHE_PASSWORD", PASSWORD).env("PREFIX", "user");
         let capture = Capturing::start(capture);
@@ -101,11 +100,7 @@ impl Recorded {
     }
 
     fn replay(&self, more: &[&str]) -> (Ran, Value) {
-        let store = self.store();
-        let arguments = [&["replay", store.to_str().unwrap(), "--json", "--store", "runs"][..], more].concat();
-        let ran = retake(self.folder.path(), &arguments);
-        let document = ran.json();
-        (ran, document)
+        replay_store(self.folder.path(), more)
     }
 
     /// The ids of clients' exchanges whose path begins like this.

@@ -15,9 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wire::ca::{CertificateAuthority, Validity};
 
 use crate::{
-    command,
     contained::{Container, Image},
-    otherwise::{Capturing, free_port},
+    otherwise::{Capturing, capture_of, free_port},
     proxied::{ask, await_listener, model},
     retake,
     shipped::docker,
@@ -116,10 +115,9 @@ fn a_container_that_opens_its_certificate_by_path_finds_this_runs_own_there() {
     let container = Container::run("trusting", &arguments);
 
     let upstream = format!("http://127.0.0.1:{port}");
-    let arguments = ["capture", "--json", "--listen", "127.0.0.1:0", "--upstream", &upstream, "--ca-dir", "ca"];
     let forward = format!("--forward-proxy={proxy}");
-    let more = ["--no-default-dependencies", &forward, "--container", &container.0];
-    let mut capture = command(folder.path(), &[&arguments[..], &more].concat());
+    let more = ["--ca-dir", "ca", "--no-default-dependencies", &forward, "--container", &container.0];
+    let mut capture = capture_of(folder.path(), &upstream, &more);
     capture.env("SSL_CERT_FILE", folder.path().join("private.pem"));
     let capture = Capturing::start(capture);
     await_listener(port);
