@@ -174,8 +174,8 @@ impl Connections {
     fn give_up(&mut self, call: &Exchange, from_ns: u64, why: &str) {
         let dependency = call.role.dependency().unwrap_or_default().to_owned();
         let words = format!(
-            "the connection to `{dependency}` ({}) {why}, and cannot be answered from what was recorded: let the real one run \
-             in the service's own container, or replay with `--target URL`",
+            "the connection to `{dependency}` ({}) {why}, and cannot be answered from what was recorded: run a real \
+             one beside a container, `--beside {dependency}=IMAGE`, or replay with `--target URL`",
             call.id.short()
         );
         let to_ns = call.times.ended_ns.max(from_ns);

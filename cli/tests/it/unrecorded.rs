@@ -46,7 +46,8 @@ fn docker_a_service_whose_cache_was_not_recorded_has_it_named_with_what_to_type(
     let what = absent["what"].as_str().unwrap();
     assert!(what.starts_with("`127.0.0.1:6379` was connected to ") && what.contains("usually Redis"), "{what}");
     let help = absent["help"].as_str().unwrap();
-    assert_eq!(help, "record it with `retake capture --dependency redis=tcp://127.0.0.1:6379`");
+    let recorded = "record it with `retake capture --dependency redis=tcp://127.0.0.1:6379`";
+    assert_eq!(help, format!("{recorded}, or run a real one beside a container: `retake replay --beside redis=IMAGE`"));
 
     let source = shipped();
     let mut arguments = vec!["replay", source.to_str().unwrap()];

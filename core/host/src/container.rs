@@ -83,6 +83,8 @@ pub struct RunningContainer {
     logs: Arc<Mutex<Vec<LogLine>>>,
     follower: JoinHandle<()>,
     waiter: JoinHandle<Option<i64>>,
+    /// What the waiter gave, once it was asked.
+    status: Option<Option<i64>>,
     warnings: Vec<String>,
     /// Volumes made for it, which go with it.
     volumes: Vec<String>,
@@ -164,6 +166,7 @@ impl Docker {
             logs: Arc::clone(&logs),
             follower: tokio::spawn(follow(self.engine.clone(), id.clone(), logs, clock)),
             waiter: tokio::spawn(wait(self.engine.clone(), id.clone())),
+            status: None,
             id,
             warnings: created.warnings,
             volumes: Vec::new(),
@@ -226,7 +229,11 @@ impl RunningContainer {
 
     /// Waits until it ends and gives its exit status; `None` when the engine does not tell.
     pub async fn ended(&mut self) -> Option<i64> {
-        (&mut self.waiter).await.ok().flatten()
+        // What was waited for once is not waited for again: asking a second time gives the same.
+        if self.status.is_none() {
+            self.status = Some((&mut self.waiter).await.ok().flatten());
+        }
+        self.status.flatten()
     }
 
     /// The last lines it wrote so far, at most `count`.

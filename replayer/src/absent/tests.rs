@@ -30,7 +30,7 @@ fn each_kind_of_thing_is_named_with_what_can_be_done() {
     ];
     insta::assert_snapshot!(told(attempts, &["db.internal"]), @r"
     `127.0.0.1:6379` was connected to 3 times and nothing is there (6379 is usually Redis):
-      record it with `retake capture --dependency redis=tcp://127.0.0.1:6379`
+      record it with `retake capture --dependency redis=tcp://127.0.0.1:6379`, or run a real one beside a container: `retake replay --beside redis=IMAGE`
     `127.0.0.1:7001` was connected to 3 times and nothing is there:
       record it with `retake capture --dependency NAME=http://127.0.0.1:7001`, or with `NAME=tcp://127.0.0.1:7001` where it speaks no HTTP
     `10.0.0.7:9200` was connected to 3 times and there is no network in a replay (9200 is usually Elasticsearch or OpenSearch):
@@ -42,7 +42,7 @@ fn each_kind_of_thing_is_named_with_what_can_be_done() {
     the socket `/var/run/docker.sock` was connected to once and is not there (usually a container engine):
       a container engine is not recorded: let the service do without, or replay against one that runs with `--target URL`
     the socket `/tmp/.s.PGSQL.5432` was connected to twice and is not there (usually PostgreSQL):
-      unix sockets are not recorded; over TCP, record it with `retake capture --dependency postgres=tcp://127.0.0.1:5432`
+      unix sockets are not recorded; over TCP, record it with `retake capture --dependency postgres=tcp://127.0.0.1:5432`, or run a real one beside a container: `retake replay --beside postgres=IMAGE`
     the socket `@own` was connected to once and is not there:
       unix sockets are not recorded: let the service use TCP, and record that with `retake capture --dependency`
     `127.0.0.1:4317` was connected to 3 times and nothing is there (4317 is usually OpenTelemetry over gRPC):

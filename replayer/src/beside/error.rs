@@ -96,8 +96,8 @@ impl BesideError {
     pub fn help(&self) -> String {
         match self {
             Self::NoContainer { .. } => {
-                "replay the recorded image, or another with `--image REF`; a process finds what runs on \
-                                         this machine with `--target URL`, where it runs already"
+                "replay in a container, the recorded image or another with `--image REF`; or start the service with a real \
+                 one yourself, and replay against it with `--target URL` and without `--beside`"
                     .to_owned()
             }
             Self::NoImage { image, .. } => {
