@@ -175,7 +175,7 @@ fn what_runs_beside_has_its_own_port_and_is_led_to_from_every_other_that_means_i
     assert_eq!(hosts, ["db 127.0.0.1", "db.lan 127.0.0.1"]);
     assert_eq!(addresses.replace_in("postgres://172.17.0.3/x").0, "postgres://127.0.0.1/x");
     assert_eq!(
-        addresses.hosts_in_words()[2..],
+        addresses.moved_ports_in_words(),
         [
             "127.0.0.1:15432: led to `db`, which listens on port 5432",
             "127.0.0.1:6432: led to `db`, which listens on port 5432",
