@@ -52,7 +52,7 @@ pub struct RouteCount {
     pub dependency: Option<String>,
     /// Method and path, what looks like an id as `*`.
     pub route: String,
-    /// By status; 0 where there was no answer.
+    /// By status; 0 where there was none: no answer, or no HTTP.
     pub statuses: BTreeMap<u16, u64>,
 }
 

@@ -39,7 +39,7 @@ fn a_recording_of_nobody_in_particular_is_replayed_against_an_address() {
     for line in [
         "clients  POST /tickets        1  200 × 1",
         "POST /tickets/*      1",
-        "no answer × 1",
+        "no status × 1",
         "To replay it: retake replay case.retake",
     ] {
         assert!(ran.out.contains(line), "{line}: {}", ran.out);

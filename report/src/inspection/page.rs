@@ -239,7 +239,7 @@ fn listener_words(listener: &Listener) -> String {
 }
 
 fn status_words(status: u16, count: u64) -> String {
-    if status == 0 { format!("no answer × {count}") } else { format!("{status} × {count}") }
+    if status == 0 { format!("no status × {count}") } else { format!("{status} × {count}") }
 }
 
 fn place_words(place: ImagePlace) -> String {
