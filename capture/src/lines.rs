@@ -32,6 +32,8 @@ pub(crate) struct LineRecorder {
     pub(crate) is_on: bool,
     pub(crate) clock: Clock,
     pub(crate) redactor: Arc<Redactor>,
+    /// Values of the service's secrets, the longest first: they are looked for whatever their form. Never kept.
+    pub(crate) secrets: Arc<[String]>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) losses: Arc<Losses>,
     pub(crate) queue: Sender<Item>,
@@ -59,8 +61,22 @@ impl LineRecorder {
     /// One line.
     pub(crate) fn line(&self, bytes: &[u8], stream: Stream, at_ns: u64) -> LogLine {
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-        let (text, _) = self.redactor.text(&String::from_utf8_lossy(bytes));
+        let (mut text, _) = self.redactor.text(&String::from_utf8_lossy(bytes));
+        for secret in self.secrets.iter().filter(|secret| !secret.is_empty()) {
+            if text.contains(secret.as_str()) {
+                let pseudonym = self.redactor.pseudonym(secret.as_bytes());
+                text = text.replace(secret.as_str(), &String::from_utf8_lossy(&pseudonym));
+            }
+        }
         LogLine { at_ns, stream, text }
+    }
+
+    /// Looks for these as well from now on.
+    pub(crate) fn know(&mut self, secrets: Vec<String>) {
+        let mut all: Vec<_> = self.secrets.iter().cloned().chain(secrets).collect();
+        all.sort_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
+        all.dedup();
+        self.secrets = all.into();
     }
 
     /// Puts lines into the queue and empties the list. Those that come too fast, or find no room, are passed over and
@@ -133,6 +149,7 @@ mod tests {
             is_on: true,
             clock: Clock::start(),
             redactor: Arc::new(Redactor::new([1; 32], &Extra::default())),
+            secrets: Arc::new([]),
             budget: Budget::new(10 * LINE_COST),
             losses: Arc::default(),
             queue,
@@ -146,6 +163,10 @@ mod tests {
         assert!(matches!(items.try_recv().unwrap(), Item::Lines { lines, .. } if lines[0].at_ns == 7));
         let mut many = vec![recorder.line(b"", Stream::Stdout, 0); 11];
         assert_eq!((recorder.send(&mut many), recorder.losses.log_lines.load(Ordering::Relaxed)), (11, 11));
+        let mut knowing = recorder.clone();
+        knowing.know(vec!["blue-lamp".to_owned(), "blue-lamp-42".to_owned()]);
+        let line = knowing.line(b"asked with blue-lamp-42 for blue", Stream::Stdout, 0).text;
+        assert!(line.starts_with("asked with ") && line.ends_with(" for blue") && !line.contains("lamp"), "{line}");
         let off = LineRecorder { is_on: false, ..recorder };
         assert!(off.split(&mut Vec::new(), b"one\n", Stream::Stdout, 0).is_empty());
     }

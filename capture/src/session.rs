@@ -1,6 +1,7 @@
 //! One run of a capture, from its first listener to its last record.
 
 use std::{
+    ffi::OsString,
     future::Future,
     path::PathBuf,
     process::ExitStatus,
@@ -138,7 +139,7 @@ async fn record(
     let (stop_raw, stopping_raw) = watch::channel(false);
     let stopping = Stopping { http: stopping, raw: stopping_raw };
     let Serving { mut http, mut raw } = serve(listeners, &begun.listeners, settings, recorder, &stopping);
-    let lines = shared.line_recorder(settings.records_logs);
+    let lines = shared.line_recorder(settings);
     let mut child = match &settings.service {
         Service::Command(command) => {
             // Where it cannot be started, what serves is dropped, and with it all connections.
@@ -150,10 +151,10 @@ async fn record(
     };
     begun.child = child.as_ref().and_then(child::Started::pid);
     // Requests are served meanwhile: an engine that takes its time, or hangs, is not to keep them waiting.
+    started(&begun);
     let whose = whose(&settings.service, begun.child);
     let surrounding = shared.surround(settings, lines, begun.session).start(&whose, &stopping.http);
     let looking = tokio::spawn(shared.clone().look_at(whose));
-    started(&begun);
     let advising = tokio::spawn(shared.clone().advise(settings.clone(), begun.listeners.clone(), reach));
 
     wait_for_the_end(shutdown, &mut child).await;
@@ -271,11 +272,22 @@ impl Shared {
         self.queue.send(Item::Environment(Box::new(fingerprint))).ok();
     }
 
-    fn line_recorder(&self, is_on: bool) -> LineRecorder {
+    fn line_recorder(&self, settings: &Settings) -> LineRecorder {
+        // A container's are asked of the engine when its log is.
+        let secrets = match &settings.service {
+            Service::Command(command) => {
+                let in_words = |word: &OsString| word.to_string_lossy().into_owned();
+                let variables = std::env::vars_os().map(|(name, value)| (in_words(&name), in_words(&value)));
+                let command: Vec<_> = command.iter().map(in_words).collect();
+                host::secret_values(&command, variables, &self.secret_variables)
+            }
+            _ => Vec::new(),
+        };
         LineRecorder {
-            is_on,
+            is_on: settings.records_logs,
             clock: self.clock,
             redactor: self.redactor.clone(),
+            secrets: secrets.into(),
             budget: self.budget.clone(),
             losses: self.losses.clone(),
             queue: self.queue.clone(),
@@ -284,7 +296,13 @@ impl Shared {
     }
 
     fn surround(&self, settings: &Settings, lines: LineRecorder, session: Id) -> Surround {
-        Surround { session, lines, every: settings.sample_interval, notify: self.notify.clone() }
+        Surround {
+            session,
+            lines,
+            secret_variables: self.secret_variables.clone(),
+            every: settings.sample_interval,
+            notify: self.notify.clone(),
+        }
     }
 
     /// Waits until the writer has written what there is.

@@ -8,7 +8,7 @@ mod happenings;
 mod logs;
 mod samples;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use exchange::{Event, Id};
 use serde_json::Value;
@@ -29,6 +29,8 @@ pub(crate) struct Surround {
     pub(crate) session: Id,
     /// Takes lines, and has what events are sent with.
     pub(crate) lines: LineRecorder,
+    /// Variables that count as secret, whatever they are called.
+    pub(crate) secret_variables: Arc<[String]>,
     /// How often what is used is sampled.
     pub(crate) every: Option<Duration>,
     pub(crate) notify: Notify,

@@ -62,6 +62,8 @@ impl Log {
     async fn read(&mut self) -> Result<(), DockerError> {
         let docker = Docker::connect().await?;
         let now = docker.container_now(&self.name).await?;
+        let secrets = docker.secret_values(&now.id, &self.surround.secret_variables).await?;
+        self.surround.lines.know(secrets);
         let mut pieces = Box::pin(docker.container_log(&now.id, self.last_unix_ns / 1_000_000_000));
         let mut together = time::interval(TOGETHER);
         loop {
