@@ -197,6 +197,10 @@ pub(crate) fn receipt_of(document: &Value) -> Value {
     for own in ["run", "injected", "ready", "sources"] {
         receipt.as_object_mut().unwrap().remove(own);
     }
+    // When a server beside it was ready is a time, as `ready` is.
+    for server in receipt["beside"].as_array_mut().into_iter().flatten() {
+        server.as_object_mut().unwrap().remove("ready");
+    }
     receipt["environment"].as_array_mut().unwrap().retain(|difference| difference["here"] != NOT_SEEN);
     for attempt in receipt["egress"]["attempts"].as_array_mut().into_iter().flatten() {
         attempt.as_object_mut().unwrap().remove("count");
