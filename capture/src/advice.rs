@@ -7,6 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use host::{Networks, Reach};
 
+use wire::Scheme;
+
 use crate::{Bound, Notice};
 
 /// What is to be said of each listener, given how the service's container reaches this machine where that is known.
@@ -54,7 +56,7 @@ fn of_dependency(container: &str, networks: &Networks, dependency: &str, bound: 
         return None;
     }
     let address = SocketAddr::new(*gateway, port);
-    let urls = urls(bound.upstream.is_raw, address, &networks.names);
+    let urls = urls(bound.upstream.scheme, address, &networks.names);
     match ip {
         _ if ip.is_loopback() => {
             let upstream = bound.upstream.to_string();
@@ -66,8 +68,8 @@ fn of_dependency(container: &str, networks: &Networks, dependency: &str, bound: 
     }
 }
 
-fn urls(is_raw: bool, address: SocketAddr, names: &[String]) -> Vec<String> {
-    let scheme = if is_raw { "tcp" } else { "http" };
+fn urls(scheme: Scheme, address: SocketAddr, names: &[String]) -> Vec<String> {
+    let scheme = scheme.in_the_clear().word();
     let by_name = names.iter().map(|name| format!("{scheme}://{name}:{}", address.port()));
     std::iter::once(format!("{scheme}://{address}")).chain(by_name).collect()
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use exchange::Listener;
 use tokio::net::TcpListener;
-use wire::{Upstream, proxy::Route};
+use wire::{Scheme, Upstream, proxy::Route};
 
 use crate::{CaptureError, Dependency, Service, Settings};
 
@@ -53,7 +53,7 @@ pub(crate) async fn bind(settings: &Settings) -> Result<Vec<(TcpListener, Bound)
     }
     let mut bound = Vec::new();
     if let Some(upstream) = &settings.upstream {
-        if upstream.is_raw {
+        if upstream.scheme == Scheme::Tcp {
             return Err(CaptureError::RawUpstream { upstream: upstream.to_string() });
         }
         let listener = listen(settings.listen, "clients").await?;
@@ -78,8 +78,7 @@ async fn bind_dependency(dependency: &Dependency, tells_service: bool) -> Result
     let listener = listen(wanted, &format!("the dependency `{}`", dependency.name)).await?;
     let address = address_of(&listener, wanted);
     let mut upstream = dependency.upstream.clone();
-    let scheme = if upstream.is_raw { "tcp" } else { "http" };
-    let mut url = format!("{scheme}://{address}");
+    let mut url = format!("{}://{address}", upstream.scheme.in_the_clear().word());
     if tells_service && !dependency.variables.is_empty() {
         // The service is told a base URL with the path that SDKs expect in it, so that the path is not put before it again.
         url.push_str(&std::mem::take(&mut upstream.base_path));

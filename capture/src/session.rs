@@ -24,7 +24,7 @@ use tokio::{
     sync::watch,
     task::JoinSet,
 };
-use wire::{Connector, Observer, proxy};
+use wire::{Connector, Observer, Scheme, proxy};
 
 use crate::{
     Bound, CaptureError, Clock, Notice, Service, Settings, advice,
@@ -226,7 +226,7 @@ impl Shared {
             session: begun.session,
             session_key,
             listeners: begun.listeners.iter().map(|bound| bound.dependency.clone()).collect(),
-            raw_listeners: begun.listeners.iter().map(|bound| bound.upstream.is_raw).collect(),
+            raw_listeners: begun.listeners.iter().map(|bound| bound.upstream.scheme == Scheme::Tcp).collect(),
             behind: Behind::new(settings, self.notify.clone()),
             adds_traceparent: settings.adds_traceparent,
             body_bytes_max: settings.body_bytes_max,
@@ -385,7 +385,7 @@ fn serve(
         let connector = connector.clone();
         match (bound.get(index), &settings.forward) {
             (Some(bound), _) => {
-                let (served, stopping) = match bound.upstream.is_raw {
+                let (served, stopping) = match bound.upstream.scheme == Scheme::Tcp {
                     true => (&mut serving.raw, stopping.raw.clone()),
                     false => (&mut serving.http, stopping.http.clone()),
                 };

@@ -294,7 +294,7 @@ mod tests {
         );
         assert_eq!(dependency.listen, Some(SocketAddr::from(([127, 0, 0, 1], 9001))));
         let cache: Dependency = "cache=tcp://127.0.0.1:6379".parse().unwrap();
-        assert!(cache.upstream.is_raw);
+        assert_eq!(cache.upstream.scheme, wire::Scheme::Tcp);
         for wrong in [
             "cache=tcp://127.0.0.1",
             "http://x",

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use content::redact::spoken::Spoken;
 use exchange::{Body, End, Exchange, Id, Transport};
 use matching::conversation::{Conversation, Conversations, Heard, Piece, turns_of};
+use wire::{Scheme, Upstream};
 
 use crate::{in_flight::InFlight, secrets::Secrets, select::Selection};
 
@@ -186,7 +187,8 @@ impl Connections {
 /// The dependencies that were recorded as bytes.
 fn raw_names(archive: &Archive) -> BTreeSet<String> {
     let listeners = archive.sessions().iter().flat_map(|session| &session.listeners);
-    let raw = listeners.filter(|listener| listener.upstream.parse::<wire::Upstream>().is_ok_and(|it| it.is_raw));
+    let raw =
+        listeners.filter(|listener| listener.upstream.parse::<Upstream>().is_ok_and(|it| it.scheme == Scheme::Tcp));
     raw.filter_map(|listener| listener.dependency.clone()).collect()
 }
 

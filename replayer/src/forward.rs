@@ -12,7 +12,7 @@ use exchange::{Digest, Head, VariableValue};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use wire::{
-    Rewound, Upstream,
+    Rewound, Scheme, Upstream,
     ca::{CertificateAuthority, Validity},
     client::Clock,
     head::{HeadEnd, find_head_end},
@@ -202,7 +202,7 @@ where
     let is_tls = read.first() == Some(&22);
     let stream = Rewound::new(read, stream);
     if !is_tls {
-        let answers = answerer.of_dependency(&forward.name_of(&Upstream { is_tls: false, ..destination }));
+        let answers = answerer.of_dependency(&forward.name_of(&Upstream { scheme: Scheme::Http, ..destination }));
         return Ok(unwound(serve_stream(stream, answers, CALL_BODY_BYTES_MAX, clock).await?));
     }
     let answers = answerer.of_dependency(&forward.name_of(&destination));

@@ -22,7 +22,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::Upstream;
+use crate::{Scheme, Upstream};
 
 /// Why there is no connection to an upstream.
 #[derive(Debug, thiserror::Error)]
@@ -129,7 +129,7 @@ impl Connector {
     async fn finish(&self, tcp: TcpStream, upstream: &Upstream) -> Result<Stream, ConnectError> {
         // A failure to turn Nagle's algorithm off costs latency, not the connection.
         tcp.set_nodelay(true).ok();
-        if !upstream.is_tls {
+        if upstream.scheme != Scheme::Https {
             return Ok(Stream::Tcp(tcp));
         }
         let failed = |source| ConnectError::Tls { upstream: upstream.to_string(), source };

@@ -20,4 +20,4 @@ mod upstream;
 pub use connect::{ConnectError, Connector, Stream};
 pub use rewound::Rewound;
 pub use tee::{Begun, Observer, Start, Tap, Ticket};
-pub use upstream::{Upstream, UpstreamError};
+pub use upstream::{Scheme, Upstream, UpstreamError};

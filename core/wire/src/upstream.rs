@@ -4,13 +4,49 @@
 
 use std::{fmt, net::Ipv6Addr, str::FromStr};
 
+/// What is spoken with a server, by its URL's scheme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// HTTP in the clear.
+    Http,
+    /// HTTP within TLS.
+    Https,
+    /// Something else than HTTP, which passes as bytes.
+    Tcp,
+}
+
+impl Scheme {
+    /// As URLs have it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Tcp => "tcp",
+        }
+    }
+
+    /// The scheme by which a listener before such a server is called: TLS is spoken behind it only.
+    pub fn in_the_clear(self) -> Self {
+        match self {
+            Self::Http | Self::Https => Self::Http,
+            Self::Tcp => Self::Tcp,
+        }
+    }
+
+    fn default_port(self) -> Option<u16> {
+        match self {
+            Self::Http => Some(80),
+            Self::Https => Some(443),
+            Self::Tcp => None,
+        }
+    }
+}
+
 /// A server that traffic is passed on to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
-    /// True for `https`.
-    pub is_tls: bool,
-    /// True for `tcp`: what is spoken there is not HTTP, and passes as bytes.
-    pub is_raw: bool,
+    /// What is spoken there.
+    pub scheme: Scheme,
     /// A name or an address literal, an IPv6 one without brackets.
     pub host: String,
     /// The port, 80 or 443 where the URL names none; `tcp` has none of its own.
@@ -40,16 +76,14 @@ impl Upstream {
     /// The URL's authority: the host, and the port where it is not the scheme's own. What a `Host` field says.
     pub fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        let is_default = !self.is_raw && self.port == if self.is_tls { 443 } else { 80 };
-        if is_default { host } else { format!("{host}:{}", self.port) }
+        if self.scheme.default_port() == Some(self.port) { host } else { format!("{host}:{}", self.port) }
     }
 
     /// The name of the dependency that this is, on a forward proxy: that of the first of `known` with the same scheme, host
     /// and port, else its authority in lower case.
     pub fn name_among<'a>(&self, known: impl IntoIterator<Item = (&'a str, &'a Self)>) -> String {
         let is_there = |other: &Self| {
-            (self.is_tls, self.is_raw, self.port) == (other.is_tls, other.is_raw, other.port)
-                && self.host.eq_ignore_ascii_case(&other.host)
+            (self.scheme, self.port) == (other.scheme, other.port) && self.host.eq_ignore_ascii_case(&other.host)
         };
         let found = known.into_iter().find(|(_, upstream)| is_there(upstream));
         found.map_or_else(|| self.authority().to_ascii_lowercase(), |(name, _)| name.to_owned())
@@ -58,12 +92,7 @@ impl Upstream {
 
 impl fmt::Display for Upstream {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self {
-            Self { is_raw: true, .. } => "tcp",
-            Self { is_tls: true, .. } => "https",
-            _ => "http",
-        };
-        write!(formatter, "{scheme}://{}{}", self.authority(), self.base_path)
+        write!(formatter, "{}://{}{}", self.scheme.word(), self.authority(), self.base_path)
     }
 }
 
@@ -77,10 +106,10 @@ impl FromStr for Upstream {
 
 fn parse(url: &str) -> Result<Upstream, &'static str> {
     let (scheme, rest) = url.split_once("://").ok_or("it names no scheme")?;
-    let (is_tls, is_raw) = match scheme.to_ascii_lowercase().as_str() {
-        "http" => (false, false),
-        "https" => (true, false),
-        "tcp" => (false, true),
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "http" => Scheme::Http,
+        "https" => Scheme::Https,
+        "tcp" => Scheme::Tcp,
         _ => return Err("its scheme is none of `http`, `https` and `tcp`"),
     };
     let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
@@ -94,22 +123,12 @@ fn parse(url: &str) -> Result<Upstream, &'static str> {
         return Err("it holds a character that has to be percent-encoded");
     }
     let (host, port) = split_authority(authority)?;
-    let default_port = if is_tls { 443 } else { 80 };
+    let port = port.or(scheme.default_port()).ok_or("it names no port, and `tcp` has none of its own")?;
     let base_path = path.trim_end_matches('/').to_owned();
-    if is_raw && port.is_none() {
-        return Err("it names no port, and `tcp` has none of its own");
-    }
-    if is_raw && !base_path.is_empty() {
+    if scheme == Scheme::Tcp && !base_path.is_empty() {
         return Err("it has a path, which nothing but HTTP has");
     }
-    Ok(Upstream {
-        is_tls,
-        is_raw,
-        host: host.to_owned(),
-        port: port.unwrap_or(default_port),
-        base_path,
-        server_name: None,
-    })
+    Ok(Upstream { scheme, host: host.to_owned(), port, base_path, server_name: None })
 }
 
 fn split_authority(authority: &str) -> Result<(&str, Option<u16>), &'static str> {

@@ -13,7 +13,7 @@ use super::{
     raw, relay, stopped,
 };
 use crate::{
-    ConnectError, Stream,
+    ConnectError, Scheme, Stream,
     head::{HeadEnd, RequestFacts, find_head_end, may_become_request, read_request},
     tee::{self, GuardedTap, Start, Ticket},
 };
@@ -90,7 +90,7 @@ impl Connection {
     pub(super) async fn run(mut self) {
         // A failure to turn Nagle's algorithm off costs latency, not the connection.
         self.tcp.set_nodelay(true).ok();
-        if self.shared.route.upstream.is_raw {
+        if self.shared.route.upstream.scheme == Scheme::Tcp {
             return self.run_raw().await;
         }
         loop {

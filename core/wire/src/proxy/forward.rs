@@ -17,7 +17,7 @@ use super::{
     flow::Flow,
     relay::{self, answer_ourselves},
 };
-use crate::{Connector, Observer, Upstream, ca::CertificateAuthority, tee};
+use crate::{Connector, Observer, Scheme, Upstream, ca::CertificateAuthority, tee};
 
 /// How long a client may be silent in the middle of a head, or of its first bytes in a tunnel. As nginx's `client_header_timeout`.
 pub(super) const HEAD_PATIENCE: Duration = Duration::from_secs(60);
@@ -46,14 +46,8 @@ pub(super) fn nowhere_yet(
     observer: Arc<dyn Observer>,
     connector: Arc<Connector>,
 ) -> Shared {
-    let upstream = Upstream {
-        is_tls: false,
-        is_raw: false,
-        host: String::new(),
-        port: 0,
-        base_path: String::new(),
-        server_name: None,
-    };
+    let (host, base_path) = (String::new(), String::new());
+    let upstream = Upstream { scheme: Scheme::Http, host, port: 0, base_path, server_name: None };
     let route = Route { listener: forwarding.listener, upstream, rewrites_host: false };
     Shared { route, destination: None, settings, observer, connector }
 }
@@ -132,7 +126,7 @@ async fn tunnel(connection: &mut Connection, destination: Upstream, forward: &Fo
         return Next::Abort;
     }
     connection.forward = None;
-    let in_the_clear = Upstream { is_tls: false, ..destination.clone() };
+    let in_the_clear = Upstream { scheme: Scheme::Http, ..destination.clone() };
     match first_to_speak(connection, &in_the_clear).await {
         First::Tls if forward.passes(&destination) => {
             direct(connection, destination, in_the_clear);
