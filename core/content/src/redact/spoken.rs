@@ -72,6 +72,34 @@ impl Released {
     }
 }
 
+/// A protocol whose messages say how long they are.
+trait Messages {
+    /// Takes a message, or its header where the rest of it passes. False when more bytes are needed.
+    fn take(&mut self, held: &mut Vec<u8>, released: &mut Released) -> bool;
+
+    /// True when what follows cannot be read.
+    fn is_encrypted(&self) -> bool;
+
+    /// Bytes of a message that pass without being looked at.
+    fn passing(&mut self) -> &mut u64;
+
+    /// Takes all messages that are there.
+    fn go_on(&mut self, held: &mut Vec<u8>, released: &mut Released) {
+        loop {
+            if self.is_encrypted() {
+                return released.pass(held, usize::MAX);
+            }
+            let passing = self.passing();
+            let count = usize::try_from(*passing).unwrap_or(usize::MAX).min(held.len());
+            *passing -= count as u64;
+            released.pass(held, count);
+            if held.is_empty() || !self.take(held, released) {
+                return;
+            }
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Protocol {
     Resp(Resp),

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::{HELD_BYTES_MAX, Released};
+use super::{HELD_BYTES_MAX, Messages, Released};
 
 /// Capabilities (MySQL internals, "Capability Flags").
 const PLUGIN_AUTH_LENENC: u32 = 0x0020_0000;
@@ -37,34 +37,7 @@ pub(super) fn may_begin(bytes: &[u8]) -> bool {
         && bytes.get(13..).is_none_or(|rest| rest.iter().take(23).all(|&byte| byte == 0))
 }
 
-impl MySql {
-    pub(super) fn is_encrypted(&self) -> bool {
-        self.phase == Phase::Encrypted
-    }
-
-    pub(super) fn go_on(&mut self, held: &mut Vec<u8>, released: &mut Released) {
-        loop {
-            if self.phase == Phase::Encrypted {
-                return released.pass(held, usize::MAX);
-            }
-            if self.passing > 0 {
-                let count = usize::try_from(self.passing).unwrap_or(usize::MAX).min(held.len());
-                self.passing -= count as u64;
-                released.pass(held, count);
-            }
-            if held.is_empty() || !self.take(held, released) {
-                return;
-            }
-        }
-    }
-
-    pub(super) fn flush(&mut self, held: &mut Vec<u8>, released: &mut Released) {
-        let is_secret = matches!(self.phase, Phase::Handshake | Phase::Authenticating) && held.len() > 4;
-        let secrets = if is_secret { vec![(4..held.len(), "mysql password")] } else { Vec::new() };
-        let count = held.len();
-        released.pass_unit(held, count, secrets);
-    }
-
+impl Messages for MySql {
     fn take(&mut self, held: &mut Vec<u8>, released: &mut Released) -> bool {
         let [a, b, c, number, ..] = held[..] else { return false };
         let len = usize::from(a) | usize::from(b) << 8 | usize::from(c) << 16;
@@ -86,6 +59,23 @@ impl MySql {
         let secrets = secret.map(|range| (4 + range.start..4 + range.end, "mysql password")).into_iter().collect();
         released.pass_unit(held, 4 + len, secrets);
         true
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.phase == Phase::Encrypted
+    }
+
+    fn passing(&mut self) -> &mut u64 {
+        &mut self.passing
+    }
+}
+
+impl MySql {
+    pub(super) fn flush(&mut self, held: &mut Vec<u8>, released: &mut Released) {
+        let is_secret = matches!(self.phase, Phase::Handshake | Phase::Authenticating) && held.len() > 4;
+        let secrets = if is_secret { vec![(4..held.len(), "mysql password")] } else { Vec::new() };
+        let count = held.len();
+        released.pass_unit(held, count, secrets);
     }
 }
 

@@ -1,6 +1,6 @@
 //! PostgreSQL's protocol 3.0: a start without type, then messages of type, length and payload.
 
-use super::{HELD_BYTES_MAX, Released};
+use super::{HELD_BYTES_MAX, Messages, Released};
 
 /// Codes in the place of a version (PostgreSQL documentation, "Message Formats").
 const VERSION_3: u32 = 196_608;
@@ -35,38 +35,7 @@ fn is_request(code: u32) -> bool {
     matches!(code, CANCEL_REQUEST | SSL_REQUEST | GSS_REQUEST)
 }
 
-impl Postgres {
-    pub(super) fn is_encrypted(&self) -> bool {
-        self.is_encrypted
-    }
-
-    pub(super) fn go_on(&mut self, held: &mut Vec<u8>, released: &mut Released) {
-        loop {
-            if self.is_encrypted {
-                return released.pass(held, usize::MAX);
-            }
-            if self.passing > 0 {
-                let count = usize::try_from(self.passing).unwrap_or(usize::MAX).min(held.len());
-                self.passing -= count as u64;
-                released.pass(held, count);
-            }
-            if held.is_empty() || !self.take(held, released) {
-                return;
-            }
-        }
-    }
-
-    pub(super) fn flush(&mut self, held: &mut Vec<u8>, released: &mut Released) {
-        let secrets = if held.first() == Some(&b'p') && self.has_started {
-            vec![(1..held.len(), "postgresql password")]
-        } else {
-            Vec::new()
-        };
-        let count = held.len();
-        released.pass_unit(held, count, secrets);
-    }
-
-    /// Takes a message, or its header where its payload passes. False when more bytes are needed.
+impl Messages for Postgres {
     fn take(&mut self, held: &mut Vec<u8>, released: &mut Released) -> bool {
         if !self.has_started {
             return self.take_start(held, released);
@@ -84,6 +53,26 @@ impl Postgres {
         let secrets = vec![(5 + secret.start..5 + secret.end, "postgresql password")];
         released.pass_unit(held, len + 1, secrets);
         true
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.is_encrypted
+    }
+
+    fn passing(&mut self) -> &mut u64 {
+        &mut self.passing
+    }
+}
+
+impl Postgres {
+    pub(super) fn flush(&mut self, held: &mut Vec<u8>, released: &mut Released) {
+        let secrets = if held.first() == Some(&b'p') && self.has_started {
+            vec![(1..held.len(), "postgresql password")]
+        } else {
+            Vec::new()
+        };
+        let count = held.len();
+        released.pass_unit(held, count, secrets);
     }
 
     fn take_start(&mut self, held: &mut [u8], released: &mut Released) -> bool {
