@@ -4,6 +4,7 @@ pub mod canonical;
 pub mod conversation;
 pub mod encoding;
 mod fields;
+pub mod instant;
 pub mod json;
 pub mod place;
 pub mod redact;

@@ -9,7 +9,7 @@ use bollard::{container::LogOutput, models::EventMessage, query_parameters as qu
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, future};
 
-use crate::{Docker, docker::is_not_found, error::DockerError};
+use crate::{Docker, error::DockerError};
 
 /// Events of containers that are asked for: those after which a container may answer otherwise, or not at all.
 const ACTIONS: [&str; 10] =
@@ -74,10 +74,7 @@ impl Docker {
     /// # Errors
     /// `NoContainer` when there is none.
     pub async fn container_now(&self, name: &str) -> Result<ContainerNow, DockerError> {
-        let found = match self.engine.inspect_container(name, None).await {
-            Err(error) if is_not_found(&error) => return Err(DockerError::NoContainer { name: name.to_owned() }),
-            inspected => inspected.map_err(DockerError::refused("describe the container"))?,
-        };
+        let found = self.inspect_container(name).await?;
         let state = found.state.unwrap_or_default();
         Ok(ContainerNow {
             id: found.id.unwrap_or_default(),
@@ -132,28 +129,8 @@ fn piece_of(output: LogOutput) -> Option<LogPiece> {
 
 /// Nanoseconds since 1970 of a time in UTC as the engine writes it: `2026-11-25T22:10:43.123456789Z`.
 fn unix_ns(text: &str) -> Option<u64> {
-    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
-    let mut date = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
-    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
-    let (clock, fraction) = time.split_once('.').unwrap_or((time, "0"));
-    let mut clock = clock.splitn(3, ':').map(|part| part.parse::<i64>().ok());
-    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
-    let nanos: i64 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
-    let is_date = (1970..3000).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
-    let is_time = (0..24).contains(&hour) && (0..60).contains(&minute) && (0..=60).contains(&second);
-    if !is_date || !is_time {
-        return None;
-    }
-    let seconds = days_since_1970(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
-    u64::try_from(seconds.checked_mul(1_000_000_000)?.checked_add(nanos)?).ok()
-}
-
-/// Days of the Gregorian calendar, by Howard Hinnant's `days_from_civil`.
-fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, year_of_era) = (year / 400, year % 400);
-    let day_of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+    let is_as_written = text.contains('T') && text.ends_with('Z');
+    content::instant::unix_ns(text).filter(|_| is_as_written)
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ mod base64;
 mod format;
 pub mod har;
 mod importer;
-mod instant;
 mod metered;
 mod origin;
 mod roles;

@@ -4,7 +4,9 @@ use exchange::{Head, Lack};
 use serde::Deserialize;
 
 use super::head::{self, HeadMaker};
-use crate::{Item, ItemMessage, Origin, base64, instant};
+use content::instant;
+
+use crate::{Item, ItemMessage, Origin, base64};
 
 /// An entry; what is not named here is passed over.
 #[derive(Deserialize)]

@@ -1,7 +1,7 @@
-//! Instants as RFC 3339 writes them, and as HAR (ISO 8601) does: `2026-11-26T02:17:00.123+01:00`.
+//! Instants as RFC 3339 writes them, and as HAR and container engines (ISO 8601) do: `2026-11-26T02:17:00.123+01:00`.
 
 /// Nanoseconds since 1970, or `None` where the text is no such instant or lies before.
-pub(crate) fn unix_ns(text: &str) -> Option<u64> {
+pub fn unix_ns(text: &str) -> Option<u64> {
     let bytes = text.as_bytes();
     let is_separated = bytes.len() > 19
         && [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')].iter().all(|&(at, byte)| bytes[at] == byte)
