@@ -102,7 +102,7 @@ impl<'a> Selection<'a> {
         let entries: Vec<_> = archive.entries().iter().filter(is_taken).collect();
         Ok(Self {
             // Connections that others were served on as well say nothing of when this was.
-            windows: Windows::of(entries.iter().filter(|entry| !shared.contains(&entry.id)), around_ns),
+            windows: Windows::of(entries.iter().copied().filter(|entry| !shared.contains(&entry.id)), around_ns),
             others: shared::others_in_flight(archive, &connections, &chosen),
             ids: entries.iter().map(|entry| entry.id).collect(),
             sessions: entries.iter().map(|entry| entry.session).collect(),

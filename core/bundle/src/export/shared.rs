@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use exchange::{Digest, Event, Id, OTHERS_IN_FLIGHT, Transport};
 
+use super::windows::{Windows, join};
 use crate::{Archive, Entry, ReadError};
 
 /// Most stretches of time that one event lists. More are joined over the pauses between them, which claims less than is
@@ -15,16 +16,12 @@ const SPANS_MAX: usize = 4096;
 
 /// The connections without a parent that were open while something chosen was in flight.
 pub(super) fn connections<'a>(archive: &'a Archive, chosen: &BTreeSet<Id>) -> Result<Vec<&'a Entry>, ReadError> {
-    let entries = archive.entries().iter();
-    let clients: Vec<&Entry> = entries.filter(|it| it.dependency.is_none() && chosen.contains(&it.id)).collect();
+    let entries = archive.entries();
+    let in_flight = Windows::of(entries.iter().filter(|it| it.dependency.is_none() && chosen.contains(&it.id)), 0);
     let mut found = Vec::new();
-    for entry in archive.entries().iter().filter(|entry| may_be_shared(entry) && !chosen.contains(&entry.id)) {
-        let overlaps = |client: &&&Entry| {
-            client.session == entry.session
-                && client.started_ns <= entry.ended_ns
-                && entry.started_ns <= client.ended_ns
-        };
-        if clients.iter().any(|client| overlaps(&client)) && archive.exchange(&entry.id)?.transport == Transport::Raw {
+    for entry in entries.iter().filter(|entry| may_be_shared(entry) && !chosen.contains(&entry.id)) {
+        let overlaps = in_flight.meet(&entry.session, entry.started_ns, entry.ended_ns);
+        if overlaps && archive.exchange(&entry.id)?.transport == Transport::Raw {
             found.push(entry);
         }
     }
@@ -38,13 +35,11 @@ fn may_be_shared(entry: &Entry) -> bool {
 /// For each session of these connections an event that says when exchanges were in flight that are not chosen.
 pub(super) fn others_in_flight(archive: &Archive, connections: &[&Entry], chosen: &BTreeSet<Id>) -> Vec<Event> {
     let sessions: BTreeSet<Id> = connections.iter().map(|entry| entry.session).collect();
+    let open = Windows::of(connections.iter().copied(), 0);
     let event = |session: Id| {
-        let of_session = || connections.iter().filter(|entry| entry.session == session);
         let others = archive.entries().iter().filter(|it| it.dependency.is_none() && it.session == session);
         let left_out = others.filter(|entry| !chosen.contains(&entry.id));
-        let was_served = left_out.filter(|other| {
-            of_session().any(|entry| other.started_ns <= entry.ended_ns && entry.started_ns <= other.ended_ns)
-        });
+        let was_served = left_out.filter(|other| open.meet(&session, other.started_ns, other.ended_ns));
         let spans = joined(was_served.map(|entry| (entry.started_ns, entry.ended_ns)).collect());
         let (first, _) = *spans.first()?;
         let data = serde_json::json!({ "spans": spans });
@@ -55,7 +50,7 @@ pub(super) fn others_in_flight(archive: &Archive, connections: &[&Entry], chosen
             kind: OTHERS_IN_FLIGHT.to_owned(),
             actor: String::new(),
             subject: String::new(),
-            links: of_session().map(|entry| entry.id).collect(),
+            links: connections.iter().filter(|entry| entry.session == session).map(|entry| entry.id).collect(),
             data,
         })
     };
@@ -64,21 +59,13 @@ pub(super) fn others_in_flight(archive: &Archive, connections: &[&Entry], chosen
 
 /// The same time as few stretches, at most [`SPANS_MAX`].
 fn joined(mut spans: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
-    spans.sort_unstable();
-    let mut pause_ns = 0;
+    let mut pause_ns: u64 = 0;
     loop {
-        let mut joined: Vec<(u64, u64)> = Vec::new();
-        for &(from, to) in &spans {
-            match joined.last_mut() {
-                Some((_, end)) if from <= end.saturating_add(pause_ns) => *end = to.max(*end),
-                _ => joined.push((from, to)),
-            }
+        join(&mut spans, pause_ns);
+        if spans.len() <= SPANS_MAX {
+            return spans;
         }
-        if joined.len() <= SPANS_MAX {
-            return joined;
-        }
-        spans = joined;
-        pause_ns = (pause_ns * 2).max(1_000_000);
+        pause_ns = pause_ns.saturating_mul(2).max(1_000_000);
     }
 }
 

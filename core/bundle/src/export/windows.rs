@@ -1,4 +1,4 @@
-//! Stretches of time in each session around what is exported.
+//! Stretches of time in each session, such as those around what is exported.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,13 @@ pub(super) struct Windows(BTreeMap<Id, Vec<(u64, u64)>>);
 
 impl Windows {
     /// From `around_ns` before the start of each of these to `around_ns` after its end.
-    pub(super) fn of<'a>(entries: impl Iterator<Item = &'a &'a Entry>, around_ns: u64) -> Self {
+    pub(super) fn of<'a>(entries: impl Iterator<Item = &'a Entry>, around_ns: u64) -> Self {
         let mut all: BTreeMap<Id, Vec<(u64, u64)>> = BTreeMap::new();
         for entry in entries {
             let window = (entry.started_ns.saturating_sub(around_ns), entry.ended_ns.saturating_add(around_ns));
             all.entry(entry.session).or_default().push(window);
         }
-        all.values_mut().for_each(join);
+        all.values_mut().for_each(|windows| join(windows, 0));
         Self(all)
     }
 
@@ -30,11 +30,11 @@ impl Windows {
     }
 }
 
-/// Makes one of stretches that overlap.
-fn join(windows: &mut Vec<(u64, u64)>) {
+/// Makes one of stretches that overlap, or have no longer pause between them than this.
+pub(super) fn join(windows: &mut Vec<(u64, u64)>, pause_ns: u64) {
     windows.sort_unstable();
     windows.dedup_by(|next, before| {
-        let overlaps = next.0 <= before.1;
+        let overlaps = next.0 <= before.1.saturating_add(pause_ns);
         if overlaps {
             before.1 = before.1.max(next.1);
         }
@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn stretches_that_overlap_are_one_and_what_lies_between_two_is_in_none() {
         let mut windows = vec![(50, 60), (0, 20), (5, 10), (15, 30)];
-        join(&mut windows);
+        join(&mut windows, 0);
         assert_eq!(windows, [(0, 30), (50, 60)]);
         let windows = Windows(BTreeMap::from([(sample::id(1), windows)]));
         let meets = |from, to| windows.meet(&sample::id(1), from, to);
