@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use content::redact::Redactor;
 use exchange::{LogLine, Subject};
 use host::{BesideSpec, Docker, DockerError, Looking, RunningContainer};
-use wire::{bridge, client::Clock};
+use wire::{Upstream, bridge, client::Clock};
 
 pub use error::BesideError;
 pub(crate) use plan::Plan;
@@ -22,6 +22,7 @@ use crate::{
     environment::GivenVariable,
     error::ReplayError,
     job::{Against, Job},
+    ready::Check,
     receipt::{self, DumpProof, Void},
     select::Selection,
     serve::recorded_places,
@@ -30,9 +31,6 @@ use crate::{
 
 /// How often a server is looked at until it is ready. A choice.
 const RETRY: Duration = Duration::from_millis(100);
-
-/// How long one run of a health check may take that says nothing of it. Docker's own default.
-const CHECK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Shortest value of a variable that is taken out of what a server logs. A choice: a shorter one stands in other words.
 const SECRET_LEN_MIN: usize = 4;
@@ -107,9 +105,7 @@ impl Job<'_> {
         let sessions = self.settings.archive.sessions();
         let mut listeners = sessions.iter().rev().flat_map(|session| &session.listeners);
         let listener = listeners.find(|listener| listener.dependency.as_deref() == Some(name))?;
-        let (_, authority) = listener.upstream.split_once("://").unwrap_or(("", &listener.upstream));
-        let authority = authority.split(['/', '?']).next().unwrap_or_default();
-        authority.rsplit_once(':')?.1.parse().ok()
+        listener.upstream.parse().ok().map(|upstream: Upstream| upstream.port)
     }
 }
 
@@ -268,23 +264,16 @@ impl Server {
 
     /// Its health check where it has one, and its port.
     async fn look(&self, bridge: &bridge::Host) -> Result<(), String> {
-        if let Some((command, patience)) = self.check() {
-            let ran = self.container.run_inside(&command, patience).await.map_err(|error| error.to_string())?;
-            let output = ran.output.trim();
-            let said = if output.is_empty() { String::new() } else { format!(": {output}") };
-            match ran.status {
-                Some(0) => {}
-                Some(status) => return Err(format!("its HEALTHCHECK ended with status {status}{said}")),
-                None => return Err(format!("its HEALTHCHECK did not end within {} s{said}", patience.as_secs())),
-            }
+        if let Some(check) = self.check() {
+            let ran =
+                self.container.run_inside(&check.command, check.patience).await.map_err(|error| error.to_string())?;
+            check.judge(&ran).map_err(|how| format!("its HEALTHCHECK {how}"))?;
         }
         bridge.open(self.plan.port).await.map(drop).map_err(|error| format!("port {}: {error}", self.plan.port))
     }
 
-    fn check(&self) -> Option<(Vec<String>, Duration)> {
-        let health = self.plan.image.health.as_ref()?;
-        let patience = if health.timeout_ns == 0 { CHECK_PATIENCE } else { Duration::from_nanos(health.timeout_ns) };
-        Some((health.command()?, patience))
+    fn check(&self) -> Option<Check> {
+        self.plan.image.health.as_ref().and_then(Check::of)
     }
 
     fn how(&self) -> &'static str {

@@ -6,6 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use exchange::HealthCheck;
+use host::RanInside;
 use wire::client::{self, Clock, Limits, Outgoing};
 
 use crate::{
@@ -34,10 +35,36 @@ pub(crate) const ENDED: &str = "the service ended before it was ready";
 pub(crate) enum Ready {
     /// A request for this path is answered with a status below 400.
     Path(String),
-    /// This command, run inside, ends with 0.
-    Health { command: Vec<String>, patience: Duration },
+    /// This check, run inside, ends with 0.
+    Health(Check),
     /// Its port accepts.
     Port,
+}
+
+/// A health check, to be run inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Check {
+    pub(crate) command: Vec<String>,
+    pub(crate) patience: Duration,
+}
+
+impl Check {
+    /// The check that this one asks for, if any.
+    pub(crate) fn of(health: &HealthCheck) -> Option<Self> {
+        let patience = if health.timeout_ns == 0 { CHECK_PATIENCE } else { Duration::from_nanos(health.timeout_ns) };
+        Some(Self { command: health.command()?, patience })
+    }
+
+    /// Whether it passed; if not, how it did not, in words behind its name.
+    pub(crate) fn judge(&self, ran: &RanInside) -> Result<(), String> {
+        let output = ran.output.trim();
+        let said = if output.is_empty() { String::new() } else { format!(": {output}") };
+        match ran.status {
+            Some(0) => Ok(()),
+            Some(status) => Err(format!("ended with status {status}{said}")),
+            None => Err(format!("did not end within {} s{said}", self.patience.as_secs())),
+        }
+    }
 }
 
 impl Ready {
@@ -46,12 +73,7 @@ impl Ready {
         if let Some(path) = path {
             return Self::Path(path.to_owned());
         }
-        let command = health.and_then(|health| Some((health.command()?, health.timeout_ns)));
-        match command {
-            Some((command, 0)) => Self::Health { command, patience: CHECK_PATIENCE },
-            Some((command, timeout_ns)) => Self::Health { command, patience: Duration::from_nanos(timeout_ns) },
-            None => Self::Port,
-        }
+        health.and_then(Check::of).map_or(Self::Port, Self::Health)
     }
 
     /// Waits until the service is ready, for at most `patience`. Gives how it was known.
@@ -92,15 +114,10 @@ impl Ready {
         match self {
             Self::Port => accepts(doorway).await,
             Self::Path(path) => answers(doorway, path, clock).await,
-            Self::Health { command, patience } => {
-                let ran = running.run_inside(command, *patience).await?;
-                let output = ran.output.trim();
-                let said = if output.is_empty() { String::new() } else { format!(": {output}") };
-                match ran.status {
-                    Some(0) => accepts(doorway).await.map_err(|reason| format!("it passed, but {reason}")),
-                    Some(status) => Err(format!("it ended with status {status}{said}")),
-                    None => Err(format!("it did not end within {} s{said}", patience.as_secs())),
-                }
+            Self::Health(check) => {
+                let ran = running.run_inside(&check.command, check.patience).await?;
+                check.judge(&ran).map_err(|how| format!("it {how}"))?;
+                accepts(doorway).await.map_err(|reason| format!("it passed, but {reason}"))
             }
         }
     }
@@ -109,7 +126,7 @@ impl Ready {
         match self {
             Self::Port => "its port accepted".to_owned(),
             Self::Path(path) => format!("`GET {path}` was answered"),
-            Self::Health { .. } => "its HEALTHCHECK passed".to_owned(),
+            Self::Health(_) => "its HEALTHCHECK passed".to_owned(),
         }
     }
 
@@ -127,8 +144,8 @@ impl Ready {
                 format!("`GET {path}` got no answer with a status below 400 {within}; the last try: {last}"),
                 "name a path that answers once the service is ready, or leave `--ready` out to wait for its port alone",
             ),
-            Self::Health { command, .. } => (
-                format!("its HEALTHCHECK `{}` did not pass {within}; the last try: {last}", command.join(" ")),
+            Self::Health(check) => (
+                format!("its HEALTHCHECK `{}` did not pass {within}; the last try: {last}", check.command.join(" ")),
                 "where the check needs what is not in here, wait with `--ready PATH` for a path that the service answers; where \
                  it only takes its time, `--ready-timeout 5m`",
             ),
@@ -177,7 +194,7 @@ mod tests {
     fn a_path_that_was_asked_for_beats_a_health_check_and_that_beats_the_port() {
         let health = HealthCheck { test: vec!["CMD".to_owned(), "/healthy".to_owned()], timeout_ns: 5_000_000_000 };
         assert_eq!(Ready::of(Some("/up"), Some(&health)), Ready::Path("/up".to_owned()));
-        let check = Ready::Health { command: vec!["/healthy".to_owned()], patience: Duration::from_secs(5) };
+        let check = Ready::Health(Check { command: vec!["/healthy".to_owned()], patience: Duration::from_secs(5) });
         assert_eq!(Ready::of(None, Some(&health)), check);
         let unknown = HealthCheck { test: vec!["NONSENSE".to_owned()], timeout_ns: 0 };
         assert_eq!(Ready::of(None, Some(&unknown)), Ready::Port);
