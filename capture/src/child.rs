@@ -143,7 +143,5 @@ async fn pass(
         to.write_all(&bytes[..count]).await.ok();
         to.flush().await.ok();
     }
-    if !line.is_empty() {
-        recording.send(&mut vec![recording.line(&line, stream, recording.clock.now_ns())]);
-    }
+    recording.send(&mut recording.rest(&mut line, stream).into_iter().collect());
 }

@@ -25,6 +25,14 @@ const BYTES_PER_SECOND: u64 = 1 << 20;
 /// What a line costs beside its text, in bytes.
 const LINE_COST: usize = size_of::<LogLine>();
 
+/// A line as it was written, secrets and all: looked through only once it is to be recorded.
+#[derive(Clone)]
+pub(crate) struct RawLine {
+    at_ns: u64,
+    stream: Stream,
+    bytes: Vec<u8>,
+}
+
 /// Records lines.
 #[derive(Clone)]
 pub(crate) struct LineRecorder {
@@ -42,14 +50,14 @@ pub(crate) struct LineRecorder {
 
 impl LineRecorder {
     /// The lines that end in `bytes`; `line` has what came before and keeps what does not end.
-    pub(crate) fn split(&self, line: &mut Vec<u8>, bytes: &[u8], stream: Stream, at_ns: u64) -> Vec<LogLine> {
+    pub(crate) fn split(&self, line: &mut Vec<u8>, bytes: &[u8], stream: Stream, at_ns: u64) -> Vec<RawLine> {
         let mut lines = Vec::new();
         if !self.is_on {
             return lines;
         }
         for &byte in bytes {
             if byte == b'\n' || line.len() >= LINE_BYTES_MAX {
-                lines.push(self.line(&std::mem::take(line), stream, at_ns));
+                lines.push(RawLine { at_ns, stream, bytes: std::mem::take(line) });
             }
             if byte != b'\n' {
                 line.push(byte);
@@ -58,11 +66,17 @@ impl LineRecorder {
         lines
     }
 
-    /// One line.
-    pub(crate) fn line(&self, bytes: &[u8], stream: Stream, at_ns: u64) -> LogLine {
-        let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+    /// What is left of a line that did not end; none where nothing is.
+    pub(crate) fn rest(&self, line: &mut Vec<u8>, stream: Stream) -> Option<RawLine> {
+        let bytes = std::mem::take(line);
+        (!bytes.is_empty()).then(|| RawLine { at_ns: self.clock.now_ns(), stream, bytes })
+    }
+
+    /// A line without its secrets.
+    fn redacted(&self, RawLine { at_ns, stream, bytes }: RawLine) -> LogLine {
+        let bytes = bytes.strip_suffix(b"\r").unwrap_or(&bytes);
         let (mut text, _) = self.redactor.text(&String::from_utf8_lossy(bytes));
-        for secret in self.secrets.iter().filter(|secret| !secret.is_empty()) {
+        for secret in &*self.secrets {
             if text.contains(secret.as_str()) {
                 let pseudonym = self.redactor.pseudonym(secret.as_bytes());
                 text = text.replace(secret.as_str(), &String::from_utf8_lossy(&pseudonym));
@@ -80,13 +94,12 @@ impl LineRecorder {
     }
 
     /// Puts lines into the queue and empties the list. Those that come too fast, or find no room, are passed over and
-    /// counted: exchanges come first, and lines are not waited for. Gives how many were passed over.
-    pub(crate) fn send(&self, lines: &mut Vec<LogLine>) -> u64 {
+    /// counted: exchanges come first, and lines are not waited for. What is passed over costs no search for secrets. Gives how
+    /// many were passed over.
+    pub(crate) fn send(&self, lines: &mut Vec<RawLine>) -> u64 {
         let came = lines.len() as u64;
-        let now_ns = self.clock.now_ns();
-        let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_slow_enough = |line: &LogLine| rate.allows((line.text.len() + LINE_COST) as u64, now_ns);
-        let lines: Vec<LogLine> = lines.drain(..).filter(is_slow_enough).collect();
+        let slow_enough = self.slow_enough(lines);
+        let lines: Vec<LogLine> = slow_enough.into_iter().map(|line| self.redacted(line)).collect();
         let count = lines.len() as u64;
         let cost = lines.iter().map(|line| line.text.len() + LINE_COST).sum();
         let held = self.budget.take(cost).filter(|_| self.is_on && count > 0);
@@ -98,6 +111,12 @@ impl LineRecorder {
         let missed = if !self.is_on { 0 } else { came - if kept { count } else { 0 } };
         self.losses.lose_lines(missed);
         missed
+    }
+
+    fn slow_enough(&self, lines: &mut Vec<RawLine>) -> Vec<RawLine> {
+        let now_ns = self.clock.now_ns();
+        let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.drain(..).filter(|line| rate.allows((line.bytes.len() + LINE_COST) as u64, now_ns)).collect()
     }
 }
 
@@ -158,14 +177,16 @@ mod tests {
         let mut rest = Vec::new();
         let token = format!("key ghp_{}\r\nthe rest", "a1B2".repeat(9));
         let mut lines = recorder.split(&mut rest, token.as_bytes(), Stream::Stderr, 7);
-        assert!(lines.len() == 1 && !lines[0].text.contains("a1B2") && rest == b"the rest", "{lines:?}");
+        assert!(lines.len() == 1 && rest == b"the rest");
         assert_eq!(recorder.send(&mut lines), 0);
-        assert!(matches!(items.try_recv().unwrap(), Item::Lines { lines, .. } if lines[0].at_ns == 7));
-        let mut many = vec![recorder.line(b"", Stream::Stdout, 0); 11];
+        let Item::Lines { lines, .. } = items.try_recv().unwrap() else { panic!("lines were sent") };
+        assert!(lines[0].at_ns == 7 && !lines[0].text.contains("a1B2"), "{lines:?}");
+        let line = |bytes: &[u8]| RawLine { at_ns: 0, stream: Stream::Stdout, bytes: bytes.to_vec() };
+        let mut many = vec![line(b""); 11];
         assert_eq!((recorder.send(&mut many), recorder.losses.log_lines.load(Ordering::Relaxed)), (11, 11));
         let mut knowing = recorder.clone();
         knowing.know(vec!["blue-lamp".to_owned(), "blue-lamp-42".to_owned()]);
-        let line = knowing.line(b"asked with blue-lamp-42 for blue", Stream::Stdout, 0).text;
+        let line = knowing.redacted(line(b"asked with blue-lamp-42 for blue")).text;
         assert!(line.starts_with("asked with ") && line.ends_with(" for blue") && !line.contains("lamp"), "{line}");
         let off = LineRecorder { is_on: false, ..recorder };
         assert!(off.split(&mut Vec::new(), b"one\n", Stream::Stdout, 0).is_empty());

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use exchange::{LogLine, Stream, surroundings::event_kind};
+use exchange::{Stream, surroundings::event_kind};
 use futures_util::StreamExt as _;
 use host::{Docker, DockerError, LogPiece};
 use tokio::{sync::watch, time};
 
 use super::{AGAIN_AFTER, Surround, stopped};
-use crate::{Notice, error::with_causes};
+use crate::{Notice, error::with_causes, lines::RawLine};
 
 /// How long lines wait for others before they are recorded together. A choice.
 const TOGETHER: Duration = Duration::from_millis(200);
@@ -38,7 +38,7 @@ struct Log {
     last_unix_ns: u64,
     /// Beginnings of lines on standard output and standard error.
     parts: [Vec<u8>; 2],
-    lines: Vec<LogLine>,
+    lines: Vec<RawLine>,
 }
 
 impl Log {
@@ -101,9 +101,7 @@ impl Log {
     fn end(&mut self) {
         let lines = &self.surround.lines;
         for (part, stream) in self.parts.iter_mut().zip([Stream::Stdout, Stream::Stderr]) {
-            if !part.is_empty() {
-                self.lines.push(lines.line(&std::mem::take(part), stream, lines.clock.now_ns()));
-            }
+            self.lines.extend(lines.rest(part, stream));
         }
         self.send();
     }
