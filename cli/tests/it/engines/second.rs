@@ -48,7 +48,7 @@ fn pause() {
 const CAPABILITIES: [&str; 7] =
     ["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "SYS_CHROOT", "MKNOD", "SETFCAP", "DAC_READ_SEARCH"];
 
-/// A folder with what is replayed and who replays it, to be mounted as `/work`.
+/// A folder with what is replayed and who replays it, to be mounted as `/case`.
 pub(super) fn work_folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::copy(env!("CARGO_BIN_EXE_retake"), folder.path().join("retake")).unwrap();
@@ -165,10 +165,10 @@ impl EngineImage {
         self.run(work, &options, &["dockerd", "--bridge", "none", "--iptables=false"])
     }
 
-    /// Starts a container of it with `work` as `/work`.
+    /// Starts a container of it with `work` as `/case`.
     pub(super) fn run(&self, work: &Path, options: &[&str], program: &[&str]) -> Inside {
-        let work = format!("{}:/work", work.display());
-        let run = ["run", "--detach", "--tmpfs", "/tmp", "--tmpfs", "/run", "--workdir", "/work", "--volume", &work];
+        let work = format!("{}:/case", work.display());
+        let run = ["run", "--detach", "--tmpfs", "/tmp", "--tmpfs", "/run", "--workdir", "/case", "--volume", &work];
         Inside(client(&[&run[..], options, &[&self.0], program].concat()))
     }
 }
@@ -197,7 +197,7 @@ impl Inside {
     /// Waits until containers can be run from inside, as the doctor finds out by doing it.
     pub(super) fn wait_for_its_engine(&self) {
         for _ in 0..START_TRIES {
-            let doctor = Command::new("docker").args(["exec", &self.0, "/work/retake", "doctor", "--json"]).output();
+            let doctor = Command::new("docker").args(["exec", &self.0, "/case/retake", "doctor", "--json"]).output();
             if String::from_utf8_lossy(&doctor.unwrap().stdout).contains("reached over the bridge") {
                 return;
             }
@@ -209,7 +209,7 @@ impl Inside {
 
     /// `retake replay` inside.
     pub(super) fn replay(&self, more: &[&str]) -> Ran {
-        let replay = ["exec", &self.0, "/work/retake", "replay", "case.retake", "--json"];
+        let replay = ["exec", &self.0, "/case/retake", "replay", "case.retake", "--json"];
         Ran::of(&Command::new("docker").args(replay).args(more).output().unwrap())
     }
 }
