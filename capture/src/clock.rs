@@ -28,6 +28,12 @@ impl Clock {
         now.monotonic_ns.checked_sub(now.wall_unix_ns.saturating_sub(unix_ns))
     }
 
+    /// The wall's time when this clock was 0, by what the wall says now: nanoseconds since 1970.
+    pub(crate) fn start_unix_ns(&self) -> u64 {
+        let now = self.pair();
+        now.wall_unix_ns.saturating_sub(now.monotonic_ns)
+    }
+
     /// Both clocks, read one right after the other.
     pub fn pair(&self) -> ClockPair {
         let since_epoch = wall_now().duration_since(UNIX_EPOCH).unwrap_or_default();

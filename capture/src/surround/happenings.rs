@@ -9,8 +9,8 @@ use super::{AGAIN_AFTER, Surround, stopped};
 
 /// Records what happens to the container of this name, whichever has it, until the capture stops.
 pub(super) async fn record(surround: Surround, name: String, stopping: watch::Receiver<bool>) {
-    let since_unix_ns = surround.lines.clock.pair().wall_unix_ns;
-    let mut happenings = Happenings { surround, name, id: String::new(), last_unix_ns: since_unix_ns };
+    let last_unix_ns = surround.lines.clock.start_unix_ns();
+    let mut happenings = Happenings { surround, name, id: String::new(), last_unix_ns };
     tokio::select! {
         () = happenings.follow() => {}
         () = stopped(stopping) => {}

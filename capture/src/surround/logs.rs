@@ -21,9 +21,9 @@ const LAST_LINES: Duration = Duration::from_millis(300);
 
 /// Records the log of the container of this name, whichever has it, until the capture stops.
 pub(super) async fn record(surround: Surround, name: String, stopping: watch::Receiver<bool>) {
-    let since_unix_ns = surround.lines.clock.pair().wall_unix_ns;
-    let mut log =
-        Log { surround, name, last_unix_ns: since_unix_ns, parts: [Vec::new(), Vec::new()], lines: Vec::new() };
+    // What was logged before this task had its first turn belongs to the session too: requests are served already.
+    let last_unix_ns = surround.lines.clock.start_unix_ns();
+    let mut log = Log { surround, name, last_unix_ns, parts: [Vec::new(), Vec::new()], lines: Vec::new() };
     tokio::select! {
         () = log.follow() => {}
         () = async { stopped(stopping).await; time::sleep(LAST_LINES).await } => {}
