@@ -56,14 +56,11 @@ pub struct Group {
 }
 
 impl UsageOf {
-    /// The control group of a container's first process, where both are of this machine: the group has the id in its path.
+    /// The control group of a container's first process, where both are of this machine: the group is named for the id.
     pub fn container(pid: u32, id: &str) -> Option<Self> {
         let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-        if pid == 0 || id.len() < 12 || !groups.contains(&id[..12]) {
-            return None;
-        }
         let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-        Group::find(&groups, &mounts).map(Self::Group)
+        Group::find(&groups_of_container(&groups, id), &mounts).map(Self::Group)
     }
 
     /// The control group of a process, where only what it started is in it; else the process alone.
@@ -149,6 +146,26 @@ impl Group {
         }
         Ok(usage)
     }
+}
+
+/// The lines of `/proc/PID/cgroup` whose group is this container's or in it, with the container's own in its place: `ID`,
+/// `docker-ID.scope`, `libpod-ID.scope/container`. Where another container's name comes after, as in docker-in-docker, the
+/// process is that one's.
+fn groups_of_container(groups: &str, id: &str) -> String {
+    const ID_LEN: usize = 64;
+    let id_of = |step: &str| {
+        let step = step.strip_suffix(".scope").unwrap_or(step);
+        let last = step.rsplit('-').next().unwrap_or_default();
+        let is_id = last.len() == ID_LEN && last.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_id.then(|| last.to_owned())
+    };
+    let own = |line: &str| {
+        let (hierarchy, path) = line.match_indices(':').nth(1).map(|(at, _)| line.split_at(at + 1))?;
+        let steps: Vec<&str> = path.split('/').collect();
+        let (last, found) = steps.iter().enumerate().rev().find_map(|(at, step)| Some((at, id_of(step)?)))?;
+        (found == id).then(|| format!("{hierarchy}{}\n", steps[..=last].join("/")))
+    };
+    groups.lines().filter_map(own).collect()
 }
 
 fn look_unified(folder: &Path, usage: &mut Usage) {
@@ -360,6 +377,27 @@ mod tests {
         assert_eq!(found.memory.as_deref(), Some(Path::new("/sys/fs/cgroup/memory/docker/abc")));
         assert_eq!(Group::find("4:memory:/../../etc\n", mounts), None);
         assert_eq!(Group::find("nonsense", mounts), None);
+    }
+
+    #[test]
+    fn a_group_is_a_containers_where_the_last_name_of_a_container_in_its_path_is_its_own() {
+        let (outer, inner) = ("a1".repeat(32), "b2".repeat(32));
+        let of = |path: &str, id: &str| groups_of_container(&format!("4:cpu,cpuacct:{path}\n"), id);
+        let kept = |path: &str| format!("4:cpu,cpuacct:{path}\n");
+        let nested = format!("/docker/{outer}/docker/{inner}");
+        assert_eq!((of(&nested, &inner), of(&nested, &outer)), (kept(&nested), String::new()));
+        for name in [outer.clone(), format!("docker-{outer}.scope"), format!("cri-containerd-{outer}.scope")] {
+            let group = format!("/system.slice/{name}");
+            assert_eq!(of(&group, &outer), kept(&group));
+            assert_eq!(of(&format!("{group}/init.scope"), &outer), kept(&group), "all of the container is meant");
+            assert_eq!(of(&group, &inner), "");
+        }
+        assert_eq!(of("/user.slice", &outer), "");
+        assert_eq!(of(&format!("/docker/{outer}"), &outer[..12]), "", "a beginning of an id is no id");
+        assert_eq!(
+            groups_of_container(&format!("0::/docker/{outer}\n3:pids:/\nnonsense"), &outer),
+            format!("0::/docker/{outer}\n")
+        );
     }
 
     #[test]
