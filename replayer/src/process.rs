@@ -134,11 +134,18 @@ async fn isolation(executable: &Path) -> Result<(), String> {
 
 /// The recorded command, when its executable and the files it names are still what they were.
 fn pinned_command(recorded: &ProcessIdentity, preparation: &mut Preparation) -> Result<Vec<String>, Halt> {
-    let files = recorded.digest.map(|digest| (recorded.executable.clone(), digest));
-    for (path, digest) in files.into_iter().chain(recorded.files.iter().cloned()) {
-        let absolute = Path::new(&recorded.working_dir).join(&path);
-        let problem = match host::file_digest(&absolute) {
-            Ok(found) if found == digest => continue,
+    let executable = recorded.digest.as_ref().map(|digest| (&recorded.executable, digest, false));
+    let files = recorded.files.iter().map(|(path, digest)| (path, digest, false));
+    let secret_files = recorded.secret_files.iter().map(|(path, digest)| (path, digest, true));
+    for (path, digest, is_secret) in executable.into_iter().chain(files).chain(secret_files) {
+        let absolute = Path::new(&recorded.working_dir).join(path);
+        let found = if is_secret {
+            host::secret_file_digest(&absolute, recorded.salt.as_deref().unwrap_or_default())
+        } else {
+            host::file_digest(&absolute)
+        };
+        let problem = match found {
+            Ok(found) if found == *digest => continue,
             Ok(_) => "is not what it was when it was recorded".to_owned(),
             Err(error) => format!("cannot be read: {error}"),
         };

@@ -170,9 +170,9 @@ impl OfProcess {
                 executable: path.clone(),
                 digest: Some(digest),
                 arguments: vec!["triage".to_owned()],
-                files: Vec::new(),
                 working_dir: "/".to_owned(),
                 variables: container.config.variables.clone(),
+                ..ProcessIdentity::default()
             }));
             fingerprint
         };

@@ -323,6 +323,12 @@ pub struct ProcessIdentity {
     /// Digests of the files that the arguments name, as path and BLAKE3.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<(String, Digest)>,
+    /// Those of them that look like secrets, as path and slow hash with `salt`: as of a mount that is one secret file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secret_files: Vec<(String, Digest)>,
+    /// 16 bytes in hex, where there are such files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub salt: Option<String>,
     /// The working folder.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub working_dir: String,

@@ -12,7 +12,7 @@ use std::{
 use content::redact::Redactor;
 use exchange::{Digest, ProcessIdentity};
 
-use crate::{error::ProcessError, secret};
+use crate::{Looking, error::ProcessError, local_tree, secret};
 
 /// Most of `/proc/PID/cmdline` and `environ` that is read, in bytes. A choice, twice the kernel's usual limit.
 const PROC_LEN_MAX: u64 = 4 << 20;
@@ -53,10 +53,15 @@ pub fn process_identity(
     let (executable, working_dir) = (link("exe")?, link("cwd")?);
     // The files as the process sees them, which may have a root of its own.
     let root = proc.join("root");
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).map_err(|error| ProcessError::Random(error.into()))?;
+    let NamedFiles { files, secrets } = files_of(&arguments, &working_dir, &root, salt);
     Ok(ProcessIdentity {
         executable: text_of(&executable),
         digest: file_digest(&proc.join("exe")).ok(),
-        files: files_of(&arguments, &working_dir, &root),
+        files,
+        salt: (!secrets.is_empty()).then(|| secret::hex(&salt)),
+        secret_files: secrets,
         arguments: redactor.arguments(&arguments).0,
         working_dir: text_of(&working_dir),
         variables: variables(&environment, secret_names)?,
@@ -69,8 +74,16 @@ fn variables(environment: &[String], secret_names: &[String]) -> Result<Vec<exch
     kept.collect::<io::Result<_>>().map_err(ProcessError::Random)
 }
 
-/// The regular files that arguments name, by themselves or behind an option's `=`, sorted by path.
-fn files_of(arguments: &[String], working_dir: &Path, root: &Path) -> Vec<(String, Digest)> {
+/// Files that arguments name, sorted by path.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct NamedFiles {
+    files: Vec<(String, Digest)>,
+    /// Those that look like secrets, by slow hashes.
+    secrets: Vec<(String, Digest)>,
+}
+
+/// The regular files that arguments name, by themselves or behind an option's `=`.
+fn files_of(arguments: &[String], working_dir: &Path, root: &Path, salt: [u8; 16]) -> NamedFiles {
     let named = arguments.iter().skip(1).flat_map(|argument| {
         let value = argument.split_once('=').map(|(_, value)| value);
         std::iter::once(argument.as_str()).chain(value).filter(|word| !word.is_empty())
@@ -82,11 +95,34 @@ fn files_of(arguments: &[String], working_dir: &Path, root: &Path) -> Vec<(Strin
             continue;
         }
         let inside = root.join(path.strip_prefix("/").unwrap_or(&path));
-        if let Ok(digest) = file_digest(&inside) {
-            files.insert(text_of(&path), digest);
+        if let Ok(kept) = named_file(&inside, &text_of(&path), salt) {
+            files.insert(text_of(&path), kept);
         }
     }
-    files.into_iter().collect()
+    let mut named = NamedFiles::default();
+    for (path, (digest, is_secret)) in files {
+        let whose = if is_secret { &mut named.secrets } else { &mut named.files };
+        whose.push((path, digest));
+    }
+    named
+}
+
+/// What is kept of a file that an argument names as `path`, and whether that is the slow hash of a secret one.
+fn named_file(file: &Path, path: &str, salt: [u8; 16]) -> io::Result<(Digest, bool)> {
+    must_be_regular(file)?;
+    let tree = local_tree(file, &Looking { mounted_at: path.to_owned(), salt: Some(salt), ..Looking::default() })?;
+    Ok((tree.digest, tree.has_secrets))
+}
+
+/// What is kept of a secret file that a process was started with: to be compared with the recorded slow hash. `salt_hex` is
+/// the recorded one.
+///
+/// # Errors
+/// `InvalidInput` for what is no regular file, `InvalidData` for what is no salt, else whatever reading it fails with.
+pub fn secret_file_digest(path: &Path, salt_hex: &str) -> io::Result<Digest> {
+    let salt = secret::mount_salt(salt_hex)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the recording has no salt for it"))?;
+    named_file(path, &text_of(path), salt).map(|(digest, _)| digest)
 }
 
 /// BLAKE3 of a regular file's content. Nothing else is opened: a device or a pipe might never end.
@@ -94,12 +130,17 @@ fn files_of(arguments: &[String], working_dir: &Path, root: &Path) -> Vec<(Strin
 /// # Errors
 /// `InvalidInput` for what is no regular file, else whatever reading it fails with.
 pub fn file_digest(path: &Path) -> io::Result<Digest> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-    }
+    must_be_regular(path)?;
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(File::open(path)?)?;
     Ok(Digest(*hasher.finalize().as_bytes()))
+}
+
+fn must_be_regular(path: &Path) -> io::Result<()> {
+    if fs::metadata(path)?.is_file() {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
 }
 
 /// Reads again while nothing is there: a process that has just been started shows its new executable a moment before its
@@ -190,6 +231,26 @@ mod tests {
     }
 
     #[test]
+    fn of_a_file_that_looks_like_a_secret_only_a_slow_hash_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let env = folder.path().join(".env");
+        fs::write(&env, "TOKEN=1234\n").unwrap();
+        fs::write(folder.path().join("app.py"), "serve()\n").unwrap();
+        let arguments = ["serve", "app.py", "--env-file=.env"].map(str::to_owned);
+        let NamedFiles { files, secrets } = files_of(&arguments, folder.path(), Path::new("/"), [7; 16]);
+        assert_eq!(files, [(text_of(&folder.path().join("app.py")), Digest::of(b"serve()\n"))]);
+        let [(path, digest)] = &secrets[..] else { panic!("{secrets:?}") };
+        assert_eq!(*path, text_of(&env));
+        assert_ne!(*digest, Digest::of(b"TOKEN=1234\n"));
+        let salt = secret::hex(&[7; 16]);
+        assert_eq!(secret_file_digest(&env, &salt).unwrap(), *digest);
+        assert_ne!(secret_file_digest(&env, &secret::hex(&[8; 16])).unwrap(), *digest);
+        assert_eq!(secret_file_digest(&env, "zz").unwrap_err().kind(), io::ErrorKind::InvalidData);
+        fs::write(&env, "TOKEN=1235\n").unwrap();
+        assert_ne!(secret_file_digest(&env, &salt).unwrap(), *digest);
+    }
+
+    #[test]
     fn arguments_that_are_not_in_place_yet_are_waited_for() {
         let looked = std::cell::Cell::new(0);
         let read = || {
@@ -209,7 +270,7 @@ mod tests {
     #[test]
     fn devices_are_not_read() {
         let arguments = ["x", "/dev/zero", "--in=/dev/zero", "/proc/self"].map(str::to_owned);
-        assert_eq!(files_of(&arguments, Path::new("/"), Path::new("/")), []);
+        assert_eq!(files_of(&arguments, Path::new("/"), Path::new("/"), [7; 16]), NamedFiles::default());
         assert_eq!(file_digest(Path::new("/dev/zero")).unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
 }

@@ -99,6 +99,10 @@ impl Page {
                 for (path, digest) in &process.files {
                     self.line("file", &format!("{path}  blake3:{digest}"));
                 }
+                for (path, digest) in &process.secret_files {
+                    // No other program gets at this digest.
+                    self.line("file", &format!("{path}  salted:{digest}"));
+                }
             }
             Some(Subject::Unknown) | None => {
                 self.line("service", "one that runs: neither a container nor a process was recorded");

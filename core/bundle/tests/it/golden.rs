@@ -297,6 +297,7 @@ fn process() -> Fingerprint {
         files: vec![(text("/srv/app.py"), Digest::of(b"app"))],
         working_dir: text("/srv"),
         variables: variables(),
+        ..ProcessIdentity::default()
     };
     Fingerprint { subject: Subject::Process(Box::new(identity)), host: host(), packages: Vec::new() }
 }
