@@ -14,7 +14,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::{
     Ran, command, retake,
-    shipped::{IGNORED, replay, shipped},
+    shipped::{IGNORED, ipv6, replay, shipped},
     untrue::{PATIENCE, eventually, first_tickets, send_signal, triage},
 };
 
@@ -209,6 +209,9 @@ impl Captured {
 
 #[test]
 fn dependencies_on_the_other_familys_loopback_are_found_there_again() {
+    if !ipv6("dependencies of ipv6") {
+        return;
+    }
     let (ran, document) = Captured::record_at("[::1]", 1, "").replay();
     assert_eq!((ran.code, &document["receipt"]["tally"]["same"]), (0, &12.into()), "{}{}", ran.out, ran.err);
     assert_eq!(document["receipt"]["answers"]["missed"], 0);

@@ -13,7 +13,13 @@ use std::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wire::ca::{CertificateAuthority, Validity};
 
-use crate::{Ran, command, contained::Image, otherwise::free_port, retake, shipped::docker};
+use crate::{
+    Ran, command,
+    contained::Image,
+    otherwise::free_port,
+    retake,
+    shipped::{docker, skipped},
+};
 
 /// Asks `https://model.localhost:PORT/` for everything that it is asked, through the proxy that its environment names.
 const SERVICE: &str = r#"
@@ -103,8 +109,7 @@ fn record(folder: &Path, model_port: u16, trusted: &Path) {
 #[test]
 fn what_was_called_by_https_proxy_is_readable_replays_the_same_and_an_unknown_host_is_named() {
     if Command::new("python3").arg("--version").output().is_err() {
-        eprintln!("skipped: there is no python3 to be the service");
-        return;
+        return skipped("what was called by https_proxy", "there is no python3 to be the service");
     }
     let folder = tempfile::tempdir().unwrap();
     let authority = Arc::new(CertificateAuthority::make("a private authority", Validity::WHENEVER).unwrap());

@@ -33,6 +33,15 @@ pub(crate) fn docker(test: &str) -> bool {
     false
 }
 
+/// True where this machine has IPv6's loopback. Where it has none the test is skipped and says so.
+pub(crate) fn ipv6(test: &str) -> bool {
+    let found = std::net::TcpListener::bind("[::1]:0");
+    if let Err(error) = &found {
+        skipped(test, &format!("this machine has no ::1 ({error})"));
+    }
+    found.is_ok()
+}
+
 /// Says that a test was skipped, and why.
 pub(crate) fn skipped(test: &str, why: &str) {
     let line = format!("{test}: {why}");

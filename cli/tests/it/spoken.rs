@@ -20,6 +20,7 @@ use crate::{
     Ran, command,
     otherwise::{Capturing, Ended, capture_of, free_port, replay_store, wait_until_it_accepts},
     retake,
+    shipped::skipped,
     untrue::PATIENCE,
 };
 
@@ -41,12 +42,7 @@ fn redis(folder: &std::path::Path, test: &str) -> Option<(Ended, u16)> {
     server.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--requirepass", PASSWORD, "--save", ""]);
     let Ok(child) = server.current_dir(folder).stdout(Stdio::null()).spawn() else {
         assert!(std::env::var_os("RETAKE_REQUIRE_DOCKER").is_none(), "there is no `redis-server`: run scripts/setup");
-        let line = format!("{test}: there is no redis-server");
-        eprintln!("skipped: {line}");
-        if let Some(path) = std::env::var_os("RETAKE_SKIPS") {
-            let mut skips = fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
-            writeln!(skips, "{line}").unwrap();
-        }
+        skipped(test, "there is no redis-server");
         return None;
     };
     wait_until_it_accepts(port);

@@ -5,7 +5,7 @@ use tempfile::tempdir;
 
 use crate::{
     retake,
-    shipped::{IGNORED, docker, replay, shipped},
+    shipped::{IGNORED, docker, replay, shipped, skipped},
     untrue::{first_tickets, replay_script},
 };
 
@@ -15,7 +15,7 @@ fn observed(document: &Value) -> bool {
     let is_observed = receipt["egress"]["attempts"].is_array();
     if !is_observed {
         assert!(receipt.get("absent").is_none(), "named without having been seen: {receipt}");
-        eprintln!("skipped: connects are not observed here");
+        skipped("what was not recorded", "connects are not observed here");
     }
     is_observed
 }

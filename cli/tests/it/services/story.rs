@@ -12,6 +12,7 @@ use crate::{
         engine::{Container, Program, accepts, docker, image, until},
         told::{Dependency, Request, Secret, Service, folder_of},
     },
+    shipped::skipped,
 };
 
 /// Records the service, then replays it: every answer is the same, nothing got out, nothing is left.
@@ -38,12 +39,7 @@ pub(crate) fn tell(name: &str) {
 
 /// A service whose image cannot be made here is left out by name.
 fn skip(name: &str, reason: &str) {
-    let line = format!("service {name}: {}", reason.lines().last().unwrap_or_default());
-    eprintln!("skipped: {line}");
-    if let Some(path) = std::env::var_os("RETAKE_SKIPS") {
-        let mut skips = std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
-        writeln!(skips, "{line}").unwrap();
-    }
+    skipped(&format!("service {name}"), reason.lines().last().unwrap_or_default());
 }
 
 /// Runs the service and what it needs, asks it everything through a capture, seals that; gives the number of requests.

@@ -18,6 +18,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use wire::bridge::{self, Host, Observed};
 
+use crate::skipped;
+
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Over a socket in a mounted folder, and over an exec's streams with everything copied in.
@@ -28,7 +30,7 @@ pub(crate) async fn engine() -> Option<Docker> {
         Ok(docker) => Some(docker),
         Err(error) if env::var_os("RETAKE_REQUIRE_DOCKER").is_some_and(|value| value == "1") => panic!("{error}"),
         Err(error) => {
-            eprintln!("skipped: {error}");
+            skipped(&error.to_string());
             None
         }
     }
@@ -276,8 +278,7 @@ fn service_on_ipv6_alone() {
 async fn a_service_that_knows_only_ipv6_is_reached_and_answered() {
     let Some(docker) = engine().await else { return };
     if !Path::new("/proc/sys/net/ipv6").exists() {
-        eprintln!("skipped: this kernel has no IPv6");
-        return;
+        return skipped("this kernel has no IPv6");
     }
     let image = Image::make("ipv6");
     for way in WAYS {

@@ -187,9 +187,19 @@ async fn a_service_whose_replayer_is_gone_is_asked_to_end() {
 fn isolation_is_missing() -> bool {
     let probe = Command::new(env!("CARGO_BIN_EXE_retake-init")).args(["__init", "--probe"]).output().unwrap();
     if !probe.status.success() {
-        eprintln!("skipped: {}", String::from_utf8_lossy(&probe.stdout));
+        skipped(String::from_utf8_lossy(&probe.stdout).trim());
     }
     !probe.status.success()
+}
+
+/// Says that the running test is skipped, and why: to the reader, and in the file that `RETAKE_SKIPS` names.
+fn skipped(why: &str) {
+    let line = format!("{}: {why}", std::thread::current().name().unwrap_or("init"));
+    eprintln!("skipped: {line}");
+    if let Some(path) = std::env::var_os("RETAKE_SKIPS") {
+        let mut skips = std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
+        std::io::Write::write_all(&mut skips, format!("{line}\n").as_bytes()).unwrap();
+    }
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use wire::bridge::{self, Attempt, Destination, Fate, Host, Observed};
 use crate::{
     PATIENCE, Setup,
     docker::{Contained, Image, engine, is_service},
-    isolation_is_missing,
+    isolation_is_missing, skipped,
 };
 
 /// Where nothing listens, and how often it is tried there at once.
@@ -147,7 +147,7 @@ fn other_users_have_name_spaces() -> bool {
     let user = ["--reuid=1000", "--regid=1000", "--clear-groups", "--", init, "__init", "--probe"];
     let probe = Command::new("setpriv").args(user).output().is_ok_and(|probe| probe.status.success());
     if !probe {
-        eprintln!("skipped: another user's processes get no name spaces");
+        skipped("another user's processes get no name spaces");
     }
     probe
 }
