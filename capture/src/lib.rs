@@ -4,7 +4,8 @@
 //! queued. Recording is off the path: when the queue or the disk is full, records are lost and counted, never a request.
 //! Data passes through the modules in this order: `listen` binds, `record` listens to the proxy (with `attribute` saying
 //! which call belongs to which request), `queue` carries, `write` puts into the store, `session` holds it together; `surround` (with `lines`)
-//! records what the service logs and uses meanwhile; `advice` says what the service has to call.
+//! records what the service logs and uses meanwhile; `advice` says what the service has to call, `warned` what of its
+//! dependencies no replay can answer.
 //! Printing is left to the command line, reading to the replayer.
 
 mod advice;
@@ -22,6 +23,7 @@ mod record;
 mod session;
 mod settings;
 mod surround;
+mod warned;
 mod write;
 
 pub use clock::Clock;

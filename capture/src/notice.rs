@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use content::unrepeatable::Unrepeatable;
 use wire::ca::TlsTrouble;
 
 /// Something that the user should hear of while a capture runs.
@@ -46,6 +47,18 @@ pub enum Notice {
         host: String,
         /// Why.
         trouble: TlsTrouble,
+    },
+    /// No replay can answer a connection to a dependency that is no HTTP.
+    Unrepeatable {
+        /// The dependency.
+        dependency: String,
+        /// Why.
+        why: Unrepeatable,
+    },
+    /// More passed on a connection to a dependency that is no HTTP than is kept of one; the rest of it is not recorded.
+    ConnectionCut {
+        /// The dependency.
+        dependency: String,
     },
     /// Nothing accepts where the service is said to be.
     UpstreamSilent {

@@ -12,7 +12,7 @@ use std::sync::{
     mpsc::Sender,
 };
 
-use content::redact::Redactor;
+use content::{redact::Redactor, unrepeatable::Onlooker};
 use exchange::{Body, Digests, End, Exchange, Head, Id, Request, Role, Times, Trace, Transport};
 use wire::{Begun, Observer, Start, Ticket, Upstream, ca::TlsTrouble};
 
@@ -22,6 +22,7 @@ use crate::{
     attribute::InFlight,
     forward::Behind,
     queue::{Budget, Held, Item, Losses, Side},
+    warned::Warned,
 };
 
 /// Flags of a `traceparent` that we make: sampled, so that a tracing service goes on tracing what it would have traced.
@@ -41,6 +42,7 @@ pub(crate) struct Recorder {
     pub(crate) raw_listeners: Vec<bool>,
     /// Names what is called through the forward proxy.
     pub(crate) behind: Behind,
+    pub(crate) warned: Arc<Warned>,
     pub(crate) adds_traceparent: bool,
     pub(crate) body_bytes_max: u64,
     pub(crate) clock: Clock,
@@ -101,6 +103,8 @@ impl Observer for Recorder {
         let mut recording = Recording {
             exchange: Some(Box::new(exchange)),
             is_raw_by_intent: is_raw,
+            onlooker: Onlooker::default(),
+            warned: self.warned.clone(),
             is_lost: held.is_none(),
             held: held.unwrap_or_else(|| Held::nothing(&self.budget)),
             request: Gathering::new(Side::Request, sequence, self),

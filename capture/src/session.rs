@@ -38,6 +38,7 @@ use crate::{
     queue::{Budget, Item, Losses},
     record::Recorder,
     surround::Surround,
+    warned::Warned,
     write::{Notify, Setup, StartError, Wanted, Writing},
 };
 
@@ -228,6 +229,7 @@ impl Shared {
             listeners: begun.listeners.iter().map(|bound| bound.dependency.clone()).collect(),
             raw_listeners: begun.listeners.iter().map(|bound| bound.upstream.scheme == Scheme::Tcp).collect(),
             behind: Behind::new(settings, self.notify.clone()),
+            warned: Arc::new(Warned::new(self.notify.clone())),
             adds_traceparent: settings.adds_traceparent,
             body_bytes_max: settings.body_bytes_max,
             clock: self.clock,

@@ -8,18 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bundle::{Archive, ReadError};
 use bytes::Bytes;
-use content::redact::spoken::Spoken;
+use content::{redact::spoken::Spoken, unrepeatable};
 use exchange::{Body, End, Exchange, Id, Transport};
 use matching::conversation::{Conversation, Conversations, Heard, Piece, turns_of};
 use wire::{Scheme, Upstream};
 
-use crate::{in_flight::InFlight, secrets::Secrets, select::Selection};
+use crate::{in_flight::InFlight, secrets::Secrets, select::Selection, unanswerable};
 
 /// Most bytes of all recorded connections that are held, both ways. A choice: far below memory.
 const HELD_BYTES_MAX: u64 = 1 << 30;
-
-/// How far into what a server says PostgreSQL's first demand stands, in bytes: behind refused encryption.
-const DEMAND_BYTES: usize = 16;
 
 /// The recorded connections.
 #[derive(Debug, Default)]
@@ -138,13 +135,8 @@ impl Connections {
         let mut spoken = Spoken::default();
         let mut said_masked = spoken.hear(&said).masked();
         said_masked.extend(spoken.flush().masked());
-        if spoken.is_encrypted() {
-            self.give_up(call, call.times.started_ns, "is encrypted, which differs with every connection");
-            return Ok(None);
-        }
-        if demands_nonce(&answers) {
-            let why = "begins with a login (SASL) in which both sides make up numbers";
-            self.give_up(call, call.times.started_ns, why);
+        if let Some(why) = unrepeatable::of_connection(&spoken, &said, &answers) {
+            self.give_up(call, call.times.started_ns, why.words());
             return Ok(None);
         }
         conceal(secrets, &mut said_masked);
@@ -159,7 +151,7 @@ impl Connections {
         if let Some(lost_ns) = lost_ns {
             // The last one may go on in what was lost.
             turns.pop();
-            self.give_up(call, lost_ns, "is longer than was kept");
+            self.give_up(call, lost_ns, unanswerable::CUT);
         }
         for turn in &mut turns {
             turn.owner = self.in_flight.at(&call.session, turn.at_ns).only();
@@ -185,7 +177,7 @@ impl Connections {
 }
 
 /// The dependencies that were recorded as bytes.
-fn raw_names(archive: &Archive) -> BTreeSet<String> {
+pub(crate) fn raw_names(archive: &Archive) -> BTreeSet<String> {
     let listeners = archive.sessions().iter().flat_map(|session| &session.listeners);
     let raw =
         listeners.filter(|listener| listener.upstream.parse::<Upstream>().is_ok_and(|it| it.scheme == Scheme::Tcp));
@@ -199,14 +191,6 @@ pub(crate) fn conceal(secrets: &Secrets, said: &mut Vec<u8>) {
     if concealed.len() == said.len() {
         *said = concealed;
     }
-}
-
-/// True for a PostgreSQL server that demands a SASL login: message `R` with code 10 (PostgreSQL documentation, "Message
-/// Formats"), behind an `N` where encryption was asked for.
-fn demands_nonce(answers: &[u8]) -> bool {
-    let beginning = &answers[..answers.len().min(DEMAND_BYTES)];
-    let demand = beginning.strip_prefix(b"N").unwrap_or(beginning);
-    matches!(demand, [b'R', 0, 0, 0, _, 0, 0, 0, 10, ..])
 }
 
 /// What each read delivered, up to what was lost.
@@ -253,14 +237,6 @@ mod tests {
     use exchange::{Chunk, Gap, Part};
 
     use super::*;
-
-    #[test]
-    fn a_login_with_numbers_made_up_on_both_sides_is_told_from_one_without() {
-        assert!(demands_nonce(b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0"));
-        assert!(demands_nonce(b"NR\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0"));
-        assert!(!demands_nonce(b"R\0\0\0\x0c\0\0\0\x05salt"));
-        assert!(!demands_nonce(b"+OK\r\n") && !demands_nonce(b""));
-    }
 
     #[test]
     fn of_a_connection_that_was_not_kept_whole_what_came_before_the_loss_is_left() {

@@ -36,6 +36,7 @@ mod select;
 mod serve;
 mod service;
 mod target;
+mod unanswerable;
 
 pub use beside::{BesideError, GivenBeside};
 pub use container::BridgeWay;
@@ -44,3 +45,4 @@ pub use error::ReplayError;
 pub use rehearsal::{Rehearsed, rehearse};
 pub use secrets::{Secrets, SecretsError};
 pub use serve::{Place, ServeSettings, Serving};
+pub use unanswerable::{Unanswerable, unanswerable};

@@ -63,6 +63,8 @@ pub(super) struct Gathering {
     search: Search,
     /// True where it has to be known when each byte was read: in what is no HTTP, that alone tells what answers what.
     needs_times: bool,
+    /// True where nothing more is to be kept.
+    is_cut: bool,
     /// The line that has not ended.
     line: Vec<u8>,
     redactions: Vec<Redaction>,
@@ -87,6 +89,7 @@ impl Gathering {
             redactor: recorder.redactor.clone(),
             search: Search::None,
             needs_times: false,
+            is_cut: false,
             line: Vec::new(),
             redactions: Vec::new(),
             has_sent_parts: false,
@@ -99,7 +102,7 @@ impl Gathering {
             return;
         }
         let is_timed = self.list_chunk(at_ns);
-        if self.needs_times && !is_timed {
+        if self.is_cut || self.needs_times && !is_timed {
             self.body.gap.get_or_insert(Gap::OverLimit);
         }
         self.body.len += payload.len() as u64;
@@ -174,6 +177,21 @@ impl Gathering {
     /// From now on the bytes are what a dependency says that is no HTTP.
     pub(super) fn keep_times(&mut self) {
         self.needs_times = true;
+    }
+
+    /// True when what comes is not kept, because more came than is kept of one connection.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut || self.body.gap == Some(Gap::OverLimit)
+    }
+
+    /// From now on nothing is kept. What is not cut here had no gap, and has none until more comes.
+    pub(super) fn cut(&mut self) {
+        self.is_cut = true;
+    }
+
+    /// True when what the client says is encrypted, as far as it was listened to.
+    pub(super) fn is_encrypted(&self) -> bool {
+        matches!(&self.search, Search::Spoken(spoken) if spoken.is_encrypted())
     }
 
     /// Appends what was said with its credentials replaced, which changes no length.

@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError, mpsc::Sender};
 
-use content::redact::Redactor;
+use content::{
+    redact::Redactor,
+    unrepeatable::{Onlooker, Unrepeatable},
+};
 use exchange::{Body, End, Exchange, Head, Interim, Redaction, Response, Role, Transport};
 use wire::Tap;
 
@@ -11,6 +14,7 @@ use crate::{
     Clock,
     attribute::InFlight,
     queue::{Held, Item, Losses, Side},
+    warned::Warned,
 };
 
 /// Most informational responses kept of one exchange. A choice.
@@ -22,6 +26,9 @@ pub(super) struct Recording {
     pub(super) exchange: Option<Box<Exchange>>,
     /// True when the dependency was said to speak something else than HTTP.
     pub(super) is_raw_by_intent: bool,
+    /// Sees what no replay can answer.
+    pub(super) onlooker: Onlooker,
+    pub(super) warned: Arc<Warned>,
     /// True when something of it that cannot be left out had no room.
     pub(super) is_lost: bool,
     pub(super) held: Held,
@@ -56,6 +63,10 @@ impl Tap for Recording {
 
     fn request_body(&mut self, payload: &[u8]) {
         self.request.take(payload, self.clock.now_ns());
+        if self.is_raw_by_intent {
+            let known = self.onlooker.said(payload, self.request.is_encrypted());
+            self.look_at_the_connection(known);
+        }
     }
 
     fn request_end(&mut self, trailers: &[u8]) {
@@ -91,6 +102,10 @@ impl Tap for Recording {
 
     fn response_body(&mut self, payload: &[u8]) {
         self.response.take(payload, self.clock.now_ns());
+        if self.is_raw_by_intent {
+            let known = self.onlooker.answered(payload);
+            self.look_at_the_connection(known);
+        }
     }
 
     fn response_end(&mut self, trailers: &[u8]) {
@@ -115,6 +130,22 @@ impl Recording {
         let redactions = self.redactor.response_head(&mut head);
         self.note_redactions(redactions);
         Some(head)
+    }
+
+    /// Of a connection that is no HTTP: says what no replay can answer, and keeps neither side beyond where one was cut, since
+    /// what was said then is not known to be answered by what came.
+    fn look_at_the_connection(&mut self, known: Option<Unrepeatable>) {
+        let Some(dependency) = self.exchange.as_ref().and_then(|exchange| exchange.role.dependency()) else { return };
+        if let Some(why) = known {
+            self.warned.unrepeatable(dependency, why);
+        }
+        let (was_cut, is_cut) =
+            (self.request.is_cut() && self.response.is_cut(), self.request.is_cut() || self.response.is_cut());
+        if is_cut && !was_cut {
+            self.warned.cut(dependency);
+            self.request.cut();
+            self.response.cut();
+        }
     }
 
     /// Trailers are fields: what is a secret in a head is one here.

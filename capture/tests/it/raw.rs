@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use capture::{Dependency, Settings};
-use exchange::{End, Role, Transport};
+use capture::{Dependency, Notice, Settings};
+use content::unrepeatable::Unrepeatable;
+use exchange::{End, Gap, Role, Transport};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -75,4 +76,70 @@ async fn a_connection_is_kept_with_its_turns_and_without_its_password_whoever_sp
     assert_eq!(ended.redactions[0].place, "request stream AUTH");
     let answered = archive.body(&ended.response.as_ref().unwrap().body, 1 << 20).unwrap();
     assert!(answered.starts_with(b"220 ready\r\nAUTH PLAIN "));
+}
+
+/// A capture with the greeter behind it as `mail`.
+async fn with_greeter(store: &std::path::Path) -> Running {
+    let (server, nobody) = (greeter().await, TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap());
+    let dependencies = vec![format!("mail=tcp://{server}").parse::<Dependency>().unwrap()];
+    Running::start(Settings { dependencies, ..settings(nobody, store) }).await
+}
+
+/// What was told of connections, in order.
+fn told(running: &Running) -> Vec<Notice> {
+    let is_of_connection =
+        |notice: &&Notice| matches!(notice, Notice::Unrepeatable { .. } | Notice::ConnectionCut { .. });
+    running.notices.lock().unwrap().iter().filter(is_of_connection).cloned().collect()
+}
+
+#[tokio::test]
+async fn what_no_replay_can_answer_is_told_once_while_it_is_recorded() {
+    let store = tempfile::tempdir().unwrap();
+    let running = with_greeter(store.path()).await;
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(running.address(1)).await.unwrap();
+        assert_eq!(hear(&mut stream).await, b"220 ready\r\n");
+        assert_eq!(say(&mut stream, b"NOOP\r\n").await, b"NOOP\r\n");
+        assert_eq!(say(&mut stream, b"STARTTLS\r\n").await, b"STARTTLS\r\n");
+        say(&mut stream, &[0x16, 3, 1, 0, 5, 1, 2, 3, 4, 5]).await;
+        // The greeter says again what it is told: here, a server's demand for a salted login.
+        let mut stream = TcpStream::connect(running.address(1)).await.unwrap();
+        assert_eq!(hear(&mut stream).await, b"220 ready\r\n");
+        say(&mut stream, b"a1 AUTHENTICATE SCRAM-SHA-256\r\n").await;
+    }
+    let why = |why| Notice::Unrepeatable { dependency: "mail".to_owned(), why };
+    assert_eq!(told(&running), [why(Unrepeatable::Encrypted), why(Unrepeatable::SaltedLogin)]);
+    assert_eq!(running.stop().await.counts.exchanges, 4);
+}
+
+/// Most reads each way whose times are kept of one connection.
+const READS_MAX: usize = 32_768;
+
+#[tokio::test]
+async fn of_a_connection_with_more_reads_than_are_kept_both_sides_are_kept_up_to_there_and_that_is_told() {
+    let store = tempfile::tempdir().unwrap();
+    let running = with_greeter(store.path()).await;
+    let mut stream = TcpStream::connect(running.address(1)).await.unwrap();
+    assert_eq!(hear(&mut stream).await, b"220 ready\r\n");
+    let line = |number: usize| format!("NOOP {number:05}\r\n").into_bytes();
+    for number in 0..READS_MAX + 100 {
+        let line = line(number);
+        assert_eq!(say(&mut stream, &line).await, line, "the connection itself goes on");
+    }
+    assert_eq!(told(&running), [Notice::ConnectionCut { dependency: "mail".to_owned() }]);
+    drop(stream);
+    let summary = running.stop().await;
+    assert!(summary.counts.body_bytes_missed > 0, "{:?}", summary.counts);
+
+    let (archive, exchanges) = exchanges(store.path());
+    let (asked, answered) = (&exchanges[0].request.body, &exchanges[0].response.as_ref().unwrap().body);
+    // The greeting is the first read of the answers: those reach the limit first.
+    assert_eq!((asked.gap, answered.gap), (Some(Gap::OverLimit), Some(Gap::OverLimit)));
+    assert!(asked.chunks.len() <= READS_MAX && answered.chunks.len() <= READS_MAX);
+    let kept = archive.body(asked, 1 << 20).unwrap();
+    let wanted: Vec<u8> = (0..READS_MAX).flat_map(line).collect();
+    assert_eq!(kept.len(), wanted.len());
+    assert!(kept == wanted, "what was said up to there is there");
+    assert_eq!(answered.kept_len() as usize, wanted.len() - line(0).len() + b"220 ready\r\n".len());
+    assert!(asked.len > asked.kept_len() && answered.len > answered.kept_len());
 }

@@ -10,3 +10,4 @@ pub mod place;
 pub mod redact;
 pub mod seeds;
 pub mod sse;
+pub mod unrepeatable;

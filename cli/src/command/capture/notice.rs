@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use capture::Notice;
+use content::unrepeatable::Unrepeatable;
 use report::json;
 use serde_json::json;
 use wire::ca::TlsTrouble;
@@ -48,6 +49,16 @@ fn in_words(notice: &Notice) -> (&'static str, bool, String) {
         Notice::UsageUnknown { reason } => {
             ("usage-unknown", true, format!("what the service uses is not sampled until it can be seen: {reason}"))
         }
+        Notice::Unrepeatable { dependency, why } => ("unrepeatable", true, unrepeatable(dependency, *why)),
+        Notice::ConnectionCut { dependency } => (
+            "connection-cut",
+            true,
+            format!(
+                "a connection to `{dependency}` is recorded no further: more passed on it than is kept of one (`--body-max` bytes, 32,768 \
+                 reads each way). Requests that need what comes are `unjudged` in a replay: let the service open a new connection now \
+                 and then, make this capture shorter, or replay with a real one beside, `--beside {dependency}=IMAGE`"
+            ),
+        ),
         Notice::UpstreamSilent { upstream, reason } => (
             "upstream-silent",
             true,
@@ -87,6 +98,15 @@ fn in_words(notice: &Notice) -> (&'static str, bool, String) {
     }
 }
 
+fn unrepeatable(dependency: &str, why: Unrepeatable) -> String {
+    let remedy = why.remedy().map(|remedy| format!("{remedy}, or ")).unwrap_or_default();
+    format!(
+        "what is said to `{dependency}` cannot be answered from this recording: the connection {}; {remedy}replay with a real \
+         one beside, `--beside {dependency}=IMAGE`",
+        why.words()
+    )
+}
+
 fn tls_unreadable(host: &str, trouble: &TlsTrouble) -> String {
     let trust = match trouble {
         TlsTrouble::NotTrusted { .. } => "have it trust the certificate that `retake ca` shows, or ",
@@ -121,4 +141,18 @@ fn no_way_here(container: &str, dependency: &str, networks: &[String]) -> String
 
 fn either(urls: &[String]) -> String {
     urls.iter().map(|url| format!("`{url}`")).collect::<Vec<_>>().join(" or ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_replay_can_answer_is_said_with_what_to_do_about_it() {
+        let said = |why| in_words(&Notice::Unrepeatable { dependency: "db".to_owned(), why }).2;
+        insta::assert_snapshot!(said(Unrepeatable::Encrypted), @"what is said to `db` cannot be answered from this recording: the connection is encrypted, which differs with every connection; record it without TLS (`redis://` for `rediss://`, `sslmode=disable`), or replay with a real one beside, `--beside db=IMAGE`");
+        insta::assert_snapshot!(said(Unrepeatable::SaltedLogin), @"what is said to `db` cannot be answered from this recording: the connection begins with a login (SASL) in which both sides make up numbers; record it with a login that repeats (`md5`, `password` or `trust` in PostgreSQL's `pg_hba.conf`), or replay with a real one beside, `--beside db=IMAGE`");
+        insta::assert_snapshot!(said(Unrepeatable::OwnSession), @"what is said to `db` cannot be answered from this recording: the connection has a session whose id its client makes up (MongoDB); replay with a real one beside, `--beside db=IMAGE`");
+        insta::assert_snapshot!(in_words(&Notice::ConnectionCut { dependency: "cache".to_owned() }).2, @"a connection to `cache` is recorded no further: more passed on it than is kept of one (`--body-max` bytes, 32,768 reads each way). Requests that need what comes are `unjudged` in a replay: let the service open a new connection now and then, make this capture shorter, or replay with a real one beside, `--beside cache=IMAGE`");
+    }
 }

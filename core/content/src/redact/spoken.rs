@@ -151,7 +151,8 @@ impl Spoken {
             Some(Protocol::Tls) => true,
             Some(Protocol::Postgres(postgres)) => postgres.is_encrypted(),
             Some(Protocol::MySql(mysql)) => mysql.is_encrypted(),
-            _ => false,
+            Some(Protocol::Lines(lines)) => lines.is_encrypted(),
+            Some(Protocol::Resp(_)) | None => false,
         }
     }
 

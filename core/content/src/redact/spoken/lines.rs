@@ -8,6 +8,9 @@ use crate::redact::{forms, names};
 /// Longest beginning of a line that is held to tell whether a credential follows, in bytes. A choice: two words.
 const BEGINNING_BYTES_MAX: usize = 80;
 
+/// How each record of a TLS handshake begins (RFC 8446, section 5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+
 /// One client that speaks in lines.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
@@ -15,11 +18,18 @@ pub(super) struct Lines {
     is_passing: bool,
     /// Lines to come that are credentials as a whole.
     secret_lines: u8,
+    /// True where the last line asked for TLS.
+    asked_for_tls: bool,
+    is_encrypted: bool,
 }
 
 impl Lines {
     pub(super) fn go_on(&mut self, held: &mut Vec<u8>, released: &mut Released) {
         while !held.is_empty() {
+            self.is_encrypted |= self.asked_for_tls && held[0] == TLS_HANDSHAKE;
+            if self.is_encrypted {
+                return released.pass(held, usize::MAX);
+            }
             let line_end = memchr::memchr(b'\n', held).map(|at| at + 1);
             if self.is_passing {
                 self.is_passing = line_end.is_none();
@@ -29,11 +39,17 @@ impl Lines {
             let beginning = &held[..line_end.unwrap_or(held.len())];
             if self.secret_lines == 0 && !may_be_secret(beginning) || beginning.len() > HELD_BYTES_MAX {
                 self.is_passing = true;
+                self.asked_for_tls = false;
                 continue;
             }
             let Some(line_end) = line_end else { return };
             self.take_line(held, released, line_end);
         }
+    }
+
+    /// True when what follows cannot be read.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.is_encrypted
     }
 
     pub(super) fn flush(&mut self, held: &mut Vec<u8>, released: &mut Released) {
@@ -47,6 +63,7 @@ impl Lines {
 
     fn take_line(&mut self, held: &mut Vec<u8>, released: &mut Released, len: usize) {
         let text_len = held[..len].trim_ascii_end().len();
+        self.asked_for_tls = asks_for_tls(&held[..text_len]);
         let secrets = if self.secret_lines > 0 {
             self.secret_lines -= 1;
             vec![(0..text_len, "line after AUTH")]
@@ -57,6 +74,12 @@ impl Lines {
         };
         released.pass_unit(held, len, secrets);
     }
+}
+
+/// `STARTTLS` (SMTP, IMAP with a tag before it), `STLS` (POP3), `AUTH TLS` (FTP).
+fn asks_for_tls(line: &[u8]) -> bool {
+    let last = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default().to_ascii_uppercase();
+    matches!(last.as_slice(), b"STARTTLS" | b"STLS") || line.eq_ignore_ascii_case(b"AUTH TLS")
 }
 
 /// False once it is clear that the line holds no credential.
