@@ -6,12 +6,13 @@
 mod page;
 mod weighty;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bundle::Entry;
 use exchange::{
     ContainerIdentity, Digest, Exchange, Fingerprint, Mount, Role, SeedPlace, Session, Subject, Variable, VariableValue,
 };
+use replayer::Unanswerable;
 use serde::Serialize;
 
 pub use self::page::{Detail, inspection_page};
@@ -42,6 +43,8 @@ pub struct Inspection<'a> {
     pub pseudonyms: &'a [Pseudonym],
     /// Models that were asked for.
     pub models: &'a [ModelCount],
+    /// Connections that are no HTTP and cannot be answered.
+    pub unanswerable: &'a [Unanswerable],
 }
 
 /// Exchanges of one route and status.
@@ -146,7 +149,7 @@ impl Inspection<'_> {
         struct Document<'a> {
             #[serde(flatten)]
             inspection: &'a Inspection<'a>,
-            /// To be filled in where it says `HERE` or `FILE`.
+            /// To be filled in where it says `HERE`, `IMAGE` or `FILE`.
             replay: String,
         }
         json::document("inspection", &Document { inspection: self, replay: self.command() })
@@ -179,11 +182,24 @@ impl Inspection<'_> {
         variables.iter().filter(is_secret).map(|variable| variable.name.as_str())
     }
 
+    /// True where a replay has a network that a real server can be put in.
+    fn takes_servers(&self) -> bool {
+        self.container().is_some()
+    }
+
+    /// Dependencies that have to be there for real.
+    fn wanted_servers(&self) -> impl Iterator<Item = &str> {
+        let whole = self.unanswerable.iter().filter(|it| self.takes_servers() && !it.in_part);
+        let names: BTreeSet<&str> = whole.map(|it| it.dependency.as_str()).collect();
+        names.into_iter()
+    }
+
     /// The command that replays it, with all that it may need.
     fn command(&self) -> String {
         let mut words = vec!["retake replay".to_owned(), quoted(self.source)];
         words.extend(self.mounts().map(|mount| format!("--mount {}", quoted(&format!("{}=HERE", mount.path)))));
         words.extend(self.secret_variables().map(|name| format!("--env {}", quoted(name))));
+        words.extend(self.wanted_servers().map(|name| format!("--beside {}", quoted(&format!("{name}=IMAGE")))));
         words.extend((!self.pseudonyms.is_empty()).then(|| "--secrets FILE".to_owned()));
         if !matches!(self.subject(), Some(Subject::Container(_) | Subject::Process(_))) {
             words.push("--target URL".to_owned());
@@ -267,7 +283,34 @@ mod tests {
             image: fingerprint.map(|_| ImagePlace { inside: false, here: Some(true) }),
             pseudonyms,
             models: &[],
+            unanswerable: &[],
         }
+    }
+
+    #[test]
+    fn what_cannot_be_answered_from_bytes_asks_for_a_real_one_where_a_replay_has_room_for_it() {
+        let of = |dependency: &str, count, in_part| Unanswerable {
+            dependency: dependency.to_owned(),
+            why: "is encrypted, which differs with every connection",
+            count,
+            in_part,
+        };
+        let unanswerable = [of("cache", 1, true), of("db", 3, false)];
+        let fingerprint = fingerprint();
+        let inspection = Inspection { unanswerable: &unanswerable, ..inspected(Some(&fingerprint), &[]) };
+        let page = inspection_page(&inspection, Detail::Weighty, Style::PLAIN);
+        for line in [
+            "\ndependency   db, 3 connections: each is encrypted, which differs with every connection; a real one, `--beside db=IMAGE`\n",
+            "\ndependency   cache, 1 connection: it is encrypted, which differs with every connection; for what came later a real \
+             one, `--beside cache=IMAGE`\n",
+        ] {
+            assert!(page.contains(line), "{page}");
+        }
+        assert!(inspection.command().contains(" --beside db=IMAGE") && !inspection.command().contains("cache"));
+        let nobodys = Inspection { unanswerable: &unanswerable, ..inspected(None, &[]) };
+        let page = inspection_page(&nobodys, Detail::Weighty, Style::PLAIN);
+        assert!(page.contains("each is encrypted, which differs with every connection; `--target URL`"), "{page}");
+        assert!(!nobodys.command().contains("--beside"));
     }
 
     #[test]

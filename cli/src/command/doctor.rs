@@ -7,8 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bundle::Archive;
 use host::{DiskSurvey, Docker, DockerError, EngineSurvey, KernelSurvey};
-use replayer::Rehearsed;
+use replayer::{Rehearsed, Unanswerable};
 use report::{CheckState, doctor_json, doctor_page, worst_check};
 
 use crate::{args::DoctorArgs, clock::Clock, console::Console, exit::Exit, trouble::Trouble};
@@ -40,6 +41,8 @@ struct Survey {
     /// Most files that this program may have open.
     open_files_max: Option<u64>,
     gpus: Vec<String>,
+    /// What of the recordings in the store cannot be answered without a real server.
+    unanswerable: Vec<Unanswerable>,
 }
 
 /// The container engine.
@@ -67,6 +70,7 @@ impl Survey {
             listen_refused: listen_refused(),
             open_files_max: rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum,
             gpus: machine.gpus.into_iter().map(|gpu| format!("{} (driver {})", gpu.model, gpu.driver)).collect(),
+            unanswerable: unanswerable_in(&args.store.store),
             program: (program, is_static),
         })
     }
@@ -108,6 +112,12 @@ async fn no_name_spaces(program: &Path) -> Option<String> {
         Ok(output) => Some(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
         Err(error) => Some(error.to_string()),
     }
+}
+
+/// Of a store that cannot be read nothing is said here: that is `retake verify`'s.
+fn unanswerable_in(store: &Path) -> Vec<Unanswerable> {
+    let archive = store.is_dir().then(|| Archive::open(store).ok()).flatten();
+    archive.and_then(|archive| replayer::unanswerable(&archive).ok()).unwrap_or_default()
 }
 
 fn room_in(folder: &Path) -> Result<DiskSurvey, String> {

@@ -9,7 +9,7 @@ use report::{Detail, ImagePlace, Inspection, ModelCounter, Pseudonym, count_rout
 
 use crate::{args::InspectArgs, console::Console, exit::Exit, source::Source, trouble::Trouble};
 
-/// Says what is in a bundle, a store or a run. Reads records and no bodies; runs nothing.
+/// Says what is in a bundle, a store or a run. Reads records, and of bodies how connections begin that are no HTTP; runs nothing.
 pub(crate) fn inspect(args: &InspectArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
     let source = Source::open(args.source.as_deref(), &args.store.store)?;
     let archive = &source.archive;
@@ -27,6 +27,7 @@ pub(crate) fn inspect(args: &InspectArgs, as_json: bool, console: &Console) -> R
         fingerprint: fingerprint.as_ref(),
         pseudonyms: &pseudonyms,
         models: &models.counts(),
+        unanswerable: &replayer::unanswerable(archive)?,
     };
     let detail = if args.all { Detail::All } else { Detail::Weighty };
     let text = if as_json { inspection.to_json() } else { inspection_page(&inspection, detail, console.out) };

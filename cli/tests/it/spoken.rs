@@ -291,3 +291,46 @@ fn whatever_is_said_to_a_recorded_server_it_takes_neither_much_memory_nor_much_t
     let most_kib: u64 = most.strip_suffix(" kB").unwrap().parse().unwrap();
     assert!(most_kib < 200 << 10, "{most}");
 }
+
+/// Most reads each way that are kept of one connection.
+const READS_MAX: usize = 32_768;
+
+#[test]
+fn what_no_replay_can_answer_is_named_while_it_is_recorded_and_afterwards_and_what_was_kept_is_answered() {
+    let folder = tempdir().unwrap();
+    let (mail, news) = (free_port(), free_port());
+    let of = |name: &str, port| format!("{name}=tcp://127.0.0.1:{},listen=127.0.0.1:{port}", mail_server());
+    let capture = ["capture", "--json", "--listen", "127.0.0.1:0", "--upstream", "http://127.0.0.1:1"];
+    let dependencies = ["--dependency", &of("mail", mail), "--dependency", &of("news", news)];
+    let mut capture = command(folder.path(), &[&capture[..], &dependencies].concat());
+    let warned = folder.path().join("warned");
+    capture.stderr(fs::File::create(&warned).unwrap());
+    let capture = Capturing::start(capture);
+    let long: Vec<String> = (0..READS_MAX + 10).map(|number| format!("NOOP {number:05}\r\n")).collect();
+    let long: Vec<&str> = long.iter().map(String::as_str).collect();
+    let heard = talk(&format!("127.0.0.1:{mail}"), &long);
+    assert_eq!(heard.lines().count(), 1 + long.len());
+    talk(&format!("127.0.0.1:{news}"), &["EHLO me\r\n", "STARTTLS\r\n", "\u{16}\u{3}\u{1}\n"]);
+    capture.stop();
+    let warned = fs::read_to_string(warned).unwrap();
+    assert!(warned.contains("a connection to `mail` is recorded no further"), "{warned}");
+    assert!(warned.contains("what is said to `news` cannot be answered from this recording"), "{warned}");
+
+    let inspected = retake(folder.path(), &["inspect"]).out;
+    for line in [
+        "dependency   mail, 1 connection: it was cut where more passed than is kept of one; for what came later `--target URL`\n",
+        "dependency   news, 1 connection: it is encrypted, which differs with every connection; `--target URL`\n",
+    ] {
+        assert!(inspected.contains(line), "{inspected}");
+    }
+    let doctor = retake(folder.path(), &["doctor", "--no-container"]).out;
+    assert!(doctor.contains("`news` is encrypted, which differs with every connection"), "{doctor}");
+    assert!(doctor.contains("`--beside news=IMAGE`") && !doctor.contains("--beside mail"), "{doctor}");
+
+    let (_serving, line) = serving(folder.path(), "mail");
+    let address = line.strip_prefix("mail at tcp://").unwrap();
+    let kept = READS_MAX - 10;
+    let again = talk(address, &long[..kept]);
+    assert!(heard.starts_with(&again) && again.lines().count() == 1 + kept, "{}", again.len());
+    assert!(talk(address, &long[READS_MAX + 5..]).ends_with("(broken)"), "what was not kept is not made up");
+}

@@ -7,6 +7,8 @@ use exchange::{
     VariableValue,
 };
 
+use replayer::Unanswerable;
+
 use super::{ImagePlace, Inspection, ModelCount, Pseudonym, RouteCount, is_asked_for, weighty::Weights};
 use crate::{Style, Table, bytes, escape_line, instant};
 
@@ -110,6 +112,9 @@ impl Page {
         }
         for mount in inspection.mounts() {
             self.line("mount", &mount_words(mount));
+        }
+        for connections in inspection.unanswerable {
+            self.line("dependency", &unanswerable_words(connections, inspection.takes_servers()));
         }
         for name in inspection.secret_variables() {
             self.line("secret", &format!("the variable {name}: `--env {name}`"));
@@ -263,6 +268,15 @@ fn model_words(model: &ModelCount) -> String {
         model.model,
         if model.count == 1 { "once".to_owned() } else { format!("{} times", model.count) }
     )
+}
+
+fn unanswerable_words(connections: &Unanswerable, takes_servers: bool) -> String {
+    let Unanswerable { dependency, why, count, in_part } = connections;
+    let whose = if *count == 1 { "1 connection: it".to_owned() } else { format!("{count} connections: each") };
+    let what = if *in_part { "for what came later " } else { "" };
+    let real =
+        if takes_servers { format!("a real one, `--beside {dependency}=IMAGE`") } else { "`--target URL`".to_owned() };
+    format!("{dependency}, {whose} {why}; {what}{real}")
 }
 
 fn limit_words(limits: &Limits) -> String {

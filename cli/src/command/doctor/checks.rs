@@ -1,7 +1,7 @@
 //! What the facts mean: which are as they should be, what the others are needed for, and how to get them.
 
 use host::{DiskSurvey, EngineSurvey, KernelSurvey};
-use replayer::Rehearsed;
+use replayer::{Rehearsed, Unanswerable};
 use report::Check;
 
 use super::{Engine, Survey};
@@ -38,6 +38,7 @@ pub(super) fn of(survey: &Survey) -> Vec<Check> {
         open_files(survey.open_files_max),
         gpus(&survey.gpus),
     ]);
+    checks.extend(survey.unanswerable.iter().filter(|it| !it.in_part).map(unanswerable));
     checks
 }
 
@@ -306,6 +307,16 @@ fn gpus(gpus: &[String]) -> Check {
     Check::fine("GPU", if gpus.is_empty() { none } else { gpus.join(", ") })
 }
 
+fn unanswerable(found: &Unanswerable) -> Check {
+    let Unanswerable { dependency, why, .. } = found;
+    Check::limited(
+        "recorded dependency",
+        format!("`{dependency}` {why}"),
+        "exchanges of this store that need it are `unjudged` in a replay",
+        format!("replay with a real one beside, `--beside {dependency}=IMAGE`, as `retake inspect` says"),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
@@ -360,6 +371,12 @@ mod tests {
             listen_refused: Some("taken".to_owned()),
             open_files_max: Some(256),
             gpus: Vec::new(),
+            unanswerable: vec![Unanswerable {
+                dependency: "db".to_owned(),
+                why: "is encrypted, which differs with every connection",
+                count: 1,
+                in_part: false,
+            }],
             kernel,
         };
         let checks = of(&survey);
