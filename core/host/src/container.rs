@@ -18,7 +18,7 @@ use self::{
 };
 use crate::{
     deliver::{Delivered, Delivery, deliver},
-    docker::{Docker, is_not_found},
+    docker::{Docker, is_not_found, is_under_way},
     elf,
     error::DockerError,
     owner::labels,
@@ -293,7 +293,10 @@ impl Drop for RunningContainer {
 pub(crate) async fn remove(engine: &bollard::Docker, id: &str) -> Result<(), DockerError> {
     let options = query::RemoveContainerOptionsBuilder::default().force(true).v(true).build();
     match engine.remove_container(id, Some(options)).await {
-        Err(error) if !is_not_found(&error) => Err(DockerError::refused("remove the container")(error)),
+        // Where it is being removed already, by whoever ended its run or by an earlier attempt, it will be gone.
+        Err(error) if !is_not_found(&error) && !is_under_way(&error) => {
+            Err(DockerError::refused("remove the container")(error))
+        }
         _ => Ok(()),
     }
 }

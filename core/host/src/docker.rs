@@ -240,9 +240,24 @@ pub(crate) fn is_not_found(error: &Error) -> bool {
     matches!(error, Error::DockerResponseServerError { status_code: 404, .. })
 }
 
+/// True where the engine is doing already what it was asked for.
+pub(crate) fn is_under_way(error: &Error) -> bool {
+    let Error::DockerResponseServerError { status_code: 409, message } = error else { return false };
+    message.contains("is already in progress")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_being_removed_already_is_no_refusal() {
+        let answered =
+            |status_code, message: &str| Error::DockerResponseServerError { status_code, message: message.to_owned() };
+        assert!(is_under_way(&answered(409, "removal of container 88f302578 is already in progress")));
+        assert!(!is_under_way(&answered(409, "You cannot remove a running container")));
+        assert!(!is_under_way(&answered(500, "it is already in progress")));
+    }
 
     #[test]
     fn a_registrys_port_is_no_tag() {
