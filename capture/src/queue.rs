@@ -109,9 +109,9 @@ pub(crate) enum Side {
 /// Something to be written.
 #[derive(Debug)]
 pub(crate) enum Item {
-    /// The next part of a body, at most a blob long; the last one comes right before its exchange.
+    /// The next part of a body, at most a piece long; the last one comes right before its exchange.
     Part { sequence: u64, side: Side, bytes: Vec<u8>, held: Held, is_last: bool },
-    /// An exchange that has ended; its bodies' recipes are what the parts before it came to.
+    /// An exchange that has ended; its bodies are the parts before it.
     Exchange { exchange: Box<Exchange>, held: Held },
     /// An exchange of which nothing is to be kept after all.
     Forget { sequence: u64 },

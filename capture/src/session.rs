@@ -208,6 +208,7 @@ impl Shared {
             clock: self.clock,
             sync_interval: settings.sync_interval,
             segment_bytes_max: settings.segment_bytes_max,
+            dedup_bytes_max: settings.dedup_bytes_max,
             budget: self.budget.clone(),
             losses: self.losses.clone(),
             notify: self.notify.clone(),

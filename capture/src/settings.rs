@@ -61,6 +61,8 @@ pub struct Settings {
     pub sync_interval: Duration,
     /// Size at which a segment of the store is sealed and another one begun, in bytes.
     pub segment_bytes_max: u64,
+    /// Memory for finding what came before, in bytes: what falls out of it is written again.
+    pub dedup_bytes_max: u64,
     /// How long exchanges and the service may go on once the capture is to stop.
     pub grace: Duration,
 }
@@ -89,6 +91,7 @@ impl Default for Settings {
             queue_bytes_max: 64 << 20,
             sync_interval: Duration::from_millis(200),
             segment_bytes_max: 256 << 20,
+            dedup_bytes_max: 64 << 20,
             grace: Duration::from_secs(5),
         }
     }

@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use bundle::{Record, Store, StoreError};
+use bundle::{Record, Store, StoreError, WriterOptions};
 use exchange::{Event, Exchange, Gap, LogLines, Session, SessionCounts, SessionEnd, surroundings::event_kind};
 
 pub(crate) use self::notes::Wanted;
@@ -46,6 +46,7 @@ pub(crate) struct Setup {
     pub(crate) clock: Clock,
     pub(crate) sync_interval: Duration,
     pub(crate) segment_bytes_max: u64,
+    pub(crate) dedup_bytes_max: u64,
     pub(crate) budget: Arc<Budget>,
     pub(crate) losses: Arc<Losses>,
     pub(crate) notify: Notify,
@@ -80,7 +81,9 @@ impl Writing {
     pub(crate) fn start(setup: Setup, queue: Receiver<Item>) -> Result<Self, StartError> {
         let hurries = Arc::new(AtomicBool::new(false));
         let sync_interval_ns = u64::try_from(setup.sync_interval.as_nanos()).unwrap_or(u64::MAX);
-        let output = Output::open(setup.store, setup.session, setup.losses.clone(), setup.notify, hurries.clone());
+        let options = WriterOptions { dedup_bytes_max: setup.dedup_bytes_max, ..WriterOptions::default() };
+        let output =
+            Output::open(setup.store, options, setup.session, setup.losses.clone(), setup.notify, hurries.clone());
         let worker = Worker {
             output: output.map_err(StartError::Store)?,
             clock: setup.clock,
@@ -165,16 +168,9 @@ impl Worker {
         self.is_dirty = true;
         match item {
             Item::Part { sequence, side, bytes, held, is_last } => {
-                let bodies = self.open.entry(sequence).or_default();
-                let part = self.output.put(|writer| writer.put_blob(&bytes));
-                let body = bodies.side(side);
-                match part {
-                    Some(part) => body.add(part, bytes, held, is_last || !self.budget.is_tight()),
-                    None => {
-                        body.fail();
-                        self.losses.lose_bytes(bytes.len() as u64);
-                    }
-                }
+                let body = self.open.entry(sequence).or_default().side(side);
+                let lost = body.add(bytes, held, is_last || !self.budget.is_tight(), &mut self.output);
+                self.losses.lose_bytes(lost);
             }
             Item::Exchange { exchange, held } => {
                 self.waiting.push((exchange, held));
@@ -216,17 +212,24 @@ impl Worker {
     }
 
     fn write_exchange(&mut self, mut exchange: Box<Exchange>) {
-        if self.output.takes_lost_blobs() {
-            self.open.values_mut().for_each(Bodies::fail);
-        }
-        let mut bodies = self.open.remove(&exchange.sequence).unwrap_or_default();
-        self.losses.lose_bytes(bodies.complete(&mut exchange, &self.wanted));
+        let bodies = self.open.remove(&exchange.sequence).unwrap_or_default();
+        bodies.describe(&mut exchange, &self.wanted);
         exchange.fingerprint = self.output.environment();
-        let response_len = exchange.response.as_ref().map_or(0, |response| response.body.kept_len());
-        let body_bytes = exchange.request.body.kept_len() + response_len;
-        let record = Record::Exchange(exchange);
-        match self.output.put(|writer| writer.append(&record)) {
-            Some(()) => self.exchanges += 1,
+        let response_len = exchange.response.as_ref().map_or(0, |response| response.body.len);
+        let body_bytes = exchange.request.body.len + response_len;
+        // A record refers to pieces of its own file: where that is full in between, both go to the next one.
+        let mut record = Record::Exchange(exchange);
+        let put = self.output.put(|writer| {
+            let Record::Exchange(exchange) = &mut record else { unreachable!("it was made of one") };
+            let lost = bodies.put(writer, exchange)?;
+            writer.append(&record)?;
+            Ok(lost)
+        });
+        match put {
+            Some(lost) => {
+                self.exchanges += 1;
+                self.losses.lose_bytes(lost);
+            }
             None => {
                 self.losses.lose_exchange();
                 self.losses.lose_bytes(body_bytes);
@@ -246,7 +249,8 @@ impl Worker {
             self.output.put(bundle::Writer::sync);
             if self.budget.is_tight() {
                 // Bodies that rest half way hold what others need.
-                self.open.values_mut().for_each(Bodies::let_go);
+                let lost = self.open.values_mut().map(|bodies| bodies.let_go(&mut self.output)).sum();
+                self.losses.lose_bytes(lost);
             }
             self.synced_ns = self.clock.now_ns();
             self.is_dirty = false;

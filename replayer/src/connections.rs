@@ -250,6 +250,6 @@ mod tests {
     }
 
     fn whole(len: u64) -> Part {
-        Part::Whole { blob: exchange::Digest([0; 32]), len }
+        Part::from((0, len))
     }
 }

@@ -78,7 +78,7 @@ impl Ledger {
     /// Writes a body's bytes and gives the record of it.
     pub(crate) fn put_body(&self, body: BodyBytes<'_>) -> Body {
         let parts = self.written().with_writer(|writer| writer.put_body_bytes(body.bytes)).unwrap_or_default();
-        let gap = (parts.iter().map(exchange::Part::len).sum::<u64>() < body.len).then_some(exchange::Gap::OverLimit);
+        let gap = (parts.iter().map(|part| part.len).sum::<u64>() < body.len).then_some(exchange::Gap::OverLimit);
         Body { parts, len: body.len, chunks: body.chunks, trailers: body.trailers, gap }
     }
 

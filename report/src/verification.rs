@@ -18,9 +18,9 @@ pub fn verification_page(name: &str, report: &VerifyReport, style: Style) -> Str
         text += &format!("{} {}\n", style.yellow("torn tail:"), escape_line(&torn.to_string()));
     }
     let counts = format!(
-        "{} exchanges, {} blobs, {} in {} {}",
+        "{} exchanges, {} pieces, {} in {} {}",
         report.exchanges,
-        report.blobs,
+        report.pieces,
         bytes(report.bytes),
         report.files,
         if report.files == 1 { "file" } else { "files" },
@@ -96,7 +96,7 @@ pub fn verification_json(name: &str, report: &VerifyReport, salvaged: Option<&Sa
             "digest": report.digest,
             "files": report.files,
             "exchanges": report.exchanges,
-            "blobs": report.blobs,
+            "pieces": report.pieces,
             "bytes": report.bytes,
             "damage": report.damage.iter().map(damage).collect::<Vec<_>>(),
             "torn": report.torn.iter().map(torn).collect::<Vec<_>>(),
@@ -139,7 +139,7 @@ mod tests {
         let report = VerifyReport {
             files: 1,
             exchanges: 3,
-            blobs: 9,
+            pieces: 9,
             bytes: 70_000,
             damage: vec![damage],
             ..VerifyReport::default()
@@ -147,7 +147,7 @@ mod tests {
         insta::assert_snapshot!(verification_page("case.retake", &report, Style::PLAIN), @r"
         damaged: `case.retake` bytes 512..4096: hash differs
           costs 010101010101, 010101010101, 010101010101, 010101010101, 010101010101 and 2 more
-        damaged `case.retake`: 1 place; 3 exchanges, 9 blobs, 68.3 KiB in 1 file can be read
+        damaged `case.retake`: 1 place; 3 exchanges, 9 pieces, 68.3 KiB in 1 file can be read
         ");
     }
 
@@ -175,7 +175,7 @@ mod tests {
         insta::assert_snapshot!(verification_page(".retake", &report, Style::PLAIN), @r"
         torn tail: `s/1.retake` from byte 100: 7 bytes of a block that was not finished
         digest 0707070707070707070707070707070707070707070707070707070707070707
-        whole `.retake`: 0 exchanges, 0 blobs, 0 B in 2 files
+        whole `.retake`: 0 exchanges, 0 pieces, 0 B in 2 files
         ");
         let read: serde_json::Value = serde_json::from_str(&verification_json(".retake", &report, None)).unwrap();
         assert_eq!((&read["whole"], &read["torn"][0]["offset"]), (&json!(true), &json!(100)));

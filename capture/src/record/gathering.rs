@@ -15,8 +15,8 @@ use exchange::{Body, Chunk, Gap, Head, Redaction};
 use super::Recorder;
 use crate::queue::{Held, Item, Losses, Side};
 
-/// Longest part that goes to the queue at once: a blob's length, so that equal bodies are cut alike and kept once.
-const PART_BYTES: usize = bundle::BLOB_BYTES_MAX;
+/// Longest part that goes to the queue at once: what a body whose bytes are not kept as a whole becomes is as long.
+const PART_BYTES: usize = bundle::PIECE_BYTES_MAX;
 
 /// Length from which a part goes to the queue when memory becomes short: many streams that rest must not hold a part each
 /// while nothing else can be recorded. A choice.

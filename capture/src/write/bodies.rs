@@ -1,11 +1,16 @@
-//! The bodies of exchanges under way: their recipes, and their bytes for as long as digests and seeds may want them.
+//! The bodies of exchanges under way: their bytes until the exchange has ended, and where there is no room for that, what
+//! the store has of them.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+};
 
+use bundle::{PIECE_BYTES_MAX, WriteError, Writer};
 use content::{canonical, place::Message, seeds};
 use exchange::{Body, Exchange, Part, SeedPlace};
 
-use super::{Side, gap_of_failure, notes::Wanted};
+use super::{Side, gap_of_failure, notes::Wanted, output::Output};
 use crate::queue::Held;
 
 /// Both bodies of an exchange.
@@ -15,15 +20,17 @@ pub(super) struct Bodies {
     response: Written,
 }
 
-/// What the store has of one body.
+/// What there is of one body.
 #[derive(Debug, Default)]
 pub(super) struct Written {
+    kept: Kept,
+    /// What the store has of a body whose bytes were given up, and the file that has it.
     parts: Vec<Part>,
-    /// All of its bytes so far; `None` once they are too many to be read as a whole, or the memory is wanted elsewhere.
-    bytes: Kept,
+    file: PathBuf,
     has_failed: bool,
 }
 
+/// All of a body's bytes so far, unless they are too many to be read as a whole, or the memory is wanted elsewhere.
 #[derive(Debug)]
 enum Kept {
     All { bytes: Vec<u8>, held: Vec<Held> },
@@ -44,36 +51,34 @@ impl Bodies {
         }
     }
 
+    /// True where the store has parts of them: another file would not do for the rest.
     pub(super) fn has_parts(&self) -> bool {
         !self.request.parts.is_empty() || !self.response.parts.is_empty()
     }
 
-    /// Gives up their bytes, and with them digests and seeds: the store has what was put.
-    pub(super) fn let_go(&mut self) {
-        self.request.bytes = Kept::GivenUp;
-        self.response.bytes = Kept::GivenUp;
+    /// Gives up their bytes, and with them digests, seeds, and what their structure would save. Says how many bytes are lost.
+    pub(super) fn let_go(&mut self, output: &mut Output) -> u64 {
+        self.request.let_go(output) + self.response.let_go(output)
     }
 
-    /// What was put for them may not be on the disk.
-    pub(super) fn fail(&mut self) {
-        self.request.fail();
-        self.response.fail();
-    }
-
-    /// Gives the exchange its recipes, the digests and seeds of what is whole, and what is wanted of it beside; says how
-    /// many bytes are lost with parts that may not be on the disk.
-    pub(super) fn complete(&mut self, exchange: &mut Exchange, wanted: &Wanted) -> u64 {
-        let mut lost = self.request.give_recipe(&mut exchange.request.body);
-        if let Some(response) = &mut exchange.response {
-            lost += self.response.give_recipe(&mut response.body);
-        }
+    /// Gives the exchange the digests and seeds of what is whole, and what is wanted of it beside.
+    pub(super) fn describe(&self, exchange: &mut Exchange, wanted: &Wanted) {
         // What reads bodies reads what anybody sent: a mistake in it may cost a digest, never the record.
         let read = catch_unwind(AssertUnwindSafe(|| self.read(exchange, wanted)));
         if read.is_err() {
             exchange.seeds.clear();
             exchange.context.annotations.clear();
         }
-        lost
+    }
+
+    /// Puts what is kept, and gives the exchange its parts; says how many bytes are lost with parts that are not in the
+    /// writer's file.
+    pub(super) fn put(&self, writer: &mut Writer, exchange: &mut Exchange) -> Result<u64, WriteError> {
+        let mut lost = self.request.put(writer, &mut exchange.request.body)?;
+        if let Some(response) = &mut exchange.response {
+            lost += self.response.put(writer, &mut response.body)?;
+        }
+        Ok(lost)
     }
 
     fn read(&self, exchange: &mut Exchange, wanted: &Wanted) {
@@ -100,41 +105,64 @@ impl Bodies {
 }
 
 impl Written {
-    /// The store has the next part; its bytes are kept too where there is memory for that.
-    pub(super) fn add(&mut self, part: Part, part_bytes: Vec<u8>, part_held: Held, has_memory: bool) {
-        self.parts.push(part);
-        let Kept::All { bytes, held } = &mut self.bytes else { return };
-        let is_too_long = (bytes.len() + part_bytes.len()) as u64 > canonical::BODY_BYTES_MAX;
-        if is_too_long || !has_memory {
-            self.bytes = Kept::GivenUp;
-        } else if bytes.is_empty() {
-            *bytes = part_bytes;
-            held.push(part_held);
+    /// Takes the next bytes, to be kept where there is memory for that. Says how many bytes are lost.
+    pub(super) fn add(&mut self, part: Vec<u8>, part_held: Held, has_memory: bool, output: &mut Output) -> u64 {
+        let Kept::All { bytes, held } = &mut self.kept else { return self.put_now(&part, output) };
+        if bytes.is_empty() {
+            *bytes = part;
         } else {
-            bytes.extend_from_slice(&part_bytes);
-            held.push(part_held);
+            bytes.extend_from_slice(&part);
+        }
+        held.push(part_held);
+        let is_too_long = bytes.len() as u64 > canonical::BODY_BYTES_MAX;
+        if is_too_long || !has_memory { self.let_go(output) } else { 0 }
+    }
+
+    fn let_go(&mut self, output: &mut Output) -> u64 {
+        match std::mem::replace(&mut self.kept, Kept::GivenUp) {
+            // What it held is let go with it, once the store has the bytes.
+            Kept::All { bytes, held: _held } => self.put_now(&bytes, output),
+            Kept::GivenUp => 0,
         }
     }
 
-    /// The store does not have the next part: the body ends before it.
-    pub(super) fn fail(&mut self) {
-        self.has_failed = true;
-        self.bytes = Kept::GivenUp;
-    }
-
-    fn give_recipe(&mut self, body: &mut Body) -> u64 {
+    /// Puts bytes of a body that is not kept.
+    fn put_now(&mut self, bytes: &[u8], output: &mut Output) -> u64 {
         let mut lost = 0;
-        if self.has_failed {
-            lost = self.parts.drain(..).map(|part| part.len()).sum();
-            body.gap = gap_of_failure(body.gap);
+        for piece in bytes.chunks(PIECE_BYTES_MAX) {
+            let put = output.put(|writer| Ok((writer.put_piece(piece)?, writer.path().to_owned())));
+            match put.filter(|_| !self.has_failed) {
+                Some((part, file)) => {
+                    if self.file != file {
+                        // What the file before has of it cannot be referred to from here.
+                        self.has_failed = !self.parts.is_empty();
+                        self.file = file;
+                    }
+                    self.parts.push(part);
+                }
+                None => {
+                    self.has_failed = true;
+                    lost += piece.len() as u64;
+                }
+            }
         }
-        body.parts = std::mem::take(&mut self.parts);
         lost
+    }
+
+    fn put(&self, writer: &mut Writer, body: &mut Body) -> Result<u64, WriteError> {
+        let Kept::All { bytes, .. } = &self.kept else {
+            let is_here = !self.has_failed && self.file == writer.path();
+            body.parts = if is_here { self.parts.clone() } else { Vec::new() };
+            body.gap = if is_here { body.gap } else { gap_of_failure(body.gap) };
+            return Ok(if is_here { 0 } else { self.parts.iter().map(|part| part.len).sum() });
+        };
+        body.parts = writer.put_body_bytes(bytes)?;
+        Ok(0)
     }
 
     /// The body's bytes where all that passed are here.
     fn all_of(&self, body: &Body) -> Option<&[u8]> {
-        match &self.bytes {
+        match &self.kept {
             Kept::All { bytes, .. } if body.gap.is_none() && bytes.len() as u64 == body.len => Some(bytes),
             _ => None,
         }

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use bundle::{Record, Store, StoreError, WriteError, Writer};
+use bundle::{Record, Store, StoreError, WriteError, Writer, WriterOptions};
 use exchange::{Digest, Fingerprint, Id, Session};
 
 use super::{Notice, Notify};
@@ -24,6 +24,7 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) struct Output {
     store: Store,
+    options: WriterOptions,
     session: Session,
     writer: Option<Writer>,
     environment: Option<Fingerprint>,
@@ -33,14 +34,13 @@ pub(super) struct Output {
     notify: Notify,
     /// True when the capture is over and there is no more time to wait for the store.
     hurries: Arc<AtomicBool>,
-    /// True when a segment was given up with blobs in it that exchanges under way refer to.
-    has_lost_blobs: bool,
 }
 
 impl Output {
     /// Begins the first segment with the session's record and syncs it.
     pub(super) fn open(
         store: Store,
+        options: WriterOptions,
         session: Session,
         losses: Arc<Losses>,
         notify: Notify,
@@ -48,6 +48,7 @@ impl Output {
     ) -> Result<Self, StoreError> {
         let mut output = Self {
             store,
+            options,
             session,
             writer: None,
             environment: None,
@@ -56,7 +57,6 @@ impl Output {
             losses,
             notify,
             hurries,
-            has_lost_blobs: false,
         };
         output.begin_segment()?.sync()?;
         Ok(output)
@@ -73,11 +73,6 @@ impl Output {
     /// Length of the segment in bytes.
     pub(super) fn len(&self) -> u64 {
         self.writer.as_ref().map_or(0, Writer::len)
-    }
-
-    /// True once after blobs were lost.
-    pub(super) fn takes_lost_blobs(&mut self) -> bool {
-        std::mem::take(&mut self.has_lost_blobs)
     }
 
     /// From now on exchanges ran in this environment.
@@ -104,7 +99,6 @@ impl Output {
                 Err(error) => {
                     if matches!(error, StoreError::Segment(WriteError::Sync { .. })) {
                         self.writer = None;
-                        self.has_lost_blobs = true;
                     }
                     self.fails(&error);
                     if !may_wait {
@@ -136,7 +130,7 @@ impl Output {
         match &mut self.writer {
             Some(_) => {}
             empty => {
-                let mut writer = self.store.segment_writer(self.session.id)?;
+                let mut writer = self.store.segment_writer_with(self.session.id, self.options)?;
                 self.segments.push(writer.path().to_owned());
                 writer.append(&Record::Session(self.session.clone()))?;
                 if let Some(fingerprint) = &self.environment {

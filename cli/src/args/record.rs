@@ -85,6 +85,9 @@ pub(crate) struct CaptureArgs {
     /// Memory for what waits to be written; beyond it, bodies are cut in the recording and counted
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = values::size, help_heading = "Limits")]
     pub(crate) memory: u64,
+    /// Memory for finding what came before; what falls out of it takes space again
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = values::size, help_heading = "Limits")]
+    pub(crate) dedup_memory: u64,
     /// How often what was recorded is made safe from power loss
     #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = values::duration, help_heading = "Limits")]
     pub(crate) sync_interval: Duration,

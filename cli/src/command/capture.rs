@@ -70,6 +70,7 @@ fn settings(args: CaptureArgs) -> Result<Settings, Trouble> {
         sample_interval: args.samples.0,
         records_logs: !args.no_logs,
         body_bytes_max: args.body_max,
+        dedup_bytes_max: args.dedup_memory,
         queue_bytes_max: usize::try_from(args.memory).unwrap_or(usize::MAX),
         sync_interval: args.sync_interval,
         ..Settings::default()

@@ -107,7 +107,7 @@ fn what_passed_is_in_the_store_with_its_secrets_replaced() {
         assert!(ask(&running.address(0), path).ends_with(r#"{"answer":"yes"}"#));
     }
     let (ended, ran) = running.stop();
-    assert_eq!((ran.code, &ended["counts"]["exchanges"]), (0, &2.into()), "{}", ran.err);
+    assert_eq!((ran.code, &ended["counts"]["exchanges"]), (0, &2.into()), "{ended} {}", ran.err);
 
     let listed = retake(folder.path(), &["ls", "--json"]).json();
     let exchanges = listed["exchanges"].as_array().unwrap();

@@ -81,24 +81,22 @@ pub(crate) fn altered(path: &Path, alter: &Alter<'_>) {
     }
     for entry in archive.entries() {
         let Some(mut exchange) = (alter.exchange)(archive.exchange(&entry.id).unwrap()) else { continue };
-        copy_blobs(&archive, &mut writer, &exchange.request.body);
-        if let Some(response) = &exchange.response {
-            copy_blobs(&archive, &mut writer, &response.body);
+        copy_body(&archive, &mut writer, &mut exchange.request.body);
+        if let Some(response) = &mut exchange.response {
+            copy_body(&archive, &mut writer, &mut response.body);
         }
         exchange.fingerprint = exchange.fingerprint.map(|digest| environments[&digest]);
         writer.append(&Record::Exchange(Box::new(exchange))).unwrap();
     }
-    for image in archive.images().unwrap().into_iter().filter(|_| alter.with_image) {
-        copy_blobs(&archive, &mut writer, &image.archive);
+    for mut image in archive.images().unwrap().into_iter().filter(|_| alter.with_image) {
+        copy_body(&archive, &mut writer, &mut image.archive);
         writer.append(&Record::Image(Box::new(image))).unwrap();
     }
     writer.seal().unwrap();
 }
 
-fn copy_blobs(archive: &Archive, writer: &mut Writer, body: &Body) {
-    for part in &body.parts {
-        let piece = Body { len: part.len(), parts: vec![*part], ..Body::default() };
-        let bytes = archive.body(&piece, part.len()).unwrap();
-        assert_eq!(writer.put_blob(&bytes).unwrap(), *part);
-    }
+/// Puts a body of the shipped recording into another file, where its pieces have other numbers.
+fn copy_body(archive: &Archive, writer: &mut Writer, body: &mut Body) {
+    let bytes = archive.body(body, u64::MAX).unwrap();
+    body.parts = writer.put_body_bytes(&bytes).unwrap();
 }

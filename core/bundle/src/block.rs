@@ -26,6 +26,8 @@ pub(crate) struct RawBlock<'a> {
     pub(crate) offset: u64,
     /// Records in it.
     pub(crate) record_count: u32,
+    /// Pieces in the blocks before it.
+    pub(crate) first_piece: u32,
     /// What it holds.
     pub(crate) raw: &'a [u8],
 }
@@ -45,6 +47,7 @@ impl BlockMaker {
             compressed_len: u32::try_from(frame.len()).map_err(too_long)?,
             raw_len: u32::try_from(block.raw.len()).map_err(too_long)?,
             record_count: block.record_count,
+            first_piece: block.first_piece,
             offset: block.offset,
             frame: Digest::of(&frame),
         };
@@ -80,7 +83,7 @@ mod tests {
     use crate::layout::{HEADER_LEN, block_kind};
 
     fn made(raw: &[u8]) -> (BlockHeader, Vec<u8>) {
-        let block = RawBlock { kind: block_kind::RECORDS, offset: 40, record_count: 0, raw };
+        let block = RawBlock { kind: block_kind::RECORDS, offset: 40, record_count: 0, first_piece: 0, raw };
         let bytes = BlockMaker::new().unwrap().make(&block).unwrap();
         let (header, frame) = bytes.split_at(HEADER_LEN as usize);
         (BlockHeader::read(header, 40).unwrap(), frame.to_vec())
@@ -97,7 +100,7 @@ mod tests {
     #[test]
     fn an_index_larger_than_a_block_of_records_is_read_back() {
         let raw: Vec<u8> = (0..3_000_000_u64).flat_map(|number| (number * number).to_le_bytes()).collect();
-        let block = RawBlock { kind: block_kind::INDEX, offset: 40, record_count: 0, raw: &raw };
+        let block = RawBlock { kind: block_kind::INDEX, offset: 40, record_count: 0, first_piece: 0, raw: &raw };
         let bytes = BlockMaker::new().unwrap().make(&block).unwrap();
         let header = BlockHeader::read(&bytes, 40).unwrap();
         assert!(open_frame(&header, &bytes[HEADER_LEN as usize..]).unwrap() == raw);

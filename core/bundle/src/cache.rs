@@ -2,14 +2,38 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Blocks kept at most, each of at most 8 MiB. A choice: an exchange and its two bodies, and one more.
-const BLOCKS_KEPT: usize = 4;
+use crate::record::{RawRecord, pieces_of, record_at};
+
+/// Bytes kept at most, before compression, and at least one block. A choice: what the history of a long conversation is
+/// spread over.
+const KEPT_BYTES_MAX: usize = 32 << 20;
+
+/// A block, decompressed.
+pub(crate) struct Block {
+    /// What its frame holds.
+    pub(crate) raw: Vec<u8>,
+    /// Where its pieces' headers begin, in order.
+    pieces: Vec<u32>,
+}
+
+impl Block {
+    /// The block that holds these records.
+    pub(crate) fn of(raw: Vec<u8>) -> Self {
+        let pieces = pieces_of(&raw);
+        Self { raw, pieces }
+    }
+
+    /// Its piece of this number, from 0.
+    pub(crate) fn piece(&self, number: u32) -> Option<RawRecord<'_>> {
+        record_at(&self.raw, *self.pieces.get(number as usize)?)
+    }
+}
 
 /// The blocks that were read last.
 #[derive(Default)]
 pub(crate) struct KeptBlocks {
     /// The last one first.
-    blocks: Mutex<Vec<(BlockKey, Arc<Vec<u8>>)>>,
+    blocks: Mutex<Vec<(BlockKey, Arc<Block>)>>,
 }
 
 /// Number of the file, and where in it the block begins.
@@ -17,18 +41,24 @@ pub(crate) type BlockKey = (usize, u64);
 
 impl KeptBlocks {
     /// The block `key`, read by `read` where it is not kept. Readers of several blocks do not wait for each other.
-    pub(crate) fn get<E>(&self, key: BlockKey, read: impl FnOnce() -> Result<Vec<u8>, E>) -> Result<Arc<Vec<u8>>, E> {
+    pub(crate) fn get<E>(&self, key: BlockKey, read: impl FnOnce() -> Result<Vec<u8>, E>) -> Result<Arc<Block>, E> {
         if let Some(block) = self.kept(key) {
             return Ok(block);
         }
-        let block = Arc::new(read()?);
+        let block = Arc::new(Block::of(read()?));
         let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        blocks.truncate(BLOCKS_KEPT - 1);
         blocks.insert(0, (key, Arc::clone(&block)));
+        let mut bytes = 0;
+        let kept = blocks.iter().take_while(|(_, block)| {
+            bytes += block.raw.len();
+            bytes <= KEPT_BYTES_MAX
+        });
+        let kept = kept.count().max(1);
+        blocks.truncate(kept);
         Ok(block)
     }
 
-    fn kept(&self, key: BlockKey) -> Option<Arc<Vec<u8>>> {
+    fn kept(&self, key: BlockKey) -> Option<Arc<Block>> {
         let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         let found = blocks.iter().position(|(other, _)| *other == key)?;
         blocks[..=found].rotate_right(1);
@@ -47,13 +77,21 @@ mod tests {
             let mut was_read = false;
             let block = blocks.get((0, offset), || {
                 was_read = true;
-                Ok::<_, ()>(offset.to_le_bytes().to_vec())
+                Ok::<_, ()>(vec![offset as u8; KEPT_BYTES_MAX / 4])
             });
-            assert_eq!(*block.unwrap(), offset.to_le_bytes());
+            assert_eq!(block.unwrap().raw[0], offset as u8);
             was_read
         };
         assert_eq!([1, 2, 3, 4].map(read), [true; 4]);
         assert_eq!([1, 5, 1, 3, 4].map(read), [false, true, false, false, false]);
         assert!(read(2));
+    }
+
+    #[test]
+    fn a_block_that_is_larger_than_all_that_is_kept_is_kept_alone() {
+        let blocks = KeptBlocks::default();
+        let large = |_| Ok::<_, ()>(vec![0; KEPT_BYTES_MAX + 1]);
+        blocks.get((0, 1), || large(())).unwrap();
+        assert!(blocks.kept((0, 1)).is_some());
     }
 }

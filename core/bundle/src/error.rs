@@ -2,7 +2,7 @@
 
 use std::{fmt, io, ops::Range, path::PathBuf};
 
-use exchange::{Digest, Id};
+use exchange::Id;
 
 use crate::FormatVersion;
 
@@ -157,13 +157,11 @@ pub enum ReadError {
         /// The id asked for.
         id: Id,
     },
-    /// A body refers to a blob that no file has.
-    #[error("the blob {blob} of {len} bytes is missing")]
-    NoBlob {
-        /// Its digest.
-        blob: Digest,
-        /// Its length in bytes, as the body says.
-        len: u64,
+    /// A body refers to a piece that its file does not have.
+    #[error("piece {piece} is missing")]
+    NoPiece {
+        /// Its number.
+        piece: u32,
     },
     /// A body is longer than the caller takes.
     #[error("the body has {kept_len} bytes, more than the {len_max} that are taken here")]
@@ -187,7 +185,7 @@ impl ReadError {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::Io { .. } | Self::Output { .. } | Self::TooLong { .. } => None,
-            Self::Damaged(_) | Self::NoBlob { .. } => Some("`retake verify` lists all damage and what it costs"),
+            Self::Damaged(_) | Self::NoPiece { .. } => Some("`retake verify` lists all damage and what it costs"),
             Self::NoExchange { .. } => Some("`retake ls` lists the ids"),
         }
     }

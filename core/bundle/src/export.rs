@@ -6,19 +6,20 @@
 mod shared;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map},
     fs,
     io::{self, Read},
     path::{Path, PathBuf},
 };
 
-use exchange::{Body, Digest, Event, Exchange, Id, ImageIdentity, ImageRecord, LogLines, surroundings};
+use exchange::{Body, Digest, Event, Id, ImageIdentity, ImageRecord, LogLines, Part, surroundings};
+use serde_json::value::{RawValue, to_raw_value};
 
 mod windows;
 
 use self::windows::Windows;
 use crate::{
-    Archive, BLOB_BYTES_MAX, Entry, ExportError, ReadError, Record, Sealed, Writer,
+    Archive, Entry, ExportError, PIECE_BYTES_MAX, ReadError, Record, Sealed, WriteError, Writer,
     index::{Index, Place},
     segment::Segment,
 };
@@ -150,34 +151,10 @@ impl Exporting<'_> {
         let ids: Vec<Id> = self.selection.entries.iter().map(|entry| entry.id).collect();
         for (done, id) in ids.iter().enumerate() {
             progress(done as u64, ids.len() as u64);
-            let exchange = self.archive.exchange(id)?;
-            self.put_bodies(&exchange)?;
             let (segment, place) = self.archive.place_of(id).ok_or(ReadError::NoExchange { id: *id })?;
             self.copy(segment, place)?;
         }
         progress(ids.len() as u64, ids.len() as u64);
-        Ok(())
-    }
-
-    fn put_bodies(&mut self, exchange: &Exchange) -> Result<(), ExportError> {
-        self.put_blobs(&exchange.request.body)?;
-        exchange.response.as_ref().map_or(Ok(()), |response| self.put_blobs(&response.body))
-    }
-
-    fn put_blobs(&mut self, body: &Body) -> Result<(), ExportError> {
-        for part in &body.parts {
-            // A stranger's recipe may repeat one blob tens of thousands of times.
-            if self.writer.has(part) {
-                continue;
-            }
-            let mut put = Ok(());
-            let writer = &mut self.writer;
-            self.archive.with_part(part, |bytes| {
-                put = writer.put_blob(bytes).map(|_| ());
-                Ok(())
-            })?;
-            put?;
-        }
         Ok(())
     }
 
@@ -230,8 +207,9 @@ impl Exporting<'_> {
     fn put_images(&mut self, given: Vec<ImageSource<'_>>, keep: bool) -> Result<(), ExportError> {
         if keep {
             for image in self.archive.images()? {
-                self.put_blobs(&image.archive)?;
-                self.writer.append(&Record::Image(Box::new(image)))?;
+                let record = Record::Image(Box::new(image));
+                let payload = record.payload().map_err(|source| WriteError::Encode { kind: "image", source })?;
+                put_again(self.archive, &mut self.writer, record, &payload)?;
             }
         }
         for image in given {
@@ -241,17 +219,17 @@ impl Exporting<'_> {
         Ok(())
     }
 
-    /// Puts all that `reader` gives as blobs.
+    /// Puts all that `reader` gives.
     fn put_stream(&mut self, reader: &mut dyn Read) -> Result<Body, ExportError> {
         let mut body = Body::default();
-        let mut piece = Vec::with_capacity(BLOB_BYTES_MAX);
+        let mut piece = Vec::with_capacity(PIECE_BYTES_MAX);
         loop {
             piece.clear();
-            let read = reader.take(BLOB_BYTES_MAX as u64).read_to_end(&mut piece);
+            let read = reader.take(PIECE_BYTES_MAX as u64).read_to_end(&mut piece);
             if read.map_err(|source| ExportError::Image { source })? == 0 {
                 return Ok(body);
             }
-            body.parts.push(self.writer.put_blob(&piece)?);
+            body.parts.push(self.writer.put_piece(&piece)?);
             body.len += piece.len() as u64;
         }
     }
@@ -260,8 +238,86 @@ impl Exporting<'_> {
     fn copy(&mut self, segment: usize, place: Place) -> Result<(), ExportError> {
         let found = self.archive.record_in(segment, place)?;
         let record = self.archive.decoded(segment, place)?;
-        Ok(self.writer.append_encoded(&record, found.record().payload)?)
+        put_again(self.archive, &mut self.writer, record, found.record().payload)
     }
+}
+
+/// Puts a record of an archive and the bodies that it has, whose pieces get other numbers there. `payload` is the record as
+/// it was written: fields that this build does not know stay.
+///
+/// # Errors
+/// As [`export`].
+pub(crate) fn put_again(
+    archive: &Archive,
+    writer: &mut Writer,
+    mut record: Record,
+    payload: &[u8],
+) -> Result<(), ExportError> {
+    let is_image = matches!(record, Record::Image(_));
+    let mut has_parts = false;
+    for body in record.bodies_mut().into_iter().flatten() {
+        let mut parts = Vec::new();
+        // A stranger's record may repeat one piece tens of thousands of times.
+        let mut known: HashMap<(u32, u64), Vec<Part>> = HashMap::new();
+        for part in &body.parts {
+            let of_part = match known.entry((part.piece, part.len)) {
+                hash_map::Entry::Occupied(entry) => entry.into_mut(),
+                hash_map::Entry::Vacant(entry) => {
+                    let bytes = archive.part(part)?;
+                    let is_piece = is_image && bytes.len() <= PIECE_BYTES_MAX;
+                    entry.insert(if is_piece {
+                        vec![writer.put_piece(&bytes)?]
+                    } else {
+                        writer.put_body_bytes(&bytes)?
+                    })
+                }
+            };
+            parts.extend_from_slice(of_part);
+        }
+        has_parts |= !parts.is_empty();
+        body.parts = parts;
+    }
+    if !has_parts {
+        return Ok(writer.append_encoded(&record, payload)?);
+    }
+    let kind = if is_image { "image" } else { "exchange" };
+    let payload = with_parts(&record, payload).map_err(|error| WriteError::Encode { kind, source: error.into() })?;
+    Ok(writer.append_encoded(&record, &payload)?)
+}
+
+/// A written record with the parts that `record` has now.
+fn with_parts(record: &Record, payload: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
+    let mut written: Fields = serde_json::from_slice(payload)?;
+    let [first, second] = record.bodies();
+    match record {
+        Record::Image(_) => put_parts(&mut written, &["archive"], first)?,
+        _ => {
+            put_parts(&mut written, &["request", "body"], first)?;
+            put_parts(&mut written, &["response", "body"], second)?;
+        }
+    }
+    serde_json::to_vec(&written)
+}
+
+/// A JSON object whose values stay as they are written.
+type Fields = BTreeMap<String, Box<RawValue>>;
+
+/// Gives the object at the end of `path` the parts of `body`.
+fn put_parts(fields: &mut Fields, path: &[&str], body: Option<&Body>) -> Result<(), serde_json::Error> {
+    let Some(body) = body else { return Ok(()) };
+    let Some((name, rest)) = path.split_first() else {
+        fields.remove("parts");
+        if !body.parts.is_empty() {
+            fields.insert("parts".to_owned(), to_raw_value(&body.parts)?);
+        }
+        return Ok(());
+    };
+    if let Some(value) = fields.get_mut(*name) {
+        let mut inner: Fields = serde_json::from_str(value.get())?;
+        put_parts(&mut inner, rest, Some(body))?;
+        *value = to_raw_value(&inner)?;
+    }
+    Ok(())
 }
 
 fn places(archive: &Archive, pick: fn(&Index) -> Vec<Place>) -> Vec<(usize, Place)> {

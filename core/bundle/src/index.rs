@@ -16,8 +16,8 @@ const TITLE_BYTES_MAX: usize = 512;
 /// Longest annotation kept in an entry, in bytes: labels and counts, no vectors. A choice.
 const LISTED_VALUE_BYTES_MAX: usize = 256;
 
-/// Bytes of index that one blob, and of manifest that one block, come to at most: a digest in hex, two or three numbers.
-pub(crate) const DIGEST_ENTRY_BYTES_MAX: u64 = 112;
+/// Bytes of manifest and index that one block comes to at most: a digest in hex, and the weight of five numbers.
+pub(crate) const BLOCK_ENTRY_BYTES_MAX: u64 = 192;
 
 /// Where a record stands. Written as `[block, offset, len]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -179,7 +179,7 @@ pub(crate) struct IndexedClock {
     pub(crate) pair: ClockPair,
 }
 
-/// What a file holds and where, each list in the order of the file, blobs in the order of their digests.
+/// What a file holds and where, each list in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Index {
@@ -194,7 +194,8 @@ pub(crate) struct Index {
     pub(crate) log_lines: Vec<(Id, Place)>,
     /// Records of kinds that the writer did not know, with their kinds.
     pub(crate) others: Vec<(u8, Place)>,
-    pub(crate) blobs: Vec<(Digest, Place)>,
+    /// The blocks with pieces: where each begins, and the number of its first piece.
+    pub(crate) piece_blocks: Vec<(u64, u32)>,
 }
 
 impl Index {
@@ -216,9 +217,22 @@ impl Index {
         }
     }
 
-    /// Puts what was noted in the order of a written index.
-    pub(crate) fn sort(&mut self) {
-        self.blobs.sort_unstable();
+    /// The block of a record that is not written yet.
+    pub(crate) const NOT_WRITTEN: u64 = u64::MAX;
+
+    /// The records that were noted and not written stand in the block that begins at this byte.
+    pub(crate) fn place(&mut self, block: u64) {
+        fn place<T>(list: &mut [T], at: fn(&mut T) -> &mut Place, block: u64) {
+            let new = list.iter_mut().rev().map(at).take_while(|at| at.block == Index::NOT_WRITTEN);
+            new.for_each(|at| at.block = block);
+        }
+        place(&mut self.exchanges, |it| &mut it.at, block);
+        place(&mut self.runs, |it| &mut it.at, block);
+        place(&mut self.images, |it| it, block);
+        place(&mut self.fingerprints, |it| &mut it.1, block);
+        place(&mut self.events, |it| it, block);
+        place(&mut self.log_lines, |it| &mut it.1, block);
+        place(&mut self.others, |it| &mut it.1, block);
     }
 
     /// True when each list's places go strictly forward, as those of a written index do: reading a list then reads no
@@ -230,12 +244,13 @@ impl Index {
             && self.fingerprints.is_sorted_by(|one, next| one.1 < next.1)
             && self.events.is_sorted_by(|one, next| one < next)
             && self.log_lines.is_sorted_by(|one, next| one.1 < next.1)
+            && self.piece_blocks.is_sorted_by(|one, next| one.0 < next.0 && one.1 < next.1)
     }
 
-    /// Where the blob stands. The index is sorted.
-    pub(crate) fn blob(&self, digest: &Digest) -> Option<Place> {
-        let found = self.blobs.binary_search_by(|(other, _)| other.cmp(digest)).ok()?;
-        Some(self.blobs[found].1)
+    /// The block that has the piece of this number, and the number of its first piece; whether it has as many is not known.
+    pub(crate) fn piece_block(&self, number: u32) -> Option<(u64, u32)> {
+        let after = self.piece_blocks.partition_point(|(_, first)| *first <= number);
+        Some(self.piece_blocks[after.checked_sub(1)?])
     }
 }
 

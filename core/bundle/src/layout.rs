@@ -12,8 +12,12 @@ pub const EXTENSION: &str = "retake";
 /// The newest format that this build reads, and the one that it writes.
 pub const NEWEST: FormatVersion = FormatVersion { major: 0, minor: 0 };
 
-/// Longest blob, in bytes. A choice: large enough that a recipe stays short, small enough to hold a few in memory.
-pub const BLOB_BYTES_MAX: usize = 1 << 20;
+/// Longest piece as it is written, in bytes. A choice: small enough to hold a few in memory.
+pub const PIECE_BYTES_MAX: usize = 1 << 20;
+
+/// Longest part of a body, which is one piece and all that it refers to, in bytes. A choice: what is as long can be read
+/// as a whole, by structure; of what is longer, structure is looked for in each part.
+pub const PART_BYTES_MAX: usize = 8 << 20;
 
 /// Longest JSON record, in bytes of JSON. A choice: an exchange of 100,000 chunks fits.
 pub const RECORD_BYTES_MAX: usize = 4 << 20;
@@ -25,7 +29,7 @@ pub const BLOCK_BYTES_MAX: usize = 8 << 20;
 /// record costs decompressing its block.
 pub(crate) const BLOCK_BYTES_CLOSE: usize = 256 << 10;
 
-/// Largest index or manifest, in bytes of JSON. A choice: room for over a million blobs.
+/// Largest index or manifest, in bytes of JSON. A choice: room for some 400,000 exchanges.
 pub(crate) const INDEX_BYTES_MAX: usize = 256 << 20;
 
 /// What each value of an index weighs at least, in bytes, where its JSON is shorter: it takes up to 24 in memory. With
@@ -46,7 +50,7 @@ const FOOTER_TAG: &[u8; 8] = b"RETAKEND";
 /// Length of the opening in bytes.
 pub(crate) const OPENING_LEN: u64 = 40;
 /// Length of a block's header in bytes.
-pub(crate) const HEADER_LEN: u64 = 84;
+pub(crate) const HEADER_LEN: u64 = 88;
 /// Length of the footer in bytes.
 pub(crate) const FOOTER_LEN: u64 = 64;
 /// Length of a record's header in bytes: kind, flags, payload length.
@@ -110,6 +114,8 @@ pub(crate) struct BlockHeader {
     pub(crate) raw_len: u32,
     /// Records in it; 0 for an index or manifest.
     pub(crate) record_count: u32,
+    /// Pieces in the blocks before it: the number of its first one.
+    pub(crate) first_piece: u32,
     /// Where in the file the header begins: a block that was moved is damage.
     pub(crate) offset: u64,
     /// BLAKE3 of the zstd frame.
@@ -125,6 +131,7 @@ impl BlockHeader {
         bytes.extend_from_slice(&self.compressed_len.to_le_bytes());
         bytes.extend_from_slice(&self.raw_len.to_le_bytes());
         bytes.extend_from_slice(&self.record_count.to_le_bytes());
+        bytes.extend_from_slice(&self.first_piece.to_le_bytes());
         bytes.extend_from_slice(&self.offset.to_le_bytes());
         bytes.extend_from_slice(&self.frame.0);
         with_check(bytes)
@@ -133,13 +140,14 @@ impl BlockHeader {
     /// The header that stands at `offset`, or `None` where these bytes are none, or one of another place, or beyond the limits.
     pub(crate) fn read(bytes: &[u8], offset: u64) -> Option<Self> {
         let fields = checked(bytes, BLOCK_MAGIC, HEADER_LEN)?.strip_prefix(BLOCK_TAG)?;
-        let frame = fields.get(24..56)?.try_into().ok()?;
+        let frame = fields.get(28..60)?.try_into().ok()?;
         let header = Self {
             kind: *fields.first()?,
             compressed_len: u32_at(fields, 4)?,
             raw_len: u32_at(fields, 8)?,
             record_count: u32_at(fields, 12)?,
-            offset: u64_at(fields, 16)?,
+            first_piece: u32_at(fields, 16)?,
+            offset: u64_at(fields, 20)?,
             frame: Digest(frame),
         };
         (header.offset == offset && header.is_within_limits()).then_some(header)
@@ -247,7 +255,7 @@ mod tests {
 
     fn header() -> BlockHeader {
         let frame = Digest::of(b"frame");
-        BlockHeader { kind: 1, compressed_len: 5, raw_len: 7, record_count: 2, offset: 40, frame }
+        BlockHeader { kind: 1, compressed_len: 5, raw_len: 7, record_count: 2, first_piece: 3, offset: 40, frame }
     }
 
     #[test]
@@ -269,7 +277,7 @@ mod tests {
             bytes[at] ^= 1 << bit;
             assert_eq!(read_opening(&bytes), None, "byte {at}");
         }
-        for at in 0..84 {
+        for at in 0..88 {
             let mut bytes = header().to_bytes();
             bytes[at] ^= 1;
             assert_eq!(BlockHeader::read(&bytes, 40), None, "byte {at}");

@@ -18,6 +18,9 @@ mod export;
 mod index;
 mod layout;
 mod manifest;
+mod names;
+mod pieces;
+mod recipe;
 mod record;
 mod records;
 mod salvage;
@@ -35,7 +38,9 @@ pub use archive::Archive;
 pub use error::{Damage, ExportError, FindError, OpenError, ReadError, StoreError, TornTail, WriteError};
 pub use export::{Extra, ImageSource, export};
 pub use index::Entry;
-pub use layout::{BLOB_BYTES_MAX, BLOCK_BYTES_MAX, EXTENSION, FormatVersion, NEWEST, RECORD_BYTES_MAX};
+pub use layout::{
+    BLOCK_BYTES_MAX, EXTENSION, FormatVersion, NEWEST, PART_BYTES_MAX, PIECE_BYTES_MAX, RECORD_BYTES_MAX,
+};
 pub use manifest::Counts;
 pub use record::Record;
 pub use salvage::{LeftOut, SalvageError, Salvaged, salvage};

@@ -13,12 +13,12 @@ use crate::layout::{NEWEST, OPENING_LEN};
 pub struct Counts {
     /// Exchanges.
     pub exchanges: u64,
-    /// Blobs.
-    pub blobs: u64,
-    /// All records, exchanges and blobs included.
+    /// Pieces: what bodies are put together from.
+    pub pieces: u64,
+    /// All records, exchanges and pieces included.
     pub records: u64,
-    /// Bytes of all blobs before compression.
-    pub blob_bytes: u64,
+    /// Bytes of all pieces as they are written, before compression.
+    pub piece_bytes: u64,
 }
 
 /// One piece of the file and its digest. Written as `[offset, len, blake3]`.

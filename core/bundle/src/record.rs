@@ -1,18 +1,18 @@
 //! Typed records and their written form: kind, flags, length, payload.
 //!
 //! In: values of the vocabulary. Out: bytes inside a block, and the values again. A kind that this build does not know is
-//! kept and skipped. Blobs are records too, but no [`Record`]: the writer takes and the archive gives plain bytes.
+//! kept and skipped. Pieces are records too, but no [`Record`]: the writer takes and the archive gives plain bytes.
 
 use std::io;
 
-use exchange::{ClockPair, Event, Exchange, Fingerprint, Id, ImageRecord, LogLines, Run, Session, SessionEnd};
+use exchange::{Body, ClockPair, Event, Exchange, Fingerprint, Id, ImageRecord, LogLines, Run, Session, SessionEnd};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::layout::{BLOB_BYTES_MAX, RECORD_BYTES_MAX, RECORD_HEADER_LEN, u32_at};
+use crate::layout::{PIECE_BYTES_MAX, RECORD_BYTES_MAX, RECORD_HEADER_LEN, u32_at};
 
 /// Numbers of the record kinds. 11 is reserved for noise profiles and has no layout yet.
 pub(crate) mod record_kind {
-    pub(crate) const BLOB: u8 = 1;
+    pub(crate) const PIECE: u8 = 1;
     pub(crate) const SESSION: u8 = 2;
     pub(crate) const SESSION_END: u8 = 3;
     pub(crate) const CLOCK: u8 = 4;
@@ -38,7 +38,7 @@ pub enum Record {
         /// The reading.
         pair: ClockPair,
     },
-    /// One exchange; the blobs of its bodies come before it.
+    /// One exchange; the pieces of its bodies come before it.
     Exchange(Box<Exchange>),
     /// Something that happened beside the exchanges.
     Event(Event),
@@ -48,7 +48,7 @@ pub enum Record {
     Fingerprint(Box<Fingerprint>),
     /// The outcome of a replay.
     Run(Box<Run>),
-    /// An image carried by the bundle; the blobs of its archive come before it.
+    /// An image carried by the bundle; the pieces of its archive come before it.
     Image(Box<ImageRecord>),
     /// A record of a kind, or with flags, that this build does not know.
     Unknown {
@@ -93,6 +93,29 @@ impl Record {
         }
     }
 
+    /// The bodies that it has.
+    pub(crate) fn bodies(&self) -> [Option<&Body>; 2] {
+        match self {
+            Self::Exchange(exchange) => {
+                [Some(&exchange.request.body), exchange.response.as_ref().map(|response| &response.body)]
+            }
+            Self::Image(image) => [Some(&image.archive), None],
+            _ => [None, None],
+        }
+    }
+
+    /// The bodies that it has, to be changed.
+    pub(crate) fn bodies_mut(&mut self) -> [Option<&mut Body>; 2] {
+        match self {
+            Self::Exchange(exchange) => {
+                let Exchange { request, response, .. } = &mut **exchange;
+                [Some(&mut request.body), response.as_mut().map(|response| &mut response.body)]
+            }
+            Self::Image(image) => [Some(&mut image.archive), None],
+            _ => [None, None],
+        }
+    }
+
     /// Its payload: JSON, or the bytes of an unknown one.
     pub(crate) fn payload(&self) -> io::Result<Vec<u8>> {
         match self {
@@ -109,7 +132,7 @@ impl Record {
         }
     }
 
-    /// The record that a payload of this kind is. Blobs have no such form and come back as unknown.
+    /// The record that a payload of this kind is. Pieces have no such form and come back as unknown.
     ///
     /// # Errors
     /// Where a kind that is known has a payload that is not its JSON; the text says what and where.
@@ -147,7 +170,7 @@ fn value<T: DeserializeOwned>(kind: u8, payload: &[u8]) -> Result<T, String> {
 /// A record kind's name in errors.
 pub(crate) fn kind_word(kind: u8) -> &'static str {
     match kind {
-        record_kind::BLOB => "blob",
+        record_kind::PIECE => "piece",
         record_kind::SESSION => "session",
         record_kind::SESSION_END => "session end",
         record_kind::CLOCK => "clock",
@@ -181,14 +204,14 @@ pub(crate) struct RawRecord<'a> {
 }
 
 impl RawRecord<'_> {
-    /// True for a blob in the form that this build knows.
-    pub(crate) fn is_blob(&self) -> bool {
-        self.kind == record_kind::BLOB && self.flags == 0
+    /// True for a piece, of whatever form.
+    pub(crate) fn is_piece(&self) -> bool {
+        self.kind == record_kind::PIECE
     }
 
     /// Longest payload that a record of this kind may have, in bytes.
     pub(crate) fn len_max(&self) -> usize {
-        if self.kind == record_kind::BLOB { BLOB_BYTES_MAX } else { RECORD_BYTES_MAX }
+        if self.is_piece() { PIECE_BYTES_MAX } else { RECORD_BYTES_MAX }
     }
 }
 
@@ -198,6 +221,19 @@ pub(crate) fn record_at(raw: &[u8], offset: u32) -> Option<RawRecord<'_>> {
     let len = u32_at(rest, 2)? as usize;
     let payload = rest.get(RECORD_HEADER_LEN..RECORD_HEADER_LEN.checked_add(len)?)?;
     Some(RawRecord { offset, kind: rest[0], flags: rest[1], payload })
+}
+
+/// Where the headers of a block's pieces begin, in order, as far as its records can be read.
+pub(crate) fn pieces_of(raw: &[u8]) -> Vec<u32> {
+    let mut pieces = Vec::new();
+    let mut offset = 0;
+    while let Some(record) = record_at(raw, offset) {
+        if record.is_piece() {
+            pieces.push(offset);
+        }
+        offset += (RECORD_HEADER_LEN + record.payload.len()) as u32;
+    }
+    pieces
 }
 
 /// All records of a block, or `None` where they do not fill it exactly or are not `count`.

@@ -9,6 +9,7 @@ use exchange::{Digest, Event, Exchange, Fingerprint, Id, ImageRecord, LogLines, 
 use crate::{
     Archive, ReadError, Record,
     archive::merged,
+    cache::Block,
     index::{Index, Place},
     record::{RawRecord, record_at},
 };
@@ -19,14 +20,14 @@ const LIST_BYTES_MAX: u64 = 32 << 20;
 
 /// A record inside its decompressed block.
 pub(crate) struct RecordInBlock {
-    raw: Arc<Vec<u8>>,
+    block: Arc<Block>,
     place: Place,
 }
 
 impl RecordInBlock {
     /// The record.
     pub(crate) fn record(&self) -> RawRecord<'_> {
-        record_at(&self.raw, self.place.offset).expect("it was there when this was made")
+        record_at(&self.block.raw, self.place.offset).expect("it was there when this was made")
     }
 }
 impl Archive {
@@ -124,16 +125,27 @@ impl Archive {
     /// The record at a place, decoded.
     pub(crate) fn decoded(&self, segment: usize, place: Place) -> Result<Record, ReadError> {
         let found = self.record_in(segment, place)?;
-        Record::decode(&found.record()).map_err(|what| self.segments()[segment].damaged_at(place, what))
+        let record = Record::decode(&found.record());
+        let mut record = record.map_err(|what| self.segments()[segment].damaged_at(place, what))?;
+        let file = u32::try_from(segment).expect("a store has fewer files than that");
+        for part in record.bodies_mut().into_iter().flatten().flat_map(|body| &mut body.parts) {
+            part.file = file;
+        }
+        Ok(record)
     }
 
     /// The record at a place.
     pub(crate) fn record_in(&self, segment: usize, place: Place) -> Result<RecordInBlock, ReadError> {
-        let raw = self.blocks().get((segment, place.block), || self.segments()[segment].block(place.block))?;
-        match record_at(&raw, place.offset) {
-            Some(record) if record.payload.len() == place.len as usize => Ok(RecordInBlock { raw, place }),
+        let block = self.block(segment, place.block)?;
+        match record_at(&block.raw, place.offset) {
+            Some(record) if record.payload.len() == place.len as usize => Ok(RecordInBlock { block, place }),
             _ => Err(self.segments()[segment].damaged_at(place, "there is no such record")),
         }
+    }
+
+    /// The block that begins at `offset` of a file.
+    pub(crate) fn block(&self, segment: usize, offset: u64) -> Result<Arc<Block>, ReadError> {
+        self.blocks().get((segment, offset), || self.segments()[segment].block(offset))
     }
 
     /// All records at the places that `pick` names, in one list.

@@ -1,18 +1,17 @@
 //! Writes all that is whole of a damaged bundle or store into a new bundle.
 //!
 //! In: a path, damaged or not, and the path of a new file. Out: a sealed bundle that verifies, and what was left out of it
-//! and why. Nothing is repaired and nothing guessed: an exchange is taken when its record and every blob of its bodies
+//! and why. Nothing is repaired and nothing guessed: an exchange is taken when its record and every piece of its bodies
 //! hold, and is named otherwise. Finding out what is damaged is `verify`'s work.
 
 use std::path::{Path, PathBuf};
 
-use exchange::{Digest, Id};
+use exchange::Id;
 
 use crate::{
     Archive, ExportError, OpenError, ReadError, Record, Sealed, Writer,
-    export::Temporary,
+    export::{Temporary, put_again},
     index::{Index, Place},
-    verify::blobs_of,
 };
 
 /// What came of a salvage.
@@ -127,7 +126,7 @@ impl Salvaging<'_> {
                 None => Err(ReadError::NoExchange { id: entry.id }),
             };
             match whole {
-                Ok(whole) => self.put(&whole)?,
+                Ok(whole) => self.put(whole)?,
                 Err(error) => self.salvaged.left_out.push(LeftOut { id: entry.id, why: error.to_string() }),
             }
         }
@@ -141,7 +140,7 @@ impl Salvaging<'_> {
         for (number, segment) in archive.segments().iter().enumerate() {
             for place in pick(&segment.index) {
                 match self.whole_record(number, place) {
-                    Ok(whole) => self.put(&whole)?,
+                    Ok(whole) => self.put(whole)?,
                     Err(_) => self.salvaged.records_left_out += 1,
                 }
             }
@@ -153,30 +152,14 @@ impl Salvaging<'_> {
     fn whole_record(&self, segment: usize, place: Place) -> Result<Whole, ReadError> {
         let record = self.archive.decoded(segment, place)?;
         let payload = self.archive.record_in(segment, place)?.record().payload.to_vec();
-        let blobs = match &record {
-            Record::Exchange(exchange) => {
-                blobs_of([Some(&exchange.request.body), exchange.response.as_ref().map(|response| &response.body)])
-            }
-            Record::Image(image) => blobs_of([Some(&image.archive), None]),
-            _ => Vec::new(),
-        };
-        for (blob, len) in &blobs {
-            self.archive.with_blob(blob, *len, |_| Ok(()))?;
+        for part in record.bodies().into_iter().flatten().flat_map(|body| &body.parts) {
+            self.archive.part(part)?;
         }
-        Ok(Whole { record, payload, blobs })
+        Ok(Whole { record, payload })
     }
 
-    fn put(&mut self, whole: &Whole) -> Result<(), ExportError> {
-        for (blob, len) in &whole.blobs {
-            let mut put = Ok(());
-            let writer = &mut self.writer;
-            self.archive.with_blob(blob, *len, |bytes| {
-                put = writer.put_blob(bytes).map(|_| ());
-                Ok(())
-            })?;
-            put?;
-        }
-        Ok(self.writer.append_encoded(&whole.record, &whole.payload)?)
+    fn put(&mut self, whole: Whole) -> Result<(), ExportError> {
+        put_again(self.archive, &mut self.writer, whole.record, &whole.payload)
     }
 }
 
@@ -185,7 +168,6 @@ struct Whole {
     record: Record,
     /// As it was written, with fields that this build does not know.
     payload: Vec<u8>,
-    blobs: Vec<(Digest, u64)>,
 }
 
 #[cfg(test)]

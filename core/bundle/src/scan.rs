@@ -1,6 +1,7 @@
 //! Makes the index of a file from its records, and finds what is wrong with them.
 //!
-//! In: a file, sealed or not. Out: the index that sealing it writes, damage, and the torn tail, which is never looked into.
+//! In: a file, sealed or not. Out: the index that sealing it writes, which bodies lack pieces, damage, and the torn tail,
+//! which is never looked into. No body is put together for that: how long a piece is follows from those before it.
 
 use std::{fs::File, io, ops::Range, path::Path};
 
@@ -9,9 +10,10 @@ use exchange::Digest;
 use crate::{
     Counts, Damage, Record, TornTail,
     block::open_frame,
-    index::{DIGEST_ENTRY_BYTES_MAX, Index, Place},
+    index::{BLOCK_ENTRY_BYTES_MAX, Index, Place},
     layout::{BlockHeader, HEADER_LEN, INDEX_BYTES_MAX, block_kind},
     manifest::Span,
+    pieces::{Lack, PieceTable},
     record::{RawRecord, kind_word, record_kind, records_of},
     walk::{Bounds, Step, walk},
 };
@@ -34,19 +36,23 @@ pub(crate) struct Scanned {
     index_bytes: u64,
     /// The tail, where it is no block.
     pub(crate) torn: Option<TornTail>,
+    /// Its pieces.
+    pub(crate) pieces: PieceTable,
+    /// Where the last block that holds ended.
+    held_end: u64,
 }
 
 /// What scanning tells while it goes on.
 pub(crate) trait Watch {
-    /// A record that is not a blob, and its place.
-    fn record(&mut self, record: &Record, place: Place);
+    /// A record that is no piece, its place, and what its bodies lack.
+    fn record(&mut self, record: &Record, place: Place, lack: Option<Lack>);
     /// The scan has come to this byte.
     fn reached(&mut self, offset: u64);
 }
 
 /// Watches nothing.
 impl Watch for () {
-    fn record(&mut self, _: &Record, _: Place) {}
+    fn record(&mut self, _: &Record, _: Place, _: Option<Lack>) {}
     fn reached(&mut self, _: u64) {}
 }
 
@@ -55,7 +61,7 @@ impl Watch for () {
 /// # Errors
 /// The operating system's; whatever else is wrong is part of what it found.
 pub(crate) fn scan(file: &File, path: &Path, range: Range<u64>, watch: &mut dyn Watch) -> io::Result<Scanned> {
-    let mut scanned = Scanned::default();
+    let mut scanned = Scanned { held_end: range.start, ..Scanned::default() };
     let mut bounds = Bounds::from(range.start);
     let end = walk(file, range.clone(), &mut |step| {
         bounds.take(&step);
@@ -68,8 +74,6 @@ pub(crate) fn scan(file: &File, path: &Path, range: Range<u64>, watch: &mut dyn 
     if end < range.end {
         scanned.take_tail(path, end..range.end, &bounds);
     }
-    scanned.index.sort();
-    scanned.index.blobs.dedup_by_key(|(digest, _)| *digest);
     watch.reached(range.end);
     Ok(scanned)
 }
@@ -88,11 +92,31 @@ impl Scanned {
         }
     }
 
+    /// Takes the number of a block's first piece. A higher one than was to come tells how many pieces are damaged.
+    fn take_first_piece(&mut self, path: &Path, header: &BlockHeader) -> bool {
+        let before = self.held_end..header.offset;
+        let is_gap = header.first_piece > self.pieces.next();
+        if header.first_piece < self.pieces.next() || (is_gap && before.is_empty()) {
+            let what = "its pieces have other numbers than those before them lead to";
+            self.push_damage(path, header.offset..header.end(), what);
+            return false;
+        }
+        if is_gap {
+            self.pieces.skip_to(header.first_piece, before);
+        }
+        self.held_end = header.end();
+        true
+    }
+
     fn take_records(&mut self, path: &Path, header: &BlockHeader, raw: &[u8], watch: &mut dyn Watch) {
         let range = header.offset..header.end();
         let Some(records) = records_of(raw, header.record_count) else {
             return self.push_damage(path, range, "its records do not fill it, or are not as many as it says");
         };
+        if !self.take_first_piece(path, header) {
+            return;
+        }
+        let first_piece = self.pieces.next();
         for record in records {
             let Ok(len) = u32::try_from(record.payload.len()) else { continue };
             let place = Place { block: header.offset, offset: record.offset, len };
@@ -100,6 +124,10 @@ impl Scanned {
             if let Err(what) = self.take_record(&record, place, watch) {
                 self.push_damage(path, range.clone(), &format!("at byte {} of the block: {what}", place.offset));
             }
+        }
+        self.index_bytes += BLOCK_ENTRY_BYTES_MAX;
+        if self.pieces.next() > first_piece {
+            self.index.piece_blocks.push((header.offset, first_piece));
         }
     }
 
@@ -111,17 +139,16 @@ impl Scanned {
         if self.index_bytes > INDEX_BYTES_MAX as u64 {
             return Err("the file holds more records than an index may list".to_owned());
         }
-        if raw.is_blob() {
-            self.index_bytes += DIGEST_ENTRY_BYTES_MAX;
-            self.counts.blobs += 1;
-            self.counts.blob_bytes += raw.payload.len() as u64;
-            self.index.blobs.push((Digest::of(raw.payload), place));
-            return Ok(());
+        if raw.is_piece() {
+            self.counts.pieces += 1;
+            self.counts.piece_bytes += raw.payload.len() as u64;
+            return self.pieces.take(raw.flags, raw.payload);
         }
         self.counts.exchanges += u64::from(raw.kind == record_kind::EXCHANGE && raw.flags == 0);
         let record = Record::decode(raw)?;
         self.index_bytes += self.index.note(&record, raw.payload, place);
-        watch.record(&record, place);
+        let lack = self.pieces.lack_of(&record);
+        watch.record(&record, place, lack);
         Ok(())
     }
 

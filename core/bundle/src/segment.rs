@@ -132,12 +132,11 @@ impl Source {
         if weight.total() > INDEX_BYTES_MAX as u64 {
             return Err(self.damaged(range, "the index holds more values than an index may have"));
         }
-        let mut index: Index = serde_json::from_slice(&json)
+        let index: Index = serde_json::from_slice(&json)
             .map_err(|error| self.damaged(range.clone(), format!("the index: {error}")))?;
         if !index.is_in_file_order() {
             return Err(self.damaged(range, "the index is not in the file's order"));
         }
-        index.sort();
         Ok(index)
     }
 

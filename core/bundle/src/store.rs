@@ -14,7 +14,7 @@ use exchange::Id;
 use rustix::fs::FlockOperation;
 
 use crate::{
-    Damage, EXTENSION, OpenError, StoreError, TornTail, WriteError, Writer,
+    Damage, EXTENSION, OpenError, StoreError, TornTail, WriteError, Writer, WriterOptions,
     layout::OPENING_LEN,
     segment::Source,
     walk::{Bounds, walk},
@@ -89,10 +89,18 @@ impl Store {
     /// # Errors
     /// `Segment` where the file cannot be made.
     pub fn segment_writer(&self, session: Id) -> Result<Writer, StoreError> {
+        self.segment_writer_with(session, WriterOptions::default())
+    }
+
+    /// Like [`Store::segment_writer`], with other settings.
+    ///
+    /// # Errors
+    /// As [`Store::segment_writer`].
+    pub fn segment_writer_with(&self, session: Id, options: WriterOptions) -> Result<Writer, StoreError> {
         let folder = self.folder.join(SEGMENTS);
         for number in 0_u32.. {
             let path = folder.join(format!("{session}-{number:03}.{EXTENSION}"));
-            match Writer::create(&path) {
+            match Writer::create_with(&path, options) {
                 Err(WriteError::Create { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {}
                 created => return Ok(created?),
             }

@@ -1,21 +1,22 @@
 //! Proves every byte of a bundle or store, or says which do not hold and what that costs.
 //!
 //! In: a path. Out: a [`VerifyReport`]. Every frame and digest is checked, every record decoded, the index made again from
-//! the records and compared, and every blob that a record refers to looked for.
+//! the records and compared, and every piece that a body is put together from looked for.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     io,
     ops::Range,
     path::{Path, PathBuf},
 };
 
-use exchange::{Body, Digest, Id, Part};
+use exchange::{Digest, Id};
 
 use crate::{
     Damage, NEWEST, OpenError, Record, TornTail,
     index::{Index, Place},
     layout::{FOOTER_LEN, FormatVersion, HEADER_LEN, OPENING_LEN},
+    pieces::Lack,
     scan::{Scanned, Watch, scan},
     segment::{Seal, Source},
     store,
@@ -30,8 +31,8 @@ pub struct VerifyReport {
     pub files: u64,
     /// Exchanges that can be read.
     pub exchanges: u64,
-    /// Blobs that can be read.
-    pub blobs: u64,
+    /// Pieces of bodies that can be read.
+    pub pieces: u64,
     /// Bytes of all files.
     pub bytes: u64,
     /// What does not hold.
@@ -80,7 +81,6 @@ fn total_len(paths: &[PathBuf]) -> Result<u64, OpenError> {
 struct Verifying<'a> {
     report: VerifyReport,
     watching: Watching<'a>,
-    blobs: HashMap<Digest, u64>,
 }
 
 /// What is remembered while a file is scanned.
@@ -88,36 +88,30 @@ struct Watching<'a> {
     progress: &'a mut dyn FnMut(u64, u64),
     done: u64,
     total: u64,
-    /// Needs of all files so far.
-    needs: Vec<Need>,
+    /// Records of all files so far whose bodies are not whole.
+    lacking: Vec<Lacking>,
     /// Files so far; the last is being scanned.
     paths: Vec<PathBuf>,
 }
 
-/// The blobs that a record refers to.
-struct Need {
+/// A record whose bodies are not whole.
+struct Lacking {
     /// The record's file, by its number.
     file: usize,
     place: Place,
     /// The exchange, or `None` for an image.
     id: Option<Id>,
-    /// Each once, however often bodies repeat it: distinct digests cannot be more than the file is long.
-    blobs: Vec<(Digest, u64)>,
+    lack: Lack,
 }
 
 impl Watch for Watching<'_> {
-    fn record(&mut self, record: &Record, place: Place) {
-        let (id, blobs) = match record {
-            Record::Exchange(exchange) => {
-                let response = exchange.response.as_ref().map(|response| &response.body);
-                (Some(exchange.id), blobs_of([Some(&exchange.request.body), response]))
-            }
-            Record::Image(image) => (None, blobs_of([Some(&image.archive), None])),
-            _ => return,
+    fn record(&mut self, record: &Record, place: Place, lack: Option<Lack>) {
+        let Some(lack) = lack else { return };
+        let id = match record {
+            Record::Exchange(exchange) => Some(exchange.id),
+            _ => None,
         };
-        if !blobs.is_empty() {
-            self.needs.push(Need { file: self.paths.len() - 1, place, id, blobs });
-        }
+        self.lacking.push(Lacking { file: self.paths.len() - 1, place, id, lack });
     }
 
     fn reached(&mut self, offset: u64) {
@@ -125,25 +119,10 @@ impl Watch for Watching<'_> {
     }
 }
 
-/// The blobs of some bodies, each once; of one that is given several lengths, the two of which one must be wrong.
-pub(crate) fn blobs_of(bodies: [Option<&Body>; 2]) -> Vec<(Digest, u64)> {
-    let parts = bodies.into_iter().flatten().flat_map(|body| &body.parts);
-    let mut blobs: Vec<_> = parts.map(|Part::Whole { blob, len }| (*blob, *len)).collect();
-    blobs.sort_unstable();
-    blobs.dedup();
-    let mut same = 0;
-    blobs.dedup_by(|next, kept| {
-        same = if next.0 == kept.0 { same + 1 } else { 0 };
-        same > 1
-    });
-    blobs.shrink_to_fit();
-    blobs
-}
-
 impl<'a> Verifying<'a> {
     fn new(progress: &'a mut dyn FnMut(u64, u64), total: u64) -> Self {
-        let watching = Watching { progress, done: 0, total, needs: Vec::new(), paths: Vec::new() };
-        Self { report: VerifyReport::default(), watching, blobs: HashMap::new() }
+        let watching = Watching { progress, done: 0, total, lacking: Vec::new(), paths: Vec::new() };
+        Self { report: VerifyReport::default(), watching }
     }
 
     /// Verifies a file that has to be sealed.
@@ -243,29 +222,34 @@ impl<'a> Verifying<'a> {
     }
 
     /// Counts what a scan found. `index` is the one that was sealed: it knows what damaged blocks held.
-    fn take_scanned(&mut self, scanned: Scanned, index: Option<&Index>) {
+    fn take_scanned(&mut self, mut scanned: Scanned, index: Option<&Index>) {
         self.report.exchanges += scanned.index.exchanges.len() as u64;
-        self.report.blobs += scanned.index.blobs.len() as u64;
-        self.blobs.extend(scanned.index.blobs.iter().map(|(digest, place)| (*digest, u64::from(place.len))));
-        let mut damage = scanned.damage;
-        if let Some(index) = index {
-            self.name_costs(&mut damage, index);
-        }
+        self.report.pieces += scanned.counts.pieces;
+        let mut damage = std::mem::take(&mut scanned.damage);
+        self.name_costs(&mut damage, &scanned, index);
         self.report.damage.append(&mut damage);
     }
 
-    /// Names the exchanges whose record, or one of whose blobs, stands in a damaged range of the last file.
-    fn name_costs(&self, damage: &mut [Damage], index: &Index) {
+    /// Names the exchanges whose record, or a piece of whose bodies, stands in a damaged range of the last file.
+    fn name_costs(&self, damage: &mut [Damage], scanned: &Scanned, index: Option<&Index>) {
         damage.sort_by_key(|damage| (damage.range.start, damage.range.end));
-        let file = self.watching.paths.len() - 1;
-        let from = self.watching.needs.partition_point(|need| need.file < file);
-        let records = index.exchanges.iter().map(|exchange| (exchange.entry.id, exchange.at));
-        let needs = self.watching.needs[from..].iter().filter_map(|need| Some((need.id?, &need.blobs)));
-        let blobs = needs.flat_map(|(id, blobs)| blobs.iter().map(move |(blob, _)| (id, blob)));
-        for (id, place) in records.chain(blobs.filter_map(|(id, blob)| Some((id, index.blob(blob)?)))) {
-            let first = damage.partition_point(|damage| damage.range.end <= place.block);
-            if let Some(hit) = damage.get_mut(first).filter(|damage| damage.range.contains(&place.block)) {
+        let mut cost = |id: Id, bytes: &Range<u64>| {
+            let first = damage.partition_point(|damage| damage.range.end <= bytes.start);
+            for hit in damage[first..].iter_mut().take_while(|damage| damage.range.start < bytes.end) {
                 hit.costs.push(id);
+            }
+        };
+        for exchange in index.into_iter().flat_map(|index| &index.exchanges) {
+            cost(exchange.entry.id, &first_byte_of(exchange.at.block));
+        }
+        let file = self.watching.paths.len() - 1;
+        for lacking in self.watching.lacking.iter().filter(|lacking| lacking.file == file) {
+            let Some(id) = lacking.id else { continue };
+            for number in &lacking.lack.missing {
+                let in_block = |index: &Index| index.piece_block(*number).map(|(offset, _)| first_byte_of(offset));
+                let bytes =
+                    scanned.pieces.bytes_of_missing(*number).or_else(|| in_block(index.unwrap_or(&scanned.index)));
+                bytes.iter().for_each(|bytes| cost(id, bytes));
             }
         }
         for damage in damage {
@@ -274,27 +258,28 @@ impl<'a> Verifying<'a> {
         }
     }
 
-    /// Names what refers to a blob that no file has, unless damage that was found explains it.
+    /// Names what refers to a piece that its file does not have, unless damage that was found explains it.
     fn finish(mut self) -> VerifyReport {
         let explained: BTreeSet<Id> =
             self.report.damage.iter().flat_map(|damage| damage.costs.iter().copied()).collect();
-        for need in std::mem::take(&mut self.watching.needs) {
-            let missing = need.blobs.iter().find(|(blob, len)| self.blobs.get(blob) != Some(len));
-            let Some((blob, len)) = missing.filter(|_| need.id.is_none_or(|id| !explained.contains(&id))) else {
+        for lacking in std::mem::take(&mut self.watching.lacking) {
+            if lacking.id.is_some_and(|id| explained.contains(&id)) {
                 continue;
-            };
-            let owner = need.id.map_or_else(|| "an image".to_owned(), |id| format!("exchange {id}"));
-            let what = format!("{owner} refers to the blob {blob} of {len} bytes, which is not here");
-            let range = need.place.block..need.place.block + HEADER_LEN;
+            }
+            let owner = lacking.id.map_or_else(|| "an image".to_owned(), |id| format!("exchange {id}"));
             self.report.damage.push(Damage {
-                path: self.watching.paths[need.file].clone(),
-                range,
-                what,
-                costs: need.id.into_iter().collect(),
+                path: self.watching.paths[lacking.file].clone(),
+                range: lacking.place.block..lacking.place.block + HEADER_LEN,
+                what: format!("{owner} refers to {}", lacking.lack.what),
+                costs: lacking.id.into_iter().collect(),
             });
         }
         self.report
     }
+}
+
+fn first_byte_of(block: u64) -> Range<u64> {
+    block..block.saturating_add(1)
 }
 
 fn overlap(one: &Range<u64>, other: &Range<u64>) -> bool {

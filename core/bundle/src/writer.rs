@@ -5,7 +5,7 @@
 //! may be repeated when there is space again. Where files go and when they are sealed is left to others.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     fs::{File, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt,
@@ -17,12 +17,14 @@ use exchange::{Digest, Fingerprint, Part};
 use crate::{
     Counts, Record, WriteError,
     block::{BlockMaker, RawBlock},
-    index::{DIGEST_ENTRY_BYTES_MAX, Index, Place},
+    index::{BLOCK_ENTRY_BYTES_MAX, Index, Place},
     layout::{
-        BLOB_BYTES_MAX, BLOCK_BYTES_CLOSE, Footer, INDEX_BYTES_MAX, NEWEST, OPENING_LEN, RECORD_HEADER_LEN, block_kind,
+        BLOCK_BYTES_CLOSE, Footer, INDEX_BYTES_MAX, NEWEST, OPENING_LEN, PART_BYTES_MAX, RECORD_HEADER_LEN, block_kind,
         opening,
     },
     manifest::{Manifest, Span},
+    names::Names,
+    recipe::{Form, Name, PIECES_MAX, Shelf, put_body},
     record::{RawRecord, kind_word, record_header, record_kind},
     storage::Storage,
 };
@@ -32,12 +34,14 @@ use crate::{
 pub struct WriterOptions {
     /// Bytes of index at which the file is full. The writer's memory grows with it, to about twice as much.
     pub index_bytes_max: u64,
+    /// Bytes of memory for finding what came before. What falls out of it costs space when it comes again.
+    pub dedup_bytes_max: u64,
 }
 
 impl Default for WriterOptions {
-    /// 64 MiB: some 100,000 exchanges. A choice.
+    /// An index of 64 MiB, some 100,000 exchanges, and 64 MiB of memory, over a million pieces. Choices.
     fn default() -> Self {
-        Self { index_bytes_max: 64 << 20 }
+        Self { index_bytes_max: 64 << 20, dedup_bytes_max: 64 << 20 }
     }
 }
 
@@ -49,16 +53,26 @@ pub struct Writer {
     options: WriterOptions,
     /// Length of the file up to its last whole block.
     len: u64,
-    /// The block in the making.
-    pending: Vec<u8>,
-    pending_records: u32,
+    /// The blocks in the making: bodies and what tells of them are not alike, and each is smaller by itself.
+    pieces: Pending,
+    records: Pending,
+    /// Pieces in the blocks that were written, and all pieces: the number of the next one.
+    written_pieces: u32,
+    next_piece: u32,
     spans: Vec<Span>,
     index: Index,
     index_bytes: u64,
-    blobs: HashMap<Digest, Place>,
+    names: Names,
     fingerprints: HashSet<Digest>,
     counts: Counts,
     sync_failed: bool,
+}
+
+/// A block in the making.
+#[derive(Default)]
+struct Pending {
+    raw: Vec<u8>,
+    records: u32,
 }
 
 /// A sealed file.
@@ -116,12 +130,14 @@ impl Writer {
             maker: BlockMaker::new().map_err(refused)?,
             options,
             len: OPENING_LEN,
-            pending: Vec::new(),
-            pending_records: 0,
+            pieces: Pending::default(),
+            records: Pending::default(),
+            written_pieces: 0,
+            next_piece: 0,
             spans: vec![Span { offset: 0, len: OPENING_LEN, digest: Digest::of(&opening) }],
             index: Index::default(),
             index_bytes: 0,
-            blobs: HashMap::new(),
+            names: Names::within(options.dedup_bytes_max),
             fingerprints: HashSet::new(),
             counts: Counts::default(),
             sync_failed: false,
@@ -153,37 +169,28 @@ impl Writer {
         self.index_bytes
     }
 
-    /// True when this file has all bytes that a recipe's step refers to.
-    pub(crate) fn has(&self, part: &Part) -> bool {
-        let Part::Whole { blob, len } = part;
-        self.blobs.get(blob).is_some_and(|place| u64::from(place.len) == *len)
-    }
-
-    /// Puts one blob, unless this file has it, and gives the step of a recipe that refers to it.
+    /// Puts bytes as one piece, unless this file is known to have it, and gives the part of a body that they are. Nothing
+    /// is looked for in them: for what is compressed already, and for beginnings of what is not whole.
     ///
     /// # Errors
-    /// `TooLong` beyond [`BLOB_BYTES_MAX`]; `Full`; `Write` where a block that was full could not be written: the blob was
-    /// not taken, the call may be repeated.
-    pub fn put_blob(&mut self, bytes: &[u8]) -> Result<Part, WriteError> {
-        let part = Part::Whole { blob: Digest::of(bytes), len: bytes.len() as u64 };
-        let Part::Whole { blob, .. } = part;
-        if self.blobs.contains_key(&blob) {
-            return Ok(part);
-        }
-        let place = self.put(&RawRecord { offset: 0, kind: record_kind::BLOB, flags: 0, payload: bytes })?;
-        self.blobs.insert(blob, place);
-        self.index_bytes += DIGEST_ENTRY_BYTES_MAX;
-        self.counts.blobs += 1;
-        self.counts.blob_bytes += bytes.len() as u64;
-        Ok(part)
+    /// `TooLong` beyond [`crate::PIECE_BYTES_MAX`]; `Full`; `Write` where a block that was full could not be written: the
+    /// piece was not taken, the call may be repeated.
+    pub fn put_piece(&mut self, bytes: &[u8]) -> Result<Part, WriteError> {
+        let piece = self.put_named(Name::of(bytes), Form::Data, bytes)?;
+        Ok(Part { file: 0, piece, len: bytes.len() as u64 })
     }
 
-    /// Puts the bytes of a body as blobs of at most [`BLOB_BYTES_MAX`] and gives its recipe.
+    /// Puts the bytes of a body, of which only what is new takes space, and gives its parts: one, or of a body of more than
+    /// [`PART_BYTES_MAX`] as many as that makes; none for an empty one.
     ///
     /// # Errors
-    /// As [`Writer::put_blob`]. Repeating the call puts nothing twice.
+    /// As [`Writer::put_piece`], never `TooLong`. What was put before stays, and is found when the call is repeated.
     pub fn put_body_bytes(&mut self, bytes: &[u8]) -> Result<Vec<Part>, WriteError> {
-        bytes.chunks(BLOB_BYTES_MAX).map(|piece| self.put_blob(piece)).collect()
+        let part = |bytes: &[u8]| {
+            let piece = put_body(bytes, self)?;
+            Ok(Part { file: 0, piece, len: bytes.len() as u64 })
+        };
+        bytes.chunks(PART_BYTES_MAX).map(part).collect()
     }
 
     /// Puts a fingerprint, unless this file has it. Its digest is the BLAKE3 of its record's JSON.
@@ -213,7 +220,7 @@ impl Writer {
         if is_fingerprint && self.fingerprints.contains(&Digest::of(payload)) {
             return Ok(());
         }
-        let place = self.put(&RawRecord { offset: 0, kind: record.kind(), flags: record.flags(), payload })?;
+        let place = self.put_record(&RawRecord { offset: 0, kind: record.kind(), flags: record.flags(), payload })?;
         self.index_bytes += self.index.note(record, payload, place);
         self.counts.exchanges += u64::from(matches!(record, Record::Exchange(_)));
         if is_fingerprint {
@@ -226,22 +233,39 @@ impl Writer {
         record.payload().map_err(|source| WriteError::Encode { kind: kind_word(record.kind()), source })
     }
 
-    /// Puts a record into the block in the making, which is written first where it is full.
-    fn put(&mut self, record: &RawRecord<'_>) -> Result<Place, WriteError> {
+    /// Puts a record into its block in the making, which is written first where it is full. The place is not known before
+    /// that is written.
+    fn put_record(&mut self, record: &RawRecord<'_>) -> Result<Place, WriteError> {
         let len = self.allowed_len(record)?;
-        if self.index_bytes >= self.options.index_bytes_max.min(INDEX_BYTES_MAX as u64 / 2) {
+        if self.next_piece >= PIECES_MAX
+            || self.index_bytes >= self.options.index_bytes_max.min(INDEX_BYTES_MAX as u64 / 2)
+        {
             return Err(WriteError::Full { path: self.path.clone(), index_bytes_max: self.options.index_bytes_max });
         }
-        if self.pending.len() >= BLOCK_BYTES_CLOSE {
-            self.flush()?;
-        }
-        let offset = u32::try_from(self.pending.len()).expect("a block in the making is shorter than its limit");
-        self.pending.reserve(RECORD_HEADER_LEN + record.payload.len());
-        self.pending.extend_from_slice(&record_header(record.kind, record.flags, len));
-        self.pending.extend_from_slice(record.payload);
-        self.pending_records += 1;
+        let is_full = |pending: &Pending| pending.raw.len() >= BLOCK_BYTES_CLOSE;
+        let pending = if record.is_piece() {
+            if is_full(&self.pieces) {
+                self.flush_pieces()?;
+            }
+            &mut self.pieces
+        } else {
+            if is_full(&self.records) {
+                self.flush()?;
+            }
+            &mut self.records
+        };
+        let offset = u32::try_from(pending.raw.len()).expect("a block in the making is shorter than its limit");
+        pending.raw.reserve(RECORD_HEADER_LEN + record.payload.len());
+        pending.raw.extend_from_slice(&record_header(record.kind, record.flags, len));
+        pending.raw.extend_from_slice(record.payload);
+        pending.records += 1;
         self.counts.records += 1;
-        Ok(Place { block: self.len, offset, len })
+        if record.is_piece() {
+            self.next_piece += 1;
+            self.counts.pieces += 1;
+            self.counts.piece_bytes += record.payload.len() as u64;
+        }
+        Ok(Place { block: Index::NOT_WRITTEN, offset, len })
     }
 
     fn allowed_len(&self, record: &RawRecord<'_>) -> Result<u32, WriteError> {
@@ -251,21 +275,40 @@ impl Writer {
         u32::try_from(len).ok().filter(|_| len <= len_max).ok_or(too_long)
     }
 
-    /// Closes the block in the making and writes it.
+    /// Closes the blocks in the making and writes them: what records refer to before the records.
     ///
     /// # Errors
-    /// `Write`, with the file cut back to where the block was to begin, and the block kept for the next attempt.
+    /// `Write`, with the file cut back to where a block was to begin, and that kept for the next attempt.
     pub fn flush(&mut self) -> Result<(), WriteError> {
-        if self.pending_records == 0 {
+        self.flush_pieces()?;
+        if self.records.records == 0 {
             return Ok(());
         }
-        let pending = std::mem::take(&mut self.pending);
-        let written = self.write_block(block_kind::RECORDS, self.pending_records, &pending);
-        self.pending = pending;
-        written?;
-        self.pending.clear();
-        self.pending_records = 0;
-        Ok(())
+        let mut pending = std::mem::take(&mut self.records);
+        let offset = self.len;
+        let written = self.write_block(block_kind::RECORDS, pending.records, &pending.raw);
+        if written.is_ok() {
+            self.index.place(offset);
+            pending.clear();
+        }
+        self.records = pending;
+        written
+    }
+
+    fn flush_pieces(&mut self) -> Result<(), WriteError> {
+        if self.pieces.records == 0 {
+            return Ok(());
+        }
+        let mut pending = std::mem::take(&mut self.pieces);
+        let offset = self.len;
+        let written = self.write_block(block_kind::RECORDS, pending.records, &pending.raw);
+        if written.is_ok() {
+            self.index.piece_blocks.push((offset, self.written_pieces));
+            self.written_pieces = self.next_piece;
+            pending.clear();
+        }
+        self.pieces = pending;
+        written
     }
 
     /// Writes all that was put, and returns when it is on the disk.
@@ -297,9 +340,7 @@ impl Writer {
     }
 
     fn write_ending(&mut self) -> Result<Sealed, WriteError> {
-        let mut index = std::mem::take(&mut self.index);
-        index.blobs = self.blobs.drain().collect();
-        index.sort();
+        let index = std::mem::take(&mut self.index);
         let index_json = to_json(&index, "index")?;
         self.write_block(block_kind::INDEX, 0, &index_json)?;
         let manifest_offset = self.len;
@@ -314,12 +355,12 @@ impl Writer {
     }
 
     fn write_block(&mut self, kind: u8, record_count: u32, raw: &[u8]) -> Result<(), WriteError> {
-        let block = RawBlock { kind, offset: self.len, record_count, raw };
+        let block = RawBlock { kind, offset: self.len, record_count, first_piece: self.written_pieces, raw };
         let bytes = self.maker.make(&block).map_err(|source| WriteError::Encode { kind: "block", source })?;
         let offset = self.len;
         self.write(&bytes)?;
         self.spans.push(Span { offset, len: bytes.len() as u64, digest: Digest::of(&bytes) });
-        self.index_bytes += DIGEST_ENTRY_BYTES_MAX;
+        self.index_bytes += BLOCK_ENTRY_BYTES_MAX;
         Ok(())
     }
 
@@ -337,6 +378,33 @@ impl Writer {
         })?;
         self.len += len;
         Ok(())
+    }
+}
+
+impl Pending {
+    /// Empties it and keeps its memory.
+    fn clear(&mut self) {
+        self.raw.clear();
+        self.records = 0;
+    }
+}
+
+impl Shelf for Writer {
+    fn find(&mut self, name: &Name) -> Option<u32> {
+        self.names.find(name)
+    }
+
+    fn next(&self) -> u32 {
+        self.next_piece
+    }
+
+    fn put(&mut self, name: Option<Name>, form: Form, payload: &[u8]) -> Result<u32, WriteError> {
+        let number = self.next_piece;
+        self.put_record(&RawRecord { offset: 0, kind: record_kind::PIECE, flags: form as u8, payload })?;
+        if let Some(name) = name {
+            self.names.remember(name, number);
+        }
+        Ok(number)
     }
 }
 

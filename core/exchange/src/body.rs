@@ -1,15 +1,15 @@
-//! A body: how it is put together from blobs, and when each piece of it passed.
+//! A body: which pieces of a file it is, and when each part of it passed.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, bytes_text};
+use crate::bytes_text;
 
 /// One body as it was sent, content-encoding included, transfer framing (chunked) taken off.
 ///
-/// The bytes themselves are blobs of the bundle; `parts` says which, in order.
+/// The bytes themselves are pieces of the file that has the record; `parts` says which, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Body {
-    /// The recipe: what to put one after another to have the kept bytes.
+    /// What to put one after another to have the kept bytes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Part>,
     /// How many bytes passed, in bytes as sent.
@@ -29,7 +29,7 @@ pub struct Body {
 impl Body {
     /// How many bytes are kept.
     pub fn kept_len(&self) -> u64 {
-        self.parts.iter().map(|part| part.len()).fold(0, u64::saturating_add)
+        self.parts.iter().map(|part| part.len).fold(0, u64::saturating_add)
     }
 
     /// True when every byte that passed is kept.
@@ -38,30 +38,27 @@ impl Body {
     }
 }
 
-/// One step of a recipe. Kinds that this build does not know are refused by name when they are read.
+/// Bytes of a body that stand in a row: one piece of the file whose record has the body. Written as `[piece, len]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "part", rename_all = "kebab-case")]
-pub enum Part {
-    /// All bytes of one blob.
-    Whole {
-        /// BLAKE3 of the blob's bytes.
-        blob: Digest,
-        /// Length of the blob in bytes.
-        len: u64,
-    },
+#[serde(from = "(u32, u64)", into = "(u32, u64)")]
+pub struct Part {
+    /// Which of the files that were opened together has the piece: it is known to whoever reads, and not written.
+    pub file: u32,
+    /// The piece's number in that file.
+    pub piece: u32,
+    /// How many bytes the piece gives.
+    pub len: u64,
 }
 
-impl Part {
-    /// How many bytes this step gives.
-    pub fn len(&self) -> u64 {
-        match self {
-            Self::Whole { len, .. } => *len,
-        }
+impl From<(u32, u64)> for Part {
+    fn from((piece, len): (u32, u64)) -> Self {
+        Self { file: 0, piece, len }
     }
+}
 
-    /// True when this step gives no byte.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+impl From<Part> for (u32, u64) {
+    fn from(part: Part) -> Self {
+        (part.piece, part.len)
     }
 }
 

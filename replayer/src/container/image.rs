@@ -74,8 +74,8 @@ async fn load(docker: &Docker, archive: &Arc<Archive>, record: &ImageRecord) -> 
     let parts = record.archive.parts.clone();
     let archive = Arc::clone(archive);
     let pieces = parts.into_iter().map(move |part| {
-        let piece = exchange::Body { len: part.len(), parts: vec![part], ..exchange::Body::default() };
-        archive.body(&piece, bundle::BLOB_BYTES_MAX as u64).map(bytes::Bytes::from).map_err(std::io::Error::other)
+        let piece = exchange::Body { len: part.len, parts: vec![part], ..exchange::Body::default() };
+        archive.body(&piece, bundle::PART_BYTES_MAX as u64).map(bytes::Bytes::from).map_err(std::io::Error::other)
     });
     Ok(docker.load_image(futures_util::stream::iter(pieces)).await?)
 }

@@ -13,7 +13,7 @@ fn asked(head: &[u8], body: &[u8]) -> Exchange {
             head: Head::new(head),
             body: Body {
                 len: body.len() as u64,
-                parts: vec![exchange::Part::Whole { blob: exchange::Digest([0; 32]), len: body.len() as u64 }],
+                parts: vec![exchange::Part::from((0, body.len() as u64))],
                 ..Body::default()
             },
         },

@@ -6,7 +6,7 @@ use exchange::{
 use super::*;
 
 fn body(len: usize, at_ns: u64) -> Body {
-    let parts = vec![Part::Whole { blob: exchange::Digest([0; 32]), len: len as u64 }];
+    let parts = vec![Part::from((0, len as u64))];
     Body { parts, len: len as u64, chunks: vec![Chunk { offset: 0, at_ns }], ..Body::default() }
 }
 

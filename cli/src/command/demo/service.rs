@@ -198,8 +198,8 @@ impl RunningService {
 }
 
 fn piece_of(archive: &Archive, part: exchange::Part) -> std::io::Result<Vec<u8>> {
-    let body = Body { len: part.len(), parts: vec![part], ..Body::default() };
-    archive.body(&body, bundle::BLOB_BYTES_MAX as u64).map_err(std::io::Error::other)
+    let body = Body { len: part.len, parts: vec![part], ..Body::default() };
+    archive.body(&body, bundle::PART_BYTES_MAX as u64).map_err(std::io::Error::other)
 }
 
 /// The image's archive as a reader.

@@ -1,4 +1,4 @@
-use exchange::{ClockPair, Digest, Exchange, Id, Part};
+use exchange::{ClockPair, Exchange, Id, Part};
 use proptest::prelude::*;
 
 use super::*;
@@ -38,11 +38,11 @@ fn a_recording_is_read_back_whole() {
 #[test]
 fn a_body_longer_than_the_caller_takes_is_refused_before_it_is_read() {
     let archive = sealed(|_| {});
-    let part = Part::Whole { blob: Digest::of(b"nowhere"), len: u64::MAX };
+    let part = Part::from((7, u64::MAX));
     let body = exchange::Body { parts: vec![part; 3], ..Default::default() };
     assert!(matches!(archive.body(&body, 1 << 40), Err(ReadError::TooLong { kept_len: u64::MAX, .. })));
-    let missing = exchange::Body { parts: vec![Part::Whole { blob: Digest::of(b"x"), len: 1 }], ..Default::default() };
-    assert!(matches!(archive.body(&missing, 10), Err(ReadError::NoBlob { len: 1, .. })));
+    let missing = exchange::Body { parts: vec![Part::from((7, 1))], ..Default::default() };
+    assert!(matches!(archive.body(&missing, 10), Err(ReadError::NoPiece { piece: 7 })));
 }
 
 #[test]

@@ -1,3 +1,5 @@
+use exchange::Exchange;
+
 use super::*;
 use crate::{ReadError, Store, sample};
 
@@ -87,7 +89,7 @@ fn an_image_is_carried_and_carried_on() {
     let folder = tempfile::tempdir().unwrap();
     let archive = store_in(folder.path());
     let (first, second) = (folder.path().join("a.retake"), folder.path().join("b.retake"));
-    let tar = sample::noise(5, 3 * BLOB_BYTES_MAX / 2);
+    let tar = sample::noise(5, 3 * PIECE_BYTES_MAX / 2);
     let identity = ImageIdentity { config_digest: Some("sha256:1".to_owned()), ..ImageIdentity::default() };
     let mut reader = &tar[..];
     let images = vec![ImageSource { identity: identity.clone(), archive: &mut reader }];

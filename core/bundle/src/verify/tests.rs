@@ -1,5 +1,6 @@
 use std::fs;
 
+use exchange::{Body, Part};
 use proptest::prelude::*;
 
 use super::*;
@@ -18,7 +19,7 @@ fn assert_no_wrong_body(path: &Path) {
         for (body, recorded) in [(exchange.request.body, request), (exchange.response.unwrap().body, response)] {
             match archive.body(&body, 1000) {
                 Ok(bytes) => assert_eq!(bytes, recorded),
-                Err(ReadError::Damaged(_) | ReadError::NoBlob { .. }) => {}
+                Err(ReadError::Damaged(_) | ReadError::NoPiece { .. }) => {}
                 Err(error) => panic!("{error}"),
             }
         }
@@ -32,7 +33,7 @@ fn a_whole_bundle_verifies_and_progress_reaches_its_end() {
     let mut last = (0, 0);
     let report = verify(&sealed.path, &mut |done, total| last = (done, total)).unwrap();
     assert_eq!(last, (sealed.len, sealed.len));
-    assert_eq!((report.digest, report.files, report.exchanges, report.blobs), (Some(sealed.digest), 1, 3, 6));
+    assert_eq!((report.digest, report.files, report.exchanges, report.pieces), (Some(sealed.digest), 1, 3, 6));
     assert_eq!((report.bytes, report.damage, report.torn), (sealed.len, Vec::new(), Vec::new()));
     assert_no_wrong_body(&sealed.path);
 }
@@ -84,11 +85,11 @@ fn damage_names_the_exchanges_that_it_costs() {
 }
 
 #[test]
-fn a_reference_to_a_blob_that_no_file_has_is_damage() {
+fn a_reference_to_a_piece_that_the_file_does_not_have_is_damage() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.retake");
     let mut writer = Writer::create(&path).unwrap();
-    let parts = vec![Part::Whole { blob: Digest::of(b"gone"), len: 4 }];
+    let parts = vec![Part::from((0, 4))];
     let exchange = sample::exchange(1, 1, Body { parts, len: 4, ..Body::default() }, Body::default());
     writer.append(&Record::Exchange(Box::new(exchange))).unwrap();
     writer.seal().unwrap();
@@ -111,18 +112,70 @@ fn an_index_that_lists_something_else_is_noticed_although_every_digest_holds() {
 }
 
 #[test]
-fn a_body_that_repeats_a_blob_needs_it_once_and_one_that_gives_it_another_length_is_damage() {
-    let part = |len| Part::Whole { blob: Digest::of(b"hello"), len };
-    let repeating = Body { parts: [vec![part(5); 1000], (6..1000).map(part).collect()].concat(), ..Body::default() };
-    assert_eq!(blobs_of([Some(&repeating), Some(&repeating)]).len(), 2);
+fn a_body_that_gives_a_piece_another_length_is_damage() {
+    let repeating = Body { parts: vec![Part::from((0, 5)), Part::from((0, 6))], ..Body::default() };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.retake");
     let mut writer = Writer::create(&path).unwrap();
-    writer.put_blob(b"hello").unwrap();
+    writer.put_piece(b"hello").unwrap();
     let exchange = sample::exchange(1, 1, repeating, Body::default());
     writer.append(&Record::Exchange(Box::new(exchange))).unwrap();
     writer.seal().unwrap();
-    assert_eq!(quietly(&path).unwrap().damage.len(), 1);
+    let damage = quietly(&path).unwrap().damage;
+    assert!(damage.len() == 1 && damage[0].what.contains("as one of 6 bytes, and it has 5"), "{damage:?}");
+}
+
+#[test]
+fn damage_costs_every_exchange_that_is_put_together_from_what_it_hits() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.retake");
+    let mut writer = Writer::create(&path).unwrap();
+    let message = |number: u64| format!("{{\"content\":\"{number} {}\"}}", "x".repeat(100));
+    let history = |count: u64| format!("[{}]", (0..count).map(message).collect::<Vec<_>>().join(","));
+    let mut blocks = Vec::new();
+    for sequence in 1..=4 {
+        blocks.push(writer.len());
+        let request = sample::body(&mut writer, history(sequence * 2).as_bytes());
+        let exchange = sample::exchange(1, sequence, request, Body::default());
+        writer.append(&Record::Exchange(Box::new(exchange))).unwrap();
+        writer.flush().unwrap();
+    }
+    let (_folder, growing) = (folder, path.with_extension("growing"));
+    fs::copy(&path, &growing).unwrap();
+    writer.seal().unwrap();
+    let store = crate::Store::open_or_create(&growing.with_extension("store")).unwrap();
+    let segment = store.segment_writer(sample::id(1)).unwrap().path().to_owned();
+    for (hit, costs) in [(0, &[1, 2, 3, 4][..]), (1, &[2, 3, 4]), (2, &[3, 4]), (3, &[4])] {
+        let ids = |sequences: &[u64]| sequences.iter().map(|it| sample::id(1000 + it)).collect::<BTreeSet<_>>();
+        let at = usize::try_from(blocks[hit] + HEADER_LEN).unwrap() + 20;
+        let damaged = |from: &Path| {
+            let mut bytes = fs::read(from).unwrap();
+            bytes[at] ^= 1;
+            bytes
+        };
+        let sealed = path.with_extension("damaged");
+        fs::write(&sealed, damaged(&path)).unwrap();
+        let report = quietly(&sealed).unwrap();
+        let costs_of = |report: &VerifyReport| report.damage[0].costs.iter().copied().collect::<BTreeSet<_>>();
+        assert_eq!((report.damage.len(), costs_of(&report)), (1, ids(costs)), "block {hit}");
+        // A growing file has no index that knew what the block held: the records that need it do.
+        fs::write(&segment, damaged(&growing)).unwrap();
+        let report = quietly(store.path()).unwrap();
+        assert_eq!((report.damage.len(), costs_of(&report)), (1, ids(costs)), "growing, block {hit}");
+    }
+}
+
+#[test]
+fn pieces_that_have_other_numbers_than_those_before_them_are_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.retake");
+    let mut writer = Writer::create(&path).unwrap();
+    sample::put_recording(&mut writer);
+    writer.lie_about_pieces(1);
+    sample::body(&mut writer, b"another body");
+    writer.seal().unwrap();
+    let report = quietly(&path).unwrap();
+    assert!(report.damage[0].what.contains("other numbers"), "{:?}", report.damage);
 }
 
 proptest! {

@@ -1,12 +1,19 @@
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::{Archive, BLOCK_BYTES_MAX, layout::HEADER_LEN, sample, verify};
+use crate::{Archive, BLOCK_BYTES_MAX, PIECE_BYTES_MAX, layout::HEADER_LEN, sample, verify};
 
 impl Writer {
     /// Puts a record that is not in the index and need not be one.
     pub(crate) fn put_wrong(&mut self, record: &RawRecord<'_>) {
-        self.put(record).unwrap();
+        self.put_record(record).unwrap();
+    }
+
+    /// Lets the pieces that come have numbers that are this much lower.
+    pub(crate) fn lie_about_pieces(&mut self, lower: u32) {
+        self.flush().unwrap();
+        self.written_pieces -= lower;
+        self.next_piece -= lower;
     }
 
     /// Lets the index say something else than there is.
@@ -99,25 +106,25 @@ fn after_a_failed_sync_nothing_more_is_taken_for_safe() {
 }
 
 #[test]
-fn equal_blobs_and_fingerprints_are_kept_once() {
+fn equal_pieces_and_fingerprints_are_kept_once() {
     let (_folder, _disk, mut writer) = writer_on(usize::MAX);
-    let first = writer.put_blob(b"the same").unwrap();
-    assert_eq!(writer.put_blob(b"the same").unwrap(), first);
+    let first = writer.put_piece(b"the same").unwrap();
+    assert_eq!(writer.put_piece(b"the same").unwrap(), first);
     let digest = writer.put_fingerprint(&sample::fingerprint("cpu")).unwrap();
     assert_eq!(writer.put_fingerprint(&sample::fingerprint("cpu")).unwrap(), digest);
     writer.append(&Record::Fingerprint(Box::new(sample::fingerprint("cpu")))).unwrap();
-    assert_eq!((writer.counts().blobs, writer.counts().records), (1, 2));
+    assert_eq!((writer.counts().pieces, writer.counts().records), (1, 2));
 }
 
 #[test]
-fn a_long_body_is_cut_into_blobs_and_limits_are_held() {
+fn a_long_body_is_cut_into_parts_and_limits_are_held() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.retake");
     let mut writer = Writer::create(&path).unwrap();
-    let long = sample::noise(1, 2 * BLOB_BYTES_MAX + 1);
+    let long = sample::noise(1, 2 * PART_BYTES_MAX + 1);
     let body = sample::body(&mut writer, &long);
-    assert_eq!(body.parts.iter().map(Part::len).collect::<Vec<_>>(), [1 << 20, 1 << 20, 1]);
-    assert!(matches!(writer.put_blob(&long[..BLOB_BYTES_MAX + 1]), Err(WriteError::TooLong { kind: "blob", .. })));
+    assert_eq!(body.parts.iter().map(|part| part.len).collect::<Vec<_>>(), [8 << 20, 8 << 20, 1]);
+    assert!(matches!(writer.put_piece(&long[..PIECE_BYTES_MAX + 1]), Err(WriteError::TooLong { kind: "piece", .. })));
     let bytes = vec![0; crate::RECORD_BYTES_MAX];
     writer.append(&Record::Unknown { kind: 99, flags: 0, bytes: bytes.clone() }).unwrap();
     let too_long = Record::Unknown { kind: 99, flags: 0, bytes: [&bytes[..], &[0]].concat() };
@@ -137,8 +144,9 @@ fn the_largest_record_after_the_fullest_block_fits_a_block() {
 fn a_file_whose_index_is_full_says_so_and_can_still_be_sealed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.retake");
-    let mut writer = Writer::create_with(&path, WriterOptions { index_bytes_max: 500 }).unwrap();
-    let full = (0..100_u64).find_map(|number| writer.put_blob(&number.to_le_bytes()).err());
+    let mut writer =
+        Writer::create_with(&path, WriterOptions { index_bytes_max: 500, ..WriterOptions::default() }).unwrap();
+    let full = (0..100_u64).find_map(|number| writer.append(&Record::Event(sample::event(number, &[]))).err());
     assert!(matches!(full, Some(WriteError::Full { index_bytes_max: 500, .. })));
     writer.seal().unwrap();
     assert!(verify(&path, &mut |_, _| {}).unwrap().damage.is_empty());
@@ -184,7 +192,7 @@ fn the_ordinary_zstd_tool_opens_a_sealed_file() {
 #[test]
 fn the_example_in_the_format_description_is_what_is_written() {
     let (_folder, disk, mut writer) = writer_on(usize::MAX);
-    writer.put_blob(b"hello").unwrap();
+    writer.put_piece(b"hello").unwrap();
     writer.flush().unwrap();
     let mut lines = hex_lines(0, &disk.0.lock().unwrap().bytes);
     let footer = Footer { manifest_offset: 1000, manifest_len: 500, digest: Digest::of(b"{}") };

@@ -45,6 +45,7 @@ struct Block {
     kind: u8,
     raw: Vec<u8>,
     record_count: u32,
+    first_piece: u32,
 }
 
 fn check(bytes: &[u8]) -> [u8; 16] {
@@ -65,9 +66,9 @@ fn opening() -> Vec<u8> {
 
 fn block_bytes(block: &Block, offset: usize) -> Vec<u8> {
     let frame = zstd::bulk::compress(&block.raw, 1).unwrap();
-    let mut bytes = [0x184D_2A51_u32.to_le_bytes(), 76_u32.to_le_bytes(), *b"RTKB"].concat();
+    let mut bytes = [0x184D_2A51_u32.to_le_bytes(), 80_u32.to_le_bytes(), *b"RTKB"].concat();
     bytes.extend_from_slice(&[block.kind, 0, 0, 0]);
-    for number in [frame.len(), block.raw.len(), block.record_count as usize] {
+    for number in [frame.len(), block.raw.len(), block.record_count as usize, block.first_piece as usize] {
         bytes.extend_from_slice(&u32::try_from(number).unwrap().to_le_bytes());
     }
     bytes.extend_from_slice(&(offset as u64).to_le_bytes());
@@ -90,7 +91,7 @@ fn sealed(blocks: &[Block], counts: &str) -> Vec<u8> {
         format!("{{\"format\":[0,0],\"tool_version\":\"x\",\"counts\":{counts},\"spans\":[{}]}}", spans.join(","));
     let raw = manifest.into_bytes();
     let digest = blake3::hash(&raw);
-    let bytes = block_bytes(&Block { kind: MANIFEST, raw, record_count: 0 }, file.len());
+    let bytes = block_bytes(&Block { kind: MANIFEST, raw, record_count: 0, first_piece: 0 }, file.len());
     let (offset, len) = (file.len() as u64, bytes.len() as u64);
     file.extend_from_slice(&bytes);
     file.extend_from_slice(&[0x184D_2A5F_u32.to_le_bytes(), 56_u32.to_le_bytes()].concat());
@@ -107,9 +108,9 @@ fn blocks_of(path: &Path) -> (Vec<Block>, String) {
     let mut at = 40;
     let mut blocks: Vec<Block> = Vec::new();
     while file[at..].starts_with(&0x184D_2A51_u32.to_le_bytes()) {
-        let end = at + 84 + number(at + 16) as usize;
-        let raw = crate::unpacked(&file[at + 84..end]);
-        blocks.push(Block { kind: file[at + 12], raw, record_count: number(at + 24) });
+        let end = at + 88 + number(at + 16) as usize;
+        let raw = crate::unpacked(&file[at + 88..end]);
+        blocks.push(Block { kind: file[at + 12], raw, record_count: number(at + 24), first_piece: number(at + 28) });
         at = end;
     }
     let manifest: serde_json::Value = serde_json::from_slice(&blocks.pop().unwrap().raw).unwrap();
@@ -165,7 +166,7 @@ fn mutate(blocks: &mut Vec<Block>, chance: &mut Chance) {
     let block = &mut blocks[which];
     let len = block.raw.len();
     let at = chance.below(len);
-    match chance.below(10) {
+    match chance.below(11) {
         0 | 1 if len > 0 => block.raw[at] = chance.below(256) as u8,
         2 if len > 0 => block.raw[at] ^= 1 << chance.below(8),
         3 => block.raw.truncate(at),
@@ -182,6 +183,7 @@ fn mutate(blocks: &mut Vec<Block>, chance: &mut Chance) {
             block.raw.splice(start..end, NUMBERS[chance.below(NUMBERS.len())].iter().copied());
         }
         7 => block.record_count = chance.below(1 << 32) as u32,
+        10 => block.first_piece = block.first_piece.wrapping_add(chance.below(1 << 32) as u32),
         8 if which + 1 < blocks.len() => blocks.swap(which, other),
         9 => {
             let copy = blocks[which].clone();
@@ -269,8 +271,8 @@ fn slow_big_an_index_that_unfolds_in_memory_is_refused() {
     for (begin, item, end) in bombs {
         let count = (INDEX_BYTES_MAX - begin.len() - end.len()) / item.len();
         let raw = [begin.as_bytes(), item.repeat(count).as_bytes(), end.as_bytes()].concat();
-        let counts = "{\"exchanges\":0,\"blobs\":0,\"records\":0,\"blob_bytes\":0}";
-        let file = sealed(&[Block { kind: INDEX, raw, record_count: 0 }], counts);
+        let counts = "{\"exchanges\":0,\"pieces\":0,\"records\":0,\"piece_bytes\":0}";
+        let file = sealed(&[Block { kind: INDEX, raw, record_count: 0, first_piece: 0 }], counts);
         fs::write(&path, &file).unwrap();
         let opened = Archive::open(&path).map(|_| ()).map_err(|error| error.to_string());
         eprintln!("{item:>12} as {} bytes of file: {opened:?}", file.len());
@@ -298,7 +300,7 @@ fn slow_big_records_that_unfold_in_memory_are_refused() {
         let payload = format!("{begin}{}\"\"]}}", "\"\",".repeat((4 << 20) / 3 - 100));
         let header = [&[2, 0][..], &u32::try_from(payload.len()).unwrap().to_le_bytes()].concat();
         let raw = [&header[..], payload.as_bytes()].concat();
-        let bytes = block_bytes(&Block { kind: RECORDS, raw, record_count: 1 }, offset);
+        let bytes = block_bytes(&Block { kind: RECORDS, raw, record_count: 1, first_piece: 0 }, offset);
         offset += bytes.len();
         file.write_all(&bytes).unwrap();
     }

@@ -3,8 +3,6 @@
 #[path = "../../../exchange/tests/provider/mod.rs"]
 mod recorded;
 
-use std::collections::HashSet;
-
 use bundle::{Archive, Record, Writer};
 use content::{canonical, seeds};
 use exchange::{Body, Chunk, Digests, End, Exchange, Id, Request, Response, Role, Seed, SeedPlace, Times, Transport};
@@ -60,9 +58,7 @@ fn slow_provider_every_exchange_is_read_back_to_the_byte() {
     }
     let sealed = writer.seal().unwrap();
 
-    let bodies: HashSet<_> =
-        all.iter().flat_map(|it| [&it.request, &it.response]).filter(|it| !it.is_empty()).collect();
-    assert_eq!((sealed.counts.exchanges, sealed.counts.blobs), (all.len() as u64, bodies.len() as u64));
+    assert_eq!(sealed.counts.exchanges, all.len() as u64);
     let raw_len: usize = all.iter().map(|it| it.request.len() + it.response.len()).sum();
     eprintln!("{} exchanges, {raw_len} bytes of bodies, {} bytes of bundle", all.len(), sealed.len);
 
