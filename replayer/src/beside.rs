@@ -15,6 +15,7 @@ use host::{BesideSpec, Docker, DockerError, Looking, RunningContainer};
 use wire::{Upstream, bridge, client::Clock};
 
 pub use error::BesideError;
+use known::is_shell;
 pub(crate) use plan::Plan;
 
 use crate::{
@@ -269,7 +270,19 @@ impl Server {
                 self.container.run_inside(&check.command, check.patience).await.map_err(|error| error.to_string())?;
             check.judge(&ran).map_err(|how| format!("its HEALTHCHECK {how}"))?;
         }
-        bridge.open(self.plan.port).await.map(drop).map_err(|error| format!("port {}: {error}", self.plan.port))
+        let port = self.plan.port;
+        bridge.open(port).await.map(drop).map_err(|error| format!("port {port}: {error}"))?;
+        match self.is_being_filled().await {
+            true => Err(format!("port {port} accepts, and the entrypoint has not done with filling it")),
+            false => Ok(()),
+        }
+    }
+
+    /// True while its entrypoint runs a server only to fill it: MongoDB's listens at the port that the real one will have.
+    async fn is_being_filled(&self) -> bool {
+        let filled = self.plan.kind.map_or("", |kind| kind.filled);
+        let has_logged = || self.container.last_lines(usize::MAX).iter().any(|line| line.text.contains(filled));
+        !filled.is_empty() && !has_logged() && self.container.first_program().await.is_some_and(|it| is_shell(&it))
     }
 
     fn check(&self) -> Option<Check> {

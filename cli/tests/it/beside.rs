@@ -19,12 +19,18 @@ use crate::{
 
 /// An image with the fixture's store and nothing else, which listens at this port.
 pub(crate) fn store_image(name: &str, port: u16, changes: &[&str]) -> Image {
+    store_image_of(name, "triage-records", port, changes)
+}
+
+/// The same with another name for its program.
+fn store_image_of(name: &str, program: &str, port: u16, changes: &[&str]) -> Image {
     let folder = tempdir().unwrap();
-    let server = folder.path().join("triage-records");
+    let server = folder.path().join(program);
     fs::copy(Path::new(&triage()).with_file_name("triage-records"), &server).unwrap();
     fs::set_permissions(&server, fs::Permissions::from_mode(0o755)).unwrap();
     let (port, expose) = (format!("ENV PORT={port}"), format!("EXPOSE {port}"));
-    let all = [&["ENTRYPOINT [\"/triage-records\"]", "ENV HOST=0.0.0.0", &port, &expose], changes].concat();
+    let entrypoint = format!("ENTRYPOINT [\"/{program}\"]");
+    let all = [&[entrypoint.as_str(), "ENV HOST=0.0.0.0", &port, &expose], changes].concat();
     Image::of_folder(name, folder.path(), &all)
 }
 
@@ -158,4 +164,23 @@ fn docker_what_a_killed_replay_left_of_its_servers_is_removed_by_the_next_one() 
     let ran = replay(folder.path(), &shipped(), &["--only", &only]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert_eq!(left_of(&run), "");
+}
+
+#[test]
+fn docker_a_mongodb_that_its_entrypoint_still_fills_is_not_ready_though_its_port_accepts() {
+    if !docker("a mongodb that is being filled") {
+        return;
+    }
+    let folder = tempdir().unwrap();
+    let only = first_tickets(1);
+    // The fixture's store under the name of the shell that an entrypoint is, and of the server that it becomes.
+    for (program, code, said) in [
+        ("bash", 3, "port 8090 accepts, and the entrypoint has not done with filling it"),
+        ("mongod", 0, "its port accepted after"),
+    ] {
+        let image = store_image_of(&format!("beside-mongo-{program}"), program, 8090, &["ENV MONGO_VERSION=7.0.0"]);
+        let beside = format!("other={}", image.0);
+        let ran = replay(folder.path(), &shipped(), &["--only", &only, "--beside", &beside, "--ready-timeout", "3s"]);
+        assert!(ran.code == code && ran.out.contains(said), "{program}: {}{}", ran.out, ran.err);
+    }
 }

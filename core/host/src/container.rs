@@ -236,6 +236,16 @@ impl RunningContainer {
         self.status.flatten()
     }
 
+    /// The name of the program that its first process runs now, as the kernel has it; `None` where the engine does not tell.
+    pub async fn first_program(&self) -> Option<String> {
+        let engine = &self.docker.engine;
+        let pid = engine.inspect_container(&self.id, None).await.ok()?.state?.pid?.to_string();
+        let options = query::TopOptionsBuilder::default().ps_args("-eo pid,comm").build();
+        let processes = engine.top_processes(&self.id, Some(options)).await.ok()?.processes?;
+        let row = processes.into_iter().find(|row| row.first() == Some(&pid))?;
+        row.into_iter().nth(1)
+    }
+
     /// The last lines it wrote so far, at most `count`.
     pub fn last_lines(&self, count: usize) -> Vec<LogLine> {
         let logs = self.logs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -15,6 +15,9 @@ pub(super) struct Kind {
     pub(super) dump: &'static str,
     /// What it has to be told before it starts at all; empty where nothing.
     pub(super) needs: &'static str,
+    /// What its entrypoint logs once it has filled a server that it started for that alone and at the same port: until then
+    /// whoever connects would meet that one. Empty where nothing can be met.
+    pub(super) filled: &'static str,
     /// A word in the last part of an image's name.
     names: &'static [&'static str],
     /// Variables that its official image sets.
@@ -42,6 +45,7 @@ const KINDS: [Kind; 6] = [
         endings: SQL,
         dump: "`pg_dump --no-owner DATABASE > dump.sql`",
         needs: "env=POSTGRES_PASSWORD=…",
+        filled: "",
         names: &["postgres", "postgis", "pgvector", "timescaledb"],
         variables: &["PG_MAJOR", "PGDATA"],
     },
@@ -51,6 +55,7 @@ const KINDS: [Kind; 6] = [
         endings: SQL,
         dump: "`mariadb-dump --databases DATABASE > dump.sql`",
         needs: "env=MARIADB_ROOT_PASSWORD=…",
+        filled: "",
         names: &["mariadb"],
         variables: &["MARIADB_VERSION"],
     },
@@ -60,6 +65,7 @@ const KINDS: [Kind; 6] = [
         endings: &[".sql", ".sql.bz2", ".sql.gz", ".sql.xz", ".sql.zst", ".sh"],
         dump: "`mysqldump --databases DATABASE > dump.sql`",
         needs: "env=MYSQL_ROOT_PASSWORD=…",
+        filled: "",
         names: &["mysql", "percona"],
         variables: &["MYSQL_MAJOR", "MYSQL_VERSION"],
     },
@@ -69,6 +75,7 @@ const KINDS: [Kind; 6] = [
         endings: &[".js", ".sh"],
         dump: "a script that calls `mongorestore`, beside its archive in a folder",
         needs: "",
+        filled: "MongoDB init process complete",
         names: &["mongo", "mongodb"],
         variables: &["MONGO_VERSION", "MONGO_MAJOR"],
     },
@@ -78,6 +85,7 @@ const KINDS: [Kind; 6] = [
         endings: &[".rdb"],
         dump: "`valkey-cli --rdb dump.rdb`",
         needs: "",
+        filled: "",
         names: &["valkey"],
         variables: &["VALKEY_VERSION"],
     },
@@ -87,6 +95,7 @@ const KINDS: [Kind; 6] = [
         endings: &[".rdb"],
         dump: "`redis-cli --rdb dump.rdb`",
         needs: "",
+        filled: "",
         names: &["redis", "redis-stack", "redis-stack-server"],
         variables: &["REDIS_VERSION"],
     },
@@ -114,6 +123,11 @@ fn short_name(reference: &str) -> &str {
     last.split(':').next().unwrap_or_default()
 }
 
+/// True for the name of a program that is an entrypoint's shell and no server.
+pub(super) fn is_shell(program: &str) -> bool {
+    matches!(program, "sh" | "bash" | "dash" | "ash") || program.starts_with("docker-entry")
+}
+
 #[cfg(test)]
 mod tests {
     use exchange::{RuntimeConfig, Variable};
@@ -125,6 +139,13 @@ mod tests {
         let runtime = RuntimeConfig { variables: variables.iter().map(variable).collect(), ..RuntimeConfig::default() };
         let identity = ImageIdentity { runtime, ..ImageIdentity::default() };
         kind_of(reference, &identity).map_or("unknown", |kind| kind.title)
+    }
+
+    #[test]
+    fn an_entrypoint_is_told_from_its_server() {
+        // The kernel cuts names to 15 bytes.
+        assert!(["bash", "sh", "docker-entrypoi"].into_iter().all(is_shell));
+        assert!(!["mongod", "postgres", "python3", "shd"].into_iter().any(is_shell));
     }
 
     #[test]
