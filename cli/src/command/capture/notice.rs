@@ -155,4 +155,12 @@ mod tests {
         insta::assert_snapshot!(said(Unrepeatable::OwnSession), @"what is said to `db` cannot be answered from this recording: the connection has a session whose id its client makes up (MongoDB); replay with a real one beside, `--beside db=IMAGE`");
         insta::assert_snapshot!(in_words(&Notice::ConnectionCut { dependency: "cache".to_owned() }).2, @"a connection to `cache` is recorded no further: more passed on it than is kept of one (`--body-max` bytes, 32,768 reads each way). Requests that need what comes are `unjudged` in a replay: let the service open a new connection now and then, make this capture shorter, or replay with a real one beside, `--beside cache=IMAGE`");
     }
+    #[test]
+    fn what_the_forward_proxy_cannot_read_is_said_with_the_way_around() {
+        let said = |trouble| in_words(&Notice::TlsUnreadable { host: "api.test".to_owned(), trouble }).2;
+        let reason = || "unknown ca".to_owned();
+        insta::assert_snapshot!(said(TlsTrouble::NotTrusted { reason: reason() }), @"not recorded: what the service says to `api.test`, since it does not trust Retake's certificate (unknown ca); have it trust the certificate that `retake ca` shows, or let it pass unread with `--forward-through api.test`");
+        insta::assert_snapshot!(said(TlsTrouble::OnlyHttp2), @"not recorded: what the service says to `api.test`, since it speaks only HTTP/2, as gRPC does, and HTTP/1.1 is what can be recorded; let it pass unread with `--forward-through api.test`");
+        insta::assert_snapshot!(said(TlsTrouble::Failed { reason: reason() }), @"not recorded: what the service says to `api.test`, since TLS could not be agreed on: unknown ca; let it pass unread with `--forward-through api.test`");
+    }
 }
