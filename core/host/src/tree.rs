@@ -113,7 +113,7 @@ pub(crate) fn tar_tree(archive: impl Read, looking: &Looking) -> io::Result<Tree
 }
 
 impl Tree {
-    /// What is kept beside the digest, so that a difference can be named: at most [`outline::ENTRIES_MAX`] things in it, a
+    /// What is kept beside the digest, so that a difference can be named: at most 128 things in it, a
     /// folder for all below where there are more. Empty for a file.
     pub fn outline(&self) -> Vec<MountEntry> {
         outline::of(&self.entries)
