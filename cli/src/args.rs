@@ -15,8 +15,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub(crate) use bring::ImportArgs;
 pub(crate) use look::{
-    CompletionsArgs, DiffArgs, DoctorArgs, ExportArgs, InspectArgs, LsArgs, ManArgs, RunsArgs, Select, ShowArgs,
-    ShowAs, VerifyArgs,
+    CompletionsArgs, DiffArgs, DoctorArgs, ExportArgs, ExportFormat, InspectArgs, LsArgs, ManArgs, RunsArgs, Select,
+    ShowArgs, ShowAs, VerifyArgs,
 };
 pub(crate) use play::{Bridge, DemoArgs, ReplayArgs, ServeArgs};
 pub(crate) use record::{CaArgs, CaptureArgs};
@@ -121,7 +121,7 @@ pub(crate) enum Command {
     Ls(LsArgs),
     /// Show one exchange, whole
     Show(ShowArgs),
-    /// Seal a selection of exchanges into a bundle file
+    /// Seal a selection of exchanges into a bundle file, or write it as an HTTP archive
     Export(ExportArgs),
     /// Take in what another tool recorded: an HTTP archive (HAR 1.2)
     Import(ImportArgs),

@@ -84,8 +84,11 @@ impl Source {
         if self.archive.damage().is_empty() { Exit::Passed } else { Exit::Trouble }
     }
 
-    /// Where a request went, as a URL: the upstream of its listener, else what its `Host` field says.
+    /// Where a request went, as a URL: what an import told, the upstream of its listener, else what its `Host` field says.
     pub(crate) fn upstream(&self, exchange: &Exchange) -> String {
+        if let Some(origin) = exchange.context.imported.as_ref().and_then(|imported| imported.origin.as_ref()) {
+            return origin.clone();
+        }
         let listeners = self.session(&exchange.session).into_iter().flat_map(|session| &session.listeners);
         let mut of_role = listeners.filter(|listener| match exchange.role.dependency() {
             Some(name) => listener.dependency.as_deref() == Some(name),

@@ -5,7 +5,7 @@
 
 use exchange::{Exchange, Head, text_of_bytes};
 
-use crate::base64::base64;
+use content::base64;
 
 /// Header fields that curl makes itself.
 const MADE_BY_CURL: [&str; 6] =
@@ -26,7 +26,7 @@ pub fn curl_command(exchange: &Exchange, upstream: &str, body: &[u8]) -> String 
     if is_printable(body) {
         words.extend((!body.is_empty()).then(|| format!("--data-raw {}", quoted(body))));
     } else {
-        before += &format!("printf %s {} | base64 -d |\n", quoted(base64(body).as_bytes()));
+        before += &format!("printf %s {} | base64 -d |\n", quoted(base64::encode(body).as_bytes()));
         words.push("--data-binary @-".to_owned());
     }
     format!("{before}{}\n", words.join(" \\\n  "))

@@ -3,6 +3,7 @@
 mod turns;
 
 use bundle::Entry;
+use content::base64;
 use exchange::{
     Certainty, End, Exchange, Fingerprint, Head, HostEnvironment, ImageIdentity, SeedPlace, Session, Subject, Transport,
 };
@@ -10,7 +11,6 @@ use serde_json::{Value, json};
 
 use crate::{
     Style,
-    base64::base64,
     body::{BodyView, pretty_body},
     bytes, escape_line, instant, json as document, span,
 };
@@ -85,7 +85,7 @@ impl<'a> ExchangePage<'a> {
 fn body_value(bytes: &[u8]) -> Value {
     match std::str::from_utf8(bytes) {
         Ok(text) => json!({ "text": text }),
-        Err(_) => json!({ "base64": base64(bytes) }),
+        Err(_) => json!({ "base64": base64::encode(bytes) }),
     }
 }
 
@@ -215,7 +215,8 @@ fn call(child: &Entry) -> String {
 /// What another tool recorded, and what it did not.
 fn imported_line(imported: &exchange::Imported) -> String {
     let lacks: Vec<_> = imported.lacks.iter().map(|lack| lack.words()).collect();
-    format!("from {}, without {}", imported.format, lacks.join("; "))
+    let without = if lacks.is_empty() { String::new() } else { format!(", without {}", lacks.join("; ")) };
+    format!("from {}{without}", imported.format)
 }
 
 /// What the user named, and the conversation, and where it was imported from.

@@ -25,14 +25,6 @@ pub fn instant(unix_ns: u64) -> String {
     }
 }
 
-/// The same in RFC 3339: `2026-11-23T19:04:11.123Z`.
-pub(crate) fn rfc3339(unix_ns: u64) -> String {
-    match jiff::Timestamp::from_nanosecond(i128::from(unix_ns)) {
-        Ok(timestamp) => timestamp.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
-        Err(_) => String::new(),
-    }
-}
-
 fn scaled(count: u64, step: u64, smallest: &str, larger: &[&str]) -> String {
     if count < step {
         return format!("{count} {smallest}");
@@ -67,7 +59,6 @@ mod tests {
     #[test]
     fn an_instant_is_in_utc_and_an_impossible_one_is_still_shown() {
         assert_eq!(instant(1_795_460_651_123_000_000), "2026-11-23 19:04:11.123");
-        assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
         assert!(!instant(u64::MAX).is_empty());
     }
 }

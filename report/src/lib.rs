@@ -5,7 +5,6 @@
 //! terminal. Where the text goes, and which exit code follows, is left to `cli`.
 
 mod around;
-mod base64;
 mod body;
 mod changes;
 mod curl;
@@ -13,7 +12,6 @@ mod doctor;
 mod escape;
 mod exchange_list;
 mod exchange_page;
-mod har;
 mod human;
 mod inspection;
 pub mod json;
@@ -30,7 +28,6 @@ pub use doctor::{Check, CheckState, doctor_json, doctor_page, worst_check};
 pub use escape::{escape_line, escape_lines};
 pub use exchange_list::{Listed, exchange_list};
 pub use exchange_page::{ExchangePage, exchange_page};
-pub use har::{HarEntry, har_document};
 pub use human::{bytes, instant, span};
 pub use inspection::{
     Detail, ImagePlace, Inspection, ModelCount, ModelCounter, Pseudonym, RouteCount, count_routes, inspection_page,

@@ -115,9 +115,11 @@ Examples:
   retake export .retake -o case.retake --with-image
   retake export .retake 3fa9c1 77ab02 -o two.retake
   retake export .retake --failed --route 'POST /tickets' -o failed.retake
+  retake export .retake --failed -o failed.har          for a browser's tools; or --format har -o -
 
 The calls that a chosen exchange made, its session and its fingerprint come along. The same selection gives the same \
-bytes. The key of the store's pseudonyms never enters a bundle.")]
+bytes. The key of the store's pseudonyms never enters a bundle. A HAR has exchanges alone; what it has no place for is \
+said (docs/har.md).")]
 pub(crate) struct ExportArgs {
     /// Bundle file, store folder, run, or the first digits of an id in `--store`
     #[arg(value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
@@ -125,9 +127,12 @@ pub(crate) struct ExportArgs {
     /// These exchanges, by the first digits of their ids [default: all that the options below choose]
     #[arg(value_name = "ID")]
     pub(crate) ids: Vec<String>,
-    /// The bundle to write
+    /// The file to write; `-` for standard output, where it is a HAR
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
+    /// A bundle, or an HTTP archive (HAR 1.2) [default: har where FILE ends in `.har`, else bundle]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub(crate) format: Option<ExportFormat>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
     /// Put the recorded container image into the bundle, so that it replays where no registry is
@@ -141,6 +146,23 @@ pub(crate) struct ExportArgs {
     pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) select: Select,
+}
+
+impl ExportArgs {
+    /// What is written: as asked for, else as the file's name ends.
+    pub(crate) fn format(&self) -> ExportFormat {
+        let is_har = self.output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("har"));
+        self.format.unwrap_or(if is_har { ExportFormat::Har } else { ExportFormat::Bundle })
+    }
+}
+
+/// What `retake export` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// A sealed bundle
+    Bundle,
+    /// An HTTP archive
+    Har,
 }
 
 /// Arguments of `retake verify`.

@@ -1,6 +1,9 @@
-//! `retake export`: a selection, sealed.
+//! `retake export`: a selection, sealed, or as another tool reads it.
 
+mod har;
 mod image;
+
+use std::path::Path;
 
 use bundle::{Entry, Extra, Sealed};
 use exchange::Id;
@@ -8,7 +11,7 @@ use report::json;
 
 use self::image::Images;
 use crate::{
-    args::ExportArgs,
+    args::{ExportArgs, ExportFormat},
     console::{Console, Unit},
     exit::Exit,
     select::Selection,
@@ -16,12 +19,21 @@ use crate::{
     trouble::Trouble,
 };
 
+/// What to do about a file that is there.
+const EXISTS: &str = "name another file, or replace it with --force";
+
 /// Seals the chosen exchanges, and what they depend on, into a bundle file.
 pub(crate) fn export(args: &ExportArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
     let selection = Selection::of(&args.select)?;
     let source = Source::open(Some(&args.source), &args.store.store)?;
     let exit = source.warn(console);
     let chosen = choose(&source, args, &selection)?;
+    if args.format() == ExportFormat::Har {
+        return har::export(&source, &chosen, args, as_json, console).map(|done| done.or_worse(exit));
+    }
+    if args.output == Path::new("-") {
+        return Err(Trouble::new("a bundle is written to a file").help("name one with -o, or say --format har"));
+    }
     let mut images = if args.with_image { Images::of(&source, &chosen)? } else { Images::none() };
     let around_ns = u64::try_from(args.around.as_nanos()).unwrap_or(u64::MAX);
     let extra = Extra { images: images.sources(), keep_images: args.with_image, overwrite: args.force, around_ns };
@@ -30,9 +42,7 @@ pub(crate) fn export(args: &ExportArgs, as_json: bool, console: &Console) -> Res
         bundle::export(&source.archive, &chosen, &args.output, extra, &mut |done, total| progress.show(done, total));
     drop(progress);
     let sealed = sealed.map_err(|error| match error {
-        bundle::ExportError::Exists { .. } => {
-            Trouble::from(error).advise("name another file, or replace it with --force")
-        }
+        bundle::ExportError::Exists { .. } => Trouble::from(error).advise(EXISTS),
         other => other.into(),
     })?;
     let text = if as_json { document(&sealed) } else { line(&sealed) };

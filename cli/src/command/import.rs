@@ -110,7 +110,7 @@ fn import_into(store: &Store, file: &mut File, args: &ImportArgs, console: &Cons
             known_count += 1;
             return Next::GoOn;
         }
-        match output.put(imported) {
+        match output.put(&imported) {
             Ok(()) => Next::GoOn,
             Err(error) => {
                 refused = Some(error);

@@ -6,7 +6,8 @@ use std::io::{self, Write};
 
 use bundle::{Entry, ReadError};
 use exchange::Exchange;
-use report::{ExchangePage, HarEntry, curl_command, escape_lines, exchange_page, har_document};
+use interchange::{Har, Interchange as _, Telling, Told};
+use report::{ExchangePage, curl_command, escape_lines, exchange_page};
 
 use crate::{
     args::{ShowArgs, ShowAs},
@@ -101,15 +102,26 @@ fn curl(source: &Source, exchange: &Exchange, console: &Console) -> Result<Exit,
 
 fn har(source: &Source, exchange: &Exchange, console: &Console) -> Result<Exit, Trouble> {
     let bodies = Bodies::whole(source, exchange)?;
-    let entry = HarEntry {
+    let session = source.session(&exchange.session);
+    let mut text = Vec::new();
+    let mut har = Har.write(&mut text, env!("CARGO_PKG_VERSION"), session.as_slice())?;
+    let told = har.put(&Telling {
         exchange,
-        session: source.session(&exchange.session),
-        request_body: &bodies.request,
-        response_body: &bodies.response,
+        session,
         upstream: &source.upstream(exchange),
-    };
-    let text = har_document(&[entry], env!("CARGO_PKG_VERSION"));
-    console.write(Exit::Passed, |out| out.write_all(text.as_bytes()))
+        request_body: Some(&bodies.request),
+        response_body: Some(&bodies.response),
+    })?;
+    har.end()?;
+    if told == Told::NoHttp {
+        return Err(Trouble::new(format!("exchange {} is no HTTP, which a HAR has no place for", exchange.id.short()))
+            .help("`--as json` has all of it"));
+    }
+    let document: serde_json::Value = serde_json::from_slice(&text).map_err(io::Error::from)?;
+    console.write(Exit::Passed, |out| {
+        serde_json::to_writer_pretty(&mut *out, &document)?;
+        out.write_all(b"\n")
+    })
 }
 
 /// The response's body as it was sent; on a terminal, which it could drive, its beginning with control characters shown.

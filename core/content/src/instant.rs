@@ -21,6 +21,28 @@ pub fn unix_ns(text: &str) -> Option<u64> {
     u64::try_from(seconds).ok()?.checked_mul(1_000_000_000)?.checked_add(nanoseconds(fraction))
 }
 
+/// The instant in UTC with milliseconds: `2026-11-23T19:04:11.123Z`.
+pub fn rfc3339(unix_ns: u64) -> String {
+    let (days, ms) = (unix_ns / NS_PER_DAY, unix_ns % NS_PER_DAY / 1_000_000);
+    let (year, month, day) = date_of(days);
+    let [hour, minute, second] = [ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60];
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", ms % 1000)
+}
+
+const NS_PER_DAY: u64 = 86_400_000_000_000;
+
+/// The date that many days after 1970-01-01; the other way round of [`days_since_1970`].
+fn date_of(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
 fn number(bytes: &[u8], at: usize, len: usize) -> Option<i64> {
     let digits = bytes.get(at..at + len)?;
     let is_number = digits.iter().all(u8::is_ascii_digit);
@@ -55,7 +77,7 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::unix_ns;
+    use super::{NS_PER_DAY, rfc3339, unix_ns};
 
     #[test]
     fn instants_are_read_with_their_zones_and_fractions() {
@@ -68,6 +90,16 @@ mod tests {
         ] {
             assert_eq!(unix_ns(text), Some(ns), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_the_same_instant_to_the_millisecond() {
+        assert_eq!(rfc3339(1_795_655_820_123_456_789), "2026-11-26T01:17:00.123Z");
+        for day in 0..u64::MAX / NS_PER_DAY {
+            let unix_ns_of_day = day * NS_PER_DAY + day % 86_400_000 * 1_000_000;
+            assert_eq!(unix_ns(&rfc3339(unix_ns_of_day)), Some(unix_ns_of_day), "{day}");
+        }
+        assert_eq!(rfc3339(u64::MAX), "2554-07-21T23:34:33.709Z");
     }
 
     #[test]

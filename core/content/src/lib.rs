@@ -1,5 +1,6 @@
-//! What bodies mean: content encodings, JSON, SSE, seeds, places that users name, conversations, redaction, canonical form.
+//! What bodies mean: content encodings, base64, JSON, SSE, seeds, places that users name, conversations, redaction, canonical form.
 
+pub mod base64;
 pub mod canonical;
 pub mod conversation;
 pub mod encoding;

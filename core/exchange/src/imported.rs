@@ -11,6 +11,9 @@ pub struct Imported {
     pub format: String,
     /// BLAKE3 of the source's bytes.
     pub source: Digest,
+    /// Scheme and authority that it went to, as the source told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
     /// What it does not tell, sorted.
     pub lacks: Vec<Lack>,
 }

@@ -1,13 +1,17 @@
 //! The seam between formats and the importer: what a format gives.
 
-use std::{fmt, io::Read};
+use std::{
+    fmt,
+    io::{self, Read, Write},
+    sync::Arc,
+};
 
-use exchange::{Head, Lack};
+use exchange::{Exchange, Head, Lack, Session};
 
 use crate::Origin;
 
-/// A format that recordings come in. [`crate::Har`] is the worked example: a format reads its own syntax and fills
-/// [`Item`]s; ids, roles, redaction and digests are not its business.
+/// A format that recordings come in and go out in. [`crate::Har`] is the worked example: a format reads its own syntax and
+/// fills [`Item`]s; ids, roles, redaction and digests are not its business.
 pub trait Interchange {
     /// Its name, as an exchange that was imported has it: `har`.
     fn name(&self) -> &'static str;
@@ -17,6 +21,65 @@ pub trait Interchange {
     /// # Errors
     /// Where the file is wrong. What was given before stays given.
     fn read(&self, input: &mut dyn Read, limits: Limits, take: &mut dyn FnMut(Item) -> Next) -> Result<Passed, Fault>;
+
+    /// Begins a file of exchanges of these sessions, written by this version of the tool.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn write<'a>(
+        &self,
+        out: &'a mut dyn Write,
+        tool_version: &str,
+        sessions: &[&Session],
+    ) -> io::Result<Box<dyn Writing + 'a>>;
+}
+
+/// A file in the making, which holds one exchange at a time.
+pub trait Writing {
+    /// Writes one exchange.
+    ///
+    /// # Errors
+    /// Those of the output.
+    fn put(&mut self, telling: &Telling<'_>) -> io::Result<Told>;
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    /// Those of the output.
+    fn end(self: Box<Self>) -> io::Result<()>;
+}
+
+/// One exchange with its bodies as they were sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Telling<'a> {
+    /// The exchange.
+    pub exchange: &'a Exchange,
+    /// Its session, for the wall clock.
+    pub session: Option<&'a Session>,
+    /// Where the service or dependency was, as a URL.
+    pub upstream: &'a str,
+    /// Kept bytes of the request's body; `None` where they are not to be told.
+    pub request_body: Option<&'a [u8]>,
+    /// Kept bytes of the response's body; `None` where they are not to be told.
+    pub response_body: Option<&'a [u8]>,
+}
+
+/// What became of an exchange that was to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It is in the file.
+    Entry,
+    /// It is no HTTP, for which the format has no place.
+    NoHttp,
+}
+
+/// What Retake itself recorded of an item, beyond what the format has a place for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// Its record. A head is empty where the item's is the same to the byte; bodies have no recipes.
+    pub exchange: Exchange,
+    /// Its session.
+    pub session: Arc<Session>,
 }
 
 /// Limits that keep a reader from growing without bound.
@@ -66,6 +129,8 @@ pub struct Item {
     pub failure: Option<String>,
     /// What the entry does not tell.
     pub lacks: Vec<Lack>,
+    /// Set where Retake wrote the file.
+    pub own: Option<Box<Own>>,
 }
 
 /// A head and its body.

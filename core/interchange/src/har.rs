@@ -3,16 +3,21 @@
 //!
 //! In: the file's bytes, one read at a time. Out: its entries as items, each as soon as it is whole. Reading is lenient in what tools do
 //! differently (a byte order mark, missing timings, `-1` and `null`) and strict in syntax and types: a file is right up to
-//! the byte that is named.
+//! the byte that is named. Writing (`write`) tells what no HAR has a place for in fields that begin with `_retake`, which
+//! reading takes for what it is where nothing contradicts it.
 
 mod entry;
 mod head;
+mod own;
 mod walk;
+mod write;
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
+
+use exchange::Session;
 
 use crate::{
-    Fault, Interchange, Item, Limits, Next, Passed, Place,
+    Fault, Interchange, Item, Limits, Next, Passed, Place, Writing,
     metered::{Meter, Metered},
 };
 
@@ -49,6 +54,15 @@ impl Interchange for Har {
             Err(_) if walk.has_stopped => Ok(walk.passed),
             Err(error) => Err(fault(&meter, &error)),
         }
+    }
+
+    fn write<'a>(
+        &self,
+        out: &'a mut dyn Write,
+        tool_version: &str,
+        sessions: &[&Session],
+    ) -> io::Result<Box<dyn Writing + 'a>> {
+        Ok(Box::new(write::Archive::begin(out, tool_version, sessions)?))
     }
 }
 

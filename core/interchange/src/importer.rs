@@ -1,14 +1,14 @@
 //! Makes exchanges of items: ids, roles, secrets replaced, digests and seeds. The same for every format.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use content::{canonical, redact::Redactor, seeds};
 use exchange::{
-    Body, Context, Digest, Digests, End, Exchange, Id, Imported as Origins, Lack, Request, Response, Role, Times,
-    Trace, Transport,
+    Body, Context, Digest, Digests, End, Exchange, Id, Imported as Origins, Lack, Redaction, Request, Response, Role,
+    Session, Times, Trace, Transport,
 };
 
-use crate::{Item, ItemMessage, Roles, roles::Recent};
+use crate::{Item, ItemMessage, Own, Roles, roles::Recent};
 
 /// An exchange and the bytes of its bodies, which have no recipes yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Imported {
     pub request_body: Vec<u8>,
     /// All that is told of the response's body.
     pub response_body: Vec<u8>,
+    /// Its own session, where Retake recorded it; else it belongs to that of the import.
+    pub session: Option<Arc<Session>>,
 }
 
 /// The session of what is imported from a source: the same each time.
@@ -51,16 +53,20 @@ impl Importer {
     }
 
     /// The exchange that an item is.
-    pub fn take(&mut self, item: Item) -> Imported {
+    pub fn take(&mut self, mut item: Item) -> Imported {
         for lack in &item.lacks {
             *self.lacks.entry(*lack).or_default() += 1;
+        }
+        if let Some(own) = item.own.take() {
+            return self.take_own(*own, item);
         }
         let id = Id::of_item(&self.source, item.position);
         let times = self.times_of(&item);
         let trace = item.request.head.text_of("traceparent").and_then(trace_of);
         let role = self.role_of(id, &item, trace.as_ref(), &times);
-        let Item { request, response, failure, lacks, .. } = item;
-        let origins = Origins { format: self.format.to_owned(), source: self.source, lacks };
+        let Item { origin, request, response, failure, lacks, .. } = item;
+        let origin = Some(origin.url());
+        let origins = Origins { format: self.format.to_owned(), source: self.source, origin, lacks };
         let mut exchange = Exchange {
             id,
             session: session_id(&self.source),
@@ -83,7 +89,64 @@ impl Importer {
         let request_body = self.put_request(&mut exchange, request);
         let response_body = response.map(|response| self.put_response(&mut exchange, response)).unwrap_or_default();
         exchange.redactions.sort();
-        Imported { exchange, request_body, response_body }
+        Imported { exchange, request_body, response_body, session: None }
+    }
+
+    /// The exchange that Retake recorded, as it was: id, times, links and the rest. Digests and seeds are found again. What it
+    /// lacks now is said beside what it lacked before.
+    fn take_own(&self, own: Own, item: Item) -> Imported {
+        let Own { mut exchange, session } = own;
+        let Item { request, response, lacks, .. } = item;
+        (exchange.digests, exchange.seeds) = (Digests::default(), Vec::new());
+        let (format, source) = (self.format.to_owned(), self.source);
+        let context = &mut exchange.context;
+        let origins =
+            context.imported.get_or_insert_with(|| Origins { format, source, origin: None, lacks: Vec::new() });
+        origins.lacks.extend(lacks);
+        origins.lacks.sort_unstable();
+        origins.lacks.dedup();
+        let request_body = self.put_own_request(&mut exchange, request);
+        let response_body = response.map(|response| self.put_own_response(&mut exchange, response)).unwrap_or_default();
+        exchange.redactions.sort();
+        Imported { exchange, request_body, response_body, session: Some(session) }
+    }
+
+    fn put_own_request(&self, exchange: &mut Exchange, message: ItemMessage) -> Vec<u8> {
+        let ItemMessage { head, body, .. } = message;
+        let (head, found) = unless_known(head, &exchange.redactions, |head| self.redactor.request_head(head));
+        exchange.redactions.extend(found);
+        let trailers = &mut exchange.request.body.trailers;
+        let found =
+            unless_known(std::mem::take(trailers), &exchange.redactions, |it| self.redactor.request_trailers(it));
+        *trailers = found.0;
+        exchange.redactions.extend(found.1);
+        let is_untimed = exchange.context.imported.as_ref().is_some_and(|it| it.lacks.contains(&Lack::Times));
+        if exchange.request.body.len == body.len() as u64 {
+            // As a capture has it: a request that was cut has no digest, nor has such an answer.
+            let came_whole = exchange.times.request_ended_ns.is_some() || is_untimed;
+            exchange.digests.request = came_whole.then(|| canonical::request_digest(&head, &body, exchange.transport));
+            exchange.seeds.extend(seeds::find_in_request(&head, &body));
+        }
+        exchange.request.head = head;
+        body
+    }
+
+    fn put_own_response(&self, exchange: &mut Exchange, message: ItemMessage) -> Vec<u8> {
+        let ItemMessage { head, body, .. } = message;
+        let (head, found) = unless_known(head, &exchange.redactions, |head| self.redactor.response_head(head));
+        exchange.redactions.extend(found);
+        let response = exchange.response.get_or_insert_default();
+        let trailers = std::mem::take(&mut response.body.trailers);
+        let found = unless_known(trailers, &exchange.redactions, |it| self.redactor.response_trailers(it));
+        response.body.trailers = found.0;
+        exchange.redactions.extend(found.1);
+        if response.body.len == body.len() as u64 {
+            let came_whole = exchange.end.is_complete();
+            exchange.digests.response = came_whole.then(|| canonical::response_digest(&head, &body));
+            exchange.seeds.extend(seeds::find_in_response(&head, &body));
+        }
+        response.head = head;
+        body
     }
 
     fn put_request(&self, exchange: &mut Exchange, message: ItemMessage) -> Vec<u8> {
@@ -129,6 +192,17 @@ impl Importer {
             }
         }
     }
+}
+
+/// What was redacted before stays as it is: pseudonyms are left alone. Where anything else is found, all is replaced.
+fn unless_known<T: Clone>(
+    given: T,
+    known: &[Redaction],
+    redact: impl FnOnce(&mut T) -> Vec<Redaction>,
+) -> (T, Vec<Redaction>) {
+    let mut redacted = given.clone();
+    let found = redact(&mut redacted);
+    if found.iter().all(|it| known.contains(it)) { (given, Vec::new()) } else { (redacted, found) }
 }
 
 fn end_of(has_response: bool, failure: Option<String>) -> End {

@@ -1,7 +1,9 @@
 //! Where imported exchanges go: segments of a store, the next one when one is full.
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use bundle::{Record, Store, WriteError, Writer};
-use exchange::{Body, Session};
+use exchange::{Body, Id, Session};
 use interchange::Imported;
 
 use crate::trouble::{Trouble, trouble_from};
@@ -11,26 +13,45 @@ trouble_from!(WriteError);
 /// The segments of one import. None is made where nothing is put.
 pub(super) struct Output<'a> {
     store: &'a Store,
-    session: Session,
+    session: Arc<Session>,
     writer: Option<Writer>,
+    /// Sessions that the segment has.
+    sessions: BTreeSet<Id>,
     added: u64,
 }
 
 impl<'a> Output<'a> {
     pub(super) fn new(store: &'a Store, session: Session) -> Self {
-        Self { store, session, writer: None, added: 0 }
+        Self { store, session: Arc::new(session), writer: None, sessions: BTreeSet::new(), added: 0 }
     }
 
     /// Puts an exchange with its bodies.
-    pub(super) fn put(&mut self, imported: Imported) -> Result<(), Trouble> {
-        let mut written = write(self.writer()?, &imported);
-        if matches!(written, Err(WriteError::Full { .. })) {
+    pub(super) fn put(&mut self, imported: &Imported) -> Result<(), Trouble> {
+        let mut written = self.write(imported);
+        if matches!(written, Err(Refused::Write(WriteError::Full { .. }))) {
             self.writer.take().map(Writer::seal).transpose()?;
-            written = write(self.writer()?, &imported);
+            written = self.write(imported);
         }
-        written?;
-        self.added += 1;
+        match written {
+            Ok(()) => self.added += 1,
+            Err(Refused::Write(error)) => return Err(error.into()),
+            Err(Refused::Other(trouble)) => return Err(trouble),
+        }
         Ok(())
+    }
+
+    fn write(&mut self, imported: &Imported) -> Result<(), Refused> {
+        let session = Arc::clone(imported.session.as_ref().unwrap_or(&self.session));
+        if self.writer.is_none() {
+            self.writer = Some(self.store.segment_writer(session.id).map_err(|error| Refused::Other(error.into()))?);
+            self.sessions.clear();
+        }
+        let writer = self.writer.as_mut().expect("it was made just now where there was none");
+        if !self.sessions.contains(&session.id) {
+            writer.append(&Record::Session(Session::clone(&session)))?;
+            self.sessions.insert(session.id);
+        }
+        Ok(write(writer, imported)?)
     }
 
     /// Seals what was put, and says how many exchanges that is.
@@ -38,14 +59,17 @@ impl<'a> Output<'a> {
         self.writer.map(Writer::seal).transpose()?;
         Ok(self.added)
     }
+}
 
-    fn writer(&mut self) -> Result<&mut Writer, Trouble> {
-        if self.writer.is_none() {
-            let mut writer = self.store.segment_writer(self.session.id)?;
-            writer.append(&Record::Session(self.session.clone()))?;
-            self.writer = Some(writer);
-        }
-        Ok(self.writer.as_mut().expect("it was made just now where there was none"))
+/// Why an exchange was not taken.
+enum Refused {
+    Write(WriteError),
+    Other(Trouble),
+}
+
+impl From<WriteError> for Refused {
+    fn from(error: WriteError) -> Self {
+        Self::Write(error)
     }
 }
 

@@ -45,9 +45,14 @@ pub(super) fn survey(
     let mut origins: BTreeMap<Origin, Option<String>> = BTreeMap::new();
     let (mut started_unix_ns, mut items, mut calls) = (u64::MAX, 0, 0);
     let read = format.read(&mut hashing, limits, &mut |item| {
+        items += 1;
+        if let Some(own) = &item.own {
+            // It has its own role and session.
+            calls += u64::from(own.exchange.role.dependency().is_some());
+            return Next::GoOn;
+        }
         let dependency = roles.dependency_at(&item.origin);
         started_unix_ns = started_unix_ns.min(item.started_unix_ns.unwrap_or(u64::MAX));
-        items += 1;
         calls += u64::from(dependency.is_some());
         if origins.len() < ORIGINS_MAX {
             origins.insert(item.origin, dependency);

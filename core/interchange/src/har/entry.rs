@@ -1,12 +1,16 @@
 //! One entry as the specification has it, and the item that it is.
 
-use exchange::{Head, Lack};
+use std::{collections::BTreeMap, sync::Arc};
+
+use content::{base64, instant};
+use exchange::{Exchange, Head, Id, Lack, Session};
 use serde::Deserialize;
 
-use super::head::{self, HeadMaker};
-use content::instant;
-
-use crate::{Item, ItemMessage, Origin, base64};
+use super::{
+    head::{self, HeadMaker},
+    own::{self, ToldHead},
+};
+use crate::{Item, ItemMessage, Origin, Own};
 
 /// An entry; what is not named here is passed over.
 #[derive(Deserialize)]
@@ -21,6 +25,9 @@ pub(super) struct RawEntry {
     response: Option<RawResponse>,
     #[serde(default)]
     timings: Option<RawTimings>,
+    /// What Retake recorded of it.
+    #[serde(default, rename = "_retake")]
+    own: Option<Box<Exchange>>,
 }
 
 #[derive(Deserialize)]
@@ -77,7 +84,7 @@ struct RawPostData {
     encoding: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct RawContent {
     #[serde(default)]
     size: Option<f64>,
@@ -85,6 +92,9 @@ struct RawContent {
     text: Option<String>,
     #[serde(default)]
     encoding: Option<String>,
+    /// Where Retake wrote it: the body as it was sent, in base64, where `text` is another.
+    #[serde(default, rename = "_retakeSent")]
+    sent: Option<String>,
 }
 
 /// Milliseconds; `-1` where a phase does not apply.
@@ -103,11 +113,76 @@ struct RawTimings {
 const ALWAYS_LACKS: [Lack; 4] = [Lack::ChunkTimes, Lack::Fingerprint, Lack::RawHeads, Lack::Trailers];
 
 impl RawEntry {
-    /// The item, or `None` where this is no HTTP.
+    /// The item, or `None` where this is no HTTP. What Retake recorded of it counts where its session is in the file.
     ///
     /// # Errors
     /// Says what is wrong with a value.
-    pub(super) fn into_item(self, position: u64) -> Result<Option<Item>, String> {
+    pub(super) fn into_item(
+        mut self,
+        position: u64,
+        sessions: &BTreeMap<Id, Arc<Session>>,
+    ) -> Result<Option<Item>, String> {
+        let own = self.own.take();
+        let session = own.as_ref().and_then(|own| sessions.get(&own.session));
+        if let (Some(own), Some(session)) = (own, session) {
+            return self.into_own(position, *own, session);
+        }
+        self.into_foreign(position)
+    }
+
+    /// What Retake wrote, where the entry still says the same.
+    fn into_own(self, position: u64, mut own: Exchange, session: &Arc<Session>) -> Result<Option<Item>, String> {
+        let Some((origin, _)) = Origin::split(&self.request.url) else { return Ok(None) };
+        let told = ToldHead {
+            words: [self.request.method.clone(), String::new()],
+            version: self.request.http_version.clone().unwrap_or_default(),
+            fields: own::fields_of(&self.request.headers),
+        };
+        let request_head = own::recorded_request(&own.request.head, &self.request.url, &told);
+        let response_head = match (&self.response, &own.response) {
+            (Some(raw), Some(response)) if raw.status >= 1.0 => {
+                let words = [raw.status.to_string(), raw.status_text.clone().unwrap_or_default()];
+                let version = raw.http_version.clone().unwrap_or_default();
+                let told = ToldHead { words, version, fields: own::fields_of(&raw.headers) };
+                own::recorded_response(&response.head, &told).map(Some)
+            }
+            (raw, None) if raw.as_ref().is_none_or(|raw| raw.status < 1.0) => Some(None),
+            _ => None,
+        };
+        let (Some(request_head), Some(response_head)) = (request_head, response_head) else {
+            return self.into_foreign(position);
+        };
+        let mut lacks = Vec::new();
+        let sent = self.request.post_data.map(RawPostData::into_sent).transpose()?.flatten();
+        let request = recorded(request_head, &mut own.request.body, sent, Lack::RequestBody, &mut lacks);
+        let response = match (response_head, &mut own.response, self.response) {
+            (Some(head), Some(response), Some(raw)) => {
+                let sent = raw.content.map(RawContent::into_sent).transpose()?.flatten();
+                Some(recorded(head, &mut response.body, sent, Lack::ResponseBody, &mut lacks))
+            }
+            _ => None,
+        };
+        if own.fingerprint.take().is_some() {
+            lacks.push(Lack::Fingerprint);
+        }
+        lacks.sort_unstable();
+        lacks.dedup();
+        Ok(Some(Item {
+            position,
+            started_unix_ns: Some(session.started.wall_unix_ns.saturating_add(own.times.started_ns)),
+            request_ended_ns: None,
+            response_started_ns: None,
+            ended_ns: own.times.ended_ns.saturating_sub(own.times.started_ns),
+            origin,
+            request,
+            response,
+            failure: None,
+            lacks,
+            own: Some(Box::new(Own { exchange: own, session: Arc::clone(session) })),
+        }))
+    }
+
+    fn into_foreign(self, position: u64) -> Result<Option<Item>, String> {
         let Some((origin, target)) = Origin::split(&self.request.url) else { return Ok(None) };
         let mut lacks = ALWAYS_LACKS.to_vec();
         let started_unix_ns = self.started_date_time.as_deref().and_then(instant::unix_ns);
@@ -140,8 +215,25 @@ impl RawEntry {
             response,
             failure,
             lacks,
+            own: None,
         }))
     }
+}
+
+/// Head and body as they were recorded.
+fn recorded(
+    head: Head,
+    body: &mut exchange::Body,
+    sent: Option<Vec<u8>>,
+    lack: Lack,
+    lacks: &mut Vec<Lack>,
+) -> ItemMessage {
+    let told = sent.or_else(|| (body.len == 0).then(Vec::new));
+    if told.is_none() {
+        lacks.push(lack);
+    }
+    *body = own::recorded_body(body, told.as_deref(), lacks);
+    ItemMessage { head, body: told.unwrap_or_default(), len: body.len }
 }
 
 impl RawRequest {
@@ -174,7 +266,7 @@ impl RawResponse {
         let version = head::version(self.http_version.as_deref(), lacks);
         let reason = head::text(self.status_text.as_deref().unwrap_or_default());
         let first_line = format!("{version} {} {reason}", self.status);
-        let content = self.content.unwrap_or(RawContent { size: None, text: None, encoding: None });
+        let content = self.content.unwrap_or_default();
         let len = whole(content.size);
         let is_coded = content.encoding.is_some();
         let body = match content.text {
@@ -191,7 +283,24 @@ impl RawResponse {
     }
 }
 
+impl RawContent {
+    /// The bytes as they were sent, from what Retake wrote.
+    fn into_sent(self) -> Result<Option<Vec<u8>>, String> {
+        let (text, encoding) = match self.sent {
+            Some(sent) => (Some(sent), Some("base64".to_owned())),
+            None => (self.text, self.encoding),
+        };
+        text.map(|text| bytes_of(text, encoding.as_deref(), None, "the response's content")).transpose()
+    }
+}
+
 impl RawPostData {
+    /// The bytes as they were sent, from what Retake wrote.
+    fn into_sent(self) -> Result<Option<Vec<u8>>, String> {
+        let bytes = |text| bytes_of(text, self.encoding.as_deref(), None, "the request's post data");
+        self.text.map(bytes).transpose()
+    }
+
     fn into_body(self, size: Option<f64>, lacks: &mut Vec<Lack>) -> Result<Told, String> {
         let params = self.params.unwrap_or_default();
         if let Some(text) = self.text.filter(|text| !text.is_empty() || params.is_empty()) {

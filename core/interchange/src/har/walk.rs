@@ -1,10 +1,12 @@
 //! Goes down to `log.entries` and through them, passing over everything else without keeping it.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use exchange::{Id, Session};
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::entry::RawEntry;
+use super::{entry::RawEntry, own::OwnLog};
 use crate::{Item, Next, Passed, metered::Meter};
 
 /// A walk under way.
@@ -16,11 +18,14 @@ pub(super) struct Walk<'a> {
     pub(super) has_entries: bool,
     /// Whoever takes the items wants no more.
     pub(super) has_stopped: bool,
+    /// Sessions that the file tells of, where Retake wrote it.
+    sessions: BTreeMap<Id, Arc<Session>>,
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn new(meter: &'a Meter, take: &'a mut dyn FnMut(Item) -> Next) -> Self {
-        Self { meter, take, position: 0, passed: Passed::default(), has_entries: false, has_stopped: false }
+        let (passed, sessions) = (Passed::default(), BTreeMap::new());
+        Self { meter, take, position: 0, passed, has_entries: false, has_stopped: false, sessions }
     }
 
     /// The whole file: an object with a `log`.
@@ -31,7 +36,7 @@ impl<'a> Walk<'a> {
     fn entry<E: Error>(&mut self, raw: RawEntry) -> Result<(), E> {
         let position = self.position;
         self.position += 1;
-        match raw.into_item(position).map_err(|what| E::custom(format!("entry {position}: {what}")))? {
+        match raw.into_item(position, &self.sessions).map_err(|what| E::custom(format!("entry {position}: {what}")))? {
             None => self.passed.not_http += 1,
             Some(item) => {
                 if (self.take)(item) == Next::Stop {
@@ -85,6 +90,11 @@ impl<'de> Visitor<'de> for Within<'_, '_> {
         let member = self.level.member();
         let mut is_seen = false;
         while let Some(key) = map.next_key::<String>()? {
+            if key == "_retake" && matches!(self.level, Level::Log) {
+                let sessions = map.next_value::<OwnLog<Session>>()?.check().map_err(A::Error::custom)?;
+                self.walk.sessions = sessions.into_iter().map(|session| (session.id, Arc::new(session))).collect();
+                continue;
+            }
             if key != member {
                 map.next_value::<IgnoredAny>()?;
                 continue;

@@ -1,8 +1,26 @@
-//! Base64 (RFC 4648, sections 4 and 5), read as leniently as other tools write it: with or without padding, with line
-//! breaks, with either alphabet.
+//! Base64 (RFC 4648): written as section 4 has it; read as leniently as other tools write it: with or without padding, with
+//! line breaks, with either alphabet.
 
-/// The bytes, or the place of the first character that is none of base64's.
-pub(crate) fn decode(text: &str) -> Result<Vec<u8>, usize> {
+/// `bytes` with padding, without line breaks.
+pub fn encode(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let byte = |place: usize| u32::from(group.get(place).copied().unwrap_or_default());
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        let digit = |place: u32| char::from(ALPHABET[(bits >> (18 - 6 * place) & 63) as usize]);
+        text.extend([digit(0), digit(1)]);
+        text.push(if group.len() > 1 { digit(2) } else { '=' });
+        text.push(if group.len() > 2 { digit(3) } else { '=' });
+    }
+    text
+}
+
+/// The bytes.
+///
+/// # Errors
+/// The place of the first character that is none of base64's.
+pub fn decode(text: &str) -> Result<Vec<u8>, usize> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 3);
     let (mut bits, mut held) = (0_u32, 0_u32);
     let mut digits = text.bytes().enumerate().filter(|(_, byte)| !byte.is_ascii_whitespace());
@@ -36,7 +54,14 @@ fn digit_of(byte: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::decode;
+    use super::{decode, encode};
+
+    #[test]
+    fn bytes_are_written_as_the_examples_of_rfc_4648_section_10_have_it() {
+        let examples = ["", "f", "fo", "foo", "foob", "fooba", "foobar"].map(|text| encode(text.as_bytes()));
+        assert_eq!(examples, ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"]);
+        assert_eq!(encode(&[0xff, 0xef]), "/+8=");
+    }
 
     #[test]
     fn the_examples_of_rfc_4648_section_10_with_padding_and_without() {

@@ -1,0 +1,5 @@
+//! The crate through its public face.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop here")]
+
+mod provider;
