@@ -94,12 +94,15 @@ fn row(entry: &Entry, parent: Option<&Entry>, walls: &BTreeMap<Id, u64>) -> Vec<
     ]
 }
 
-/// What the user named, and a conversation whose id was given: `label="billing" talk=thread-1`.
+/// What the user named, a conversation whose id was given, and whether its environment is in doubt:
+/// `label="billing" talk=thread-1 uncertain`.
 fn notes(entry: &Entry) -> String {
     let annotations = entry.context.annotations.iter();
     let annotations = annotations.filter_map(|it| Some(format!("{}={}", it.name, short(it.value.as_ref()?))));
     let conversation = entry.context.conversation.as_ref().filter(|it| it.how != ConversationSource::Prefix);
-    annotations.chain(conversation.map(|it| format!("talk={}", short(&it.id)))).collect::<Vec<_>>().join(" ")
+    let conversation = conversation.map(|it| format!("talk={}", short(&it.id)));
+    let doubt = entry.context.doubt.iter().map(|doubt| doubt.word().to_owned());
+    annotations.chain(conversation).chain(doubt).collect::<Vec<_>>().join(" ")
 }
 
 /// A value as a table has room for it.
@@ -145,12 +148,12 @@ pub(crate) fn status(status: Option<u16>) -> Cell {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use exchange::{ClockPair, Digests};
 
     use super::*;
 
-    fn entry(number: u8, title: &str, dependency: Option<&str>, parent: Option<u8>) -> Entry {
+    pub(crate) fn entry(number: u8, title: &str, dependency: Option<&str>, parent: Option<u8>) -> Entry {
         Entry {
             id: Id([number; 16]),
             session: Id([9; 16]),
@@ -175,7 +178,7 @@ mod tests {
         }
     }
 
-    fn session() -> Session {
+    pub(crate) fn session() -> Session {
         let started = ClockPair { monotonic_ns: 0, wall_unix_ns: 1_795_460_651_000_000_000 };
         let listeners = Vec::new();
         Session {

@@ -135,6 +135,7 @@ fn facts(page: &ExchangePage<'_>, style: Style) -> String {
         let original = repeats.original.map_or_else(|| "nothing recorded".to_owned(), |id| id.to_string());
         ("repeats", format!("{original} (repeat {}) at {}", repeats.repeat, repeats.target))
     }));
+    facts.extend(exchange.context.doubt.iter().map(|doubt| ("ran in", doubt.words())));
     facts.extend(page.fingerprint.map(environment).unwrap_or_default());
     facts
         .into_iter()

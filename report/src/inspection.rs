@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bundle::Entry;
 use exchange::{
-    ContainerIdentity, Digest, Exchange, Fingerprint, Mount, Role, SeedPlace, Session, Subject, Variable, VariableValue,
+    ContainerIdentity, Digest, Exchange, Fingerprint, Holding, Id, Mount, Role, SeedPlace, Session, Subject, Variable,
+    VariableValue,
 };
 use replayer::Unanswerable;
 use serde::Serialize;
@@ -33,8 +34,8 @@ pub struct Inspection<'a> {
     pub runs: usize,
     /// Exchanges counted by route.
     pub routes: Vec<RouteCount>,
-    /// Environments that its exchanges ran in.
-    pub environments: usize,
+    /// Environments that its exchanges ran in, and from when to when they held.
+    pub environments: &'a [EnvironmentLine],
     /// The environment of most exchanges.
     pub fingerprint: Option<&'a Fingerprint>,
     /// The image, where it ran in one.
@@ -45,6 +46,99 @@ pub struct Inspection<'a> {
     pub models: &'a [ModelCount],
     /// Connections that are no HTTP and cannot be answered.
     pub unanswerable: &'a [Unanswerable],
+}
+
+/// An environment, from when to when it held, and what ran in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EnvironmentLine {
+    /// Digest of its fingerprint.
+    pub fingerprint: Digest,
+    /// The session; `None` where it was taken once for whatever there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<Id>,
+    /// Since when, in nanoseconds since 1970; `None` where its session is not here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_unix_ns: Option<u64>,
+    /// Until when; `None` for until its session ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until_unix_ns: Option<u64>,
+    /// What ran, in a few words.
+    pub what: String,
+    /// Exchanges that began in it.
+    pub exchanges: u64,
+    /// Those among them of which it is not certain.
+    pub uncertain: u64,
+}
+
+/// Environments with their times and the exchanges that ran in them, in the order of time.
+pub fn list_environments(
+    holdings: &[(Id, Holding)],
+    fingerprints: &[(Digest, Fingerprint)],
+    sessions: &[Session],
+    entries: &[Entry],
+) -> Vec<EnvironmentLine> {
+    let what = |digest: &Digest| {
+        let found = fingerprints.iter().find(|(other, _)| other == digest);
+        found.map(|(_, fingerprint)| subject_words(&fingerprint.subject)).unwrap_or_default()
+    };
+    let mut lines: Vec<EnvironmentLine> = Vec::new();
+    for (session, holding) in holdings {
+        lines.push(EnvironmentLine {
+            fingerprint: holding.fingerprint,
+            session: Some(*session),
+            from_unix_ns: Some(holding.from_unix_ns),
+            until_unix_ns: holding.until_unix_ns,
+            what: what(&holding.fingerprint),
+            exchanges: 0,
+            uncertain: 0,
+        });
+    }
+    for entry in entries {
+        let Some(fingerprint) = entry.fingerprint else { continue };
+        let started = sessions.iter().find(|session| session.id == entry.session);
+        let started_unix_ns = started.map(|session| session.started.wall_unix_ns);
+        let began_unix_ns = started_unix_ns.map(|start| start.saturating_add(entry.started_ns));
+        let is_its = |line: &&mut EnvironmentLine| {
+            line.fingerprint == fingerprint && line.session.is_none_or(|session| session == entry.session)
+        };
+        // The same one may have held twice: the later one that had begun.
+        let had_begun = |line: &EnvironmentLine| line.from_unix_ns <= began_unix_ns;
+        let number = lines.iter_mut().filter(is_its).filter(|line| had_begun(line)).count();
+        let found = lines.iter_mut().filter(is_its).nth(number.saturating_sub(1));
+        let line = match found {
+            Some(line) => line,
+            // Nobody followed it: it was taken once, when the session began.
+            None => {
+                lines.push(EnvironmentLine {
+                    fingerprint,
+                    session: Some(entry.session),
+                    from_unix_ns: started_unix_ns,
+                    until_unix_ns: None,
+                    what: what(&fingerprint),
+                    exchanges: 0,
+                    uncertain: 0,
+                });
+                let last = lines.len() - 1;
+                &mut lines[last]
+            }
+        };
+        line.exchanges += 1;
+        line.uncertain += u64::from(entry.context.doubt.is_some());
+    }
+    lines.sort_by_key(|line| line.from_unix_ns);
+    lines
+}
+
+fn subject_words(subject: &Subject) -> String {
+    match subject {
+        Subject::Container(container) => {
+            let image = &container.image;
+            let name = image.tags.first().or(image.config_digest.as_ref()).or(image.repository_digests.first());
+            format!("container of {}", name.map_or("an image without a name", String::as_str))
+        }
+        Subject::Process(process) => process.executable.clone(),
+        Subject::Unknown => "not known".to_owned(),
+    }
 }
 
 /// Exchanges of one route and status.
@@ -278,7 +372,7 @@ mod tests {
                 route: "POST /tickets".to_owned(),
                 statuses: BTreeMap::from([(200, 5), (500, 1)]),
             }],
-            environments: usize::from(fingerprint.is_some()),
+            environments: &[],
             fingerprint,
             image: fingerprint.map(|_| ImagePlace { inside: false, here: Some(true) }),
             pseudonyms,
@@ -341,6 +435,47 @@ mod tests {
         let page = inspection_page(&inspection, Detail::All, Style::PLAIN);
         assert!(page.contains("\nLANG=C\n") && page.contains("dpkg  zlib1g   1\n"), "{page}");
         assert!(!page.contains("`--all`"), "{page}");
+    }
+
+    #[test]
+    fn environments_are_listed_with_their_times_and_what_ran_in_them_when_one_was_there_twice() {
+        let fingerprint = fingerprint();
+        let (one, other, session) = (Digest::of(b"1"), Digest::of(b"2"), Id([9; 16]));
+        let held = |fingerprint, from_s: u64, until_s: Option<u64>| {
+            let (from_unix_ns, until_unix_ns) = (from_s * 1_000_000_000, until_s.map(|it| it * 1_000_000_000));
+            (session, Holding { fingerprint, from_unix_ns, until_unix_ns })
+        };
+        let holdings = [held(one, 100, Some(110)), held(other, 111, Some(120)), held(one, 121, None)];
+        let entry = |fingerprint, at_s: u64, doubt| Entry {
+            session,
+            started_ns: at_s * 1_000_000_000,
+            fingerprint: Some(fingerprint),
+            context: exchange::Context { doubt, ..exchange::Context::default() },
+            ..crate::exchange_list::tests::entry(1, "GET /", None, None)
+        };
+        let doubt = Some(exchange::Doubt::Uncertain { environments: vec![one, other] });
+        let entries = [entry(one, 1, None), entry(one, 9, doubt), entry(other, 12, None), entry(one, 22, None)];
+        let sessions = [Session {
+            started: exchange::ClockPair { monotonic_ns: 0, wall_unix_ns: 100_000_000_000 },
+            ..crate::exchange_list::tests::session()
+        }];
+        let fingerprints = [(one, fingerprint.clone())];
+        let lines = list_environments(&holdings, &fingerprints, &sessions, &entries);
+        let counts: Vec<_> = lines.iter().map(|line| (line.exchanges, line.uncertain)).collect();
+        assert_eq!(counts, [(2, 1), (1, 0), (1, 0)]);
+        let inspection = Inspection { environments: &lines, ..inspected(Some(&fingerprint), &[]) };
+        let page = inspection_page(&inspection, Detail::Weighty, Style::PLAIN);
+        let from = page.find("Environments").unwrap();
+        insta::assert_snapshot!(page[from..].lines().take(5).collect::<Vec<_>>().join("\n"), @r"
+        Environments (what follows is of that of most exchanges)
+        FINGERPRINT   FROM (UTC)               UNTIL                          EXCHANGES  WHAT
+        d63bd9a826af  1970-01-01 00:01:40.000  1970-01-01 00:01:50.000  2 (1 uncertain)  container of triage:v3
+        813e9b729141  1970-01-01 00:01:51.000  1970-01-01 00:02:00.000                1
+        d63bd9a826af  1970-01-01 00:02:01.000  the end                                1  container of triage:v3
+        ");
+        // Without events: once, since the session began.
+        let lines = list_environments(&[], &fingerprints, &sessions, &entries[..2]);
+        assert_eq!((lines.len(), lines[0].exchanges, lines[0].from_unix_ns), (1, 2, Some(100_000_000_000)));
     }
 
     #[test]

@@ -30,7 +30,8 @@ pub use exchange_list::{Listed, exchange_list};
 pub use exchange_page::{ExchangePage, exchange_page};
 pub use human::{bytes, instant, span};
 pub use inspection::{
-    Detail, ImagePlace, Inspection, ModelCount, ModelCounter, Pseudonym, RouteCount, count_routes, inspection_page,
+    Detail, EnvironmentLine, ImagePlace, Inspection, ModelCount, ModelCounter, Pseudonym, RouteCount, count_routes,
+    inspection_page, list_environments,
 };
 pub use receipt::{ReceiptPage, receipt_page};
 pub use style::Style;

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use bundle::Archive;
 use content::redact::{Extra, Redactor};
 use exchange::{Digest, Exchange, Fingerprint, ImageIdentity, Subject};
-use report::{Detail, ImagePlace, Inspection, ModelCounter, Pseudonym, count_routes, inspection_page};
+use report::{
+    Detail, ImagePlace, Inspection, ModelCounter, Pseudonym, count_routes, inspection_page, list_environments,
+};
 
 use crate::{args::InspectArgs, console::Console, exit::Exit, source::Source, trouble::Trouble};
 
@@ -15,6 +17,8 @@ pub(crate) fn inspect(args: &InspectArgs, as_json: bool, console: &Console) -> R
     let archive = &source.archive;
     let fingerprint = most_frequent(archive)?;
     let (pseudonyms, models) = heads(archive, fingerprint.as_ref())?;
+    let (holdings, fingerprints) = (archive.holdings()?, archive.fingerprints()?);
+    let environments = list_environments(&holdings, &fingerprints, archive.sessions(), archive.entries());
     let inspection = Inspection {
         source: &source.name,
         digest: archive.digest(),
@@ -22,7 +26,7 @@ pub(crate) fn inspect(args: &InspectArgs, as_json: bool, console: &Console) -> R
         sessions: archive.sessions(),
         runs: archive.runs()?.len(),
         routes: count_routes(archive.entries()),
-        environments: archive.fingerprints()?.len(),
+        environments: &environments,
         image: fingerprint.as_ref().and_then(recorded_image).map(|image| place_of(archive, image)).transpose()?,
         fingerprint: fingerprint.as_ref(),
         pseudonyms: &pseudonyms,

@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use exchange::{Body, Digest, Event, Id, ImageIdentity, ImageRecord, LogLines, Part, surroundings};
+use exchange::{Body, Digest, Event, Holding, Id, ImageIdentity, ImageRecord, LogLines, Part, surroundings};
 use serde_json::value::{RawValue, to_raw_value};
 
 mod windows;
@@ -107,7 +107,7 @@ impl<'a> Selection<'a> {
             others: shared::others_in_flight(archive, &connections, &chosen),
             ids: entries.iter().map(|entry| entry.id).collect(),
             sessions: entries.iter().map(|entry| entry.session).collect(),
-            fingerprints: entries.iter().filter_map(|entry| entry.fingerprint).collect(),
+            fingerprints: entries.iter().flat_map(|entry| entry.environments()).collect(),
             entries,
         })
     }
@@ -194,7 +194,12 @@ impl Exporting<'_> {
             let (session, last_ns) = (event.session?, surroundings::last_ns(event)?);
             Some(self.selection.windows.meet(&session, event.at_ns, last_ns))
         };
-        is_linked || surrounds().unwrap_or_default()
+        let holds = || {
+            let (session, holding) = Holding::of(event)?;
+            let Selection { sessions, fingerprints, .. } = &self.selection;
+            Some(sessions.contains(&session) && fingerprints.contains(&holding.fingerprint))
+        };
+        is_linked || surrounds().or_else(holds).unwrap_or_default()
     }
 
     /// The lines that were logged around something selected.

@@ -5,7 +5,7 @@
 
 use std::io;
 
-use exchange::{Certainty, ClockPair, Context, Digest, Digests, Exchange, Id, Session, SessionEnd};
+use exchange::{Certainty, ClockPair, Context, Digest, Digests, Doubt, Exchange, Id, Session, SessionEnd};
 use serde::{Deserialize, Serialize};
 
 use crate::{Record, layout::INDEX_VALUE_BYTES};
@@ -126,6 +126,12 @@ impl Entry {
             original: exchange.repeats.as_ref().and_then(|repeats| repeats.original),
             repeat: exchange.repeats.as_ref().map(|repeats| repeats.repeat),
         }
+    }
+
+    /// The environment that it ran in, and those that it may have run in.
+    pub fn environments(&self) -> impl Iterator<Item = Digest> + use<'_> {
+        let doubted = self.context.doubt.as_ref().map(Doubt::environments).unwrap_or_default();
+        self.fingerprint.into_iter().chain(doubted.iter().copied())
     }
 
     /// True for a dependency call that belongs, or may belong, to the exchange `id`.

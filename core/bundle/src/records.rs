@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use exchange::{Digest, Event, Exchange, Fingerprint, Id, ImageRecord, LogLines, Run};
+use exchange::{Digest, Event, Exchange, Fingerprint, Holding, Id, ImageRecord, LogLines, Run};
 
 use crate::{
     Archive, ReadError, Record,
@@ -95,6 +95,16 @@ impl Archive {
                 _ => None,
             },
         )
+    }
+
+    /// From when to when which environment held, by session and time; nothing of sessions that followed no container.
+    ///
+    /// # Errors
+    /// `Damaged`, `Io`.
+    pub fn holdings(&self) -> Result<Vec<(Id, Holding)>, ReadError> {
+        let is_one = |event: &Result<Event, _>| event.as_ref().map_or(true, |event| Holding::of(event).is_some());
+        let events = self.events().filter(is_one).collect::<Result<Vec<_>, _>>()?;
+        Ok(Holding::all(&events))
     }
 
     /// What the service logged, in the order it was written.

@@ -15,6 +15,11 @@ impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
     }
+
+    /// The first 12 digits, for tables.
+    pub fn short(&self) -> String {
+        hex_of(&self.0[..6])
+    }
 }
 
 impl fmt::Display for Digest {

@@ -7,6 +7,7 @@ mod body;
 mod bytes_text;
 mod context;
 mod digest;
+mod environment;
 mod event;
 #[allow(clippy::module_inception, reason = "the crate is named for its main type")]
 mod exchange;
@@ -23,6 +24,7 @@ pub use body::{Body, Chunk, Gap, Part};
 pub use bytes_text::{bytes_of_text, text_of_bytes};
 pub use context::{Annotation, Context, Conversation, ConversationSource};
 pub use digest::Digest;
+pub use environment::{Doubt, Holding};
 pub use event::{Event, LogLine, LogLines, OTHERS_IN_FLIGHT, Stream};
 pub use exchange::{
     Certainty, Digests, End, Exchange, Interim, Parent, Redaction, Repeats, Request, Response, Role, Seed, SeedPlace,

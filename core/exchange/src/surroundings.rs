@@ -9,6 +9,8 @@ use crate::Event;
 pub mod event_kind {
     /// Something happened to the service's container: `data` is a [`super::Happened`].
     pub const CONTAINER: &str = "container";
+    /// A fingerprint began or ceased to hold: `data` is a [`crate::Holding`], `subject` the container's name.
+    pub const ENVIRONMENT: &str = "environment";
     /// What the service used, once a second: `data` is a [`super::Samples`].
     pub const SAMPLES: &str = "samples";
     /// Lines of the log were passed over since the last one that is recorded: `data` is how many.

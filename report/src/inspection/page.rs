@@ -9,7 +9,9 @@ use exchange::{
 
 use replayer::Unanswerable;
 
-use super::{ImagePlace, Inspection, ModelCount, Pseudonym, RouteCount, is_asked_for, weighty::Weights};
+use super::{
+    EnvironmentLine, ImagePlace, Inspection, ModelCount, Pseudonym, RouteCount, is_asked_for, weighty::Weights,
+};
 use crate::{Style, Table, bytes, escape_line, instant};
 
 /// How much of the environment is listed.
@@ -30,6 +32,7 @@ pub fn inspection_page(inspection: &Inspection<'_>, detail: Detail, style: Style
     }
     page.needs(inspection);
     page.routes(&inspection.routes);
+    page.environments(inspection.environments);
     match inspection.subject() {
         Some(Subject::Container(container)) => page.container(container),
         Some(Subject::Process(process)) => page.process(process),
@@ -38,7 +41,7 @@ pub fn inspection_page(inspection: &Inspection<'_>, detail: Detail, style: Style
     if let Some(fingerprint) = inspection.fingerprint {
         let weights = Weights::of(inspection.sessions, fingerprint);
         page.variables(fingerprint.variables(), &weights, detail);
-        page.host(&fingerprint.host, inspection.environments);
+        page.host(&fingerprint.host);
         page.packages(&fingerprint.packages, detail);
     }
     page.pseudonyms(inspection.pseudonyms);
@@ -190,7 +193,27 @@ impl Page {
         }
     }
 
-    fn host(&mut self, host: &HostEnvironment, environments: usize) {
+    /// From when to when each environment held; one alone needs no list.
+    fn environments(&mut self, environments: &[EnvironmentLine]) {
+        if environments.len() < 2 {
+            return;
+        }
+        self.heading("Environments (what follows is of that of most exchanges)");
+        let mut table = Table::new(&["FINGERPRINT", "FROM (UTC)", "UNTIL", ">EXCHANGES", "WHAT"]);
+        for line in environments {
+            let uncertain = if line.uncertain > 0 { format!(" ({} uncertain)", line.uncertain) } else { String::new() };
+            table.row([
+                line.fingerprint.short(),
+                line.from_unix_ns.map_or_else(|| "unknown".to_owned(), instant),
+                line.until_unix_ns.map_or_else(|| "the end".to_owned(), instant),
+                format!("{}{uncertain}", line.exchanges),
+                line.what.clone(),
+            ]);
+        }
+        self.text += &table.to_text(self.style);
+    }
+
+    fn host(&mut self, host: &HostEnvironment) {
         self.heading("Machine");
         self.line("processor", &format!("{} × {} ({})", host.cpu_count, host.cpu_model, host.architecture));
         self.line("memory", &bytes(host.memory_bytes));
@@ -198,9 +221,6 @@ impl Page {
         self.line("engine", host.engine.as_deref().unwrap_or_default());
         let gpus = host.gpus.iter().map(|gpu| format!("{} (driver {})", gpu.model, gpu.driver));
         self.line("gpu", &gpus.collect::<Vec<_>>().join(", "));
-        if environments > 1 {
-            self.line("", &format!("and {} more environments; this is that of most exchanges", environments - 1));
-        }
     }
 
     fn packages(&mut self, packages: &[Package], detail: Detail) {

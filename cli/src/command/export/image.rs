@@ -76,12 +76,12 @@ impl Images {
     }
 }
 
-/// The images that the chosen exchanges ran in, each once.
+/// The images that the chosen exchanges ran in, or may have run in, each once.
 fn wanted(source: &Source, chosen: &[Id]) -> Result<Vec<ImageIdentity>, Trouble> {
     let chosen: BTreeSet<&Id> = chosen.iter().collect();
     let is_chosen = |entry: &&Entry| chosen.contains(&entry.id);
-    let digests: BTreeSet<Digest> =
-        source.archive.entries().iter().filter(is_chosen).filter_map(|entry| entry.fingerprint).collect();
+    let entries = source.archive.entries().iter().filter(is_chosen);
+    let digests: BTreeSet<Digest> = entries.flat_map(Entry::environments).collect();
     let mut images: Vec<ImageIdentity> = Vec::new();
     for digest in digests {
         let Some(fingerprint) = source.archive.fingerprint(&digest)? else { continue };

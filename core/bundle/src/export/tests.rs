@@ -1,6 +1,8 @@
 use exchange::Exchange;
 
 use super::*;
+use exchange::Doubt;
+
 use crate::{ReadError, Store, sample};
 
 /// A store of two sessions in three segments: exchange 1 with calls 11 and (perhaps) 12, exchange 2 with call 12, and more.
@@ -128,4 +130,33 @@ impl Read for BrokenReader {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
         Err(io::Error::other("the engine went away"))
     }
+}
+
+#[test]
+fn an_uncertain_exchange_brings_all_environments_that_it_may_have_run_in_with_their_times() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open_or_create(folder.path()).unwrap();
+    let mut writer = store.segment_writer(sample::id(1)).unwrap();
+    writer.append(&Record::Session(sample::session(1, 5))).unwrap();
+    let mut put = |name: &str| writer.put_fingerprint(&sample::fingerprint(name)).unwrap();
+    let [before, after, later] = ["before", "after", "later"].map(&mut put);
+    for (number, (fingerprint, from_unix_ns)) in [(before, 10), (after, 20), (later, 30)].into_iter().enumerate() {
+        let data = serde_json::to_value(Holding { fingerprint, from_unix_ns, until_unix_ns: None }).unwrap();
+        let event = Event { kind: "environment".to_owned(), data, ..sample::event(number as u64, &[]) };
+        writer.append(&Record::Event(Event { session: Some(sample::id(1)), ..event })).unwrap();
+    }
+    let exchange = Exchange { fingerprint: Some(before), ..sample::exchange(1, 1, Body::default(), Body::default()) };
+    let doubt = Some(Doubt::Uncertain { environments: vec![before, after] });
+    let context = exchange::Context { doubt, ..exchange.context.clone() };
+    writer.append(&Record::Exchange(Box::new(Exchange { context, ..exchange }))).unwrap();
+    writer.seal().unwrap();
+
+    let out = folder.path().join("out.retake");
+    let archive = Archive::open(folder.path()).unwrap();
+    exported(&archive, &[sample::id(1001)], &out, Extra::default()).unwrap();
+    let bundle = Archive::open_verified(&out).unwrap();
+    let kept: BTreeSet<Digest> = bundle.fingerprints().unwrap().into_iter().map(|(digest, _)| digest).collect();
+    assert_eq!(kept, BTreeSet::from([before, after]));
+    let holdings: Vec<_> = bundle.holdings().unwrap().into_iter().map(|(_, it)| it.fingerprint).collect();
+    assert_eq!(holdings, [before, after]);
 }
