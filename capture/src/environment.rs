@@ -3,12 +3,15 @@
 //! In: whose it is to be. Out: always a fingerprint, and why it says less than was asked, where it does. What is in it is
 //! `host`'s.
 
+mod following;
+
 use std::{path::Path, sync::Arc, time::Duration};
 
 use content::redact::Redactor;
-use exchange::{Fingerprint, HostEnvironment, Package, Subject};
+use exchange::{ContainerIdentity, Fingerprint, HostEnvironment, Package, Subject};
 use host::{Docker, DockerError, ProcessError, Reach, TreeLimits};
 
+pub(crate) use self::following::Following;
 use crate::{CaptureError, Service, error::with_causes};
 
 /// Longest wait for a container engine or a process to show itself: meanwhile exchanges wait for their environment. A choice.
@@ -61,8 +64,14 @@ pub(crate) struct Unseen {
     pub(crate) mounts: Vec<String>,
 }
 
-/// Takes a fingerprint; says what could not be seen of it.
-pub(crate) async fn take(whose: Whose, redactor: Arc<Redactor>, secret_names: Arc<[String]>) -> (Fingerprint, Unseen) {
+/// Takes a fingerprint; says what could not be seen of it. What did not change since the container was `known` is in the same
+/// words.
+async fn take(
+    whose: Whose,
+    known: Option<&ContainerIdentity>,
+    redactor: Arc<Redactor>,
+    secret_names: Arc<[String]>,
+) -> (Fingerprint, Unseen) {
     let mut machine = None;
     let mut packages = Ok(Vec::new());
     let mut mounts = Vec::new();
@@ -70,7 +79,10 @@ pub(crate) async fn take(whose: Whose, redactor: Arc<Redactor>, secret_names: Ar
         match whose {
             Whose::Nobody => Ok(Subject::Unknown),
             Whose::Container(name) => {
-                see_container(&name, &redactor, &secret_names, &mut machine, &mut packages, &mut mounts).await
+                let (redactor, secret_names) = (&redactor, &secret_names);
+                Seeing { known, redactor, secret_names }
+                    .container(&name, &mut machine, &mut packages, &mut mounts)
+                    .await
             }
             Whose::Process(pid) => see_process(pid, redactor, secret_names).await,
         }
@@ -93,28 +105,39 @@ pub(crate) async fn take(whose: Whose, redactor: Arc<Redactor>, secret_names: Ar
     (Fingerprint { subject, host, packages }, unseen)
 }
 
-async fn see_container(
-    name: &str,
-    redactor: &Redactor,
-    secret_names: &[String],
-    machine: &mut Option<HostEnvironment>,
-    packages: &mut Result<Vec<Package>, String>,
-    mounts: &mut Vec<String>,
-) -> Result<Subject, String> {
-    let docker = Docker::connect().await.map_err(|error| with_causes(&error))?;
-    *machine = docker.machine().await.ok().map(|machine| machine.environment);
-    let mut identity = docker.container_identity(name, secret_names).await.map_err(|error| with_causes(&error))?;
-    host::secret::conceal_arguments(&mut identity, redactor);
-    // What cannot be read in time stays without a digest, and whoever replays is told so.
-    let looked = docker.digest_mounts(name, &mut identity.config.mounts, TreeLimits::default(), PATIENCE / 2);
-    *mounts = looked.await;
-    // Together less than the whole patience: without these the rest is still worth having.
-    let listed = tokio::time::timeout(PATIENCE / 4, docker.packages(name)).await;
-    *packages = match listed {
-        Ok(listed) => listed.map_err(|error| with_causes(&error)),
-        Err(_) => Err("the engine takes too long to list them".to_owned()),
-    };
-    Ok(Subject::Container(Box::new(identity)))
+/// How a container is seen.
+struct Seeing<'a> {
+    known: Option<&'a ContainerIdentity>,
+    redactor: &'a Redactor,
+    secret_names: &'a [String],
+}
+
+impl Seeing<'_> {
+    async fn container(
+        &self,
+        name: &str,
+        machine: &mut Option<HostEnvironment>,
+        packages: &mut Result<Vec<Package>, String>,
+        mounts: &mut Vec<String>,
+    ) -> Result<Subject, String> {
+        let docker = Docker::connect().await.map_err(|error| with_causes(&error))?;
+        *machine = docker.machine().await.ok().map(|machine| machine.environment);
+        let looking = docker.container_identity(name, self.known, self.secret_names);
+        let mut identity = looking.await.map_err(|error| with_causes(&error))?;
+        host::secret::conceal_arguments(&mut identity, self.redactor);
+        // What cannot be read in time stays without a digest, and whoever replays is told so.
+        let known_mounts = self.known.map(|known| &known.config.mounts[..]).unwrap_or_default();
+        let into = &mut identity.config.mounts;
+        let looking = docker.digest_mounts(name, into, known_mounts, TreeLimits::default(), PATIENCE / 2);
+        *mounts = looking.await;
+        // Together less than the whole patience: without these the rest is still worth having.
+        let listed = tokio::time::timeout(PATIENCE / 4, docker.packages(name)).await;
+        *packages = match listed {
+            Ok(listed) => listed.map_err(|error| with_causes(&error)),
+            Err(_) => Err("the engine takes too long to list them".to_owned()),
+        };
+        Ok(Subject::Container(Box::new(identity)))
+    }
 }
 
 async fn see_process(pid: u32, redactor: Arc<Redactor>, secret_names: Arc<[String]>) -> Result<Subject, String> {

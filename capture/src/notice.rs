@@ -21,6 +21,11 @@ pub enum Notice {
         /// Why.
         reason: String,
     },
+    /// The service's container became another one, and a new fingerprint of it was taken.
+    EnvironmentChanged {
+        /// Which container.
+        container: String,
+    },
     /// What is mounted into the service's container could not be read; the rest of its environment was.
     MountUnknown {
         /// Which mount, and why.

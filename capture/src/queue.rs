@@ -119,10 +119,44 @@ pub(crate) enum Item {
     Lines { lines: Vec<LogLine>, held: Held },
     /// Something that happened beside the exchanges.
     Event { event: Box<Event>, held: Held },
-    /// The environment from now on.
-    Environment(Box<Fingerprint>),
+    /// Something happened after which the service may run in another environment: what ends from then on waits until it was
+    /// looked at.
+    Changing(Change),
+    /// It was looked at.
+    Environment(Box<Seen>),
     /// Nothing more comes.
     Stop,
+}
+
+/// Something happened after which the service may run in another environment. Times are in nanoseconds since the session's
+/// start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// Counts them, from 1.
+    pub(crate) number: u64,
+    /// The container.
+    pub(crate) id: String,
+    /// When the environment before may have ceased to hold.
+    pub(crate) ceased_ns: u64,
+    /// Since when whatever is there now holds.
+    pub(crate) from_ns: u64,
+    /// True when something ran before.
+    pub(crate) had_another: bool,
+}
+
+/// What the service was found to run in.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    /// `None` where there was nothing to look at, since it does not run: then nothing new is known.
+    pub(crate) fingerprint: Option<Fingerprint>,
+    /// The container's name; `None` where none is followed.
+    pub(crate) container: Option<String>,
+    /// The last change that this has in it; 0 for the first look.
+    pub(crate) number: u64,
+    /// As a [`Change`] has it.
+    pub(crate) ceased_ns: u64,
+    /// As a [`Change`] has it.
+    pub(crate) from_ns: u64,
 }
 
 /// What was lost, and whether the store is at fault. Shared by those who lose and the one who says so.

@@ -30,7 +30,7 @@ use crate::{
     Bound, CaptureError, Clock, Notice, Service, Settings, advice,
     attribute::InFlight,
     child,
-    environment::{self, Whose},
+    environment::{self, Following, Whose},
     error::first_cause,
     forward::{self, Behind, BoundForward},
     lines::{LineRecorder, Rate},
@@ -154,8 +154,9 @@ async fn record(
     // Requests are served meanwhile: an engine that takes its time, or hangs, is not to keep them waiting.
     started(&begun);
     let whose = whose(&settings.service, begun.child);
-    let surrounding = shared.surround(settings, lines, begun.session).start(&whose, &stopping.http);
-    let looking = tokio::spawn(shared.clone().look_at(whose));
+    let (changes, heard) = tokio::sync::mpsc::unbounded_channel();
+    let surrounding = shared.surround(settings, lines, begun.session).start(&whose, changes, &stopping.http);
+    let looking = tokio::spawn(shared.following(whose).follow(heard, stopping.http.clone()));
     let advising = tokio::spawn(shared.clone().advise(settings.clone(), begun.listeners.clone(), reach));
 
     wait_for_the_end(shutdown, &mut child).await;
@@ -217,6 +218,7 @@ impl Shared {
                 conversation: settings.conversation.as_ref().map(|it| it.place.clone()),
             },
             expects_environment: true,
+            follows_container: matches!(settings.service, Service::Container(_)),
         }
     }
 
@@ -258,21 +260,10 @@ impl Shared {
         }
     }
 
-    /// Takes a fingerprint and hands it to the writer.
-    async fn look_at(self, whose: Whose) {
-        let (fingerprint, unseen) =
-            environment::take(whose, self.redactor.clone(), self.secret_variables.clone()).await;
-        if let Some(reason) = unseen.subject {
-            (self.notify)(Notice::EnvironmentUnknown { reason });
-        }
-        if let Some(reason) = unseen.packages {
-            (self.notify)(Notice::PackagesUnknown { reason });
-        }
-        for reason in unseen.mounts {
-            (self.notify)(Notice::MountUnknown { reason });
-        }
-        // Nobody reads the queue any more only when the capture is over.
-        self.queue.send(Item::Environment(Box::new(fingerprint))).ok();
+    /// What takes fingerprints and hands them to the writer.
+    fn following(&self, whose: Whose) -> Following {
+        let (redactor, secret_variables) = (self.redactor.clone(), self.secret_variables.clone());
+        Following::new(whose, self.clock, redactor, secret_variables, self.queue.clone(), self.notify.clone())
     }
 
     fn line_recorder(&self, settings: &Settings) -> LineRecorder {

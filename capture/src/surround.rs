@@ -12,9 +12,17 @@ use std::{sync::Arc, time::Duration};
 
 use exchange::{Event, Id};
 use serde_json::Value;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
-use crate::{environment::Whose, lines::LineRecorder, queue::Item, write::Notify};
+use crate::{
+    environment::Whose,
+    lines::LineRecorder,
+    queue::{Change, Item},
+    write::Notify,
+};
 
 /// How long to wait before what cannot be seen is looked at again. A choice.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -37,14 +45,19 @@ pub(crate) struct Surround {
 }
 
 impl Surround {
-    /// Starts what records until `stopping` says so.
-    pub(crate) fn start(self, whose: &Whose, stopping: &watch::Receiver<bool>) -> JoinSet<()> {
+    /// Starts what records until `stopping` says so. `changes` hears after what the environment may be another one.
+    pub(crate) fn start(
+        self,
+        whose: &Whose,
+        changes: mpsc::UnboundedSender<Change>,
+        stopping: &watch::Receiver<bool>,
+    ) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         if let (Whose::Container(name), true) = (whose, self.lines.is_on) {
             tasks.spawn(logs::record(self.clone(), name.clone(), stopping.clone()));
         }
         if let Whose::Container(name) = whose {
-            tasks.spawn(happenings::record(self.clone(), name.clone(), stopping.clone()));
+            tasks.spawn(happenings::record(self.clone(), name.clone(), changes, stopping.clone()));
         }
         if let (Some(every), false) = (self.every, matches!(whose, Whose::Nobody)) {
             tasks.spawn(samples::record(self, whose.clone(), every, stopping.clone()));
@@ -65,7 +78,7 @@ impl Surround {
 }
 
 /// Done when the capture is to stop, or has.
-async fn stopped(mut stopping: watch::Receiver<bool>) {
+pub(crate) async fn stopped(mut stopping: watch::Receiver<bool>) {
     // A sender that is gone says the same.
     stopping.wait_for(|is_stopping| *is_stopping).await.ok();
 }

@@ -4,11 +4,12 @@
 //! fail. What cannot be written is tried again each second while the queue fills up behind it; nobody else waits for that.
 
 mod bodies;
+mod environments;
 mod notes;
 mod output;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     io,
     path::PathBuf,
     sync::{
@@ -21,13 +22,13 @@ use std::{
 };
 
 use bundle::{Record, Store, StoreError, WriterOptions};
-use exchange::{Event, Exchange, Gap, LogLines, Session, SessionCounts, SessionEnd, surroundings::event_kind};
+use exchange::{End, Event, Exchange, Gap, LogLines, Session, SessionCounts, SessionEnd, surroundings::event_kind};
 
 pub(crate) use self::notes::Wanted;
-use self::{bodies::Bodies, output::Output};
+use self::{bodies::Bodies, environments::Environments, output::Output};
 use crate::{
     Clock, Notice,
-    queue::{Budget, Held, Item, Losses, Side},
+    queue::{Budget, Held, Item, Losses, Seen, Side},
 };
 
 /// How often both clocks are recorded, in nanoseconds, as the design says.
@@ -54,6 +55,8 @@ pub(crate) struct Setup {
     pub(crate) wanted: Wanted,
     /// True when an environment is to come: exchanges that end before wait for it.
     pub(crate) expects_environment: bool,
+    /// True when that is a container's, which may change.
+    pub(crate) follows_container: bool,
 }
 
 /// What the writing thread leaves behind.
@@ -94,7 +97,8 @@ impl Writing {
             wanted: setup.wanted,
             open: HashMap::new(),
             expects_environment: setup.expects_environment,
-            waiting: Vec::new(),
+            environments: Environments::new(setup.follows_container),
+            waiting: VecDeque::new(),
             exchanges: 0,
             log_lines: 0,
             samples: 0,
@@ -134,8 +138,9 @@ struct Worker {
     open: HashMap<u64, Bodies>,
     /// True until the environment is known, or known to be unknown.
     expects_environment: bool,
-    /// Exchanges that have ended and wait for their environment.
-    waiting: Vec<(Box<Exchange>, Held)>,
+    environments: Environments,
+    /// Exchanges that have ended and wait for their environment, in about the order of their ends.
+    waiting: VecDeque<(Box<Exchange>, Held)>,
     exchanges: u64,
     log_lines: u64,
     samples: u64,
@@ -157,11 +162,14 @@ impl Worker {
     }
 
     fn wait(&self) -> Duration {
-        if !self.is_dirty {
-            return LOOK_INTERVAL;
-        }
-        let due_ns = self.synced_ns.saturating_add(self.sync_interval_ns);
-        Duration::from_nanos(due_ns.saturating_sub(self.clock.now_ns())).min(LOOK_INTERVAL)
+        let sync_ns = self.is_dirty.then(|| self.synced_ns.saturating_add(self.sync_interval_ns));
+        let next = self.waiting.front().filter(|_| !self.expects_environment);
+        // One that waits for a change to be looked at is settled by an item of its own.
+        let settles_ns = next.map(|(exchange, _)| self.environments.settles_ns(exchange.times.ended_ns));
+        let now_ns = self.clock.now_ns();
+        let settles_ns = settles_ns.filter(|settles_ns| *settles_ns > now_ns);
+        let due_ns = sync_ns.into_iter().chain(settles_ns).min();
+        due_ns.map_or(LOOK_INTERVAL, |due_ns| Duration::from_nanos(due_ns.saturating_sub(now_ns)).min(LOOK_INTERVAL))
     }
 
     fn take(&mut self, item: Item) {
@@ -173,9 +181,11 @@ impl Worker {
                 self.losses.lose_bytes(lost);
             }
             Item::Exchange { exchange, held } => {
-                self.waiting.push((exchange, held));
-                if !self.expects_environment || self.budget.is_tight() {
+                self.waiting.push_back((exchange, held));
+                if self.budget.is_tight() {
                     self.write_waiting();
+                } else {
+                    self.write_settled();
                 }
             }
             Item::Forget { sequence } => drop(self.open.remove(&sequence)),
@@ -195,12 +205,37 @@ impl Worker {
                 self.samples += put.map_or(0, |()| count);
                 drop(held);
             }
-            Item::Environment(fingerprint) => {
-                self.output.set_environment(*fingerprint);
+            Item::Changing(change) => self.environments.change(change),
+            Item::Environment(seen) => {
+                self.see(&seen);
                 self.expects_environment = false;
-                self.write_waiting();
+                self.write_settled();
             }
             Item::Stop => {}
+        }
+    }
+
+    /// Takes what was seen of the environment: another one holds from now on.
+    fn see(&mut self, seen: &Seen) {
+        let digest = seen.fingerprint.as_ref().and_then(|seen| self.output.put(|writer| writer.put_fingerprint(seen)));
+        if !self.environments.see(seen, digest) {
+            return;
+        }
+        let (from_ns, ceased_ns) = self.environments.last_times();
+        if let Some(fingerprint) = seen.fingerprint.clone() {
+            self.output.set_environment(fingerprint, digest, seen.container.as_deref(), from_ns, ceased_ns);
+        }
+    }
+
+    /// Writes what need not wait any longer.
+    fn write_settled(&mut self) {
+        while !self.expects_environment
+            && let Some((exchange, _)) = self.waiting.front()
+            && self.environments.is_settled(exchange.times.ended_ns, self.clock.now_ns())
+            && let Some((exchange, held)) = self.waiting.pop_front()
+        {
+            self.write_exchange(exchange);
+            drop(held);
         }
     }
 
@@ -214,7 +249,19 @@ impl Worker {
     fn write_exchange(&mut self, mut exchange: Box<Exchange>) {
         let bodies = self.open.remove(&exchange.sequence).unwrap_or_default();
         bodies.describe(&mut exchange, &self.wanted);
-        exchange.fingerprint = self.output.environment();
+        let mut ran_in = self.environments.of(exchange.times.started_ns, exchange.times.ended_ns);
+        if matches!(exchange.end, End::Unreachable { .. }) {
+            // It reached neither the one nor the other.
+            ran_in.doubt = None;
+        }
+        for fingerprint in self.environments.fingerprints(&ran_in) {
+            // The segment is to stand by itself: it has them all.
+            if !self.output.is_in(fingerprint) {
+                self.output.put(|writer| writer.put_fingerprint(fingerprint));
+            }
+        }
+        (exchange.fingerprint, exchange.context.doubt) = (ran_in.digest, ran_in.doubt);
+        self.is_dirty = true;
         let response_len = exchange.response.as_ref().map_or(0, |response| response.body.len);
         let body_bytes = exchange.request.body.len + response_len;
         // A record refers to pieces of its own file: where that is full in between, both go to the next one.
@@ -238,6 +285,7 @@ impl Worker {
     }
 
     fn do_what_is_due(&mut self) {
+        self.write_settled();
         let now_ns = self.clock.now_ns();
         if now_ns.saturating_sub(self.clock_ns) >= CLOCK_INTERVAL_NS {
             self.clock_ns = now_ns;

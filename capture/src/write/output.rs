@@ -14,7 +14,7 @@ use std::{
 };
 
 use bundle::{Record, Store, StoreError, WriteError, Writer, WriterOptions};
-use exchange::{Digest, Fingerprint, Id, Session};
+use exchange::{Digest, Event, Fingerprint, Holding, Id, Session, surroundings::event_kind};
 
 use super::{Notice, Notify};
 use crate::{error::with_causes, queue::Losses};
@@ -28,7 +28,8 @@ pub(super) struct Output {
     session: Session,
     writer: Option<Writer>,
     environment: Option<Fingerprint>,
-    environment_digest: Option<Digest>,
+    /// Says since when it holds, where a container is followed.
+    holding: Option<Event>,
     segments: Vec<PathBuf>,
     losses: Arc<Losses>,
     notify: Notify,
@@ -52,7 +53,7 @@ impl Output {
             session,
             writer: None,
             environment: None,
-            environment_digest: None,
+            holding: None,
             segments: Vec::new(),
             losses,
             notify,
@@ -66,8 +67,9 @@ impl Output {
         self.session.id
     }
 
-    pub(super) fn environment(&self) -> Option<Digest> {
-        self.environment_digest
+    /// True for the environment that every segment begins with.
+    pub(super) fn is_in(&self, fingerprint: &Fingerprint) -> bool {
+        self.environment.as_ref() == Some(fingerprint)
     }
 
     /// Length of the segment in bytes.
@@ -75,10 +77,51 @@ impl Output {
         self.writer.as_ref().map_or(0, Writer::len)
     }
 
+<<<<<<< HEAD
     /// From now on exchanges ran in this environment.
     pub(super) fn set_environment(&mut self, fingerprint: Fingerprint) {
         self.environment_digest = self.put(|writer| writer.put_fingerprint(&fingerprint));
+=======
+    /// True once after blobs were lost.
+    pub(super) fn takes_lost_blobs(&mut self) -> bool {
+        std::mem::take(&mut self.has_lost_blobs)
+    }
+
+    /// From `from_ns` on exchanges ran in this environment; the one before held until `ceased_ns`.
+    pub(super) fn set_environment(
+        &mut self,
+        fingerprint: Fingerprint,
+        digest: Option<Digest>,
+        container: Option<&str>,
+        from_ns: u64,
+        ceased_ns: u64,
+    ) {
+>>>>>>> bd7ff14 (capture: the container is looked at again after each event that may have changed it)
         self.environment = Some(fingerprint);
+        let unix_ns = |at_ns: u64| self.session.started.wall_unix_ns.saturating_add(at_ns);
+        let (from_unix_ns, ceased_unix_ns) = (unix_ns(from_ns), unix_ns(ceased_ns));
+        let session = self.session.id;
+        let event = |container: &str, at_ns, holding: &Holding| {
+            let mut id = [0; 16];
+            // Without chance there is no id, and without an id no record.
+            getrandom::fill(&mut id).ok()?;
+            let (kind, subject) = (event_kind::ENVIRONMENT.to_owned(), container.to_owned());
+            let data = serde_json::to_value(holding).ok()?;
+            let (id, session) = (Id(id), Some(session));
+            Some(Event { id, session, at_ns, kind, actor: String::new(), subject, links: Vec::new(), data })
+        };
+        let ended = self.holding.take().and_then(|before| {
+            let (_, holding) = Holding::of(&before)?;
+            event(&before.subject, ceased_ns, &Holding { until_unix_ns: Some(ceased_unix_ns), ..holding })
+        });
+        let began = container.zip(digest).and_then(|(container, fingerprint)| {
+            event(container, from_ns, &Holding { fingerprint, from_unix_ns, until_unix_ns: None })
+        });
+        for event in ended.iter().chain(&began) {
+            let record = Record::Event(event.clone());
+            self.put(|writer| writer.append(&record));
+        }
+        self.holding = began;
     }
 
     /// Does something with the segment's writer, again and again until it succeeds; `None` when it cannot.
@@ -135,6 +178,9 @@ impl Output {
                 writer.append(&Record::Session(self.session.clone()))?;
                 if let Some(fingerprint) = &self.environment {
                     writer.put_fingerprint(fingerprint)?;
+                }
+                if let Some(holding) = &self.holding {
+                    writer.append(&Record::Event(holding.clone()))?;
                 }
                 *empty = Some(writer);
             }

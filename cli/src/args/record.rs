@@ -46,7 +46,7 @@ pub(crate) struct CaptureArgs {
     /// Folder of the certificate authority [default: $XDG_DATA_HOME/retake/ca, as `retake ca` shows]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "HTTPS dependencies")]
     pub(crate) ca_dir: Option<PathBuf>,
-    /// The container that the service runs in: its image and configuration are recorded
+    /// The container that the service runs in: its image and configuration are recorded, again whenever they change
     #[arg(long, value_name = "NAME", conflicts_with_all = ["pid", "command"])]
     pub(crate) container: Option<String>,
     /// The process that the service is

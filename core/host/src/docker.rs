@@ -132,18 +132,20 @@ impl Docker {
         archive.map_err(move |source| DockerError::Refused { action: action.clone(), source: Box::new(source) })
     }
 
-    /// What a container was made from and how it was started. Secrets are hashed, those that `secret_names` adds too.
+    /// What a container was made from and how it was started. Secrets are hashed, those that `secret_names` adds too, and
+    /// those that it had when it was `known` are kept as they were: if it did not change, nothing of this does.
     ///
     /// # Errors
     /// `NoContainer` when there is none of that name.
     pub async fn container_identity(
         &self,
         name: &str,
+        known: Option<&ContainerIdentity>,
         secret_names: &[String],
     ) -> Result<ContainerIdentity, DockerError> {
         let container = self.inspect_container(name).await?;
         let image = self.inspect_image(container.image.as_deref().unwrap_or_default()).await?;
-        inspect::container_identity(container, image, secret_names).map_err(DockerError::Archive)
+        inspect::container_identity(container, image, known, secret_names).map_err(DockerError::Archive)
     }
 
     /// An image like `base` with these variables set over its own, under the name `tag`.

@@ -55,14 +55,7 @@ pub(crate) fn may_be(wanted: &ImageIdentity, image: &ImageInspect) -> bool {
 }
 
 fn runtime_config(config: ImageConfig, known: &[Variable], secrets: SecretNames<'_>) -> std::io::Result<RuntimeConfig> {
-    let keep = |line: &str| {
-        let (name, value) = name_and_value(line);
-        let is_it = |known: &&Variable| match &known.value {
-            VariableValue::Plain(_) => false,
-            VariableValue::Secret { salt, hash, .. } => secret::is_same_secret(value, salt, hash),
-        };
-        known.iter().find(|variable| variable.name == name).filter(is_it).cloned()
-    };
+    let keep = |line: &str| kept_before(line, known);
     Ok(RuntimeConfig {
         entrypoint: config.entrypoint.unwrap_or_default(),
         command: config.cmd.unwrap_or_default(),
@@ -71,6 +64,16 @@ fn runtime_config(config: ImageConfig, known: &[Variable], secrets: SecretNames<
         working_dir: config.working_dir.unwrap_or_default(),
         stop_signal: config.stop_signal.unwrap_or_default(),
     })
+}
+
+/// A secret as it was kept before, where this is its value still.
+fn kept_before(line: &str, known: &[Variable]) -> Option<Variable> {
+    let (name, value) = name_and_value(line);
+    let is_it = |known: &&Variable| match &known.value {
+        VariableValue::Plain(_) => false,
+        VariableValue::Secret { salt, hash, .. } => secret::is_same_secret(value, salt, hash),
+    };
+    known.iter().find(|variable| variable.name == name).filter(is_it).cloned()
 }
 
 /// Sorted by name. One for which `keep` has its kept form is kept so.
@@ -95,19 +98,24 @@ fn name_and_value(line: &str) -> (&str, &str) {
     line.split_once('=').unwrap_or((line, ""))
 }
 
+/// `known` is the container as it was kept before: what is unchanged of its secrets is kept in the same words.
 pub(crate) fn container_identity(
     container: ContainerInspectResponse,
     image: ImageInspect,
+    known: Option<&ContainerIdentity>,
     secrets: SecretNames<'_>,
 ) -> std::io::Result<ContainerIdentity> {
     let image_variables = image.config.as_ref().and_then(|config| config.env.clone()).unwrap_or_default();
-    let image = image_identity(image, &[], secrets)?;
+    let known_of_image = known.map(|known| &known.image.runtime.variables[..]).unwrap_or_default();
+    let known_of_config = known.map(|known| &known.config.variables[..]).unwrap_or_default();
+    let image = image_identity(image, known_of_image, secrets)?;
     let config = container.config.unwrap_or_default();
     let host = container.host_config.unwrap_or_default();
     // One that the image has word for word is kept as it is there, so that both are equal.
     let of_image = |line: &str| {
         let known = image.runtime.variables.iter().find(|variable| variable.name == name_and_value(line).0);
-        known.filter(|_| image_variables.iter().any(|other| other == line)).cloned()
+        let known = known.filter(|_| image_variables.iter().any(|other| other == line)).cloned();
+        known.or_else(|| kept_before(line, known_of_config))
     };
     let variables = variables(config.env.unwrap_or_default(), of_image, secrets)?;
     let mut mounts: Vec<_> = container.mounts.unwrap_or_default().into_iter().map(mount).collect();
@@ -289,11 +297,28 @@ mod tests {
             config: Some(bollard::models::ContainerConfig { env, ..Default::default() }),
             ..ContainerInspectResponse::default()
         };
-        let identity = container_identity(container, image, &[]).unwrap();
+        let identity = container_identity(container, image, None, &[]).unwrap();
         let names: Vec<_> = identity.config.variables.iter().map(|variable| variable.name.as_str()).collect();
         assert_eq!(names, ["API_KEY", "LANG", "PORT"]);
         assert!(matches!(identity.config.variables[0].value, VariableValue::Secret { .. }));
         assert!(identity.image.runtime.variables.contains(&identity.config.variables[0]));
+    }
+
+    #[test]
+    fn a_container_that_did_not_change_is_kept_in_the_same_words_and_another_secret_is_not() {
+        let image = || ImageInspect { config: Some(config(&["API_KEY=abcdefgh"])), ..ImageInspect::default() };
+        let container = |token: &str| ContainerInspectResponse {
+            config: Some(bollard::models::ContainerConfig {
+                env: Some(vec!["API_KEY=abcdefgh".to_owned(), format!("TOKEN={token}")]),
+                ..Default::default()
+            }),
+            ..ContainerInspectResponse::default()
+        };
+        let before = container_identity(container("one-two-three"), image(), None, &[]).unwrap();
+        let again = |token: &str| container_identity(container(token), image(), Some(&before), &[]).unwrap();
+        assert_eq!(again("one-two-three"), before);
+        let other = again("one-two-four");
+        assert!(other.config.variables[0] == before.config.variables[0] && other.config != before.config);
     }
 
     /// An image as the engine describes it, with one layer.
@@ -362,7 +387,7 @@ mod tests {
             }
         }"#;
         let container: ContainerInspectResponse = serde_json::from_str(text).unwrap();
-        let config = container_identity(container, ImageInspect::default(), &[]).unwrap().config;
+        let config = container_identity(container, ImageInspect::default(), None, &[]).unwrap().config;
         let mapping =
             PortMapping { container: 8000, protocol: "tcp".to_owned(), host_address: String::new(), host: 32768 };
         assert_eq!((config.ports, config.addresses), (vec![mapping], vec!["172.17.0.2".to_owned()]));
@@ -383,7 +408,7 @@ mod tests {
         }"#;
         let host_config: HostConfig = serde_json::from_str(text).unwrap();
         let container = ContainerInspectResponse { host_config: Some(host_config), ..Default::default() };
-        let config = container_identity(container, ImageInspect::default(), &[]).unwrap().config;
+        let config = container_identity(container, ImageInspect::default(), None, &[]).unwrap().config;
         assert_eq!((&config.groups[..], config.shm_bytes), (&["44".to_owned(), "video".to_owned()][..], None));
         assert_eq!(
             (&config.sysctls[0], &config.devices[0]),

@@ -23,11 +23,12 @@ const PIECES_WAITING_MAX: usize = 8;
 
 impl Docker {
     /// Fills in what each mount of a container holds, other mounts in it left out. One that cannot be read, or not within
-    /// `patience` for all of them, stays without. Gives why, by path.
+    /// `patience` for all of them, stays without. Gives why, by path. The salts of `known` mounts are used again.
     pub async fn digest_mounts(
         &self,
         container: &str,
         mounts: &mut [Mount],
+        known: &[Mount],
         limits: TreeLimits,
         patience: Duration,
     ) -> Vec<String> {
@@ -35,11 +36,13 @@ impl Docker {
         let deadline = tokio::time::Instant::now() + patience;
         let paths: Vec<String> = mounts.iter().map(|mount| mount.path.clone()).collect();
         for mount in mounts.iter_mut().filter(|mount| mount.kind != "tmpfs") {
-            let mut salt = [0; 16];
-            if let Err(error) = getrandom::fill(&mut salt) {
-                unseen.push(format!("{}: {error}", mount.path));
-                continue;
-            }
+            let salt = match salt_for(&mount.path, known) {
+                Ok(salt) => salt,
+                Err(error) => {
+                    unseen.push(format!("{}: {error}", mount.path));
+                    continue;
+                }
+            };
             let without = mounted_below(&mount.path, &paths);
             let looking = Looking { mounted_at: mount.path.clone(), without, salt: Some(salt), limits };
             let reading = self.tree_of(container, &mount.path, looking);
@@ -77,6 +80,17 @@ impl Docker {
         let read = reading.await.unwrap_or_else(|panicked| Err(io::Error::other(panicked)));
         read.map_err(DockerError::Archive)
     }
+}
+
+/// The salt that the mount at this path had, else a new one.
+fn salt_for(path: &str, known: &[Mount]) -> io::Result<[u8; 16]> {
+    let known = known.iter().find(|mount| mount.path == path).and_then(|mount| mount.salt.as_deref());
+    if let Some(salt) = known.and_then(secret::mount_salt) {
+        return Ok(salt);
+    }
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).map_err(io::Error::other)?;
+    Ok(salt)
 }
 
 /// The paths that are mounted inside the mount at `path`, relative to it.

@@ -12,8 +12,8 @@ use futures_util::{Stream, StreamExt as _, future};
 use crate::{Docker, error::DockerError};
 
 /// Events of containers that are asked for: those after which a container may answer otherwise, or not at all.
-const ACTIONS: [&str; 10] =
-    ["create", "destroy", "die", "oom", "pause", "rename", "restart", "start", "unpause", "update"];
+const ACTIONS: [&str; 11] =
+    ["create", "destroy", "die", "health_status", "oom", "pause", "rename", "restart", "start", "unpause", "update"];
 
 /// Something that happened to a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -35,6 +35,11 @@ fn in_words(notice: &Notice) -> (&'static str, bool, String) {
         Notice::EnvironmentUnknown { reason } => {
             ("environment-unknown", true, format!("the service's environment is not recorded: {reason}"))
         }
+        Notice::EnvironmentChanged { container } => (
+            "environment-changed",
+            false,
+            format!("container `{container}` changed: exchanges from now on have another fingerprint"),
+        ),
         Notice::MountUnknown { reason } => (
             "mount-unknown",
             true,

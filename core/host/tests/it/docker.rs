@@ -146,7 +146,7 @@ async fn docker_a_container_is_described_as_it_was_started_and_its_secrets_are_h
         ["--memory", "64m", "--cpus", "1.5", "--ulimit", "nofile=100:200", "--tmpfs", "/tmp", "--network", "none"];
     let container =
         Created::of(&image, &[&options[..], &limits, &["--hostname", "box", "-v", "/usr/share:/data:ro"]].concat());
-    let identity = docker.container_identity(&container.0, &[]).await.unwrap();
+    let identity = docker.container_identity(&container.0, None, &[]).await.unwrap();
 
     let config = &identity.config;
     assert_eq!(
@@ -181,7 +181,7 @@ async fn docker_a_container_is_described_as_it_was_started_and_its_secrets_are_h
 #[tokio::test]
 async fn docker_a_container_that_is_not_there_is_named() {
     let Some(docker) = engine().await else { return };
-    let error = docker.container_identity("retake-no-such-container", &[]).await.unwrap_err();
+    let error = docker.container_identity("retake-no-such-container", None, &[]).await.unwrap_err();
     assert_eq!(error.to_string(), "there is no container `retake-no-such-container`");
 }
 

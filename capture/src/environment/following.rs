@@ -1,0 +1,152 @@
+//! Looks at what is recorded when the capture begins, and again whenever it may have changed.
+//!
+//! In: whose environment it is, and the changes that the engine's events may have made. Out: what was seen, in the queue, with
+//! the times between which the one before ceased to hold. Never on the proxy's path: exchanges wait in the writer meanwhile.
+
+use std::{collections::BTreeSet, mem, sync::Arc, time::Duration};
+
+use content::redact::Redactor;
+use exchange::{ContainerIdentity, Fingerprint, Subject};
+use host::Docker;
+use tokio::{
+    sync::{mpsc::UnboundedReceiver, watch},
+    time,
+};
+
+use super::{Unseen, Whose, take};
+use crate::{
+    Clock, Notice,
+    queue::{Change, Item, Seen},
+    surround::stopped,
+    write::Notify,
+};
+
+/// How long after the first look changes from before it are waited for: the engine tells them as soon as it is connected. A
+/// choice.
+const EARLY_CHANGES: Duration = Duration::from_millis(200);
+
+/// Looks at what is recorded.
+pub(crate) struct Following {
+    whose: Whose,
+    clock: Clock,
+    redactor: Arc<Redactor>,
+    secret_variables: Arc<[String]>,
+    queue: std::sync::mpsc::Sender<Item>,
+    notify: Notify,
+    /// The fingerprint that was taken last.
+    last: Option<Fingerprint>,
+    /// The container as it was seen last.
+    known: Option<Box<ContainerIdentity>>,
+    /// Notices that were given, each once.
+    said: BTreeSet<String>,
+}
+
+impl Following {
+    pub(crate) fn new(
+        whose: Whose,
+        clock: Clock,
+        redactor: Arc<Redactor>,
+        secret_variables: Arc<[String]>,
+        queue: std::sync::mpsc::Sender<Item>,
+        notify: Notify,
+    ) -> Self {
+        Self { whose, clock, redactor, secret_variables, queue, notify, last: None, known: None, said: BTreeSet::new() }
+    }
+
+    /// Looks once, and where it is a container again after each change, until the capture stops.
+    pub(crate) async fn follow(mut self, mut changes: UnboundedReceiver<Change>, stopping: watch::Receiver<bool>) {
+        let looked_ns = self.clock.now_ns();
+        let fingerprint = self.look(self.whose.clone()).await;
+        let Whose::Container(name) = self.whose.clone() else {
+            return self.send(seen_at_first(fingerprint));
+        };
+        let mut heard = until_quiet(&mut changes).await;
+        // What was there before the first look, if it was another one, is not known any more.
+        let early: Vec<_> = heard.extract_if(.., |change| change.from_ns < looked_ns).collect();
+        if let Some(first) = early.iter().find(|change| change.had_another) {
+            let unseen = Fingerprint { subject: Subject::Unknown, ..fingerprint.clone() };
+            self.send(Seen { container: Some(name.clone()), ..seen_at_first(unseen) });
+            let from_ns = early.last().map_or(first.from_ns, |last| last.from_ns);
+            let seen = Seen { ceased_ns: first.ceased_ns, from_ns, ..seen_at_first(fingerprint) };
+            self.send(Seen { container: Some(name.clone()), number: last_number(&early), ..seen });
+        } else {
+            let seen = seen_at_first(fingerprint);
+            self.send(Seen { container: Some(name.clone()), number: last_number(&early), ..seen });
+        }
+        loop {
+            if heard.is_empty() {
+                tokio::select! {
+                    biased;
+                    Some(change) = changes.recv() => heard.push(change),
+                    () = stopped(stopping.clone()) => return,
+                }
+            }
+            heard.extend(std::iter::from_fn(|| changes.try_recv().ok()));
+            let heard = mem::take(&mut heard);
+            if let (Some(first), Some(last)) = (heard.first(), heard.last()) {
+                let fingerprint = self.look_again(&name, &last.id).await;
+                let (number, ceased_ns, from_ns) = (last.number, first.ceased_ns, last.from_ns);
+                self.send(Seen { fingerprint, container: Some(name.clone()), number, ceased_ns, from_ns });
+            }
+        }
+    }
+
+    /// Looks at a container that may have changed; nothing where it does not run.
+    async fn look_again(&mut self, name: &str, id: &str) -> Option<Fingerprint> {
+        let now = async { Docker::connect().await?.container_now(id).await };
+        if now.await.is_ok_and(|now| !now.is_running) {
+            return None;
+        }
+        let before = self.last.clone();
+        let fingerprint = self.look(Whose::Container(id.to_owned())).await;
+        if before.is_some_and(|before| before != fingerprint) {
+            (self.notify)(Notice::EnvironmentChanged { container: name.to_owned() });
+        }
+        Some(fingerprint)
+    }
+
+    async fn look(&mut self, whose: Whose) -> Fingerprint {
+        let (redactor, secret_variables) = (self.redactor.clone(), self.secret_variables.clone());
+        let (fingerprint, unseen) = take(whose, self.known.as_deref(), redactor, secret_variables).await;
+        if let Subject::Container(container) = &fingerprint.subject {
+            self.known = Some(container.clone());
+        }
+        self.say(unseen);
+        self.last = Some(fingerprint.clone());
+        fingerprint
+    }
+
+    fn say(&mut self, unseen: Unseen) {
+        let subject = unseen.subject.map(|reason| Notice::EnvironmentUnknown { reason });
+        let packages = unseen.packages.map(|reason| Notice::PackagesUnknown { reason });
+        let mounts = unseen.mounts.into_iter().map(|reason| Notice::MountUnknown { reason });
+        for notice in subject.into_iter().chain(packages).chain(mounts) {
+            if self.said.insert(format!("{notice:?}")) {
+                (self.notify)(notice);
+            }
+        }
+    }
+
+    fn send(&self, seen: Seen) {
+        // Nobody reads the queue any more only when the capture is over.
+        self.queue.send(Item::Environment(Box::new(seen))).ok();
+    }
+}
+
+/// What holds since the session began.
+fn seen_at_first(fingerprint: Fingerprint) -> Seen {
+    Seen { fingerprint: Some(fingerprint), container: None, number: 0, ceased_ns: 0, from_ns: 0 }
+}
+
+/// The changes that come until none does for a while.
+async fn until_quiet(changes: &mut UnboundedReceiver<Change>) -> Vec<Change> {
+    let mut heard = Vec::new();
+    while let Ok(Some(change)) = time::timeout(EARLY_CHANGES, changes.recv()).await {
+        heard.push(change);
+    }
+    heard
+}
+
+fn last_number(changes: &[Change]) -> u64 {
+    changes.last().map_or(0, |change| change.number)
+}
