@@ -45,6 +45,7 @@ pub enum Against {
 }
 
 /// What a replay is to do.
+#[derive(Clone)]
 pub struct Settings {
     /// The recording, verified.
     pub archive: Arc<Archive>,
@@ -89,6 +90,7 @@ pub struct Settings {
 }
 
 /// A file of secrets.
+#[derive(Clone)]
 pub struct SecretsFile {
     /// As it was named.
     pub path: PathBuf,

@@ -300,10 +300,33 @@ fn verdict_of(exchange: &Exchange, outcome: &Outcome, calls: &Calls, secrets_mis
         comparison: outcome.compared.comparison.as_ref(),
         secrets_missing,
     });
+    if let Some(reason) = why_it_proves_nothing(exchange, &verdict) {
+        return Verdict::Unjudged(Unjudged { reason });
+    }
     match (verdict, &calls.doubt, &outcome.trouble) {
         (Verdict::Same | Verdict::Noise, Some(doubt), _) => Verdict::Unjudged(Unjudged::because(doubt)),
         (Verdict::Failed(_), _, Some(trouble)) => Verdict::Failed(Failure { reason: trouble.clone() }),
         (verdict, ..) => verdict,
+    }
+}
+
+/// Why a difference says nothing: production may have answered from another environment. An equal answer is equal all the same.
+fn why_it_proves_nothing(exchange: &Exchange, verdict: &Verdict) -> Option<String> {
+    let doubt = exchange.context.doubt.as_ref()?;
+    let differs = matches!(verdict, Verdict::Changed | Verdict::Failed(_) | Verdict::Diverged(_));
+    let began = exchange.fingerprint.filter(|_| differs).map(|digest| digest.short());
+    began.map(|began| {
+        let word = verdict.word();
+        format!("{}; replayed in {began} it {}, which proves nothing of the other", doubt.words(), past(word))
+    })
+}
+
+/// A verdict's word in a sentence.
+fn past(word: &'static str) -> &'static str {
+    match word {
+        "changed" => "answers otherwise",
+        "failed" => "fails",
+        _ => "asks its dependencies otherwise",
     }
 }
 

@@ -16,6 +16,12 @@ pub struct Receipt {
     pub sources: Vec<SourceProof>,
     /// What ran, against what should have.
     pub pinned: Pinned,
+    /// Digests of the fingerprints that the exchanges were recorded in: one, or several that differ in names and addresses alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recorded_in: Vec<Digest>,
+    /// Exchanges among them that were in flight while the container changed: which environment answered is not certain.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub uncertain: u64,
     /// Exchanges that were sent again.
     pub replayed: u64,
     /// Exchanges that were not, and why.

@@ -5,9 +5,10 @@
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
+use bundle::Archive;
 use content::redact::{Extra, Found, Redactor};
 use diff::ExchangeResult;
-use exchange::{ClockPair, End, Fingerprint, HostEnvironment, Id, Run, Subject, VariableValue};
+use exchange::{ClockPair, Digest, End, Fingerprint, HostEnvironment, Id, Run, Subject, VariableValue};
 use host::{Docker, Machine};
 use tokio::sync::watch;
 
@@ -353,6 +354,8 @@ impl Job<'_> {
             void,
             sources: vec![self.settings.source.clone()],
             pinned: preparation.pinned,
+            recorded_in: environments_of(self.selection),
+            uncertain: self.selection.chosen.iter().filter(|exchange| exchange.context.doubt.is_some()).count() as u64,
             replayed,
             skipped: self.selection.skipped.clone(),
             answers: judgement.answers,
@@ -425,9 +428,7 @@ pub(crate) fn identity_words(subject: &Subject) -> String {
 
 /// The fingerprint that all chosen exchanges share, as far as what ran is concerned.
 fn recorded_fingerprint(settings: &Settings, selection: &Selection) -> Result<Option<Fingerprint>, ReplayError> {
-    let mut digests: Vec<_> = selection.chosen.iter().filter_map(|exchange| exchange.fingerprint).collect();
-    digests.sort_unstable();
-    digests.dedup();
+    let digests = environments_of(selection);
     let mut found: Vec<Fingerprint> = Vec::new();
     for digest in &digests {
         let Some(fingerprint) = settings.archive.fingerprint(digest)? else { continue };
@@ -439,6 +440,58 @@ fn recorded_fingerprint(settings: &Settings, selection: &Selection) -> Result<Op
         (2.., Against::Recorded) => Err(ReplayError::SeveralTargets { count: found.len() }),
         _ => Ok(found.into_iter().next()),
     }
+}
+
+/// The fingerprints of the chosen exchanges, in the order of their first exchanges.
+fn environments_of(selection: &Selection) -> Vec<Digest> {
+    let mut digests = Vec::new();
+    for digest in selection.chosen.iter().filter_map(|exchange| exchange.fingerprint) {
+        if !digests.contains(&digest) {
+            digests.push(digest);
+        }
+    }
+    digests
+}
+
+/// The exchanges of a recording, or those among `only`, as they have to be replayed: those of one environment together, in
+/// the order of their first exchanges. Environments that differ in names and addresses alone count as one.
+///
+/// # Errors
+/// As [`replay`], where what is recorded cannot be read or nothing can be replayed.
+pub fn by_environment(archive: &Archive, only: &[Id]) -> Result<Vec<Vec<Id>>, ReplayError> {
+    let selection = Selection::of(archive, only)?;
+    let mut kinds: Vec<(Fingerprint, BTreeSet<Digest>, Vec<Id>)> = Vec::new();
+    // Those of which no environment is known, and those that cannot be replayed, go with the first.
+    let mut others: Vec<Id> = selection.skipped.iter().map(|skipped| skipped.id).collect();
+    for exchange in &selection.chosen {
+        let Some(digest) = exchange.fingerprint else {
+            others.push(exchange.id);
+            continue;
+        };
+        if let Some((_, _, ids)) = kinds.iter_mut().find(|(_, digests, _)| digests.contains(&digest)) {
+            ids.push(exchange.id);
+            continue;
+        }
+        let Some(fingerprint) = archive.fingerprint(&digest)? else {
+            others.push(exchange.id);
+            continue;
+        };
+        match kinds.iter_mut().find(|(other, ..)| other.is_like(&fingerprint)) {
+            Some((_, digests, ids)) => {
+                digests.insert(digest);
+                ids.push(exchange.id);
+            }
+            None => kinds.push((fingerprint, BTreeSet::from([digest]), vec![exchange.id])),
+        }
+    }
+    // What is known to be replayable first: an environment that was not seen ends in an error.
+    kinds.sort_by_key(|(fingerprint, ..)| matches!(fingerprint.subject, Subject::Unknown));
+    let mut groups: Vec<Vec<Id>> = kinds.into_iter().map(|(_, _, ids)| ids).collect();
+    match groups.first_mut() {
+        Some(first) => first.extend(others),
+        None => groups.push(others),
+    }
+    Ok(groups)
 }
 
 /// The pseudonyms of the recording, sorted: they stay as they are wherever the service passes them on.

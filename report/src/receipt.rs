@@ -135,7 +135,11 @@ fn pinned_words(receipt: &Receipt) -> String {
         (wanted, used) if wanted == used => format!("ran {}, ", short_digest(used)),
         (wanted, used) => format!("wanted {}, ran {}, ", short_digest(wanted), short_digest(used)),
     };
-    format!("{}; {ran}{}", sources.join(", "), pinned.relation.words())
+    let uncertain = match receipt.uncertain {
+        0 => String::new(),
+        count => format!("; {count} uncertain: in flight while the container changed, replayed where they began"),
+    };
+    format!("{}; {ran}{}{uncertain}", sources.join(", "), pinned.relation.words())
 }
 
 /// `sha256:` and twelve digits; anything else as it is.

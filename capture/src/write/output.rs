@@ -77,16 +77,6 @@ impl Output {
         self.writer.as_ref().map_or(0, Writer::len)
     }
 
-<<<<<<< HEAD
-    /// From now on exchanges ran in this environment.
-    pub(super) fn set_environment(&mut self, fingerprint: Fingerprint) {
-        self.environment_digest = self.put(|writer| writer.put_fingerprint(&fingerprint));
-=======
-    /// True once after blobs were lost.
-    pub(super) fn takes_lost_blobs(&mut self) -> bool {
-        std::mem::take(&mut self.has_lost_blobs)
-    }
-
     /// From `from_ns` on exchanges ran in this environment; the one before held until `ceased_ns`.
     pub(super) fn set_environment(
         &mut self,
@@ -96,7 +86,6 @@ impl Output {
         from_ns: u64,
         ceased_ns: u64,
     ) {
->>>>>>> bd7ff14 (capture: the container is looked at again after each event that may have changed it)
         self.environment = Some(fingerprint);
         let unix_ns = |at_ns: u64| self.session.started.wall_unix_ns.saturating_add(at_ns);
         let (from_unix_ns, ceased_unix_ns) = (unix_ns(from_ns), unix_ns(ceased_ns));

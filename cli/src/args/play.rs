@@ -19,7 +19,8 @@ Examples:
   retake replay case.retake --beside db=postgres:16,dump=shop.sql,env=POSTGRES_PASSWORD=x
 
 The recorded image runs without any network; its dependency calls are answered from the recording. Another image \
-than the recorded one is refused unless named with --image.
+than the recorded one is refused unless named with --image. Where the service's container changed while it was recorded, \
+the exchanges of each environment are replayed in it, one after the other, with a receipt for each.
 
 Exit codes: 0 same, 1 changed, 2 trouble or damage, 3 inconclusive.")]
 pub(crate) struct ReplayArgs {

@@ -9,10 +9,11 @@ use std::{
 
 use bundle::{Archive, Store};
 use diff::Rules;
+use exchange::Id;
 use replayer::{
     BridgeWay, GivenMount, GivenVariable, ReplayError,
     receipt::SourceProof,
-    replay::{Against, Replayed, SecretsFile, Settings, Watched, replay as run_replay},
+    replay::{Against, Replayed, SecretsFile, Settings, Watched, by_environment, replay as run_replay},
 };
 use report::{ReceiptPage, receipt_page};
 use tokio::sync::watch;
@@ -36,13 +37,37 @@ pub(crate) fn replay(args: &ReplayArgs, as_json: bool, console: &Console) -> Res
     let mut exit = Exit::Passed;
     for source in &args.sources {
         let settings = settings_of(source, args)?;
-        let replayed = runtime.block_on(replay_one(settings, console, stop.clone()))?;
-        exit = exit.or_worse(show(&replayed, as_json, console)?);
-        if *stop.borrow() {
-            break;
+        for (settings, environment) in each_in_its_own(settings)? {
+            environment.into_iter().for_each(|words| console.note(&words));
+            let replayed = runtime.block_on(replay_one(settings, console, stop.clone()))?;
+            exit = exit.or_worse(show(&replayed, as_json, console)?);
+            if *stop.borrow() {
+                return Ok(exit);
+            }
         }
     }
     Ok(exit)
+}
+
+/// One replay for each environment that is recorded, with what is said before it where there are several. What is given on
+/// the command line instead of a recorded one is one for all.
+fn each_in_its_own(settings: Settings) -> Result<Vec<(Settings, Option<String>)>, Trouble> {
+    if matches!(settings.against, Against::Process(_) | Against::Url(_)) {
+        return Ok(vec![(settings, None)]);
+    }
+    let groups = by_environment(&settings.archive, &settings.only)?;
+    let total = groups.len();
+    if total < 2 {
+        return Ok(vec![(settings, None)]);
+    }
+    let of_group = |(number, only): (usize, Vec<Id>)| {
+        let began = only.first().and_then(|id| settings.archive.entry(id)?.fingerprint);
+        let name = began.map(|digest| format!(" ({})", digest.short())).unwrap_or_default();
+        let many = if only.len() == 1 { "exchange" } else { "exchanges" };
+        let words = format!("environment {} of {total}{name}: {} {many}", number + 1, only.len());
+        (Settings { only, ..settings.clone() }, Some(words))
+    };
+    Ok(groups.into_iter().enumerate().map(of_group).collect())
 }
 
 async fn replay_one(settings: Settings, console: &Console, stop: watch::Receiver<bool>) -> Result<Replayed, Trouble> {

@@ -16,6 +16,7 @@ mod inspected;
 mod looked_at;
 mod mounted;
 mod otherwise;
+mod overtime;
 mod proxied;
 mod recordings;
 mod refused;

@@ -32,6 +32,8 @@ fn receipt(results: &[ExchangeResult]) -> Receipt {
         void: None,
         sources: vec![SourceProof { path: "case.retake".to_owned(), digest: Some(Digest([7; 32])), verified: true }],
         pinned: Pinned { wanted: image.clone(), used: image, relation: Relation::SameConfigDigest },
+        recorded_in: Vec::new(),
+        uncertain: 0,
         replayed: results.len() as u64,
         skipped: Vec::new(),
         answers: Answers { observed: true, served_by_parent: 2, ..Answers::default() },
