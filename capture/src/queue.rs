@@ -3,9 +3,12 @@
 //! In: items whose bytes were taken from the [`Budget`]. Out: the same, in order. Bytes go back to the budget when the last
 //! that holds them lets go, so that it covers what is being gathered, what waits, and what is being written.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use exchange::{Event, Exchange, Fingerprint, LogLine};
@@ -111,8 +114,8 @@ pub(crate) enum Side {
 pub(crate) enum Item {
     /// The next part of a body, at most a piece long; the last one comes right before its exchange.
     Part { sequence: u64, side: Side, bytes: Vec<u8>, held: Held, is_last: bool },
-    /// An exchange that has ended; its bodies are the parts before it.
-    Exchange { exchange: Box<Exchange>, held: Held },
+    /// An exchange that has ended; its bodies are the parts before it. `peer` is at the service's end of its connection.
+    Exchange { exchange: Box<Exchange>, held: Held, peer: Option<IpAddr> },
     /// An exchange of which nothing is to be kept after all.
     Forget { sequence: u64 },
     /// Lines of the service's output.
@@ -132,6 +135,8 @@ pub(crate) enum Item {
 /// start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
+    /// Which of the containers behind the service's address, in the order they were named.
+    pub(crate) replica: usize,
     /// Counts them, from 1.
     pub(crate) number: u64,
     /// The container.
@@ -147,6 +152,8 @@ pub(crate) struct Change {
 /// What the service was found to run in.
 #[derive(Debug)]
 pub(crate) struct Seen {
+    /// As a [`Change`] has it; 0 where it is no container.
+    pub(crate) replica: usize,
     /// `None` where there was nothing to look at, since it does not run: then nothing new is known.
     pub(crate) fingerprint: Option<Fingerprint>,
     /// The container's name; `None` where none is followed.

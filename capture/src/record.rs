@@ -79,6 +79,7 @@ impl Observer for Recorder {
             Some(name) if is_raw => Role::Dependency { name, parent: None },
             dependency => self.role_of(id, dependency, trace.as_ref(), start.ticket.at_ns),
         };
+        let is_call = role.dependency().is_some();
         let held = self.budget.take(EXCHANGE_COST.saturating_add(head.bytes.len()));
         let redactions = if held.is_some() { self.redactor.request_head(&mut head) } else { Vec::new() };
         let exchange = Exchange {
@@ -110,6 +111,7 @@ impl Observer for Recorder {
             request: Gathering::new(Side::Request, sequence, self),
             response: Gathering::new(Side::Response, sequence, self),
             response_started_ns: None,
+            peer: is_call.then(|| start.peer.ip().to_canonical()),
             clock: self.clock,
             redactor: self.redactor.clone(),
             losses: self.losses.clone(),

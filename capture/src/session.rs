@@ -91,6 +91,9 @@ pub async fn run(
 ) -> Result<Summary, CaptureError> {
     survive_a_limit_on_files();
     let reach = environment::find(&settings.service).await?;
+    for replica in &settings.replicas {
+        environment::find(&Service::Container(replica.clone())).await?;
+    }
     let store = Store::open_or_create(&settings.store)?;
     let torn = store.recover()?;
     let extra = Extra { headers: settings.secret_headers.clone(), query_keys: settings.secret_query_keys.clone() };
@@ -154,9 +157,15 @@ async fn record(
     // Requests are served meanwhile: an engine that takes its time, or hangs, is not to keep them waiting.
     started(&begun);
     let whose = whose(&settings.service, begun.child);
-    let (changes, heard) = tokio::sync::mpsc::unbounded_channel();
-    let surrounding = shared.surround(settings, lines, begun.session).start(&whose, changes, &stopping.http);
-    let looking = tokio::spawn(shared.following(whose).follow(heard, stopping.http.clone()));
+    let (mut surrounding, mut looking) = (JoinSet::new(), JoinSet::new());
+    let replicas = settings.replicas.iter().map(|name| Whose::Container(name.clone()));
+    for (replica, whose) in std::iter::once(whose).chain(replicas).enumerate() {
+        let (changes, heard) = tokio::sync::mpsc::unbounded_channel();
+        let surround = shared.surround(settings, lines.clone(), begun.session);
+        let tasks = surround.start(&whose, replica, changes, &stopping.http);
+        surrounding.spawn(async move { drop(tasks.join_all().await) });
+        looking.spawn(shared.following(replica, whose).follow(heard, stopping.http.clone()));
+    }
     let advising = tokio::spawn(shared.clone().advise(settings.clone(), begun.listeners.clone(), reach));
 
     wait_for_the_end(shutdown, &mut child).await;
@@ -169,7 +178,7 @@ async fn record(
     };
     let all_served = async { while http.join_next().await.is_some() {} };
     // A capture that was short is no reason to know less of whom it recorded, unless that takes long.
-    let looked = tokio::time::timeout(settings.grace, looking);
+    let looked = tokio::time::timeout(settings.grace, looking.join_all());
     let surrounded = tokio::time::timeout(settings.grace, surrounding.join_all());
     let (status, (), ..) = tokio::join!(child_stops, all_served, looked, surrounded);
     // What is pooled ends only now: an exchange that was still under way may have needed it.
@@ -217,7 +226,7 @@ impl Shared {
                 annotations: settings.annotations.iter().map(|it| (it.name.clone(), it.place.clone())).collect(),
                 conversation: settings.conversation.as_ref().map(|it| it.place.clone()),
             },
-            expects_environment: true,
+            replicas: 1 + settings.replicas.len(),
             follows_container: matches!(settings.service, Service::Container(_)),
         }
     }
@@ -261,9 +270,16 @@ impl Shared {
     }
 
     /// What takes fingerprints and hands them to the writer.
-    fn following(&self, whose: Whose) -> Following {
+    fn following(&self, replica: usize, whose: Whose) -> Following {
         let (redactor, secret_variables) = (self.redactor.clone(), self.secret_variables.clone());
-        Following::new(whose, self.clock, redactor, secret_variables, self.queue.clone(), self.notify.clone())
+        Following::new(
+            (replica, whose),
+            self.clock,
+            redactor,
+            secret_variables,
+            self.queue.clone(),
+            self.notify.clone(),
+        )
     }
 
     fn line_recorder(&self, settings: &Settings) -> LineRecorder {

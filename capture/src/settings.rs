@@ -33,6 +33,8 @@ pub struct Settings {
     pub forward: Option<ForwardSettings>,
     /// Whose environment is recorded, and whether it is started here.
     pub service: Service,
+    /// More containers of the same service, behind the same upstream.
+    pub replicas: Vec<String>,
     /// What the service calls its own version.
     pub service_version: Option<String>,
     /// Version of this tool, for the record.
@@ -77,6 +79,7 @@ impl Default for Settings {
             dependencies: Vec::new(),
             forward: None,
             service: Service::Unknown,
+            replicas: Vec::new(),
             service_version: None,
             tool_version: String::new(),
             adds_traceparent: true,

@@ -49,6 +49,7 @@ impl Surround {
     pub(crate) fn start(
         self,
         whose: &Whose,
+        replica: usize,
         changes: mpsc::UnboundedSender<Change>,
         stopping: &watch::Receiver<bool>,
     ) -> JoinSet<()> {
@@ -57,7 +58,7 @@ impl Surround {
             tasks.spawn(logs::record(self.clone(), name.clone(), stopping.clone()));
         }
         if let Whose::Container(name) = whose {
-            tasks.spawn(happenings::record(self.clone(), name.clone(), changes, stopping.clone()));
+            tasks.spawn(happenings::record(self.clone(), name.clone(), replica, changes, stopping.clone()));
         }
         if let (Some(every), false) = (self.every, matches!(whose, Whose::Nobody)) {
             tasks.spawn(samples::record(self, whose.clone(), every, stopping.clone()));

@@ -11,6 +11,7 @@ mod output;
 use std::{
     collections::{HashMap, VecDeque},
     io,
+    net::IpAddr,
     path::PathBuf,
     sync::{
         Arc,
@@ -25,7 +26,7 @@ use bundle::{Record, Store, StoreError, WriterOptions};
 use exchange::{End, Event, Exchange, Gap, LogLines, Session, SessionCounts, SessionEnd, surroundings::event_kind};
 
 pub(crate) use self::notes::Wanted;
-use self::{bodies::Bodies, environments::Environments, output::Output};
+use self::{bodies::Bodies, environments::Replicas, output::Output};
 use crate::{
     Clock, Notice,
     queue::{Budget, Held, Item, Losses, Seen, Side},
@@ -53,8 +54,8 @@ pub(crate) struct Setup {
     pub(crate) notify: Notify,
     /// What is noted of each exchange beside what was said.
     pub(crate) wanted: Wanted,
-    /// True when an environment is to come: exchanges that end before wait for it.
-    pub(crate) expects_environment: bool,
+    /// How many containers the service has, or 1. An environment of each is to come: exchanges that end before wait for it.
+    pub(crate) replicas: usize,
     /// True when that is a container's, which may change.
     pub(crate) follows_container: bool,
 }
@@ -96,8 +97,7 @@ impl Writing {
             losses: setup.losses,
             wanted: setup.wanted,
             open: HashMap::new(),
-            expects_environment: setup.expects_environment,
-            environments: Environments::new(setup.follows_container),
+            replicas: Replicas::new(setup.replicas, setup.follows_container),
             waiting: VecDeque::new(),
             exchanges: 0,
             log_lines: 0,
@@ -136,11 +136,9 @@ struct Worker {
     wanted: Wanted,
     /// Bodies of exchanges that have not ended, by sequence.
     open: HashMap<u64, Bodies>,
-    /// True until the environment is known, or known to be unknown.
-    expects_environment: bool,
-    environments: Environments,
+    replicas: Replicas,
     /// Exchanges that have ended and wait for their environment, in about the order of their ends.
-    waiting: VecDeque<(Box<Exchange>, Held)>,
+    waiting: VecDeque<(Box<Exchange>, Held, Option<IpAddr>)>,
     exchanges: u64,
     log_lines: u64,
     samples: u64,
@@ -163,9 +161,9 @@ impl Worker {
 
     fn wait(&self) -> Duration {
         let sync_ns = self.is_dirty.then(|| self.synced_ns.saturating_add(self.sync_interval_ns));
-        let next = self.waiting.front().filter(|_| !self.expects_environment);
+        let next = self.waiting.front().filter(|_| self.replicas.are_seen());
         // One that waits for a change to be looked at is settled by an item of its own.
-        let settles_ns = next.map(|(exchange, _)| self.environments.settles_ns(exchange.times.ended_ns));
+        let settles_ns = next.map(|(exchange, ..)| self.replicas.settles_ns(exchange.times.ended_ns));
         let now_ns = self.clock.now_ns();
         let settles_ns = settles_ns.filter(|settles_ns| *settles_ns > now_ns);
         let due_ns = sync_ns.into_iter().chain(settles_ns).min();
@@ -180,8 +178,8 @@ impl Worker {
                 let lost = body.add(bytes, held, is_last || !self.budget.is_tight(), &mut self.output);
                 self.losses.lose_bytes(lost);
             }
-            Item::Exchange { exchange, held } => {
-                self.waiting.push_back((exchange, held));
+            Item::Exchange { exchange, held, peer } => {
+                self.waiting.push_back((exchange, held, peer));
                 if self.budget.is_tight() {
                     self.write_waiting();
                 } else {
@@ -205,10 +203,9 @@ impl Worker {
                 self.samples += put.map_or(0, |()| count);
                 drop(held);
             }
-            Item::Changing(change) => self.environments.change(change),
+            Item::Changing(change) => self.replicas.change(change),
             Item::Environment(seen) => {
                 self.see(&seen);
-                self.expects_environment = false;
                 self.write_settled();
             }
             Item::Stop => {}
@@ -218,43 +215,39 @@ impl Worker {
     /// Takes what was seen of the environment: another one holds from now on.
     fn see(&mut self, seen: &Seen) {
         let digest = seen.fingerprint.as_ref().and_then(|seen| self.output.put(|writer| writer.put_fingerprint(seen)));
-        if !self.environments.see(seen, digest) {
-            return;
-        }
-        let (from_ns, ceased_ns) = self.environments.last_times();
-        if let Some(fingerprint) = seen.fingerprint.clone() {
-            self.output.set_environment(fingerprint, digest, seen.container.as_deref(), from_ns, ceased_ns);
+        if self.replicas.see(seen, digest) {
+            self.output.set_environment(seen, digest);
         }
     }
 
     /// Writes what need not wait any longer.
     fn write_settled(&mut self) {
-        while !self.expects_environment
-            && let Some((exchange, _)) = self.waiting.front()
-            && self.environments.is_settled(exchange.times.ended_ns, self.clock.now_ns())
-            && let Some((exchange, held)) = self.waiting.pop_front()
+        while self.replicas.are_seen()
+            && let Some((exchange, ..)) = self.waiting.front()
+            && self.replicas.is_settled(exchange.times.ended_ns, self.clock.now_ns())
+            && let Some((exchange, held, peer)) = self.waiting.pop_front()
         {
-            self.write_exchange(exchange);
+            self.write_exchange(exchange, peer);
             drop(held);
         }
     }
 
     fn write_waiting(&mut self) {
-        for (exchange, held) in std::mem::take(&mut self.waiting) {
-            self.write_exchange(exchange);
+        for (exchange, held, peer) in std::mem::take(&mut self.waiting) {
+            self.write_exchange(exchange, peer);
             drop(held);
         }
     }
 
-    fn write_exchange(&mut self, mut exchange: Box<Exchange>) {
+    fn write_exchange(&mut self, mut exchange: Box<Exchange>, peer: Option<IpAddr>) {
         let bodies = self.open.remove(&exchange.sequence).unwrap_or_default();
         bodies.describe(&mut exchange, &self.wanted);
-        let mut ran_in = self.environments.of(exchange.times.started_ns, exchange.times.ended_ns);
+        let mut ran_in = self.replicas.of(peer, exchange.times.started_ns, exchange.times.ended_ns);
         if matches!(exchange.end, End::Unreachable { .. }) {
             // It reached neither the one nor the other.
             ran_in.doubt = None;
         }
-        for fingerprint in self.environments.fingerprints(&ran_in) {
+        for fingerprint in self.replicas.fingerprints(&ran_in) {
             // The segment is to stand by itself: it has them all.
             if !self.output.is_in(fingerprint) {
                 self.output.put(|writer| writer.put_fingerprint(fingerprint));

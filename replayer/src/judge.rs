@@ -317,7 +317,7 @@ fn why_it_proves_nothing(exchange: &Exchange, verdict: &Verdict) -> Option<Strin
     let began = exchange.fingerprint.filter(|_| differs).map(|digest| digest.short());
     began.map(|began| {
         let word = verdict.word();
-        format!("{}; replayed in {began} it {}, which proves nothing of the other", doubt.words(), past(word))
+        format!("{}; replayed in {began} it {}, which proves nothing of another", doubt.words(), past(word))
     })
 }
 

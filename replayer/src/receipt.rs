@@ -19,7 +19,8 @@ pub struct Receipt {
     /// Digests of the fingerprints that the exchanges were recorded in: one, or several that differ in names and addresses alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recorded_in: Vec<Digest>,
-    /// Exchanges among them that were in flight while the container changed: which environment answered is not certain.
+    /// Exchanges among them of which it is not certain which environment answered: in flight while the container changed, or
+    /// behind several replicas.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub uncertain: u64,
     /// Exchanges that were sent again.

@@ -137,7 +137,7 @@ fn pinned_words(receipt: &Receipt) -> String {
     };
     let uncertain = match receipt.uncertain {
         0 => String::new(),
-        count => format!("; {count} uncertain: in flight while the container changed, replayed where they began"),
+        count => format!("; {count} in doubt: which environment answered is not certain, replayed in the first"),
     };
     format!("{}; {ran}{}{uncertain}", sources.join(", "), pinned.relation.words())
 }

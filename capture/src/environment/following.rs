@@ -28,6 +28,8 @@ const EARLY_CHANGES: Duration = Duration::from_millis(200);
 /// Looks at what is recorded.
 pub(crate) struct Following {
     whose: Whose,
+    /// Which of the service's containers it is.
+    replica: usize,
     clock: Clock,
     redactor: Arc<Redactor>,
     secret_variables: Arc<[String]>,
@@ -43,14 +45,15 @@ pub(crate) struct Following {
 
 impl Following {
     pub(crate) fn new(
-        whose: Whose,
+        (replica, whose): (usize, Whose),
         clock: Clock,
         redactor: Arc<Redactor>,
         secret_variables: Arc<[String]>,
         queue: std::sync::mpsc::Sender<Item>,
         notify: Notify,
     ) -> Self {
-        Self { whose, clock, redactor, secret_variables, queue, notify, last: None, known: None, said: BTreeSet::new() }
+        let (last, known, said) = (None, None, BTreeSet::new());
+        Self { whose, replica, clock, redactor, secret_variables, queue, notify, last, known, said }
     }
 
     /// Looks once, and where it is a container again after each change, until the capture stops.
@@ -58,19 +61,19 @@ impl Following {
         let looked_ns = self.clock.now_ns();
         let fingerprint = self.look(self.whose.clone()).await;
         let Whose::Container(name) = self.whose.clone() else {
-            return self.send(seen_at_first(fingerprint));
+            return self.send(self.seen_at_first(fingerprint));
         };
         let mut heard = until_quiet(&mut changes).await;
         // What was there before the first look, if it was another one, is not known any more.
         let early: Vec<_> = heard.extract_if(.., |change| change.from_ns < looked_ns).collect();
         if let Some(first) = early.iter().find(|change| change.had_another) {
             let unseen = Fingerprint { subject: Subject::Unknown, ..fingerprint.clone() };
-            self.send(Seen { container: Some(name.clone()), ..seen_at_first(unseen) });
+            self.send(Seen { container: Some(name.clone()), ..self.seen_at_first(unseen) });
             let from_ns = early.last().map_or(first.from_ns, |last| last.from_ns);
-            let seen = Seen { ceased_ns: first.ceased_ns, from_ns, ..seen_at_first(fingerprint) };
+            let seen = Seen { ceased_ns: first.ceased_ns, from_ns, ..self.seen_at_first(fingerprint) };
             self.send(Seen { container: Some(name.clone()), number: last_number(&early), ..seen });
         } else {
-            let seen = seen_at_first(fingerprint);
+            let seen = self.seen_at_first(fingerprint);
             self.send(Seen { container: Some(name.clone()), number: last_number(&early), ..seen });
         }
         loop {
@@ -86,7 +89,8 @@ impl Following {
             if let (Some(first), Some(last)) = (heard.first(), heard.last()) {
                 let fingerprint = self.look_again(&name, &last.id).await;
                 let (number, ceased_ns, from_ns) = (last.number, first.ceased_ns, last.from_ns);
-                self.send(Seen { fingerprint, container: Some(name.clone()), number, ceased_ns, from_ns });
+                let (replica, container) = (self.replica, Some(name.clone()));
+                self.send(Seen { replica, fingerprint, container, number, ceased_ns, from_ns });
             }
         }
     }
@@ -127,15 +131,16 @@ impl Following {
         }
     }
 
+    /// What holds since the session began.
+    fn seen_at_first(&self, fingerprint: Fingerprint) -> Seen {
+        let fingerprint = Some(fingerprint);
+        Seen { replica: self.replica, fingerprint, container: None, number: 0, ceased_ns: 0, from_ns: 0 }
+    }
+
     fn send(&self, seen: Seen) {
         // Nobody reads the queue any more only when the capture is over.
         self.queue.send(Item::Environment(Box::new(seen))).ok();
     }
-}
-
-/// What holds since the session began.
-fn seen_at_first(fingerprint: Fingerprint) -> Seen {
-    Seen { fingerprint: Some(fingerprint), container: None, number: 0, ceased_ns: 0, from_ns: 0 }
 }
 
 /// The changes that come until none does for a while.

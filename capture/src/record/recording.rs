@@ -1,6 +1,9 @@
 //! One exchange in the making: what the proxy tells of it, and its handing on to the writer.
 
-use std::sync::{Arc, Mutex, PoisonError, mpsc::Sender};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError, mpsc::Sender},
+};
 
 use content::{
     redact::Redactor,
@@ -35,6 +38,8 @@ pub(super) struct Recording {
     pub(super) request: Gathering,
     pub(super) response: Gathering,
     pub(super) response_started_ns: Option<u64>,
+    /// Who is at the service's end: the upstream's address, or that of whoever calls a dependency.
+    pub(super) peer: Option<IpAddr>,
     pub(super) clock: Clock,
     pub(super) redactor: Arc<Redactor>,
     pub(super) losses: Arc<Losses>,
@@ -58,6 +63,12 @@ impl Tap for Recording {
                 self.response.redact_lines();
             }
             Transport::Http1 | Transport::Upgraded => {}
+        }
+    }
+
+    fn connected(&mut self, peer: IpAddr) {
+        if self.exchange.as_ref().is_some_and(|exchange| exchange.role == Role::Ingress) {
+            self.peer = Some(peer);
         }
     }
 
@@ -203,7 +214,7 @@ impl Recording {
         let redactions = [self.request.take_redactions(), self.response.take_redactions()].concat();
         note(&mut exchange.redactions, redactions);
         let held = self.held.split(usize::MAX);
-        self.queue.send(Item::Exchange { exchange, held }).ok();
+        self.queue.send(Item::Exchange { exchange, held, peer: self.peer }).ok();
     }
 }
 

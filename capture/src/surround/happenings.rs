@@ -19,11 +19,12 @@ const CHANGES: [&str; 3] = ["start", "update", "rename"];
 pub(super) async fn record(
     surround: Surround,
     name: String,
+    replica: usize,
     changes: UnboundedSender<Change>,
     stopping: watch::Receiver<bool>,
 ) {
     let last_unix_ns = surround.lines.clock.start_unix_ns();
-    let changing = Changing::default();
+    let changing = Changing { replica, ..Changing::default() };
     let mut happenings = Happenings { surround, name, id: String::new(), last_unix_ns, changing, changes };
     tokio::select! {
         () = happenings.follow() => {}
@@ -45,6 +46,8 @@ struct Happenings {
 /// What is known of when the environment may have become another one.
 #[derive(Default)]
 struct Changing {
+    /// Which of the service's containers it is.
+    replica: usize,
     /// Changes so far.
     count: u64,
     /// When what ran died, as long as nothing was started since.
@@ -78,7 +81,7 @@ impl Changing {
 
     fn change(&mut self, id: &str, ceased_ns: u64, from_ns: u64) -> Change {
         self.count += 1;
-        Change { number: self.count, id: id.to_owned(), ceased_ns, from_ns, had_another: true }
+        Change { replica: self.replica, number: self.count, id: id.to_owned(), ceased_ns, from_ns, had_another: true }
     }
 }
 

@@ -3,7 +3,9 @@
 //! In: what was seen, with the times between which one environment ceased to hold and the next one did. Out: for each exchange
 //! the fingerprint that held when it began, and what is not certain of that.
 
-use exchange::{Digest, Doubt, Fingerprint};
+use std::net::IpAddr;
+
+use exchange::{Digest, Doubt, Fingerprint, Subject};
 
 use crate::queue::{Change, Seen};
 
@@ -14,9 +16,17 @@ const KEPT_MAX: usize = 16;
 /// change comes a little after it. A choice.
 const SETTLE_NS: u64 = 200_000_000;
 
-/// Environments of one session, in the order in which they held.
+/// The environments of all containers that the service has.
+#[derive(Debug)]
+pub(super) struct Replicas {
+    all: Vec<Environments>,
+    /// Kinds of environments so far: those that are alike are of one.
+    kinds: usize,
+}
+
+/// Environments of one container, in the order in which they held.
 #[derive(Debug, Default)]
-pub(super) struct Environments {
+struct Environments {
     all: Vec<Held>,
     /// Something happened, and was not looked at yet.
     changing: Option<Change>,
@@ -30,6 +40,7 @@ struct Held {
     digest: Option<Digest>,
     /// `None` for one that is not kept any more.
     fingerprint: Option<Fingerprint>,
+    addresses: Vec<IpAddr>,
     /// Since when, at the earliest: the one before had ceased to hold.
     earliest_ns: u64,
     /// Since when for certain.
@@ -49,12 +60,12 @@ pub(super) struct RanIn {
 
 impl Environments {
     /// None yet. `follows_container` where they are a container's, which may change.
-    pub(super) fn new(follows_container: bool) -> Self {
+    fn new(follows_container: bool) -> Self {
         Self { follows_container, ..Self::default() }
     }
 
     /// Something happened.
-    pub(super) fn change(&mut self, change: Change) {
+    fn change(&mut self, change: Change) {
         match &mut self.changing {
             // It may have been another one since the first of them.
             Some(earlier) => *earlier = Change { ceased_ns: earlier.ceased_ns.min(change.ceased_ns), ..change },
@@ -63,16 +74,15 @@ impl Environments {
     }
 
     /// It was looked at: true where it is another environment than the one before.
-    pub(super) fn see(&mut self, seen: &Seen, digest: Option<Digest>) -> bool {
+    fn see(&mut self, seen: &Seen, digest: Option<Digest>, kind: usize) -> bool {
         if self.changing.as_ref().is_some_and(|changing| changing.number <= seen.number) {
             self.changing = None;
         }
         let is_known = digest.is_some() && self.all.last().is_some_and(|last| last.digest == digest);
         let Some(fingerprint) = seen.fingerprint.as_ref().filter(|_| !is_known) else { return false };
-        let alike = |held: &&Held| held.fingerprint.as_ref().is_some_and(|other| other.is_like(fingerprint));
-        let kind = self.all.iter().find(alike).map_or(self.all.len(), |held| held.kind);
         let (earliest_ns, from_ns) = (seen.ceased_ns.min(seen.from_ns), seen.from_ns);
-        self.all.push(Held { digest, fingerprint: Some(fingerprint.clone()), earliest_ns, from_ns, kind });
+        let addresses = addresses_of(fingerprint);
+        self.all.push(Held { digest, fingerprint: Some(fingerprint.clone()), addresses, earliest_ns, from_ns, kind });
         if let Some(old) = self.all.len().checked_sub(KEPT_MAX + 1) {
             self.all[old].fingerprint = None;
         }
@@ -80,34 +90,113 @@ impl Environments {
     }
 
     /// True when all is known that there will be of an exchange that ended then.
-    pub(super) fn is_settled(&self, ended_ns: u64, now_ns: u64) -> bool {
+    fn is_settled(&self, ended_ns: u64, now_ns: u64) -> bool {
         let is_before = |change: &Change| ended_ns <= change.ceased_ns;
         self.changing.as_ref().is_none_or(is_before) && now_ns >= self.settles_ns(ended_ns)
     }
 
     /// When it is, if nothing happens until then.
-    pub(super) fn settles_ns(&self, ended_ns: u64) -> u64 {
+    fn settles_ns(&self, ended_ns: u64) -> u64 {
         if self.follows_container { ended_ns.saturating_add(SETTLE_NS) } else { ended_ns }
     }
 
-    /// The environment of an exchange that was under way between these times.
-    pub(super) fn of(&self, started_ns: u64, ended_ns: u64) -> RanIn {
+    /// What it may have run in that was under way between these times.
+    fn maybe(&self, started_ns: u64, ended_ns: u64) -> Maybe<'_> {
         let next = |number: usize| self.all.get(number + 1).map_or(u64::MAX, |next| next.from_ns);
         // At an end of its time an environment held, or did not: it is asked for more than an instant.
         let held = |&(number, held): &(usize, &Held)| {
             started_ns < next(number) && (number == 0 || ended_ns > held.earliest_ns || started_ns >= held.from_ns)
         };
-        let maybe: Vec<&Held> = self.all.iter().enumerate().filter(held).map(|(_, held)| held).collect();
         let unseen = self.changing.as_ref().filter(|change| ended_ns > change.ceased_ns);
-        if self.all.is_empty() || unseen.is_some_and(|change| started_ns >= change.from_ns) {
-            return RanIn::default();
+        if unseen.is_some_and(|change| started_ns >= change.from_ns) {
+            return Maybe { held: Vec::new(), is_seen: false };
         }
-        let digest = maybe.first().and_then(|held| held.digest);
-        let are_alike = maybe.windows(2).all(|two| two[0].kind == two[1].kind);
-        let is_certain = are_alike && unseen.is_none();
-        let mut environments: Vec<Digest> = maybe.iter().filter_map(|held| held.digest).collect();
-        environments.dedup();
-        let doubt = (!is_certain && !environments.is_empty()).then_some(Doubt::Uncertain { environments });
+        let maybe = self.all.iter().enumerate().filter(held).map(|(_, held)| held).collect();
+        Maybe { held: maybe, is_seen: unseen.is_none() && !self.all.is_empty() }
+    }
+}
+
+/// Environments that an exchange may have run in.
+struct Maybe<'a> {
+    held: Vec<&'a Held>,
+    /// False where there may have been another one that was not seen.
+    is_seen: bool,
+}
+
+impl Maybe<'_> {
+    fn digests(&self) -> Vec<Digest> {
+        let mut digests: Vec<Digest> = self.held.iter().filter_map(|held| held.digest).collect();
+        digests.dedup();
+        digests
+    }
+
+    fn has_address(&self, address: IpAddr) -> bool {
+        self.held.iter().any(|held| held.addresses.contains(&address))
+    }
+}
+
+impl Replicas {
+    /// None yet, of as many containers. `follows_container` where they are containers, which may change.
+    pub(super) fn new(count: usize, follows_container: bool) -> Self {
+        Self { all: (0..count).map(|_| Environments::new(follows_container)).collect(), kinds: 0 }
+    }
+
+    /// True once each was seen, or was found not to be seen.
+    pub(super) fn are_seen(&self) -> bool {
+        self.all.iter().all(|environments| !environments.all.is_empty())
+    }
+
+    /// Something happened.
+    pub(super) fn change(&mut self, change: Change) {
+        if let Some(environments) = self.all.get_mut(change.replica) {
+            environments.change(change);
+        }
+    }
+
+    /// One was looked at: true where it is another environment than before.
+    pub(super) fn see(&mut self, seen: &Seen, digest: Option<Digest>) -> bool {
+        let alike = |held: &&Held| {
+            let pair = held.fingerprint.as_ref().zip(seen.fingerprint.as_ref());
+            pair.is_some_and(|(one, other)| one.is_like(other))
+        };
+        let known = self.all.iter().flat_map(|environments| &environments.all).find(alike).map(|held| held.kind);
+        let kind = known.unwrap_or(self.kinds);
+        self.kinds += usize::from(known.is_none());
+        self.all.get_mut(seen.replica).is_some_and(|environments| environments.see(seen, digest, kind))
+    }
+
+    /// True when all is known that there will be of an exchange that ended then.
+    pub(super) fn is_settled(&self, ended_ns: u64, now_ns: u64) -> bool {
+        self.all.iter().all(|environments| environments.is_settled(ended_ns, now_ns))
+    }
+
+    /// When it is, if nothing happens until then.
+    pub(super) fn settles_ns(&self, ended_ns: u64) -> u64 {
+        self.all.first().map_or(ended_ns, |environments| environments.settles_ns(ended_ns))
+    }
+
+    /// The environment of an exchange that was under way between these times; `peer` is at the service's end of it.
+    pub(super) fn of(&self, peer: Option<IpAddr>, started_ns: u64, ended_ns: u64) -> RanIn {
+        let mut maybe: Vec<Maybe<'_>> = self.all.iter().map(|it| it.maybe(started_ns, ended_ns)).collect();
+        let is_at = |maybe: &Maybe<'_>| peer.is_some_and(|peer| maybe.has_address(peer));
+        if maybe.iter().filter(|maybe| is_at(maybe)).count() == 1 {
+            maybe.retain(is_at);
+        }
+        let mut environments: Vec<Digest> = Vec::new();
+        for digest in maybe.iter().flat_map(Maybe::digests) {
+            if !environments.contains(&digest) {
+                environments.push(digest);
+            }
+        }
+        let digest = environments.first().copied();
+        // Those that are of one kind leave no doubt, whichever it was.
+        let mut kinds = maybe.iter().flat_map(|maybe| &maybe.held).map(|held| held.kind);
+        let first = kinds.next();
+        let is_certain = maybe.iter().all(|maybe| maybe.is_seen) && kinds.all(|kind| Some(kind) == first);
+        let doubt = (!is_certain && digest.is_some()).then_some(match maybe.len() {
+            0 | 1 => Doubt::Uncertain { environments },
+            _ => Doubt::OneOf { environments },
+        });
         RanIn { digest, doubt }
     }
 
@@ -116,12 +205,18 @@ impl Environments {
         let doubted = ran_in.doubt.as_ref().map(Doubt::environments).unwrap_or_default();
         let is_meant =
             |held: &&Held| held.digest.is_some_and(|digest| ran_in.digest == Some(digest) || doubted.contains(&digest));
-        self.all.iter().filter(is_meant).filter_map(|held| held.fingerprint.as_ref())
+        let held = self.all.iter().flat_map(|environments| &environments.all);
+        held.filter(is_meant).filter_map(|held| held.fingerprint.as_ref())
     }
+}
 
-    /// Since when the last one holds, and until when the one before it did.
-    pub(super) fn last_times(&self) -> (u64, u64) {
-        self.all.last().map(|last| (last.from_ns, last.earliest_ns)).unwrap_or_default()
+/// The addresses of a container.
+fn addresses_of(fingerprint: &Fingerprint) -> Vec<IpAddr> {
+    match &fingerprint.subject {
+        Subject::Container(container) => {
+            container.config.addresses.iter().filter_map(|address| address.parse().ok()).collect()
+        }
+        Subject::Process(_) | Subject::Unknown => Vec::new(),
     }
 }
 
@@ -138,16 +233,23 @@ mod tests {
     fn seen(name: &str, number: u64, ceased_ns: u64, from_ns: u64) -> Seen {
         let host = HostEnvironment { kernel: name.to_owned(), ..HostEnvironment::default() };
         let fingerprint = Fingerprint { subject: Subject::Unknown, host, packages: Vec::new() };
-        Seen { fingerprint: Some(fingerprint), container: Some("web".to_owned()), number, ceased_ns, from_ns }
+        Seen {
+            replica: 0,
+            fingerprint: Some(fingerprint),
+            container: Some("web".to_owned()),
+            number,
+            ceased_ns,
+            from_ns,
+        }
     }
 
     fn change(number: u64, ceased_ns: u64, from_ns: u64) -> Change {
-        Change { number, id: "0f".to_owned(), ceased_ns, from_ns, had_another: true }
+        Change { replica: 0, number, id: "0f".to_owned(), ceased_ns, from_ns, had_another: true }
     }
 
     /// `a` until something between 100 and 120, `b` from then on.
-    fn two() -> Environments {
-        let mut environments = Environments::default();
+    fn two() -> Replicas {
+        let mut environments = Replicas::new(1, false);
         environments.see(&seen("a", 0, 0, 0), Some(digest("a")));
         environments.change(change(1, 100, 120));
         environments.see(&seen("b", 1, 100, 120), Some(digest("b")));
@@ -161,14 +263,14 @@ mod tests {
     #[test]
     fn an_exchange_ran_where_it_began_and_one_in_flight_across_a_change_is_uncertain() {
         let environments = two();
-        assert_eq!(environments.of(10, 99), certain("a"));
-        assert_eq!(environments.of(10, 100), certain("a"));
-        assert_eq!(environments.of(120, 130), certain("b"));
-        assert_eq!(environments.of(200, 200), certain("b"));
+        assert_eq!(environments.of(None, 10, 99), certain("a"));
+        assert_eq!(environments.of(None, 10, 100), certain("a"));
+        assert_eq!(environments.of(None, 120, 130), certain("b"));
+        assert_eq!(environments.of(None, 200, 200), certain("b"));
         let doubt = Some(Doubt::Uncertain { environments: vec![digest("a"), digest("b")] });
         for (started_ns, ended_ns) in [(10, 130), (10, 101), (105, 110), (119, 500)] {
             assert_eq!(
-                environments.of(started_ns, ended_ns),
+                environments.of(None, started_ns, ended_ns),
                 RanIn { digest: Some(digest("a")), doubt: doubt.clone() }
             );
         }
@@ -186,7 +288,7 @@ mod tests {
         // It did not change after all.
         assert!(!environments.see(&seen("b", 3, 400, 460), Some(digest("b"))));
         assert!(environments.is_settled(401, 500));
-        assert_eq!(environments.of(390, 470), certain("b"));
+        assert_eq!(environments.of(None, 390, 470), certain("b"));
     }
 
     #[test]
@@ -194,9 +296,9 @@ mod tests {
         let mut environments = two();
         environments.change(change(2, 400, 410));
         let doubt = Some(Doubt::Uncertain { environments: vec![digest("b")] });
-        assert_eq!(environments.of(300, 405), RanIn { digest: Some(digest("b")), doubt });
-        assert_eq!(environments.of(410, 420), RanIn::default());
-        assert_eq!(environments.of(300, 400), certain("b"));
+        assert_eq!(environments.of(None, 300, 405), RanIn { digest: Some(digest("b")), doubt });
+        assert_eq!(environments.of(None, 410, 420), RanIn::default());
+        assert_eq!(environments.of(None, 300, 400), certain("b"));
     }
 
     #[test]
@@ -205,13 +307,46 @@ mod tests {
         environments.change(change(2, 200, 210));
         // The same again under another digest.
         assert!(environments.see(&seen("b", 2, 200, 210), Some(digest("b2"))));
-        assert_eq!(environments.of(190, 220), certain("b"));
-        assert_eq!(environments.of(215, 220), certain("b2"));
+        assert_eq!(environments.of(None, 190, 220), certain("b"));
+        assert_eq!(environments.of(None, 215, 220), certain("b2"));
     }
 
     #[test]
     fn with_a_container_an_exchange_waits_a_little_for_what_the_engine_tells() {
-        let environments = Environments { follows_container: true, ..two() };
+        let mut environments = two();
+        environments.all[0].follows_container = true;
         assert!(!environments.is_settled(300, 300) && environments.is_settled(300, 300 + SETTLE_NS));
+    }
+
+    #[test]
+    fn which_replica_it_was_is_told_by_its_address_or_by_nothing_and_equal_ones_need_no_telling() {
+        let container = |mode: &str, address: &str| {
+            let value = exchange::VariableValue::Plain(mode.to_owned());
+            let config = exchange::ContainerConfig {
+                variables: vec![exchange::Variable { name: "MODE".to_owned(), value }],
+                addresses: vec![address.to_owned()],
+                ..exchange::ContainerConfig::default()
+            };
+            let identity = exchange::ContainerIdentity { image: exchange::ImageIdentity::default(), config };
+            let subject = Subject::Container(Box::new(identity));
+            Fingerprint { subject, host: HostEnvironment::default(), packages: Vec::new() }
+        };
+        let mut replicas = Replicas::new(2, true);
+        let mut look = |replica: usize, mode: &str, address: &str, from_ns: u64| {
+            let fingerprint = Some(container(mode, address));
+            let seen = Seen { replica, fingerprint, ..seen("", 0, from_ns, from_ns) };
+            replicas.see(&seen, Some(digest(address)));
+        };
+        look(0, "a", "10.0.0.2", 0);
+        look(1, "a", "10.0.0.3", 0);
+        look(1, "b", "10.0.0.4", 100);
+        let told = |address: &str| Some(address.parse().unwrap());
+        assert_eq!(replicas.of(told("10.0.0.9"), 1, 2), certain("10.0.0.2"));
+        assert_eq!(replicas.of(told("10.0.0.4"), 200, 210), certain("10.0.0.4"));
+        assert_eq!(replicas.of(told("10.0.0.2"), 50, 210), certain("10.0.0.2"));
+        let doubt = Doubt::OneOf { environments: vec![digest("10.0.0.2"), digest("10.0.0.4")] };
+        let expected = RanIn { digest: Some(digest("10.0.0.2")), doubt: Some(doubt) };
+        assert_eq!(replicas.of(None, 200, 210), expected);
+        assert_eq!(replicas.of(told("127.0.0.1"), 200, 210), expected);
     }
 }

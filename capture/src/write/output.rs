@@ -4,6 +4,7 @@
 //! no time left. A segment begins with the session and its environment, so that it stands by itself.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{
         Arc,
@@ -17,19 +18,28 @@ use bundle::{Record, Store, StoreError, WriteError, Writer, WriterOptions};
 use exchange::{Digest, Event, Fingerprint, Holding, Id, Session, surroundings::event_kind};
 
 use super::{Notice, Notify};
-use crate::{error::with_causes, queue::Losses};
+use crate::{
+    error::with_causes,
+    queue::{Losses, Seen},
+};
 
 /// How long the store is left alone after it has failed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a container runs in now.
+struct Environment {
+    fingerprint: Fingerprint,
+    /// Says since when, where a container is followed.
+    holding: Option<Event>,
+}
 
 pub(super) struct Output {
     store: Store,
     options: WriterOptions,
     session: Session,
     writer: Option<Writer>,
-    environment: Option<Fingerprint>,
-    /// Says since when it holds, where a container is followed.
-    holding: Option<Event>,
+    /// What each of the service's containers runs in.
+    environments: BTreeMap<usize, Environment>,
     segments: Vec<PathBuf>,
     losses: Arc<Losses>,
     notify: Notify,
@@ -52,8 +62,7 @@ impl Output {
             options,
             session,
             writer: None,
-            environment: None,
-            holding: None,
+            environments: BTreeMap::new(),
             segments: Vec::new(),
             losses,
             notify,
@@ -67,9 +76,9 @@ impl Output {
         self.session.id
     }
 
-    /// True for the environment that every segment begins with.
+    /// True for an environment that every segment begins with.
     pub(super) fn is_in(&self, fingerprint: &Fingerprint) -> bool {
-        self.environment.as_ref() == Some(fingerprint)
+        self.environments.values().any(|environment| environment.fingerprint == *fingerprint)
     }
 
     /// Length of the segment in bytes.
@@ -77,16 +86,11 @@ impl Output {
         self.writer.as_ref().map_or(0, Writer::len)
     }
 
-    /// From `from_ns` on exchanges ran in this environment; the one before held until `ceased_ns`.
-    pub(super) fn set_environment(
-        &mut self,
-        fingerprint: Fingerprint,
-        digest: Option<Digest>,
-        container: Option<&str>,
-        from_ns: u64,
-        ceased_ns: u64,
-    ) {
-        self.environment = Some(fingerprint);
+    /// From now on exchanges ran in this environment.
+    pub(super) fn set_environment(&mut self, seen: &Seen, digest: Option<Digest>) {
+        let Some(fingerprint) = seen.fingerprint.clone() else { return };
+        let (container, from_ns) = (seen.container.as_deref(), seen.from_ns);
+        let ceased_ns = seen.ceased_ns.min(from_ns);
         let unix_ns = |at_ns: u64| self.session.started.wall_unix_ns.saturating_add(at_ns);
         let (from_unix_ns, ceased_unix_ns) = (unix_ns(from_ns), unix_ns(ceased_ns));
         let session = self.session.id;
@@ -99,7 +103,8 @@ impl Output {
             let (id, session) = (Id(id), Some(session));
             Some(Event { id, session, at_ns, kind, actor: String::new(), subject, links: Vec::new(), data })
         };
-        let ended = self.holding.take().and_then(|before| {
+        let before = self.environments.remove(&seen.replica).and_then(|before| before.holding);
+        let ended = before.and_then(|before| {
             let (_, holding) = Holding::of(&before)?;
             event(&before.subject, ceased_ns, &Holding { until_unix_ns: Some(ceased_unix_ns), ..holding })
         });
@@ -110,7 +115,7 @@ impl Output {
             let record = Record::Event(event.clone());
             self.put(|writer| writer.append(&record));
         }
-        self.holding = began;
+        self.environments.insert(seen.replica, Environment { fingerprint, holding: began });
     }
 
     /// Does something with the segment's writer, again and again until it succeeds; `None` when it cannot.
@@ -165,11 +170,11 @@ impl Output {
                 let mut writer = self.store.segment_writer_with(self.session.id, self.options)?;
                 self.segments.push(writer.path().to_owned());
                 writer.append(&Record::Session(self.session.clone()))?;
-                if let Some(fingerprint) = &self.environment {
-                    writer.put_fingerprint(fingerprint)?;
-                }
-                if let Some(holding) = &self.holding {
-                    writer.append(&Record::Event(holding.clone()))?;
+                for environment in self.environments.values() {
+                    writer.put_fingerprint(&environment.fingerprint)?;
+                    if let Some(holding) = &environment.holding {
+                        writer.append(&Record::Event(holding.clone()))?;
+                    }
                 }
                 *empty = Some(writer);
             }

@@ -47,8 +47,9 @@ pub(crate) struct CaptureArgs {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "HTTPS dependencies")]
     pub(crate) ca_dir: Option<PathBuf>,
     /// The container that the service runs in: its image and configuration are recorded, again whenever they change
+    /// (repeatable, for replicas behind one upstream)
     #[arg(long, value_name = "NAME", conflicts_with_all = ["pid", "command"])]
-    pub(crate) container: Option<String>,
+    pub(crate) container: Vec<String>,
     /// The process that the service is
     #[arg(long, value_name = "PID", conflicts_with = "command")]
     pub(crate) pid: Option<u32>,

@@ -52,13 +52,16 @@ fn settings(args: CaptureArgs) -> Result<Settings, Trouble> {
             given.into_iter().chain(usual).collect()
         }
     };
+    let mut replicas = args.container.into_iter();
+    let container = replicas.next();
     Ok(Settings {
         upstream,
         listen: args.listen,
         store: args.store.store,
         dependencies,
         forward,
-        service: service(args.container, args.pid, args.command),
+        service: service(container, args.pid, args.command),
+        replicas: replicas.collect(),
         service_version: args.service_version,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         adds_traceparent: !args.no_traceparent,

@@ -14,13 +14,19 @@ pub enum Doubt {
         /// it was not seen what the container became.
         environments: Vec<Digest>,
     },
+    /// Several replicas are behind one address, and which of them answered cannot be seen.
+    OneOf {
+        /// Digests of all fingerprints that it may have been, in the order in which the replicas were named. Those that are alike
+        /// cause no doubt.
+        environments: Vec<Digest>,
+    },
 }
 
 impl Doubt {
     /// All environments that it may have run in.
     pub fn environments(&self) -> &[Digest] {
         match self {
-            Self::Uncertain { environments } => environments,
+            Self::Uncertain { environments } | Self::OneOf { environments } => environments,
         }
     }
 
@@ -28,6 +34,7 @@ impl Doubt {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Uncertain { .. } => "uncertain",
+            Self::OneOf { .. } => "one of",
         }
     }
 
@@ -38,6 +45,7 @@ impl Doubt {
             (Self::Uncertain { .. }, [_, _, ..]) => {
                 format!("uncertain: the container changed while it was under way ({})", names.join(", then "))
             }
+            (Self::OneOf { .. }, _) => format!("one of several replicas ({})", names.join(", ")),
             (Self::Uncertain { .. }, _) => format!(
                 "uncertain: the container changed while it was under way, from {} into what was not seen",
                 names.concat()

@@ -4,7 +4,7 @@
 //! They are made between reading and writing: they must not wait and cannot fail. One that panics is not called again.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Mutex, PoisonError},
 };
@@ -61,6 +61,8 @@ pub trait Observer: Send + Sync {
 pub trait Tap: Send {
     /// The exchange is not, or no longer, one of HTTP/1.x: what follows are bytes as they are.
     fn transport(&mut self, transport: Transport);
+    /// The address at the other end of the connection to the upstream.
+    fn connected(&mut self, _peer: IpAddr) {}
     /// Payload of the request, one call for what one read delivered.
     fn request_body(&mut self, payload: &[u8]);
     /// The request is whole; trailers with their final blank line, or nothing.

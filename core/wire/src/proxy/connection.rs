@@ -143,6 +143,14 @@ impl Connection {
         Ok(())
     }
 
+    /// Tells the tap who is at the other end.
+    pub(super) fn tell_peer(&self, tap: &GuardedTap) {
+        let peer = self.upstream.as_ref().and_then(|upstream| upstream.tcp().peer_addr().ok());
+        if let Some(peer) = peer {
+            tap.tell(|tap| tap.connected(peer.ip().to_canonical()));
+        }
+    }
+
     /// Waits for a request's head, or for whatever else comes.
     async fn wait(&mut self) -> Came {
         let mut resume_at = 0;
@@ -245,6 +253,7 @@ impl Connection {
             tap.end(End::Unreachable { reason: error.to_string() });
             return Next::Abort;
         }
+        self.tell_peer(&tap);
         self.pump(tap).await
     }
 

@@ -52,6 +52,7 @@ pub(super) async fn relay(connection: &mut Connection, request: Request) -> Next
     if let Err(error) = connection.connect().await {
         return refuse(connection, &request, tap, error).await;
     }
+    connection.tell_peer(&tap);
     let traceparent = traceparent.filter(|_| request.head.value_of("traceparent").is_none());
     let route = &connection.shared.route;
     let names_destination = connection.is_forward();
