@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    fs::File,
     io,
     path::Path,
 };
@@ -67,7 +68,27 @@ impl Archive {
             return Self::open_store(path);
         }
         // One and the same open file is verified and read, whatever becomes of its name meanwhile.
-        let source = Source::open(path)?;
+        Self::of_source_verified(Source::open(path)?)
+    }
+
+    /// Opens a sealed bundle that is open as a file already, one without a name perhaps. `name` is what it is called.
+    ///
+    /// # Errors
+    /// As [`Archive::open`].
+    pub fn open_file(file: File, name: &Path) -> Result<Self, OpenError> {
+        let segment = Segment::of_sealed(Source::of(file, name)?)?;
+        Ok(Self::of(vec![segment], Vec::new(), Vec::new()))
+    }
+
+    /// As [`Archive::open_file`], after every byte of it was verified.
+    ///
+    /// # Errors
+    /// As [`Archive::open_verified`].
+    pub fn open_file_verified(file: File, name: &Path) -> Result<Self, OpenError> {
+        Self::of_source_verified(Source::of(file, name)?)
+    }
+
+    fn of_source_verified(source: Source) -> Result<Self, OpenError> {
         verify_source(&source, &mut |_, _| {})?.into_result()?;
         Ok(Self::of(vec![Segment::of_sealed(source)?], Vec::new(), Vec::new()))
     }

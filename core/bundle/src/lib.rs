@@ -45,5 +45,5 @@ pub use manifest::Counts;
 pub use record::Record;
 pub use salvage::{LeftOut, SalvageError, Salvaged, salvage};
 pub use store::Store;
-pub use verify::{VerifyReport, verify};
+pub use verify::{VerifyReport, verify, verify_file};
 pub use writer::{Sealed, Writer, WriterOptions};

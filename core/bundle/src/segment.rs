@@ -61,8 +61,12 @@ impl Source {
         if !fs::metadata(path).map_err(refused)?.is_file() {
             return Err(OpenError::NotAStore { path: path.to_owned() });
         }
-        let file = File::open(path).map_err(refused)?;
-        let len = file.metadata().map_err(refused)?.len();
+        Self::of(File::open(path).map_err(refused)?, path)
+    }
+
+    /// A regular file that is open already, whatever became of its name; `path` is what it is called.
+    pub(crate) fn of(file: File, path: &Path) -> Result<Self, OpenError> {
+        let len = file.metadata().map_err(|source| OpenError::Io { path: path.to_owned(), source })?.len();
         Ok(Self { path: path.to_owned(), file, len })
     }
 

@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeSet,
+    fs::File,
     io,
     ops::Range,
     path::{Path, PathBuf},
@@ -64,6 +65,14 @@ pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<VerifyR
         verifying.take_file_of_store(&Source::open(&path)?)?;
     }
     Ok(verifying.finish())
+}
+
+/// Verifies a bundle that is open as a file already, one without a name perhaps. `name` is what it is called.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_file(file: File, name: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<VerifyReport, OpenError> {
+    verify_source(&Source::of(file, name)?, progress)
 }
 
 /// Verifies one bundle.
