@@ -14,7 +14,7 @@ const ROWS: [(&str, &[&str]); 8] = [
     ("program", &["retake"]),
     ("pages", &["retake-report"]),
     ("actors", &["retake-capture", "retake-replayer"]),
-    ("edges", &["retake-wire", "retake-bundle", "retake-host"]),
+    ("edges", &["retake-wire", "retake-bundle", "retake-host", "retake-sealing"]),
     ("pure", &["retake-diff"]),
     ("pure", &["retake-matching", "retake-interchange"]),
     ("meaning", &["retake-content"]),
@@ -28,7 +28,8 @@ const APART: [(&str, &[&str]); 1] = [("retake-init", &["retake-wire"])];
 const MAY_EMBED: &[&str] = &["retake"];
 
 /// Heavy or dangerous dependencies and the packages that may use them.
-const HOMES: [(&str, &[&str]); 21] = [
+const HOMES: [(&str, &[&str]); 25] = [
+    ("age", &["retake-sealing"]),
     ("argon2", &["retake-host"]),
     ("bollard", &["retake-host"]),
     ("brotli-decompressor", &["retake-content"]),
@@ -45,7 +46,10 @@ const HOMES: [(&str, &[&str]); 21] = [
     ("rcgen", &["retake-wire"]),
     ("ring", &["retake-wire"]),
     ("rustls", &["retake-wire"]),
+    ("sha2", &["retake-sealing"]),
+    ("signature", &["retake-sealing"]),
     ("similar", &["retake-diff"]),
+    ("ssh-key", &["retake-sealing"]),
     ("tokio-rustls", &["retake-wire"]),
     ("toml", &["retake"]),
     ("x509-parser", &["retake-wire"]),
