@@ -61,8 +61,8 @@ Exit codes:
 
 Settings: flags beat the environment, the environment beats the file, the file beats the defaults; \
 `--print-settings` shows which one won. A flag `--body-max` of `retake capture` is `body-max` in the table `[capture]` \
-of `retake.toml`, and RETAKE_CAPTURE_BODY_MAX in the environment (a list: one value a line). `store` and `color` stand \
-above the tables, as RETAKE_STORE and RETAKE_COLOR. A switch that is on there is turned off with `--no-` before its \
+of `retake.toml`, and RETAKE_CAPTURE_BODY_MAX in the environment (a list: one value a line). `store`, `identity` and \
+`color` stand above the tables, as RETAKE_STORE, RETAKE_IDENTITY and RETAKE_COLOR. A switch that is on there is turned off with `--no-` before its \
 name."
 )]
 pub(crate) struct Cli {
@@ -110,6 +110,14 @@ pub(crate) struct StoreArgs {
     /// Folder that captures and runs are kept in
     #[arg(long, value_name = "DIR", default_value = "./.retake", value_hint = ValueHint::DirPath)]
     pub(crate) store: PathBuf,
+}
+
+/// What encrypted bundles are opened with.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct KeyArgs {
+    /// Open an encrypted bundle with this private key, a file of `age-keygen` or `ssh-keygen` (repeatable)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) identity: Vec<PathBuf>,
 }
 
 /// The commands.

@@ -1,7 +1,8 @@
 //! SOURCE, as every reading command takes it: a bundle file, a store folder, a run, or the first digits of an id.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -9,8 +10,10 @@ use bundle::{Archive, FindError, OpenError, ReadError};
 use exchange::{Body, Exchange, Id, Session};
 
 use crate::{
+    args::KeyArgs,
     console::Console,
     exit::Exit,
+    sealed,
     trouble::{Trouble, trouble_from},
 };
 
@@ -27,13 +30,18 @@ pub(crate) struct Source {
     pub(crate) archive: Archive,
     /// The one exchange that the digits named; `None` when all of it is meant.
     pub(crate) only: Option<Id>,
+    /// What an encrypted bundle holds, in a file that only this process reaches.
+    pub(crate) decrypted: Option<File>,
 }
 
 impl Source {
     /// Opens what `text` names, or the store when nothing is named.
-    pub(crate) fn open(text: Option<&str>, store: &Path) -> Result<Self, Trouble> {
+    pub(crate) fn open(text: Option<&str>, store: &Path, keys: &KeyArgs) -> Result<Self, Trouble> {
         let Some(text) = text else { return Self::at(store, store.display().to_string()) };
         let path = Path::new(text);
+        if let Some(encrypted) = sealed::open(path)? {
+            return Self::of_encrypted(&encrypted, path, keys);
+        }
         if path.exists() || !is_prefix(text) {
             return Self::at(path, text.to_owned());
         }
@@ -43,7 +51,14 @@ impl Source {
     /// Opens a file or folder.
     fn at(path: &Path, name: String) -> Result<Self, Trouble> {
         check_exists(path)?;
-        Ok(Self { name, archive: Archive::open(path)?, only: None })
+        Ok(Self { name, archive: Archive::open(path)?, only: None, decrypted: None })
+    }
+
+    /// Decrypts a bundle, and opens what is in it.
+    fn of_encrypted(encrypted: &File, path: &Path, keys: &KeyArgs) -> Result<Self, Trouble> {
+        let decrypted = sealed::decrypt(encrypted, path, keys)?;
+        let archive = Archive::open_file(sealed::again(&decrypted)?, path)?;
+        Ok(Self { name: path.display().to_string(), archive, only: None, decrypted: Some(decrypted) })
     }
 
     /// Looks for a run and an exchange whose id begins so.
@@ -54,7 +69,7 @@ impl Source {
         let archive = Self::at(store, String::new()).map_err(no_store)?.archive;
         match (archive.resolve(prefix), &runs[..]) {
             (Err(FindError::NotFound { .. }), [run]) => Self::at(run, prefix.to_owned()),
-            (Ok(id), []) => Ok(Self { name: prefix.to_owned(), archive, only: Some(id) }),
+            (Ok(id), []) => Ok(Self { name: prefix.to_owned(), archive, only: Some(id), decrypted: None }),
             (Err(error), []) => {
                 Err(Trouble::from(error).while_doing(format!("`{prefix}` is neither a file nor an id")))
             }

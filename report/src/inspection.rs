@@ -17,7 +17,7 @@ use replayer::Unanswerable;
 use serde::Serialize;
 
 pub use self::page::{Detail, inspection_page};
-use crate::json;
+use crate::{SignatureFound, json};
 
 /// All that the page shows.
 #[derive(Clone, Debug, Serialize)]
@@ -28,6 +28,10 @@ pub struct Inspection<'a> {
     pub digest: Option<Digest>,
     /// False where something of it is damaged; `retake verify` says what.
     pub whole: bool,
+    /// It was encrypted: a replay asks for the private key again.
+    pub encrypted: bool,
+    /// The signature beside the file.
+    pub signature: Option<&'a SignatureFound>,
     /// Capture sessions, oldest first.
     pub sessions: &'a [Session],
     /// Replays in it.
@@ -291,6 +295,7 @@ impl Inspection<'_> {
     /// The command that replays it, with all that it may need.
     fn command(&self) -> String {
         let mut words = vec!["retake replay".to_owned(), quoted(self.source)];
+        words.extend(self.encrypted.then(|| "--identity KEYFILE".to_owned()));
         words.extend(self.mounts().map(|mount| format!("--mount {}", quoted(&format!("{}=HERE", mount.path)))));
         words.extend(self.secret_variables().map(|name| format!("--env {}", quoted(name))));
         words.extend(self.wanted_servers().map(|name| format!("--beside {}", quoted(&format!("{name}=IMAGE")))));
@@ -308,7 +313,7 @@ fn is_asked_for(mount: &Mount) -> bool {
 }
 
 /// As a shell takes it for one word.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-=:@+,".contains(&byte);
     if !word.is_empty() && word.bytes().all(is_plain) {
         word.to_owned()
@@ -365,6 +370,8 @@ mod tests {
             source: "case.retake",
             digest: None,
             whole: true,
+            encrypted: false,
+            signature: None,
             sessions: &[],
             runs: 0,
             routes: vec![RouteCount {

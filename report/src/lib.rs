@@ -16,6 +16,7 @@ mod human;
 mod inspection;
 pub mod json;
 mod receipt;
+mod sealed;
 mod style;
 mod table;
 mod verification;
@@ -34,6 +35,7 @@ pub use inspection::{
     inspection_page, list_environments,
 };
 pub use receipt::{ReceiptPage, receipt_page};
+pub use sealed::{SealedFile, SealedTo, SignatureFound, sealed_page};
 pub use style::Style;
 pub use table::{Cell, Paint, Table};
-pub use verification::{salvage_page, verification_json, verification_page};
+pub use verification::{SignedBy, salvage_page, verification_json, verification_page};

@@ -1,12 +1,33 @@
 //! What `verify` found, with each damage on a line of its own.
 
 use bundle::{Damage, Salvaged, Sealed, TornTail, VerifyReport};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::{Style, bytes, escape_line, json as document};
 
 /// Ids named for one damage; all are in the JSON.
 const COSTS_SHOWN_MAX: usize = 5;
+
+/// Who signed a file: one of those that it should be signed by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SignedBy {
+    /// The name that was given with the key.
+    pub name: Option<String>,
+    /// The key: its kind and its fingerprint.
+    pub key: String,
+}
+
+impl SignedBy {
+    /// A line for a person.
+    pub fn line(&self, style: Style) -> String {
+        let by = match &self.name {
+            Some(name) => format!("{name} ({})", self.key),
+            None => self.key.clone(),
+        };
+        format!("{} {}\n", style.green("signed by"), escape_line(&by))
+    }
+}
 
 /// The report for a person; the result is the last line.
 pub fn verification_page(name: &str, report: &VerifyReport, style: Style) -> String {
@@ -76,8 +97,13 @@ fn salvage_value(salvaged: &Salvaged) -> serde_json::Value {
     })
 }
 
-/// The report as a document of schema `retake.verification`; `salvaged` is `null` where nothing was to be salvaged.
-pub fn verification_json(name: &str, report: &VerifyReport, salvaged: Option<&Salvaged>) -> String {
+/// The report as a document of schema `retake.verification`; `signed_by` is `null` where no signature was asked for, `salvaged` is `null` where nothing was to be salvaged.
+pub fn verification_json(
+    name: &str,
+    report: &VerifyReport,
+    signed_by: Option<&SignedBy>,
+    salvaged: Option<&Salvaged>,
+) -> String {
     let damage = |damage: &Damage| {
         json!({
             "path": damage.path.to_string_lossy(),
@@ -100,6 +126,7 @@ pub fn verification_json(name: &str, report: &VerifyReport, salvaged: Option<&Sa
             "bytes": report.bytes,
             "damage": report.damage.iter().map(damage).collect::<Vec<_>>(),
             "torn": report.torn.iter().map(torn).collect::<Vec<_>>(),
+            "signed_by": signed_by,
             "salvaged": salvaged.map(salvage_value),
         }),
     )
@@ -177,7 +204,7 @@ mod tests {
         digest 0707070707070707070707070707070707070707070707070707070707070707
         whole `.retake`: 0 exchanges, 0 pieces, 0 B in 2 files
         ");
-        let read: serde_json::Value = serde_json::from_str(&verification_json(".retake", &report, None)).unwrap();
+        let read: serde_json::Value = serde_json::from_str(&verification_json(".retake", &report, None, None)).unwrap();
         assert_eq!((&read["whole"], &read["torn"][0]["offset"]), (&json!(true), &json!(100)));
     }
 }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
-use super::{StoreArgs, values};
+use super::{KeyArgs, StoreArgs, values};
 
 /// Which exchanges of a source.
 #[derive(Clone, Debug, Default, Args)]
@@ -60,6 +60,8 @@ pub(crate) struct LsArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
     #[command(flatten)]
+    pub(crate) keys: KeyArgs,
+    #[command(flatten)]
     pub(crate) select: Select,
 }
 
@@ -85,6 +87,8 @@ pub(crate) struct ShowArgs {
     pub(crate) id: String,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
     /// How to show it
     #[arg(long = "as", value_name = "FORM", value_enum, default_value = "text")]
     pub(crate) form: ShowAs,
@@ -116,6 +120,7 @@ Examples:
   retake export .retake 3fa9c1 77ab02 -o two.retake
   retake export .retake --failed --route 'POST /tickets' -o failed.retake
   retake export .retake --failed -o failed.har          for a browser's tools; or --format har -o -
+  retake export .retake 3fa9c1 -o case.retake --encrypt-to @ann.pub --sign ~/.ssh/id_ed25519
 
 The calls that a chosen exchange made, its session and its fingerprint come along. The same selection gives the same \
 bytes. The key of the store's pseudonyms never enters a bundle. A HAR has exchanges alone; what it has no place for is \
@@ -135,12 +140,21 @@ pub(crate) struct ExportArgs {
     pub(crate) format: Option<ExportFormat>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
     /// Put the recorded container image into the bundle, so that it replays where no registry is
     #[arg(long)]
     pub(crate) with_image: bool,
     /// What surrounded an exchange comes along from TIME before to TIME after it: log lines and samples
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::duration)]
     pub(crate) around: Duration,
+    /// Encrypt the bundle to this public key (age1…, 'ssh-ed25519 …', 'ssh-rsa …'), or to those of @FILE; FILE gets the ending
+    /// `.age` (repeatable)
+    #[arg(long, value_name = "KEY|@FILE")]
+    pub(crate) encrypt_to: Vec<String>,
+    /// Sign what was written with this private key of SSH; the signature goes into FILE.sig
+    #[arg(long, value_name = "KEYFILE", value_hint = ValueHint::FilePath)]
+    pub(crate) sign: Option<PathBuf>,
     /// Replace FILE where it exists
     #[arg(short, long)]
     pub(crate) force: bool,
@@ -172,8 +186,9 @@ Examples:
   retake verify case.retake
   retake verify                  the store in ./.retake
   retake verify broken.retake --salvage saved.retake
+  retake verify case.retake.age --identity key.txt --signed-by ann.pub
 
-Exit codes: 0 whole, 2 damaged, salvaged or not. A torn tail, where a capture was killed while it wrote, is named and is \
+Exit codes: 0 whole, 2 damaged, salvaged or not, or not signed by whom it should be. A torn tail, where a capture was killed while it wrote, is named and is \
 no damage. A salvage takes what holds to the last byte, as it was written; of a store it takes the captures, as runs are \
 bundles of their own.")]
 pub(crate) struct VerifyArgs {
@@ -182,9 +197,18 @@ pub(crate) struct VerifyArgs {
     pub(crate) path: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
     /// Write all that is whole into this new bundle, and say what is left out
     #[arg(long, value_name = "OUT", value_hint = ValueHint::FilePath)]
     pub(crate) salvage: Option<PathBuf>,
+    /// Insist on a signature of the whole file by this public key of SSH, or by one of FILE: a `.pub`, or names and keys as
+    /// `ssh-keygen -Y verify` takes them (repeatable)
+    #[arg(long, value_name = "KEY|FILE")]
+    pub(crate) signed_by: Vec<String>,
+    /// The signature [default: PATH.sig]
+    #[arg(long, value_name = "SIG", requires = "signed_by", value_hint = ValueHint::FilePath)]
+    pub(crate) signature: Option<PathBuf>,
 }
 
 /// Arguments of `retake inspect`.
@@ -194,6 +218,7 @@ Examples:
   retake inspect case.retake
   retake inspect case.retake --all
   retake inspect case.retake --json | jq -r .replay
+  retake inspect case.retake.age             without its key: to whom it is encrypted, and who signed it
 
 Nothing of the recording is run. What a replay needs stands first: image, ports, mounts, variables that were secrets, \
 credentials; the command to type stands last. Of the variables those are listed that name addresses, models or \
@@ -204,6 +229,8 @@ pub(crate) struct InspectArgs {
     pub(crate) source: Option<String>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
     /// Every variable and every package, not only what weighs in a replay
     #[arg(long)]
     pub(crate) all: bool,
@@ -230,6 +257,8 @@ pub(crate) struct DiffArgs {
     pub(crate) replayed: String,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
     /// Leave this field out of the comparison, or 'POST /tickets /id' for one route; uses are counted (repeatable)
     #[arg(long, value_name = "POINTER")]
     pub(crate) ignore: Vec<String>,

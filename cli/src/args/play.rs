@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use super::{StoreArgs, values};
+use super::{KeyArgs, StoreArgs, values};
 
 /// Arguments of `retake replay`.
 #[derive(Debug, Args)]
@@ -29,6 +29,8 @@ pub(crate) struct ReplayArgs {
     pub(crate) sources: Vec<String>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
     /// Replay this exchange alone, by the first digits of its id (repeatable, or several with commas)
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
@@ -103,6 +105,8 @@ pub(crate) struct ServeArgs {
     pub(crate) source: String,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
     /// Serve this dependency here instead of at its recorded address (repeatable)
     #[arg(long, value_name = "NAME=ADDR")]
     pub(crate) listen: Vec<String>,

@@ -16,6 +16,7 @@ use crate::{
     command::diff::pair::Pair,
     console::Console,
     exit::Exit,
+    sealed,
     source::Source,
     trouble::{Trouble, trouble_from},
 };
@@ -55,10 +56,11 @@ pub(crate) fn rules(texts: &[String]) -> Result<Rules, Trouble> {
 /// A file that is no bundle is compared as a document.
 fn side(name: &str, args: &DiffArgs) -> Result<Side, Trouble> {
     let path = Path::new(name);
-    if path.is_file() && matches!(bundle::Archive::open(path), Err(OpenError::NotABundle { .. })) {
+    let is_plain = path.is_file() && sealed::open(path)?.is_none();
+    if is_plain && matches!(bundle::Archive::open(path), Err(OpenError::NotABundle { .. })) {
         return Ok(Side::File(read(path)?));
     }
-    Ok(Side::Exchanges(Box::new(Source::open(Some(name), &args.store.store)?)))
+    Ok(Side::Exchanges(Box::new(Source::open(Some(name), &args.store.store, &args.keys)?)))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Trouble> {

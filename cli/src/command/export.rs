@@ -2,14 +2,18 @@
 
 mod har;
 mod image;
+mod wrap;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bundle::{Entry, Extra, Sealed};
 use exchange::Id;
 use report::json;
 
-use self::image::Images;
+use self::{
+    image::Images,
+    wrap::{Wrap, Wrapped},
+};
 use crate::{
     args::{ExportArgs, ExportFormat},
     console::{Console, Unit},
@@ -22,30 +26,39 @@ use crate::{
 /// What to do about a file that is there.
 const EXISTS: &str = "name another file, or replace it with --force";
 
-/// Seals the chosen exchanges, and what they depend on, into a bundle file.
+/// Seals the chosen exchanges, and what they depend on, into a bundle file, encrypted and signed where that is wanted.
 pub(crate) fn export(args: &ExportArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
     let selection = Selection::of(&args.select)?;
-    let source = Source::open(Some(&args.source), &args.store.store)?;
+    let source = Source::open(Some(&args.source), &args.store.store, &args.keys)?;
     let exit = source.warn(console);
     let chosen = choose(&source, args, &selection)?;
     if args.format() == ExportFormat::Har {
+        if !args.encrypt_to.is_empty() || args.sign.is_some() {
+            return Err(Trouble::new("a HAR is written as it is")
+                .help("encrypt it with `age`, sign it with `ssh-keygen -Y sign`"));
+        }
         return har::export(&source, &chosen, args, as_json, console).map(|done| done.or_worse(exit));
     }
     if args.output == Path::new("-") {
         return Err(Trouble::new("a bundle is written to a file").help("name one with -o, or say --format har"));
     }
+    let wrap = Wrap::of(args)?;
     let mut images = if args.with_image { Images::of(&source, &chosen)? } else { Images::none() };
     let around_ns = u64::try_from(args.around.as_nanos()).unwrap_or(u64::MAX);
     let extra = Extra { images: images.sources(), keep_images: args.with_image, overwrite: args.force, around_ns };
-    let progress = console.progress("sealing", Unit::Exchanges);
-    let sealed =
-        bundle::export(&source.archive, &chosen, &args.output, extra, &mut |done, total| progress.show(done, total));
-    drop(progress);
-    let sealed = sealed.map_err(|error| match error {
-        bundle::ExportError::Exists { .. } => Trouble::from(error).advise(EXISTS),
-        other => other.into(),
+    let (sealed, wrapped) = wrap.around(|path| {
+        let progress = console.progress("sealing", Unit::Exchanges);
+        let sealed =
+            bundle::export(&source.archive, &chosen, path, extra, &mut |done, total| progress.show(done, total));
+        sealed.map_err(|error| match error {
+            bundle::ExportError::Exists { .. } => Trouble::from(error).advise(EXISTS),
+            other => other.into(),
+        })
     })?;
-    let text = if as_json { document(&sealed) } else { line(&sealed) };
+    if let Some(signature) = wrap.left_behind() {
+        console.warn(&format!("`{}` is no signature of the new file", signature.display()));
+    }
+    let text = if as_json { document(&sealed, &wrapped) } else { line(&sealed, &wrapped) };
     console.write(exit, |out| out.write_all(text.as_bytes()))
 }
 
@@ -65,17 +78,29 @@ fn choose(source: &Source, args: &ExportArgs, selection: &Selection<'_>) -> Resu
     Ok(chosen)
 }
 
-fn line(sealed: &Sealed) -> String {
-    let size = report::bytes(sealed.len);
-    let (path, count, digest) = (sealed.path.display(), sealed.counts.exchanges, sealed.digest);
+fn line(sealed: &Sealed, wrapped: &Wrapped) -> String {
+    let size = report::bytes(wrapped.len);
+    let (path, count, digest) = (wrapped.path.display(), sealed.counts.exchanges, sealed.digest);
     let many = if count == 1 { "exchange" } else { "exchanges" };
-    format!("`{path}`: {count} {many}, {size}, digest {digest}\n")
+    let encrypted = match wrapped.recipients {
+        0 => String::new(),
+        1 => ", encrypted to 1 recipient".to_owned(),
+        count => format!(", encrypted to {count} recipients"),
+    };
+    let signed = |(path, key): &(PathBuf, String)| format!("`{}`: its signature by {key}\n", path.display());
+    let signed = wrapped.signature.as_ref().map(signed).unwrap_or_default();
+    format!("`{path}`: {count} {many}, {size}{encrypted}, digest {digest}\n{signed}")
 }
 
-fn document(sealed: &Sealed) -> String {
-    let path = sealed.path.to_string_lossy();
+fn document(sealed: &Sealed, wrapped: &Wrapped) -> String {
+    let signature = wrapped.signature.as_ref();
     let fields = serde_json::json!({
-        "path": path, "digest": sealed.digest, "bytes": sealed.len, "exchanges": sealed.counts.exchanges,
+        "path": wrapped.path.to_string_lossy(),
+        "digest": sealed.digest,
+        "bytes": wrapped.len,
+        "exchanges": sealed.counts.exchanges,
+        "recipients": wrapped.recipients,
+        "signature": signature.map(|(path, key)| serde_json::json!({ "path": path.to_string_lossy(), "key": key })),
     });
     json::document("export", &fields)
 }

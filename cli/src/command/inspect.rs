@@ -1,28 +1,36 @@
 //! `retake inspect`: what is in a recording, and what a replay of it needs, before it is trusted.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs::File, path::Path};
 
 use bundle::Archive;
 use content::redact::{Extra, Redactor};
 use exchange::{Digest, Exchange, Fingerprint, ImageIdentity, Subject};
 use report::{
-    Detail, ImagePlace, Inspection, ModelCounter, Pseudonym, count_routes, inspection_page, list_environments,
+    Detail, ImagePlace, Inspection, ModelCounter, Pseudonym, SealedFile, SealedTo, SignatureFound, count_routes,
+    inspection_page, list_environments, sealed_page,
 };
+use sealing::{Envelope, RecipientKind};
 
-use crate::{args::InspectArgs, console::Console, exit::Exit, source::Source, trouble::Trouble};
+use crate::{args::InspectArgs, console::Console, exit::Exit, sealed, source::Source, trouble::Trouble};
 
 /// Says what is in a bundle, a store or a run. Reads records, and of bodies how connections begin that are no HTTP; runs nothing.
 pub(crate) fn inspect(args: &InspectArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
-    let source = Source::open(args.source.as_deref(), &args.store.store)?;
+    if let Some(encrypted) = encrypted_without_key(args)? {
+        return from_without(&encrypted, args, as_json, console);
+    }
+    let source = Source::open(args.source.as_deref(), &args.store.store, &args.keys)?;
     let archive = &source.archive;
     let fingerprint = most_frequent(archive)?;
     let (pseudonyms, models) = heads(archive, fingerprint.as_ref())?;
     let (holdings, fingerprints) = (archive.holdings()?, archive.fingerprints()?);
     let environments = list_environments(&holdings, &fingerprints, archive.sessions(), archive.entries());
+    let signature = args.source.as_deref().map(Path::new).map(sealed::signature_beside).transpose()?.flatten();
     let inspection = Inspection {
         source: &source.name,
         digest: archive.digest(),
         whole: archive.damage().is_empty(),
+        encrypted: source.decrypted.is_some(),
+        signature: signature.as_ref(),
         sessions: archive.sessions(),
         runs: archive.runs()?.len(),
         routes: count_routes(archive.entries()),
@@ -35,8 +43,40 @@ pub(crate) fn inspect(args: &InspectArgs, as_json: bool, console: &Console) -> R
     };
     let detail = if args.all { Detail::All } else { Detail::Weighty };
     let text = if as_json { inspection.to_json() } else { inspection_page(&inspection, detail, console.out) };
-    let exit = source.warn(console);
+    let exit = source.warn(console).or_worse(signature_exit(signature.as_ref()));
     console.write(exit, |out| out.write_all(text.as_bytes()))
+}
+
+/// The file, where it is encrypted and no key was given.
+fn encrypted_without_key(args: &InspectArgs) -> Result<Option<File>, Trouble> {
+    match args.source.as_deref().filter(|_| args.keys.identity.is_empty()) {
+        Some(source) => sealed::open(Path::new(source)),
+        None => Ok(None),
+    }
+}
+
+/// What an encrypted file tells everyone.
+fn from_without(encrypted: &File, args: &InspectArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
+    let source = args.source.as_deref().unwrap_or_default();
+    let cannot = |error| Trouble::from(error).while_doing(format!("`{source}` is no whole encrypted file"));
+    let envelope = Envelope::read(encrypted).map_err(cannot)?;
+    let signature = sealed::signature_beside(Path::new(source))?;
+    let to = |(kind, count): (&RecipientKind, &u64)| SealedTo { kind: kind.describe(), count: *count };
+    let file = SealedFile {
+        source,
+        bytes: encrypted.metadata()?.len(),
+        recipients: envelope.recipients.iter().map(to).collect(),
+        is_text: envelope.is_text,
+        signature: signature.as_ref(),
+    };
+    let text = if as_json { file.to_json() } else { sealed_page(&file, console.out) };
+    console.write(signature_exit(signature.as_ref()), |out| out.write_all(text.as_bytes()))
+}
+
+/// A signature that does not hold is damage.
+fn signature_exit(signature: Option<&SignatureFound>) -> Exit {
+    let is_broken = signature.is_some_and(|signature| signature.key.is_none());
+    if is_broken { Exit::Trouble } else { Exit::Passed }
 }
 
 /// The environment that most exchanges ran in.

@@ -101,7 +101,7 @@ pub(crate) fn stop_on_signals() -> watch::Receiver<bool> {
 }
 
 fn settings_of(source: &str, args: &ReplayArgs) -> Result<Settings, Trouble> {
-    let opened = open_verified(source, &args.store.store)?;
+    let opened = open_verified(source, args)?;
     let mut only = opened.resolve_all(&args.only)?;
     only.extend(opened.only);
     // A folder with runs alone would be no store, and what is captured into it later refused.
@@ -132,8 +132,9 @@ fn settings_of(source: &str, args: &ReplayArgs) -> Result<Settings, Trouble> {
 }
 
 /// Opens a SOURCE after every byte of it was verified: what does not verify is not judged.
-fn open_verified(source: &str, store: &Path) -> Result<Source, Trouble> {
-    let mut opened = Source::open(Some(source), store)?;
+fn open_verified(source: &str, args: &ReplayArgs) -> Result<Source, Trouble> {
+    let store: &Path = &args.store.store;
+    let mut opened = Source::open(Some(source), store, &args.keys)?;
     let path = if opened.only.is_some() {
         store.to_owned()
     } else if Path::new(source).exists() {
@@ -143,7 +144,11 @@ fn open_verified(source: &str, store: &Path) -> Result<Source, Trouble> {
         let name = run.map(|run| format!("{}.{}", run.id, bundle::EXTENSION)).unwrap_or_default();
         store.join("runs").join(name)
     };
-    opened.archive = Archive::open_verified(&path).map_err(|error| {
+    let verified = match opened.decrypted.take() {
+        Some(decrypted) => Archive::open_file_verified(decrypted, &path),
+        None => Archive::open_verified(&path),
+    };
+    opened.archive = verified.map_err(|error| {
         Trouble::from(error).while_doing(format!("`{}` cannot be trusted, so nothing was replayed", path.display()))
     })?;
     Ok(opened)

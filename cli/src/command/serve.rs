@@ -19,7 +19,7 @@ use super::replay::{rules, stop_on_signals};
 
 /// Serves until it is interrupted.
 pub(crate) fn serve(args: &ServeArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
-    let source = Source::open(Some(&args.source), &args.store.store)?;
+    let source = Source::open(Some(&args.source), &args.store.store, &args.keys)?;
     let exit = source.warn(console);
     let places = args.listen.iter().map(|text| place(text)).collect::<Result<Vec<_>, _>>()?;
     let clock = Clock::start();

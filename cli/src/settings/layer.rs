@@ -7,7 +7,7 @@ use clap::{ArgAction, Command};
 use crate::trouble::Trouble;
 
 /// Flags that stand above the tables of the file, and apply to every command that has them.
-pub(crate) const SHARED_KEYS: [&str; 2] = ["store", "color"];
+pub(crate) const SHARED_KEYS: [&str; 3] = ["store", "identity", "color"];
 
 /// Flags that are for one call, and can be set nowhere else.
 pub(crate) const FLAGS_ONLY: [&str; 4] = ["config", "print-settings", "help", "version"];

@@ -21,6 +21,7 @@ mod proxied;
 mod recordings;
 mod refused;
 mod replayed;
+mod sealed;
 mod secret;
 mod services;
 mod settled;

@@ -38,11 +38,12 @@ fn print_settings_says_which_place_won_and_does_nothing_else() {
     let ran = retake(folder.path(), &arguments);
     assert_eq!(ran.code, 0, "{}", ran.err);
     insta::assert_snapshot!(ran.out, @r"
-    SETTING  VALUE          FROM
-    store    /from/file     `my.toml`, line 1
-    ignore   /id, /created  `my.toml`, line 3
-    json     false          default
-    color    auto           default
+    SETTING   VALUE          FROM
+    store     /from/file     `my.toml`, line 1
+    identity                 not set
+    ignore    /id, /created  `my.toml`, line 3
+    json      false          default
+    color     auto           default
     ");
     let output = command(folder.path(), &arguments).env("RETAKE_STORE", "/from/environment").output().unwrap();
     assert!(String::from_utf8_lossy(&output.stdout).contains("/from/environment  variable RETAKE_STORE"));

@@ -12,7 +12,7 @@ use replayer::Unanswerable;
 use super::{
     EnvironmentLine, ImagePlace, Inspection, ModelCount, Pseudonym, RouteCount, is_asked_for, weighty::Weights,
 };
-use crate::{Style, Table, bytes, escape_line, instant};
+use crate::{SignatureFound, Style, Table, bytes, escape_line, instant};
 
 /// How much of the environment is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,7 @@ pub enum Detail {
 pub fn inspection_page(inspection: &Inspection<'_>, detail: Detail, style: Style) -> String {
     let mut page = Page { text: String::new(), style };
     page.line("source", &source_words(inspection));
+    page.line("signature", &inspection.signature.map(SignatureFound::words).unwrap_or_default());
     for session in inspection.sessions {
         page.session(session);
     }
