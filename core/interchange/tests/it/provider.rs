@@ -29,7 +29,7 @@ fn archive(all: &[recorded::Recorded]) -> String {
         let status = it.response_head.status_line().unwrap().status;
         json!({
             "startedDateTime": "2026-11-26T02:17:00.123Z", "time": 12.5, "cache": {},
-            "timings": { "send": 1, "wait": 5, "receive": 6.5 },
+            "timings": { "send": 1.0, "wait": 5.0, "receive": 6.5 },
             "request": { "method": text_of_bytes(line.method), "url": url, "httpVersion": "HTTP/1.1", "cookies": [],
                 "headers": fields(&it.request_head), "queryString": [], "headersSize": -1, "bodySize": it.request.len(),
                 "postData": text(&it.request) },
