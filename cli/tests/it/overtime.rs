@@ -1,8 +1,8 @@
-//! A container that changes while it is recorded: restarted, updated, replaced.
+//! A container that changes while it is recorded: restarted, updated, replaced; and several replicas behind one address.
 
 use std::{
-    io::{Read as _, Write as _},
-    net::TcpListener,
+    io::{self, Read as _, Write as _},
+    net::{Shutdown, TcpListener, TcpStream},
     thread,
     time::Duration,
 };
@@ -15,6 +15,7 @@ use crate::{
     otherwise::{Capturing, capture_of, free_port, post, wait_until_it_accepts},
     retake,
     shipped::docker,
+    untrue::eventually,
 };
 
 /// Not a test: a service that answers with its variable `MODE`, at `/slow` after a while. Run as
@@ -23,7 +24,8 @@ use crate::{
 #[ignore = "the service of the test beside it"]
 fn service() {
     let Ok(port) = std::env::var("PORT") else { return };
-    let listener = TcpListener::bind(("127.0.0.1", port.parse().unwrap())).unwrap();
+    let host = std::env::var("HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
+    let listener = TcpListener::bind((host, port.parse().unwrap())).unwrap();
     for stream in listener.incoming() {
         let mut stream = stream.unwrap();
         let mut request = [0; 4096];
@@ -137,4 +139,101 @@ fn each_exchange_has_the_environment_it_began_in_and_is_replayed_in_it() {
     let kept = retake(folder.path(), &["inspect", out, "--json"]).json();
     let kept: Vec<_> = kept["environments"].as_array().unwrap().iter().map(|it| &it["fingerprint"]).collect();
     assert_eq!(kept, [&first_row, &updated_row]);
+}
+
+/// A replica with a network of its own; gives also where it is published, and its address.
+fn replica(name: &str, image: &Image, mode: &str) -> (Container, String, String) {
+    let mode_variable = format!("MODE={mode}");
+    let options = ["--publish", "127.0.0.1::8000", "--env", "HOST=0.0.0.0", "--env", "PORT=8000", "--env"];
+    let program = [&mode_variable, &image.0, "/it", "--exact", "overtime::service", "--ignored"];
+    let container = Container::run(name, &[&options[..], &program].concat());
+    let published = client(&["port", &container.0, "8000/tcp"]).lines().next().unwrap().to_owned();
+    let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+    let address = client(&["inspect", "--format", format, &container.0]);
+    // What publishes accepts before the service does.
+    eventually("the replica", || {
+        let mut stream = TcpStream::connect(&published).ok()?;
+        stream.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        answer.ends_with(mode).then_some(())
+    });
+    (container, published, address)
+}
+
+/// Leads one connection after the other to one of these addresses, in turn; gives its own.
+fn balance(addresses: [String; 2]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let own = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        // The capture looks whether somebody is there, and asks nothing then.
+        let asks = |stream: &TcpStream| stream.peek(&mut [0]).is_ok_and(|len| len > 0);
+        let asked = listener.incoming().map(Result::unwrap).filter(asks);
+        for (stream, address) in asked.zip(addresses.iter().cycle()) {
+            let upstream = TcpStream::connect(address).unwrap();
+            let (mut from, mut to) = (stream.try_clone().unwrap(), upstream.try_clone().unwrap());
+            thread::spawn(move || {
+                io::copy(&mut from, &mut to).ok();
+                to.shutdown(Shutdown::Write).ok();
+            });
+            let (mut from, mut to) = (upstream, stream);
+            thread::spawn(move || {
+                io::copy(&mut from, &mut to).ok();
+                to.shutdown(Shutdown::Both).ok();
+            });
+        }
+    });
+    own
+}
+
+/// Four exchanges through a capture of these containers; gives the list of them.
+fn recorded(folder: &std::path::Path, upstream: &str, containers: [&Container; 2]) -> Value {
+    let [one, other] = containers.map(|container| container.0.as_str());
+    let upstream = format!("http://{upstream}");
+    let capture = Capturing::start(capture_of(folder, &upstream, &["--container", one, "--container", other]));
+    for number in 0..4 {
+        let answer = post(&capture.address, &format!("/{number}"), b"", "");
+        assert!(answer.contains(" 200 OK"), "{answer}");
+    }
+    capture.stop();
+    retake(folder, &["ls", "--json"]).json()
+}
+
+#[test]
+fn which_replica_answered_is_told_by_its_address_or_one_of_all_and_equal_ones_need_no_telling() {
+    if !docker("which_replica_answered_is_told_by_its_address_or_one_of_all_and_equal_ones_need_no_telling") {
+        return;
+    }
+    let image = Image::of_these_tests("replicas", &[]);
+    let (first, first_published, first_address) = replica("replica-1", &image, "one");
+    let (other, other_published, _) = replica("replica-2", &image, "two");
+    let (equal, equal_published, _) = replica("replica-3", &image, "one");
+    let doubts = |list: &Value| -> Vec<Value> {
+        list["exchanges"].as_array().unwrap().iter().map(|it| it["context"]["doubt"].clone()).collect()
+    };
+
+    let folder = tempdir().unwrap();
+    let list = recorded(folder.path(), &balance([first_published.clone(), other_published]), [&first, &other]);
+    for doubt in doubts(&list) {
+        assert_eq!((&doubt["kind"], doubt["environments"].as_array().unwrap().len()), (&"one-of".into(), 2), "{list}");
+    }
+    assert!(retake(folder.path(), &["ls"]).out.contains("one of"));
+    let ran = retake(folder.path(), &["replay", ".retake", "--json", "--store", "runs", "--port", "8000"]);
+    let (document, code) = (ran.json(), ran.code);
+    let (receipt, tally) = (&document["receipt"], &document["receipt"]["tally"]);
+    assert_eq!((code, &tally["same"], &tally["unjudged"]), (3, &2.into(), &2.into()), "{}{}", ran.out, ran.err);
+    assert_eq!(receipt["uncertain"], 4);
+    assert!(document["results"].to_string().contains("one of several replicas"), "{document}");
+
+    let folder = tempdir().unwrap();
+    let list = recorded(folder.path(), &format!("{first_address}:8000"), [&other, &first]);
+    assert_eq!(doubts(&list), vec![Value::Null; 4], "{list}");
+    let id = list["exchanges"][0]["id"].as_str().unwrap().to_owned();
+    let shown = retake(folder.path(), &["show", &id, "--json"]).json();
+    let variables = shown["fingerprint"]["subject"]["config"]["variables"].to_string();
+    assert!(variables.contains(r#""plain":"one""#), "{variables}");
+
+    let folder = tempdir().unwrap();
+    let list = recorded(folder.path(), &balance([first_published, equal_published]), [&first, &equal]);
+    assert_eq!(doubts(&list), vec![Value::Null; 4], "{list}");
 }
