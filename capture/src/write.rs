@@ -247,20 +247,20 @@ impl Worker {
             // It reached neither the one nor the other.
             ran_in.doubt = None;
         }
-        for fingerprint in self.replicas.fingerprints(&ran_in) {
-            // The segment is to stand by itself: it has them all.
-            if !self.output.is_in(fingerprint) {
-                self.output.put(|writer| writer.put_fingerprint(fingerprint));
-            }
-        }
-        (exchange.fingerprint, exchange.context.doubt) = (ran_in.digest, ran_in.doubt);
+        let named = self.replicas.fingerprints(&ran_in).filter(|(digest, _)| !self.output.is_in(digest));
+        let named: Vec<_> = named.map(|(_, fingerprint)| fingerprint).collect();
+        (exchange.fingerprint, exchange.context.doubt) = (ran_in.digest, ran_in.doubt.clone());
         self.is_dirty = true;
         let response_len = exchange.response.as_ref().map_or(0, |response| response.body.len);
         let body_bytes = exchange.request.body.len + response_len;
-        // A record refers to pieces of its own file: where that is full in between, both go to the next one.
+        // A record refers to pieces of its own file, which is to stand by itself: where that is full in between, all goes to
+        // the next one.
         let mut record = Record::Exchange(exchange);
         let put = self.output.put(|writer| {
             let Record::Exchange(exchange) = &mut record else { unreachable!("it was made of one") };
+            for fingerprint in &named {
+                writer.put_fingerprint(fingerprint)?;
+            }
             let lost = bodies.put(writer, exchange)?;
             writer.append(&record)?;
             Ok(lost)

@@ -200,13 +200,12 @@ impl Replicas {
         RanIn { digest, doubt }
     }
 
-    /// The fingerprints of these digests that are kept.
-    pub(super) fn fingerprints<'a>(&'a self, ran_in: &'a RanIn) -> impl Iterator<Item = &'a Fingerprint> {
+    /// The fingerprints that this names and that are kept, with their digests.
+    pub(super) fn fingerprints<'a>(&'a self, ran_in: &'a RanIn) -> impl Iterator<Item = (Digest, &'a Fingerprint)> {
         let doubted = ran_in.doubt.as_ref().map(Doubt::environments).unwrap_or_default();
-        let is_meant =
-            |held: &&Held| held.digest.is_some_and(|digest| ran_in.digest == Some(digest) || doubted.contains(&digest));
+        let is_meant = |digest: &Digest| ran_in.digest == Some(*digest) || doubted.contains(digest);
         let held = self.all.iter().flat_map(|environments| &environments.all);
-        held.filter(is_meant).filter_map(|held| held.fingerprint.as_ref())
+        held.filter_map(move |held| Some((held.digest.filter(is_meant)?, held.fingerprint.as_ref()?)))
     }
 }
 

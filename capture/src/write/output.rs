@@ -28,6 +28,7 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a container runs in now.
 struct Environment {
+    digest: Option<Digest>,
     fingerprint: Fingerprint,
     /// Says since when, where a container is followed.
     holding: Option<Event>,
@@ -77,8 +78,8 @@ impl Output {
     }
 
     /// True for an environment that every segment begins with.
-    pub(super) fn is_in(&self, fingerprint: &Fingerprint) -> bool {
-        self.environments.values().any(|environment| environment.fingerprint == *fingerprint)
+    pub(super) fn is_in(&self, digest: &Digest) -> bool {
+        self.environments.values().any(|environment| environment.digest.as_ref() == Some(digest))
     }
 
     /// Length of the segment in bytes.
@@ -115,7 +116,7 @@ impl Output {
             let record = Record::Event(event.clone());
             self.put(|writer| writer.append(&record));
         }
-        self.environments.insert(seen.replica, Environment { fingerprint, holding: began });
+        self.environments.insert(seen.replica, Environment { digest, fingerprint, holding: began });
     }
 
     /// Does something with the segment's writer, again and again until it succeeds; `None` when it cannot.

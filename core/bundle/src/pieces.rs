@@ -84,7 +84,8 @@ impl PieceTable {
 
     /// Where a piece was that could not be read.
     pub(crate) fn bytes_of_missing(&self, number: u32) -> Option<Range<u64>> {
-        self.gaps.iter().find(|gap| gap.pieces.contains(&number)).map(|gap| gap.bytes.clone())
+        let after = self.gaps.partition_point(|gap| gap.pieces.end <= number);
+        self.gaps.get(after).filter(|gap| gap.pieces.contains(&number)).map(|gap| gap.bytes.clone())
     }
 
     /// Takes the next piece.

@@ -23,6 +23,10 @@ use crate::{
     store,
 };
 
+/// Costs of damage that are named in one file at most, in exchanges. A choice: a stranger's file could have each exchange named for
+/// each of a thousand damages.
+const COSTS_NAMED_MAX: usize = 1 << 20;
+
 /// What verifying found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VerifyReport {
@@ -242,10 +246,12 @@ impl<'a> Verifying<'a> {
     /// Names the exchanges whose record, or a piece of whose bodies, stands in a damaged range of the last file.
     fn name_costs(&self, damage: &mut [Damage], scanned: &Scanned, index: Option<&Index>) {
         damage.sort_by_key(|damage| (damage.range.start, damage.range.end));
+        let mut left = COSTS_NAMED_MAX;
         let mut cost = |id: Id, bytes: &Range<u64>| {
             let first = damage.partition_point(|damage| damage.range.end <= bytes.start);
-            for hit in damage[first..].iter_mut().take_while(|damage| damage.range.start < bytes.end) {
+            for hit in damage[first..].iter_mut().take_while(|damage| damage.range.start < bytes.end).take(left) {
                 hit.costs.push(id);
+                left -= 1;
             }
         };
         for exchange in index.into_iter().flat_map(|index| &index.exchanges) {
@@ -254,12 +260,15 @@ impl<'a> Verifying<'a> {
         let file = self.watching.paths.len() - 1;
         for lacking in self.watching.lacking.iter().filter(|lacking| lacking.file == file) {
             let Some(id) = lacking.id else { continue };
-            for number in &lacking.lack.missing {
-                let in_block = |index: &Index| index.piece_block(*number).map(|(offset, _)| first_byte_of(offset));
-                let bytes =
-                    scanned.pieces.bytes_of_missing(*number).or_else(|| in_block(index.unwrap_or(&scanned.index)));
-                bytes.iter().for_each(|bytes| cost(id, bytes));
-            }
+            let in_block = |index: &Index, number| index.piece_block(number).map(|(offset, _)| first_byte_of(offset));
+            // The sealed index knows the block; without one, it stood where pieces are missing, or is wrong in itself.
+            let bytes = lacking.lack.missing.iter().filter_map(|&number| match index {
+                Some(index) => in_block(index, number),
+                None => scanned.pieces.bytes_of_missing(number).or_else(|| in_block(&scanned.index, number)),
+            });
+            let mut bytes: Vec<_> = bytes.collect();
+            bytes.dedup();
+            bytes.iter().for_each(|bytes| cost(id, bytes));
         }
         for damage in damage {
             damage.costs.sort_unstable();
