@@ -109,9 +109,12 @@ pub async fn run(
     let store_path = store.path().to_owned();
     let begun = Started { session: session.id, listeners: bound, forward, store: store_path, torn, child: None };
 
+    let mut session_key = [0; 32];
+    getrandom::fill(&mut session_key).map_err(|error| CaptureError::Session(error.into()))?;
     let (queue, items) = mpsc::channel();
     let shared = Shared {
         clock,
+        session_key,
         redactor,
         budget: Budget::new(settings.queue_bytes_max),
         losses: Arc::default(),
@@ -138,7 +141,7 @@ async fn record(
     started: impl FnOnce(&Started),
     shutdown: impl Future<Output = ()>,
 ) -> Result<Option<ExitStatus>, CaptureError> {
-    let recorder = Arc::new(shared.recorder(settings, &begun)?);
+    let recorder = Arc::new(shared.recorder(settings, &begun));
     let (stop, stopping) = watch::channel(false);
     let (stop_raw, stopping_raw) = watch::channel(false);
     let stopping = Stopping { http: stopping, raw: stopping_raw };
@@ -202,6 +205,8 @@ fn whose(service: &Service, child: Option<u32>) -> Whose {
 #[derive(Clone)]
 struct Shared {
     clock: Clock,
+    /// What ids are derived with.
+    session_key: [u8; 32],
     redactor: Arc<Redactor>,
     budget: Arc<Budget>,
     losses: Arc<Losses>,
@@ -215,6 +220,7 @@ impl Shared {
         Setup {
             store,
             session,
+            session_key: self.session_key,
             clock: self.clock,
             sync_interval: settings.sync_interval,
             segment_bytes_max: settings.segment_bytes_max,
@@ -232,12 +238,10 @@ impl Shared {
     }
 
     /// What listens to the proxy.
-    fn recorder(&self, settings: &Settings, begun: &Started) -> Result<Recorder, CaptureError> {
-        let mut session_key = [0; 32];
-        getrandom::fill(&mut session_key).map_err(|error| CaptureError::Session(error.into()))?;
-        Ok(Recorder {
+    fn recorder(&self, settings: &Settings, begun: &Started) -> Recorder {
+        Recorder {
             session: begun.session,
-            session_key,
+            session_key: self.session_key,
             listeners: begun.listeners.iter().map(|bound| bound.dependency.clone()).collect(),
             raw_listeners: begun.listeners.iter().map(|bound| bound.upstream.scheme == Scheme::Tcp).collect(),
             behind: Behind::new(settings, self.notify.clone()),
@@ -251,7 +255,7 @@ impl Shared {
             queue: self.queue.clone(),
             counter: AtomicU64::new(0),
             in_flight: Arc::new(Mutex::new(InFlight::default())),
-        })
+        }
     }
 
     /// Says what the service has to call, and whether it is there at all.

@@ -23,7 +23,9 @@ use std::{
 };
 
 use bundle::{Record, Store, StoreError, WriterOptions};
-use exchange::{End, Event, Exchange, Gap, LogLines, Session, SessionCounts, SessionEnd, surroundings::event_kind};
+use exchange::{
+    End, Event, Exchange, Gap, LogLines, Session, SessionCounts, SessionEnd, Transport, surroundings::event_kind,
+};
 
 pub(crate) use self::notes::Wanted;
 use self::{bodies::Bodies, environments::Replicas, output::Output};
@@ -31,6 +33,9 @@ use crate::{
     Clock, Notice,
     queue::{Budget, Held, Item, Losses, Seen, Side},
 };
+
+/// What times of chunks are kept to, in nanoseconds: a file has them in two bytes then, and no model's tokens come closer.
+const CHUNK_TICK_NS: u64 = 10_000;
 
 /// How often both clocks are recorded, in nanoseconds, as the design says.
 const CLOCK_INTERVAL_NS: u64 = 60_000_000_000;
@@ -45,6 +50,8 @@ pub(crate) type Notify = Arc<dyn Fn(Notice) + Send + Sync>;
 pub(crate) struct Setup {
     pub(crate) store: Store,
     pub(crate) session: Session,
+    /// What the session derives ids with.
+    pub(crate) session_key: [u8; 32],
     pub(crate) clock: Clock,
     pub(crate) sync_interval: Duration,
     pub(crate) segment_bytes_max: u64,
@@ -86,8 +93,8 @@ impl Writing {
         let hurries = Arc::new(AtomicBool::new(false));
         let sync_interval_ns = u64::try_from(setup.sync_interval.as_nanos()).unwrap_or(u64::MAX);
         let options = WriterOptions { dedup_bytes_max: setup.dedup_bytes_max, ..WriterOptions::default() };
-        let output =
-            Output::open(setup.store, options, setup.session, setup.losses.clone(), setup.notify, hurries.clone());
+        let session = (setup.session, setup.session_key);
+        let output = Output::open(setup.store, options, session, setup.losses.clone(), setup.notify, hurries.clone());
         let worker = Worker {
             output: output.map_err(StartError::Store)?,
             clock: setup.clock,
@@ -242,6 +249,7 @@ impl Worker {
     fn write_exchange(&mut self, mut exchange: Box<Exchange>, peer: Option<IpAddr>) {
         let bodies = self.open.remove(&exchange.sequence).unwrap_or_default();
         bodies.describe(&mut exchange, &self.wanted);
+        keep_to_ticks(&mut exchange);
         let mut ran_in = self.replicas.of(peer, exchange.times.started_ns, exchange.times.ended_ns);
         if matches!(exchange.end, End::Unreachable { .. }) {
             // It reached neither the one nor the other.
@@ -326,6 +334,18 @@ impl Worker {
 fn samples_in(event: &Event) -> u64 {
     let rows = event.data["rows"].as_array().filter(|_| event.kind == event_kind::SAMPLES);
     rows.map_or(0, |rows| rows.len() as u64)
+}
+
+/// Keeps the times of an exchange's chunks to what is written of them. A connection of bytes keeps them whole: they alone say
+/// what came before what.
+fn keep_to_ticks(exchange: &mut Exchange) {
+    if exchange.transport != Transport::Http1 {
+        return;
+    }
+    let response = exchange.response.as_mut().map(|response| &mut response.body);
+    for chunk in std::iter::once(&mut exchange.request.body).chain(response).flat_map(|body| &mut body.chunks) {
+        chunk.at_ns -= chunk.at_ns % CHUNK_TICK_NS;
+    }
 }
 
 /// Marks a body as one that the store failed to keep.

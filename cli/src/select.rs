@@ -85,7 +85,7 @@ impl<'a> RoutePattern<'a> {
 
 #[cfg(test)]
 mod tests {
-    use exchange::{Annotation, Context, Conversation, ConversationSource, Digests, Id};
+    use exchange::{Annotation, Context, Conversation, ConversationSource, Id};
 
     use super::*;
 
@@ -106,7 +106,6 @@ mod tests {
             request_len: 0,
             response_len: None,
             whole: true,
-            digests: Digests::default(),
             fingerprint: None,
             context: exchange::Context::default(),
             original: None,

@@ -149,7 +149,7 @@ pub(crate) fn status(status: Option<u16>) -> Cell {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use exchange::{ClockPair, Digests};
+    use exchange::ClockPair;
 
     use super::*;
 
@@ -170,7 +170,6 @@ pub(crate) mod tests {
             request_len: 42,
             response_len: Some(4200),
             whole: true,
-            digests: Digests::default(),
             fingerprint: None,
             context: exchange::Context::default(),
             original: None,

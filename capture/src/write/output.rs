@@ -38,6 +38,7 @@ pub(super) struct Output {
     store: Store,
     options: WriterOptions,
     session: Session,
+    session_key: [u8; 32],
     writer: Option<Writer>,
     /// What each of the service's containers runs in.
     environments: BTreeMap<usize, Environment>,
@@ -49,11 +50,11 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Begins the first segment with the session's record and syncs it.
+    /// Begins the first segment with the session's record and syncs it. The session comes with what it derives ids with.
     pub(super) fn open(
         store: Store,
         options: WriterOptions,
-        session: Session,
+        (session, session_key): (Session, [u8; 32]),
         losses: Arc<Losses>,
         notify: Notify,
         hurries: Arc<AtomicBool>,
@@ -62,6 +63,7 @@ impl Output {
             store,
             options,
             session,
+            session_key,
             writer: None,
             environments: BTreeMap::new(),
             segments: Vec::new(),
@@ -170,6 +172,7 @@ impl Output {
             empty => {
                 let mut writer = self.store.segment_writer_with(self.session.id, self.options)?;
                 self.segments.push(writer.path().to_owned());
+                writer.derive_ids(self.session.id, self.session_key);
                 writer.append(&Record::Session(self.session.clone()))?;
                 for environment in self.environments.values() {
                     writer.put_fingerprint(&environment.fingerprint)?;

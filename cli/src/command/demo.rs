@@ -20,7 +20,7 @@ use self::{
 };
 
 /// The shipped recording: 200 tickets, answered by a real model, with the service's image.
-const RECORDING: &[u8] = include_bytes!("../../../fixtures/bundles/v0/triage.retake");
+const RECORDING: &[u8] = include_bytes!("../../../fixtures/bundles/v1/triage.retake");
 
 /// How many tickets are sent live.
 const LIVE_TICKETS: usize = 10;

@@ -19,7 +19,7 @@ pub(crate) const TICKETS: u64 = 200;
 
 /// Where it is.
 pub(crate) fn shipped() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/bundles/v0/triage.retake").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/bundles/v1/triage.retake").canonicalize().unwrap()
 }
 
 /// True where a container engine answers. Where none does the test is skipped and says so, and fails where there has to be one.

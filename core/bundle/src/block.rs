@@ -6,12 +6,19 @@
 use std::io::{self, Read};
 
 use exchange::Digest;
-use zstd::{bulk::Compressor, stream::read::Decoder};
+use zstd::{
+    bulk::Compressor,
+    stream::read::Decoder,
+    zstd_safe::{self, InBuffer, OutBuffer},
+};
 
 use crate::layout::{BLOCK_BYTES_MAX, BlockHeader, LEVEL};
 
 /// Base-2 logarithm of the largest window a frame may ask for: that of the largest block of records.
 const WINDOW_LOG_MAX: u32 = BLOCK_BYTES_MAX.ilog2();
+
+/// What ending a block of a frame early costs, in bytes at most.
+const FLUSH_BYTES_MAX: usize = 64;
 
 /// Makes blocks, with one zstd context for all of them.
 pub(crate) struct BlockMaker {
@@ -30,6 +37,8 @@ pub(crate) struct RawBlock<'a> {
     pub(crate) first_piece: u32,
     /// What it holds.
     pub(crate) raw: &'a [u8],
+    /// Where in that something else begins, which compresses better by itself: strictly forward, none at an end.
+    pub(crate) cuts: &'a [usize],
 }
 
 impl BlockMaker {
@@ -40,7 +49,10 @@ impl BlockMaker {
 
     /// Header and frame of a block.
     pub(crate) fn make(&mut self, block: &RawBlock<'_>) -> io::Result<Vec<u8>> {
-        let frame = self.compressor.compress(block.raw)?;
+        let frame = match block.cuts {
+            [] => self.compressor.compress(block.raw)?,
+            cuts => self.compress_between(block.raw, cuts)?,
+        };
         let too_long = |_| io::Error::new(io::ErrorKind::InvalidInput, "a block is longer than 4 GiB");
         let header = BlockHeader {
             kind: block.kind,
@@ -54,6 +66,26 @@ impl BlockMaker {
         let mut bytes = header.to_bytes();
         bytes.extend_from_slice(&frame);
         Ok(bytes)
+    }
+
+    /// One frame whose blocks end at the cuts: each begins with tables of its own, and all see what came before.
+    fn compress_between(&mut self, raw: &[u8], cuts: &[usize]) -> io::Result<Vec<u8>> {
+        let refused = |code| io::Error::other(zstd_safe::get_error_name(code));
+        let context = self.compressor.context_mut();
+        context.set_pledged_src_size(Some(raw.len() as u64)).map_err(refused)?;
+        let mut frame = Vec::with_capacity(zstd_safe::compress_bound(raw.len()) + FLUSH_BYTES_MAX * (cuts.len() + 1));
+        let mut output = OutBuffer::around(&mut frame);
+        let mut from = 0;
+        for &to in cuts.iter().chain([&raw.len()]) {
+            let mut input = InBuffer::around(&raw[from..to]);
+            while input.pos < input.src.len() {
+                context.compress_stream(&mut output, &mut input).map_err(refused)?;
+            }
+            while context.flush_stream(&mut output).map_err(refused)? > 0 {}
+            from = to;
+        }
+        while context.end_stream(&mut output).map_err(refused)? > 0 {}
+        Ok(frame)
     }
 }
 
@@ -82,8 +114,8 @@ mod tests {
     use super::*;
     use crate::layout::{HEADER_LEN, block_kind};
 
-    fn made(raw: &[u8]) -> (BlockHeader, Vec<u8>) {
-        let block = RawBlock { kind: block_kind::RECORDS, offset: 40, record_count: 0, first_piece: 0, raw };
+    fn made(raw: &[u8], cuts: &[usize]) -> (BlockHeader, Vec<u8>) {
+        let block = RawBlock { kind: block_kind::RECORDS, offset: 40, record_count: 0, first_piece: 0, raw, cuts };
         let bytes = BlockMaker::new().unwrap().make(&block).unwrap();
         let (header, frame) = bytes.split_at(HEADER_LEN as usize);
         (BlockHeader::read(header, 40).unwrap(), frame.to_vec())
@@ -92,15 +124,29 @@ mod tests {
     #[test]
     fn a_block_is_read_back_and_an_empty_one_too() {
         for raw in [&b""[..], b"x", &vec![7; BLOCK_BYTES_MAX]] {
-            let (header, frame) = made(raw);
+            let (header, frame) = made(raw, &[]);
             assert_eq!(open_frame(&header, &frame).unwrap(), raw);
         }
     }
 
     #[test]
+    fn unlike_things_are_one_frame_and_smaller_by_themselves() {
+        let digits: Vec<u8> = (0..4000_u32).map(|it| b'0' + (it.wrapping_mul(2_654_435_761) >> 28) as u8).collect();
+        let noise = crate::sample::noise(1, 8000);
+        let raw = [&digits[..], &noise, &digits, &noise].concat();
+        let cuts = [4000, 12_000, 16_000];
+        let (header, frame) = made(&raw, &cuts);
+        assert_eq!(open_frame(&header, &frame).unwrap(), raw);
+        assert!(frame.len() < made(&raw, &[]).1.len());
+        let bare = zstd_safe::compress_bound(noise.len());
+        assert!(made(&noise, &[1000, 2000, 3000]).1.len() <= bare);
+    }
+
+    #[test]
     fn an_index_larger_than_a_block_of_records_is_read_back() {
         let raw: Vec<u8> = (0..3_000_000_u64).flat_map(|number| (number * number).to_le_bytes()).collect();
-        let block = RawBlock { kind: block_kind::INDEX, offset: 40, record_count: 0, first_piece: 0, raw: &raw };
+        let kind = block_kind::INDEX;
+        let block = RawBlock { kind, offset: 40, record_count: 0, first_piece: 0, raw: &raw, cuts: &[] };
         let bytes = BlockMaker::new().unwrap().make(&block).unwrap();
         let header = BlockHeader::read(&bytes, 40).unwrap();
         assert!(open_frame(&header, &bytes[HEADER_LEN as usize..]).unwrap() == raw);
@@ -108,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_frame_of_another_length_than_the_header_says_is_refused() {
-        let (header, frame) = made(&[7; 1000]);
+        let (header, frame) = made(&[7; 1000], &[]);
         for raw_len in [0, 999, 1001, BLOCK_BYTES_MAX as u32] {
             assert!(open_frame(&BlockHeader { raw_len, ..header }, &frame).is_err(), "{raw_len}");
         }

@@ -84,7 +84,7 @@ impl Reading<'_> {
         let (offset, first) = self.segment.index.piece_block(number).ok_or(ReadError::NoPiece { piece: number })?;
         let block = self.archive.blocks().get((self.file, offset), || {
             let raw = self.segment.block(offset)?;
-            let left = self.left.get().checked_sub(raw.len() as u64);
+            let left = self.left.get().checked_sub(raw.raw.len() as u64);
             self.left.set(left.ok_or_else(|| damaged("far more has to be read for it than it has bytes"))?);
             Ok(raw)
         })?;

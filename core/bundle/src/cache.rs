@@ -2,7 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::record::{RawRecord, pieces_of, record_at};
+use crate::{
+    layout::{BlockHeader, block_kind},
+    record::{RawRecord, pieces_of, record_at},
+    rows::Rows,
+};
 
 /// Bytes kept at most, before compression, and at least one block. A choice: what the history of a long conversation is
 /// spread over.
@@ -14,13 +18,27 @@ pub(crate) struct Block {
     pub(crate) raw: Vec<u8>,
     /// Where its pieces' headers begin, in order.
     pieces: Vec<u32>,
+    /// Its exchanges, where it has such.
+    pub(crate) rows: Option<Rows>,
 }
 
 impl Block {
-    /// The block that holds these records.
-    pub(crate) fn of(raw: Vec<u8>) -> Self {
+    /// The block with this header that holds these records.
+    ///
+    /// # Errors
+    /// A text that says what is wrong with its exchanges.
+    pub(crate) fn of(header: &BlockHeader, raw: Vec<u8>) -> Result<Self, String> {
+        if header.kind == block_kind::EXCHANGES {
+            let rows = Rows::of(&raw, header.record_count)?;
+            return Ok(Self { raw, pieces: Vec::new(), rows: Some(rows) });
+        }
         let pieces = pieces_of(&raw);
-        Self { raw, pieces }
+        Ok(Self { raw, pieces, rows: None })
+    }
+
+    /// What it takes in memory, in bytes, about.
+    fn bytes(&self) -> usize {
+        self.raw.len() + self.rows.as_ref().map_or(0, Rows::bytes)
     }
 
     /// Its piece of this number, from 0.
@@ -41,16 +59,16 @@ pub(crate) type BlockKey = (usize, u64);
 
 impl KeptBlocks {
     /// The block `key`, read by `read` where it is not kept. Readers of several blocks do not wait for each other.
-    pub(crate) fn get<E>(&self, key: BlockKey, read: impl FnOnce() -> Result<Vec<u8>, E>) -> Result<Arc<Block>, E> {
+    pub(crate) fn get<E>(&self, key: BlockKey, read: impl FnOnce() -> Result<Block, E>) -> Result<Arc<Block>, E> {
         if let Some(block) = self.kept(key) {
             return Ok(block);
         }
-        let block = Arc::new(Block::of(read()?));
+        let block = Arc::new(read()?);
         let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         blocks.insert(0, (key, Arc::clone(&block)));
         let mut bytes = 0;
         let kept = blocks.iter().take_while(|(_, block)| {
-            bytes += block.raw.len();
+            bytes += block.bytes();
             bytes <= KEPT_BYTES_MAX
         });
         let kept = kept.count().max(1);
@@ -70,6 +88,10 @@ impl KeptBlocks {
 mod tests {
     use super::*;
 
+    fn block(raw: Vec<u8>) -> Block {
+        Block { raw, pieces: Vec::new(), rows: None }
+    }
+
     #[test]
     fn the_blocks_read_last_are_not_read_again() {
         let blocks = KeptBlocks::default();
@@ -77,7 +99,7 @@ mod tests {
             let mut was_read = false;
             let block = blocks.get((0, offset), || {
                 was_read = true;
-                Ok::<_, ()>(vec![offset as u8; KEPT_BYTES_MAX / 4])
+                Ok::<_, ()>(block(vec![offset as u8; KEPT_BYTES_MAX / 4]))
             });
             assert_eq!(block.unwrap().raw[0], offset as u8);
             was_read
@@ -90,7 +112,7 @@ mod tests {
     #[test]
     fn a_block_that_is_larger_than_all_that_is_kept_is_kept_alone() {
         let blocks = KeptBlocks::default();
-        let large = |_| Ok::<_, ()>(vec![0; KEPT_BYTES_MAX + 1]);
+        let large = |()| Ok::<_, ()>(block(vec![0; KEPT_BYTES_MAX + 1]));
         blocks.get((0, 1), || large(())).unwrap();
         assert!(blocks.kept((0, 1)).is_some());
     }

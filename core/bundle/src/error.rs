@@ -89,6 +89,14 @@ pub enum OpenError {
         /// The newest one this build reads.
         newest: FormatVersion,
     },
+    /// The file was written before there was a format that is kept.
+    #[error("`{path}` has format {found}, which was given up before format 1")]
+    TooOld {
+        /// The file.
+        path: PathBuf,
+        /// The format it has.
+        found: FormatVersion,
+    },
     /// The file has no footer at its end.
     #[error("`{path}` is not sealed: its {len} bytes do not end in a footer")]
     Unsealed {
@@ -115,6 +123,7 @@ impl OpenError {
                 Some("a store is made by `retake capture`, as `./.retake` unless `--store` says where")
             }
             Self::TooNew { .. } => Some("upgrade this tool, or record again with this version"),
+            Self::TooOld { .. } => Some("record again: releases before format 1 promised nothing for their files"),
             Self::Unsealed { .. } => {
                 Some("it was cut short or is still being written: copy it again, or name the store folder it is in")
             }
@@ -330,9 +339,9 @@ pub enum StoreError {
         /// The folder.
         path: PathBuf,
     },
-    /// The store was made by a later release.
+    /// The store has another format.
     #[error("`{path}` says `{found}`; this build knows `{known}`")]
-    TooNew {
+    OtherFormat {
         /// The file that says so.
         path: PathBuf,
         /// What it says.
@@ -359,7 +368,7 @@ impl StoreError {
         match self {
             Self::Io { .. } => None,
             Self::NotAStore { .. } => Some("name another folder, or one that does not exist yet"),
-            Self::TooNew { .. } => Some("upgrade this tool, or name another folder"),
+            Self::OtherFormat { .. } => Some("name another folder, or upgrade this tool where it is the older one"),
             Self::BadKey { .. } => {
                 Some("restore it from a copy; pseudonyms made with a new key do not equal the recorded ones")
             }

@@ -21,6 +21,7 @@ use self::windows::Windows;
 use crate::{
     Archive, Entry, ExportError, PIECE_BYTES_MAX, ReadError, Record, Sealed, WriteError, Writer,
     index::{Index, Place},
+    rows::RowRead,
     segment::Segment,
 };
 
@@ -152,7 +153,7 @@ impl Exporting<'_> {
         for (done, id) in ids.iter().enumerate() {
             progress(done as u64, ids.len() as u64);
             let (segment, place) = self.archive.place_of(id).ok_or(ReadError::NoExchange { id: *id })?;
-            self.copy(segment, place)?;
+            put_exchange_again(self.archive, &mut self.writer, self.archive.row(segment, place)?)?;
         }
         progress(ids.len() as u64, ids.len() as u64);
         Ok(())
@@ -258,70 +259,63 @@ pub(crate) fn put_again(
     mut record: Record,
     payload: &[u8],
 ) -> Result<(), ExportError> {
-    let is_image = matches!(record, Record::Image(_));
-    let mut has_parts = false;
-    for body in record.bodies_mut().into_iter().flatten() {
-        let mut parts = Vec::new();
-        // A stranger's record may repeat one piece tens of thousands of times.
-        let mut known: HashMap<(u32, u64), Vec<Part>> = HashMap::new();
-        for part in &body.parts {
-            let of_part = match known.entry((part.piece, part.len)) {
-                hash_map::Entry::Occupied(entry) => entry.into_mut(),
-                hash_map::Entry::Vacant(entry) => {
-                    let bytes = archive.part(part)?;
-                    let is_piece = is_image && bytes.len() <= PIECE_BYTES_MAX;
-                    entry.insert(if is_piece {
-                        vec![writer.put_piece(&bytes)?]
-                    } else {
-                        writer.put_body_bytes(&bytes)?
-                    })
-                }
-            };
-            parts.extend_from_slice(of_part);
-        }
-        has_parts |= !parts.is_empty();
-        body.parts = parts;
-    }
-    if !has_parts {
-        return Ok(writer.append_encoded(&record, payload)?);
-    }
-    let kind = if is_image { "image" } else { "exchange" };
-    let payload = with_parts(&record, payload).map_err(|error| WriteError::Encode { kind, source: error.into() })?;
+    let Record::Image(image) = &mut record else { return Ok(writer.append_encoded(&record, payload)?) };
+    put_body_again(archive, writer, &mut image.archive, true)?;
+    let encode = |error: serde_json::Error| WriteError::Encode { kind: "image", source: error.into() };
+    let mut written: Fields = serde_json::from_slice(payload).map_err(encode)?;
+    put_parts(&mut written, &image.archive).map_err(encode)?;
+    let payload = serde_json::to_vec(&written).map_err(encode)?;
     Ok(writer.append_encoded(&record, &payload)?)
 }
 
-/// A written record with the parts that `record` has now.
-fn with_parts(record: &Record, payload: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
-    let mut written: Fields = serde_json::from_slice(payload)?;
-    let [first, second] = record.bodies();
-    match record {
-        Record::Image(_) => put_parts(&mut written, &["archive"], first)?,
-        _ => {
-            put_parts(&mut written, &["request", "body"], first)?;
-            put_parts(&mut written, &["response", "body"], second)?;
-        }
+/// The same of an exchange.
+///
+/// # Errors
+/// As [`export`].
+pub(crate) fn put_exchange_again(archive: &Archive, writer: &mut Writer, read: RowRead) -> Result<(), ExportError> {
+    let RowRead { mut exchange, rest, key } = read;
+    put_body_again(archive, writer, &mut exchange.request.body, false)?;
+    if let Some(response) = &mut exchange.response {
+        put_body_again(archive, writer, &mut response.body, false)?;
     }
-    serde_json::to_vec(&written)
+    if let Some(key) = key {
+        writer.derive_ids(exchange.session, key);
+    }
+    Ok(writer.put_exchange(&Record::Exchange(Box::new(exchange)), Some(&rest))?)
+}
+
+/// Puts the bytes of a body, and gives it the parts that they are there: cut by structure, or pieces of an image as they were.
+fn put_body_again(archive: &Archive, writer: &mut Writer, body: &mut Body, is_image: bool) -> Result<(), ExportError> {
+    let mut parts = Vec::new();
+    // A stranger's record may repeat one piece tens of thousands of times.
+    let mut known: HashMap<(u32, u64), Vec<Part>> = HashMap::new();
+    for part in &body.parts {
+        let of_part = match known.entry((part.piece, part.len)) {
+            hash_map::Entry::Occupied(entry) => entry.into_mut(),
+            hash_map::Entry::Vacant(entry) => {
+                let bytes = archive.part(part)?;
+                let is_piece = is_image && bytes.len() <= PIECE_BYTES_MAX;
+                entry.insert(if is_piece { vec![writer.put_piece(&bytes)?] } else { writer.put_body_bytes(&bytes)? })
+            }
+        };
+        parts.extend_from_slice(of_part);
+    }
+    body.parts = parts;
+    Ok(())
 }
 
 /// A JSON object whose values stay as they are written.
 type Fields = BTreeMap<String, Box<RawValue>>;
 
-/// Gives the object at the end of `path` the parts of `body`.
-fn put_parts(fields: &mut Fields, path: &[&str], body: Option<&Body>) -> Result<(), serde_json::Error> {
-    let Some(body) = body else { return Ok(()) };
-    let Some((name, rest)) = path.split_first() else {
-        fields.remove("parts");
-        if !body.parts.is_empty() {
-            fields.insert("parts".to_owned(), to_raw_value(&body.parts)?);
-        }
-        return Ok(());
-    };
-    if let Some(value) = fields.get_mut(*name) {
-        let mut inner: Fields = serde_json::from_str(value.get())?;
-        put_parts(&mut inner, rest, Some(body))?;
-        *value = to_raw_value(&inner)?;
+/// Gives a written image the parts of its archive.
+fn put_parts(image: &mut Fields, archive: &Body) -> Result<(), serde_json::Error> {
+    let Some(written) = image.get_mut("archive") else { return Ok(()) };
+    let mut fields: Fields = serde_json::from_str(written.get())?;
+    fields.remove("parts");
+    if !archive.parts.is_empty() {
+        fields.insert("parts".to_owned(), to_raw_value(&archive.parts)?);
     }
+    *written = to_raw_value(&fields)?;
     Ok(())
 }
 

@@ -1,14 +1,22 @@
 //! What a file holds and where: written at its end when it is sealed, made again by scanning when it is not.
 //!
-//! In: each record as it is written or scanned, with its place. Out: an [`Index`], the same from both. Small records
-//! (sessions, their ends, clocks) are in the index themselves, so that a list of exchanges needs no other block.
+//! In: each record as it is written or scanned, with its place. Out: an [`Index`], the same from both, and its written form:
+//! JSON, and exchanges by columns. Small records (sessions, their ends, clocks) are in the index themselves, so that a list
+//! of exchanges needs no other block.
+
+mod listing;
 
 use std::io;
 
-use exchange::{Certainty, ClockPair, Context, Digest, Digests, Doubt, Exchange, Id, Session, SessionEnd};
+use exchange::{Certainty, ClockPair, Context, Digest, Doubt, Exchange, Id, Session, SessionEnd};
 use serde::{Deserialize, Serialize};
 
-use crate::{Record, layout::INDEX_VALUE_BYTES};
+use crate::{
+    Record,
+    layout::{INDEX_BYTES_MAX, INDEX_VALUE_BYTES},
+    rows::Keys,
+    varint,
+};
 
 /// Longest title kept in an entry, in bytes; a longer one is cut. A choice: wider than any table.
 const TITLE_BYTES_MAX: usize = 512;
@@ -25,9 +33,9 @@ pub(crate) const BLOCK_ENTRY_BYTES_MAX: u64 = 192;
 pub(crate) struct Place {
     /// Where in the file its block's header begins.
     pub(crate) block: u64,
-    /// Where in the block, decompressed, the record's header begins.
+    /// Where in the block, decompressed, the record's header begins; of an exchange the number of its row.
     pub(crate) offset: u32,
-    /// Length of its payload in bytes.
+    /// Length of its payload in bytes; of an exchange 0.
     pub(crate) len: u32,
 }
 
@@ -82,9 +90,6 @@ pub struct Entry {
     pub response_len: Option<u64>,
     /// True when every body byte that passed is kept.
     pub whole: bool,
-    /// Digests of the canonical content.
-    #[serde(default)]
-    pub digests: Digests,
     /// The environment it ran in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<Digest>,
@@ -120,7 +125,6 @@ impl Entry {
             request_len: exchange.request.body.len,
             response_len: response.map(|response| response.body.len),
             whole: exchange.request.body.is_whole() && response.is_none_or(|response| response.body.is_whole()),
-            digests: exchange.digests,
             fingerprint: exchange.fingerprint,
             context: listed(&exchange.context),
             original: exchange.repeats.as_ref().and_then(|repeats| repeats.original),
@@ -157,7 +161,7 @@ fn cut(mut title: String) -> String {
 }
 
 /// An exchange in the index.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct IndexedExchange {
     /// Where its record stands.
     pub(crate) at: Place,
@@ -192,6 +196,8 @@ pub(crate) struct Index {
     pub(crate) sessions: Vec<Session>,
     pub(crate) session_ends: Vec<SessionEnd>,
     pub(crate) clocks: Vec<IndexedClock>,
+    /// Written by columns.
+    #[serde(skip)]
     pub(crate) exchanges: Vec<IndexedExchange>,
     pub(crate) runs: Vec<IndexedRun>,
     pub(crate) images: Vec<Place>,
@@ -212,7 +218,10 @@ impl Index {
             Record::SessionEnd(end) => noted(&mut self.session_ends, end.clone()),
             Record::Clock { session, pair } => noted(&mut self.clocks, IndexedClock { session: *session, pair: *pair }),
             Record::Exchange(exchange) => {
-                noted(&mut self.exchanges, IndexedExchange { at, entry: Entry::of(exchange) })
+                let entry = Entry::of(exchange);
+                let weight = weight_of_entry(&entry);
+                self.exchanges.push(IndexedExchange { at, entry });
+                weight
             }
             Record::Run(run) => noted(&mut self.runs, IndexedRun { id: run.id, started: run.started, at }),
             Record::Image(_) => noted(&mut self.images, at),
@@ -226,13 +235,13 @@ impl Index {
     /// The block of a record that is not written yet.
     pub(crate) const NOT_WRITTEN: u64 = u64::MAX;
 
-    /// The records that were noted and not written stand in the block that begins at this byte.
-    pub(crate) fn place(&mut self, block: u64) {
-        fn place<T>(list: &mut [T], at: fn(&mut T) -> &mut Place, block: u64) {
-            let new = list.iter_mut().rev().map(at).take_while(|at| at.block == Index::NOT_WRITTEN);
-            new.for_each(|at| at.block = block);
-        }
+    /// The exchanges that were noted and not written stand in the block that begins at this byte.
+    pub(crate) fn place_exchanges(&mut self, block: u64) {
         place(&mut self.exchanges, |it| &mut it.at, block);
+    }
+
+    /// The same of all other records.
+    pub(crate) fn place_records(&mut self, block: u64) {
         place(&mut self.runs, |it| &mut it.at, block);
         place(&mut self.images, |it| it, block);
         place(&mut self.fingerprints, |it| &mut it.1, block);
@@ -241,9 +250,50 @@ impl Index {
         place(&mut self.others, |it| &mut it.1, block);
     }
 
+    /// The index as it is written, and where in that it should be cut for compression. `keys` are what ids are derived with.
+    ///
+    /// # Errors
+    /// None that an index could lead to.
+    pub(crate) fn to_bytes(&self, keys: &Keys) -> io::Result<(Vec<u8>, Vec<usize>)> {
+        let json = serde_json::to_vec(self)?;
+        let mut bytes = Vec::new();
+        varint::put(&mut bytes, json.len() as u64);
+        bytes.extend_from_slice(&json);
+        let json_end = bytes.len();
+        varint::put(&mut bytes, self.exchanges.len() as u64);
+        let mut cuts = listing::write(&self.exchanges, keys, &mut bytes)?;
+        cuts.insert(0, json_end);
+        cuts.dedup();
+        Ok((bytes, cuts))
+    }
+
+    /// The index that was written so.
+    ///
+    /// # Errors
+    /// A text that says what is wrong.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, String> {
+        let mut rest = bytes;
+        let len = varint::take(&mut rest).and_then(|len| usize::try_from(len).ok());
+        let (json, mut rest) = len.and_then(|len| rest.split_at_checked(len)).ok_or("its JSON is cut short")?;
+        let mut weight = Weight::default();
+        weight.take(json);
+        let mut weight = weight.total();
+        if weight > INDEX_BYTES_MAX as u64 {
+            return Err("it holds more values than an index may have".to_owned());
+        }
+        let mut index: Self = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let count = varint::take(&mut rest).ok_or("its exchanges are cut short")?;
+        let from = bytes.len() - rest.len();
+        index.exchanges = listing::read(bytes, from, count, &mut weight, INDEX_BYTES_MAX as u64)?;
+        if !index.is_in_file_order() {
+            return Err("it is not in the file's order".to_owned());
+        }
+        Ok(index)
+    }
+
     /// True when each list's places go strictly forward, as those of a written index do: reading a list then reads no
     /// record twice, whoever wrote it.
-    pub(crate) fn is_in_file_order(&self) -> bool {
+    fn is_in_file_order(&self) -> bool {
         self.exchanges.is_sorted_by(|one, next| one.at < next.at)
             && self.runs.is_sorted_by(|one, next| one.at < next.at)
             && self.images.is_sorted_by(|one, next| one < next)
@@ -258,6 +308,19 @@ impl Index {
         let after = self.piece_blocks.partition_point(|(_, first)| *first <= number);
         Some(self.piece_blocks[after.checked_sub(1)?])
     }
+}
+
+/// Gives the new ones of a list the block that they stand in.
+fn place<T>(list: &mut [T], at: fn(&mut T) -> &mut Place, block: u64) {
+    let new = list.iter_mut().rev().map(at).take_while(|at| at.block == Index::NOT_WRITTEN);
+    new.for_each(|at| at.block = block);
+}
+
+/// What an entry weighs in an index: what it takes in memory, about.
+fn weight_of_entry(entry: &Entry) -> u64 {
+    let texts = entry.title.len() + entry.end.len() + entry.dependency.as_ref().map_or(0, String::len);
+    let fixed = size_of::<IndexedExchange>() + texts + entry.candidates.len() * size_of::<Id>();
+    fixed as u64 + if entry.context.is_empty() { 0 } else { weight_of(&entry.context) }
 }
 
 /// Appends `item`, and says what its JSON and a comma weigh.

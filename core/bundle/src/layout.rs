@@ -10,7 +10,7 @@ use exchange::Digest;
 pub const EXTENSION: &str = "retake";
 
 /// The newest format that this build reads, and the one that it writes.
-pub const NEWEST: FormatVersion = FormatVersion { major: 0, minor: 0 };
+pub const NEWEST: FormatVersion = FormatVersion { major: 1, minor: 0 };
 
 /// Longest piece as it is written, in bytes. A choice: small enough to hold a few in memory.
 pub const PIECE_BYTES_MAX: usize = 1 << 20;
@@ -62,10 +62,17 @@ const CHECK_LEN: usize = 16;
 pub(crate) mod block_kind {
     /// Records, one after another.
     pub(crate) const RECORDS: u8 = 1;
-    /// The index, JSON.
+    /// The index, JSON and columns.
     pub(crate) const INDEX: u8 = 2;
     /// The manifest, JSON.
     pub(crate) const MANIFEST: u8 = 3;
+    /// Exchanges, by columns.
+    pub(crate) const EXCHANGES: u8 = 4;
+
+    /// True for the kinds that records are read from.
+    pub(crate) fn has_records(kind: u8) -> bool {
+        matches!(kind, RECORDS | EXCHANGES)
+    }
 }
 
 /// A version of the file format.
@@ -112,7 +119,7 @@ pub(crate) struct BlockHeader {
     pub(crate) compressed_len: u32,
     /// Length of what the frame holds, in bytes.
     pub(crate) raw_len: u32,
-    /// Records in it; 0 for an index or manifest.
+    /// Records or exchanges in it; 0 for an index or manifest.
     pub(crate) record_count: u32,
     /// Pieces in the blocks before it: the number of its first one.
     pub(crate) first_piece: u32,

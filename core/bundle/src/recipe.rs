@@ -10,9 +10,8 @@ mod json;
 mod steps;
 #[cfg(test)]
 mod tests;
-mod varint;
 
-use crate::{WriteError, layout::PIECE_BYTES_MAX};
+use crate::{WriteError, layout::PIECE_BYTES_MAX, varint};
 
 pub(crate) use self::steps::Step;
 use self::steps::{INLINE_BYTES_MAX, Steps};

@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::layout::{PIECE_BYTES_MAX, RECORD_BYTES_MAX, RECORD_HEADER_LEN, u32_at};
 
-/// Numbers of the record kinds. 11 is reserved for noise profiles and has no layout yet.
+/// Numbers of the record kinds. 5 is not used: exchanges stand in blocks of their own. 11 is reserved for noise profiles
+/// and 12 for tombstones; they have no layout yet.
 pub(crate) mod record_kind {
     pub(crate) const PIECE: u8 = 1;
     pub(crate) const SESSION: u8 = 2;
     pub(crate) const SESSION_END: u8 = 3;
     pub(crate) const CLOCK: u8 = 4;
-    pub(crate) const EXCHANGE: u8 = 5;
     pub(crate) const EVENT: u8 = 6;
     pub(crate) const LOG_LINES: u8 = 7;
     pub(crate) const FINGERPRINT: u8 = 8;
@@ -69,13 +69,13 @@ struct ClockRecord {
 }
 
 impl Record {
-    /// The number of its kind.
+    /// The number of its kind. An exchange has none.
     pub(crate) fn kind(&self) -> u8 {
         match self {
             Self::Session(_) => record_kind::SESSION,
             Self::SessionEnd(_) => record_kind::SESSION_END,
             Self::Clock { .. } => record_kind::CLOCK,
-            Self::Exchange(_) => record_kind::EXCHANGE,
+            Self::Exchange(_) => unreachable!("exchanges stand in blocks of their own"),
             Self::Event(_) => record_kind::EVENT,
             Self::LogLines(_) => record_kind::LOG_LINES,
             Self::Fingerprint(_) => record_kind::FINGERPRINT,
@@ -85,7 +85,7 @@ impl Record {
         }
     }
 
-    /// Its flags; format 0 has none.
+    /// Its flags; those of kinds that are known are 0.
     pub(crate) fn flags(&self) -> u8 {
         match self {
             Self::Unknown { flags, .. } => *flags,
@@ -116,13 +116,13 @@ impl Record {
         }
     }
 
-    /// Its payload: JSON, or the bytes of an unknown one.
+    /// Its payload: JSON, or the bytes of an unknown one. An exchange has none.
     pub(crate) fn payload(&self) -> io::Result<Vec<u8>> {
         match self {
             Self::Session(session) => json(session),
             Self::SessionEnd(end) => json(end),
             Self::Clock { session, pair } => json(&ClockRecord { session: *session, pair: *pair }),
-            Self::Exchange(exchange) => json(exchange),
+            Self::Exchange(_) => unreachable!("exchanges stand in blocks of their own"),
             Self::Event(event) => json(event),
             Self::LogLines(lines) => json(lines),
             Self::Fingerprint(fingerprint) => json(fingerprint),
@@ -148,7 +148,6 @@ impl Record {
                 let ClockRecord { session, pair } = value(kind, payload)?;
                 Self::Clock { session, pair }
             }
-            record_kind::EXCHANGE => Self::Exchange(value(kind, payload)?),
             record_kind::EVENT => Self::Event(value(kind, payload)?),
             record_kind::LOG_LINES => Self::LogLines(value(kind, payload)?),
             record_kind::FINGERPRINT => Self::Fingerprint(value(kind, payload)?),
@@ -174,7 +173,6 @@ pub(crate) fn kind_word(kind: u8) -> &'static str {
         record_kind::SESSION => "session",
         record_kind::SESSION_END => "session end",
         record_kind::CLOCK => "clock",
-        record_kind::EXCHANGE => "exchange",
         record_kind::EVENT => "event",
         record_kind::LOG_LINES => "log lines",
         record_kind::FINGERPRINT => "fingerprint",

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use exchange::{Digest, Event, Exchange, Fingerprint, Holding, Id, ImageRecord, LogLines, Run};
+use exchange::{Body, Digest, Event, Exchange, Fingerprint, Holding, Id, ImageRecord, LogLines, Run};
 
 use crate::{
     Archive, ReadError, Record,
@@ -12,11 +12,20 @@ use crate::{
     cache::Block,
     index::{Index, Place},
     record::{RawRecord, record_at},
+    rows::RowRead,
 };
 
 /// Bytes of records that are read into one list at most. Free-form JSON (a run's receipt) takes up to 16 times as much in
 /// memory. A choice: a bundle has one run, and as many images as services.
 const LIST_BYTES_MAX: u64 = 32 << 20;
+
+/// Says of bodies which file their pieces are in.
+fn give_file<'a>(segment: usize, bodies: impl Iterator<Item = &'a mut Body>) {
+    let file = u32::try_from(segment).expect("a store has fewer files than that");
+    for part in bodies.flat_map(|body| &mut body.parts) {
+        part.file = file;
+    }
+}
 
 /// A record inside its decompressed block.
 pub(crate) struct RecordInBlock {
@@ -37,10 +46,22 @@ impl Archive {
     /// `NoExchange`, `Damaged`, `Io`.
     pub fn exchange(&self, id: &Id) -> Result<Exchange, ReadError> {
         let (segment, place) = self.place_of(id).ok_or(ReadError::NoExchange { id: *id })?;
-        match self.decoded(segment, place)? {
-            Record::Exchange(exchange) if exchange.id == *id => Ok(*exchange),
-            _ => Err(self.segments()[segment].damaged_at(place, format!("this is not exchange {id}"))),
+        let read = self.row(segment, place)?;
+        if read.exchange.id != *id {
+            return Err(self.segments()[segment].damaged_at(place, format!("this is not exchange {id}")));
         }
+        Ok(read.exchange)
+    }
+
+    /// The exchange at a place, with what its file says of it beside.
+    pub(crate) fn row(&self, segment: usize, place: Place) -> Result<RowRead, ReadError> {
+        let block = self.block(segment, place.block)?;
+        let rows = block.rows.as_ref().ok_or_else(|| "this is no block of exchanges".to_owned());
+        let read = rows.and_then(|rows| rows.get(&block.raw, place.offset));
+        let mut read = read.map_err(|what| self.segments()[segment].damaged_at(place, what))?;
+        let response = read.exchange.response.as_mut().map(|response| &mut response.body);
+        give_file(segment, std::iter::once(&mut read.exchange.request.body).chain(response));
+        Ok(read)
     }
 
     /// The outcomes of replays.
@@ -137,10 +158,7 @@ impl Archive {
         let found = self.record_in(segment, place)?;
         let record = Record::decode(&found.record());
         let mut record = record.map_err(|what| self.segments()[segment].damaged_at(place, what))?;
-        let file = u32::try_from(segment).expect("a store has fewer files than that");
-        for part in record.bodies_mut().into_iter().flatten().flat_map(|body| &mut body.parts) {
-            part.file = file;
-        }
+        give_file(segment, record.bodies_mut().into_iter().flatten());
         Ok(record)
     }
 
@@ -148,7 +166,9 @@ impl Archive {
     pub(crate) fn record_in(&self, segment: usize, place: Place) -> Result<RecordInBlock, ReadError> {
         let block = self.block(segment, place.block)?;
         match record_at(&block.raw, place.offset) {
-            Some(record) if record.payload.len() == place.len as usize => Ok(RecordInBlock { block, place }),
+            Some(record) if block.rows.is_none() && record.payload.len() == place.len as usize => {
+                Ok(RecordInBlock { block, place })
+            }
             _ => Err(self.segments()[segment].damaged_at(place, "there is no such record")),
         }
     }

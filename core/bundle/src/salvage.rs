@@ -10,8 +10,9 @@ use exchange::Id;
 
 use crate::{
     Archive, ExportError, OpenError, ReadError, Record, Sealed, Writer,
-    export::{Temporary, put_again},
+    export::{Temporary, put_again, put_exchange_again},
     index::{Index, Place},
+    rows::RowRead,
 };
 
 /// What came of a salvage.
@@ -122,11 +123,11 @@ impl Salvaging<'_> {
         for (done, entry) in entries.iter().enumerate() {
             progress(done as u64, entries.len() as u64);
             let whole = match self.archive.place_of(&entry.id) {
-                Some((segment, place)) => self.whole_record(segment, place),
+                Some((segment, place)) => self.whole_exchange(segment, place),
                 None => Err(ReadError::NoExchange { id: entry.id }),
             };
             match whole {
-                Ok(whole) => self.put(whole)?,
+                Ok(whole) => put_exchange_again(self.archive, &mut self.writer, whole)?,
                 Err(error) => self.salvaged.left_out.push(LeftOut { id: entry.id, why: error.to_string() }),
             }
         }
@@ -146,6 +147,16 @@ impl Salvaging<'_> {
             }
         }
         Ok(())
+    }
+
+    /// An exchange with all that it refers to, proved before any of it is written.
+    fn whole_exchange(&self, segment: usize, place: Place) -> Result<RowRead, ReadError> {
+        let read = self.archive.row(segment, place)?;
+        let response = read.exchange.response.as_ref().map(|response| &response.body);
+        for part in std::iter::once(&read.exchange.request.body).chain(response).flat_map(|body| &body.parts) {
+            self.archive.part(part)?;
+        }
+        Ok(read)
     }
 
     /// A record with all that it refers to, proved before any of it is written.

@@ -10,9 +10,12 @@ use exchange::{
 
 use crate::{Record, Writer};
 
+/// What the samples' ids are derived with.
+pub(crate) const KEY: [u8; 32] = [7; 32];
+
 /// The id of the `number`th thing of the samples.
 pub(crate) fn id(number: u64) -> Id {
-    Id::derive(&[7; 32], number)
+    Id::derive(&KEY, number)
 }
 
 /// The session of the samples, started at this second of the wall clock.
@@ -109,19 +112,24 @@ pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
     bytes
 }
 
-/// The bodies of the `sequence`th exchange of [`put_recording`].
+/// The bodies of the exchange of [`put_recording`] that has this sequence, a thousand more or less.
 pub(crate) fn bodies_of(sequence: u64) -> (Vec<u8>, Vec<u8>) {
-    (format!("request {sequence}").into_bytes(), noise(sequence, 100))
+    let number = sequence % 1000;
+    (format!("request {number}").into_bytes(), noise(number, 100))
 }
 
 /// Puts a whole session of three exchanges, each in a block of its own.
 pub(crate) fn put_recording(writer: &mut Writer) {
+    writer.derive_ids(id(1), KEY);
     writer.append(&Record::Session(session(1, 5))).unwrap();
     let fingerprint = writer.put_fingerprint(&fingerprint("cpu")).unwrap();
     for sequence in 1..=3 {
         let (request, response) = bodies_of(sequence);
         let (request, response) = (body(writer, &request), body(writer, &response));
-        let exchange = Exchange { fingerprint: Some(fingerprint), ..exchange(1, sequence, request, response) };
+        // The key leads to the last one's id.
+        let numbered = if sequence == 3 { 1003 } else { sequence };
+        let exchange =
+            Exchange { fingerprint: Some(fingerprint), sequence: numbered, ..exchange(1, sequence, request, response) };
         writer.append(&Record::Exchange(Box::new(exchange))).unwrap();
         writer.flush().unwrap();
     }

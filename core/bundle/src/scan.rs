@@ -14,7 +14,8 @@ use crate::{
     layout::{BlockHeader, HEADER_LEN, INDEX_BYTES_MAX, block_kind},
     manifest::Span,
     pieces::{Lack, PieceTable},
-    record::{RawRecord, kind_word, record_kind, records_of},
+    record::{RawRecord, kind_word, records_of},
+    rows::Rows,
     walk::{Bounds, Step, walk},
 };
 
@@ -83,13 +84,36 @@ impl Scanned {
         let range = header.offset..header.end();
         self.spans.push(Span { offset: header.offset, len: bytes.len() as u64, digest: Digest::of(bytes) });
         watch.reached(range.end);
-        if header.kind != block_kind::RECORDS {
+        if !block_kind::has_records(header.kind) {
             return;
         }
         match open_frame(header, &bytes[HEADER_LEN as usize..]) {
+            Ok(raw) if header.kind == block_kind::EXCHANGES => self.take_exchanges(path, header, &raw, watch),
             Ok(raw) => self.take_records(path, header, &raw, watch),
             Err(what) => self.push_damage(path, range, &what),
         }
+    }
+
+    fn take_exchanges(&mut self, path: &Path, header: &BlockHeader, raw: &[u8], watch: &mut dyn Watch) {
+        let range = header.offset..header.end();
+        let rows = match Rows::of(raw, header.record_count) {
+            Ok(rows) => rows,
+            Err(what) => return self.push_damage(path, range, &format!("its exchanges: {what}")),
+        };
+        if !self.take_first_piece(path, header) {
+            return;
+        }
+        for row in 0..rows.len() {
+            let place = Place { block: header.offset, offset: row, len: 0 };
+            self.counts.records += 1;
+            self.counts.exchanges += 1;
+            let taken = self.check_room().and_then(|()| rows.get(raw, row));
+            match taken {
+                Ok(read) => self.take_decoded(&Record::Exchange(Box::new(read.exchange)), &[], place, watch),
+                Err(what) => self.push_damage(path, range.clone(), &format!("exchange {row} of the block: {what}")),
+            }
+        }
+        self.index_bytes += BLOCK_ENTRY_BYTES_MAX;
     }
 
     /// Takes the number of a block's first piece. A higher one than was to come tells how many pieces are damaged.
@@ -136,19 +160,26 @@ impl Scanned {
         if raw.payload.len() > len_max {
             return Err(format!("{} is longer than {len_max} bytes", kind_word(raw.kind)));
         }
-        if self.index_bytes > INDEX_BYTES_MAX as u64 {
-            return Err("the file holds more records than an index may list".to_owned());
-        }
+        self.check_room()?;
         if raw.is_piece() {
             self.counts.pieces += 1;
             self.counts.piece_bytes += raw.payload.len() as u64;
             return self.pieces.take(raw.flags, raw.payload);
         }
-        self.counts.exchanges += u64::from(raw.kind == record_kind::EXCHANGE && raw.flags == 0);
-        let record = Record::decode(raw)?;
-        self.index_bytes += self.index.note(&record, raw.payload, place);
-        let lack = self.pieces.lack_of(&record);
-        watch.record(&record, place, lack);
+        self.take_decoded(&Record::decode(raw)?, raw.payload, place, watch);
+        Ok(())
+    }
+
+    fn take_decoded(&mut self, record: &Record, payload: &[u8], place: Place, watch: &mut dyn Watch) {
+        self.index_bytes += self.index.note(record, payload, place);
+        let lack = self.pieces.lack_of(record);
+        watch.record(record, place, lack);
+    }
+
+    fn check_room(&self) -> Result<(), String> {
+        if self.index_bytes > INDEX_BYTES_MAX as u64 {
+            return Err("the file holds more records than an index may list".to_owned());
+        }
         Ok(())
     }
 

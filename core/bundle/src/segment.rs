@@ -16,8 +16,9 @@ use exchange::Digest;
 use crate::{
     Damage, NEWEST, OpenError, ReadError, TornTail,
     block::open_frame,
-    index::{Index, Place, Weight},
-    layout::{BlockHeader, FOOTER_LEN, Footer, HEADER_LEN, INDEX_BYTES_MAX, OPENING_LEN, block_kind, read_opening},
+    cache::Block,
+    index::{Index, Place},
+    layout::{BlockHeader, FOOTER_LEN, Footer, HEADER_LEN, OPENING_LEN, block_kind, read_opening},
     manifest::Manifest,
     scan::scan,
 };
@@ -83,6 +84,7 @@ impl Source {
             }
             None => Err(OpenError::NotABundle { path }),
             Some(found) if found.major > NEWEST.major => Err(OpenError::TooNew { path, found, newest: NEWEST }),
+            Some(found) if found.major < NEWEST.major => Err(OpenError::TooOld { path, found }),
             Some(_) => Ok(()),
         }
     }
@@ -111,7 +113,7 @@ impl Source {
             return Err(self.damaged(self.len - FOOTER_LEN..self.len, "the footer does not fit the file"));
         }
         let range = footer.manifest_offset..footer.manifest_offset + footer.manifest_len;
-        let json = self.json_block(&range, block_kind::MANIFEST)?;
+        let json = self.ending_block(&range, block_kind::MANIFEST)?;
         if Digest::of(&json) != footer.digest {
             return Err(self.damaged(range.start..self.len, "manifest and footer do not belong together"));
         }
@@ -130,22 +132,12 @@ impl Source {
         if Digest::of(&self.bytes(range.clone())?) != span.digest {
             return Err(self.damaged(range, "the index is not the one that the manifest names"));
         }
-        let json = self.json_block(&range, block_kind::INDEX)?;
-        let mut weight = Weight::default();
-        weight.take(&json);
-        if weight.total() > INDEX_BYTES_MAX as u64 {
-            return Err(self.damaged(range, "the index holds more values than an index may have"));
-        }
-        let index: Index = serde_json::from_slice(&json)
-            .map_err(|error| self.damaged(range.clone(), format!("the index: {error}")))?;
-        if !index.is_in_file_order() {
-            return Err(self.damaged(range, "the index is not in the file's order"));
-        }
-        Ok(index)
+        let bytes = self.ending_block(&range, block_kind::INDEX)?;
+        Index::read(&bytes).map_err(|what| self.damaged(range, format!("the index: {what}")))
     }
 
     /// What the block that fills `range` holds.
-    fn json_block(&self, range: &Range<u64>, kind: u8) -> Result<Vec<u8>, OpenError> {
+    fn ending_block(&self, range: &Range<u64>, kind: u8) -> Result<Vec<u8>, OpenError> {
         let bytes = self.bytes(range.clone())?;
         let header = BlockHeader::read(&bytes, range.start).filter(|header| header.end() == range.end);
         let Some(header) = header.filter(|header| header.kind == kind) else {
@@ -232,7 +224,7 @@ impl Segment {
     ///
     /// # Errors
     /// `Damaged` where it is not what was written; `Io`.
-    pub(crate) fn block(&self, offset: u64) -> Result<Vec<u8>, ReadError> {
+    pub(crate) fn block(&self, offset: u64) -> Result<Block, ReadError> {
         let header_range = offset..offset.saturating_add(HEADER_LEN);
         match &self.file {
             Some(file) => self.block_from(file, header_range),
@@ -243,18 +235,19 @@ impl Segment {
         }
     }
 
-    fn block_from(&self, file: &File, header_range: Range<u64>) -> Result<Vec<u8>, ReadError> {
+    fn block_from(&self, file: &File, header_range: Range<u64>) -> Result<Block, ReadError> {
         let offset = header_range.start;
         let head = self.bytes(file, header_range.clone())?;
         let not_a_block = || self.damaged(header_range, "there is no block here");
-        let header = BlockHeader::read(&head, offset).filter(|header| header.kind == block_kind::RECORDS);
+        let header = BlockHeader::read(&head, offset).filter(|header| block_kind::has_records(header.kind));
         let header = header.ok_or_else(not_a_block)?;
         let range = offset..header.end();
         let frame = self.bytes(file, offset + HEADER_LEN..range.end)?;
         if !self.is_sealed_as(&range, &head, &frame) {
             return Err(self.damaged(range, "the block is not what was sealed"));
         }
-        open_frame(&header, &frame).map_err(|what| self.damaged(range, what))
+        let block = open_frame(&header, &frame).and_then(|raw| Block::of(&header, raw));
+        block.map_err(|what| self.damaged(range, what))
     }
 
     /// True when the manifest, where there is one, has this block with this digest.

@@ -24,7 +24,7 @@ use crate::{
 /// The file that makes a folder a store.
 const MARKER: &str = "retake-store";
 /// What stands in it.
-const MARKER_TEXT: &str = "retake store, format 0\n";
+const MARKER_TEXT: &str = "retake store, format 1\n";
 /// The file of the redaction key.
 const KEY: &str = "key";
 const KEY_LEN: usize = 32;
@@ -41,7 +41,7 @@ impl Store {
     /// Opens a store, or makes one (mode 0700) where there is nothing or an empty folder.
     ///
     /// # Errors
-    /// `NotAStore` for a folder with other things in it; `TooNew`, `Io`.
+    /// `NotAStore` for a folder with other things in it; `OtherFormat`, `Io`.
     pub fn open_or_create(folder: &Path) -> Result<Self, StoreError> {
         let store = Self { folder: folder.to_owned() };
         make_folder(folder)?;
@@ -143,7 +143,7 @@ impl Store {
             Ok(text) if text == MARKER_TEXT.as_bytes() => Ok(true),
             Ok(text) => {
                 let found = String::from_utf8_lossy(&text[..text.len().min(80)]).trim_end().to_owned();
-                Err(StoreError::TooNew { path, found, known: MARKER_TEXT.trim_ascii_end() })
+                Err(StoreError::OtherFormat { path, found, known: MARKER_TEXT.trim_ascii_end() })
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(failed("read", &path)(error)),
@@ -218,12 +218,22 @@ fn whole_len(source: &Source) -> io::Result<u64> {
     if source.check_opening().is_err() || source.footer().is_ok_and(|footer| footer.is_some()) {
         return Ok(source.len);
     }
-    let mut bounds = Bounds::from(OPENING_LEN);
-    let end = walk(&source.file, OPENING_LEN..source.len, &mut |step| {
-        bounds.take(&step);
-        Ok(())
-    })?;
-    Ok(if bounds.is_footer(&(end..source.len)) { source.len } else { bounds.records_end })
+    let mut end = source.len;
+    // A power loss may leave a block unfinished before the one that is cut off here.
+    loop {
+        let mut bounds = Bounds::from(OPENING_LEN);
+        let held = walk(&source.file, OPENING_LEN..end, &mut |step| {
+            bounds.take(&step);
+            Ok(())
+        })?;
+        if bounds.is_footer(&(held..source.len)) {
+            return Ok(source.len);
+        }
+        if bounds.records_end == end {
+            return Ok(end);
+        }
+        end = bounds.records_end;
+    }
 }
 
 /// The files of a store's segments, sorted by name.

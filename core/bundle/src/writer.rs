@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use exchange::{Digest, Fingerprint, Part};
+use exchange::{Digest, Fingerprint, Id, Part};
 
 use crate::{
     Counts, Record, WriteError,
@@ -26,6 +26,7 @@ use crate::{
     names::Names,
     recipe::{Form, Name, PIECES_MAX, Shelf, put_body},
     record::{RawRecord, kind_word, record_header, record_kind},
+    rows::{Keys, RowsMaker, SessionKey},
     storage::Storage,
 };
 
@@ -56,6 +57,8 @@ pub struct Writer {
     /// The blocks in the making: bodies and what tells of them are not alike, and each is smaller by itself.
     pieces: Pending,
     records: Pending,
+    exchanges: RowsMaker,
+    keys: Keys,
     /// Pieces in the blocks that were written, and all pieces: the number of the next one.
     written_pieces: u32,
     next_piece: u32,
@@ -132,6 +135,8 @@ impl Writer {
             len: OPENING_LEN,
             pieces: Pending::default(),
             records: Pending::default(),
+            exchanges: RowsMaker::default(),
+            keys: Keys::new(),
             written_pieces: 0,
             next_piece: 0,
             spans: vec![Span { offset: 0, len: OPENING_LEN, digest: Digest::of(&opening) }],
@@ -167,6 +172,12 @@ impl Writer {
     /// What its index and manifest weigh: bytes that they will have at most. At `index_bytes_max` the file is full.
     pub fn index_bytes(&self) -> u64 {
         self.index_bytes
+    }
+
+    /// Says what a session derives the ids of its exchanges with ([`Id::derive`]): an id that this leads to, and a trace that a
+    /// capture made, take no space in what is put from now on.
+    pub fn derive_ids(&mut self, session: Id, key: SessionKey) {
+        self.keys.insert(session, key);
     }
 
     /// Puts bytes as one piece, unless this file is known to have it, and gives the part of a body that they are. Nothing
@@ -210,8 +221,28 @@ impl Writer {
     /// `TooLong` beyond [`crate::RECORD_BYTES_MAX`]; `Full`; `Write` where a block that was full could not be written: the record
     /// was not taken, the call may be repeated.
     pub fn append(&mut self, record: &Record) -> Result<(), WriteError> {
-        let payload = self.payload_of(record)?;
-        self.append_encoded(record, &payload)
+        match record {
+            Record::Exchange(_) => self.put_exchange(record, None),
+            _ => {
+                let payload = self.payload_of(record)?;
+                self.append_encoded(record, &payload)
+            }
+        }
+    }
+
+    /// Puts an exchange. `rest` is what has no column, as it was written elsewhere, with fields that this build does not know.
+    pub(crate) fn put_exchange(&mut self, record: &Record, rest: Option<&str>) -> Result<(), WriteError> {
+        let Record::Exchange(exchange) = record else { unreachable!("it is one") };
+        self.check_room()?;
+        if self.exchanges.is_full() {
+            self.flush()?;
+        }
+        let row = self.exchanges.put(exchange, rest, &self.keys)?;
+        let place = Place { block: Index::NOT_WRITTEN, offset: row, len: 0 };
+        self.index_bytes += self.index.note(record, &[], place);
+        self.counts.records += 1;
+        self.counts.exchanges += 1;
+        Ok(())
     }
 
     /// Puts one record whose written form is `payload`, which may have fields that this build does not know.
@@ -222,7 +253,6 @@ impl Writer {
         }
         let place = self.put_record(&RawRecord { offset: 0, kind: record.kind(), flags: record.flags(), payload })?;
         self.index_bytes += self.index.note(record, payload, place);
-        self.counts.exchanges += u64::from(matches!(record, Record::Exchange(_)));
         if is_fingerprint {
             self.fingerprints.insert(Digest::of(payload));
         }
@@ -237,11 +267,7 @@ impl Writer {
     /// that is written.
     fn put_record(&mut self, record: &RawRecord<'_>) -> Result<Place, WriteError> {
         let len = self.allowed_len(record)?;
-        if self.next_piece >= PIECES_MAX
-            || self.index_bytes >= self.options.index_bytes_max.min(INDEX_BYTES_MAX as u64 / 2)
-        {
-            return Err(WriteError::Full { path: self.path.clone(), index_bytes_max: self.options.index_bytes_max });
-        }
+        self.check_room()?;
         let is_full = |pending: &Pending| pending.raw.len() >= BLOCK_BYTES_CLOSE;
         let pending = if record.is_piece() {
             if is_full(&self.pieces) {
@@ -268,6 +294,14 @@ impl Writer {
         Ok(Place { block: Index::NOT_WRITTEN, offset, len })
     }
 
+    fn check_room(&self) -> Result<(), WriteError> {
+        let index_bytes_max = self.options.index_bytes_max;
+        if self.next_piece >= PIECES_MAX || self.index_bytes >= index_bytes_max.min(INDEX_BYTES_MAX as u64 / 2) {
+            return Err(WriteError::Full { path: self.path.clone(), index_bytes_max });
+        }
+        Ok(())
+    }
+
     fn allowed_len(&self, record: &RawRecord<'_>) -> Result<u32, WriteError> {
         let len_max = record.len_max();
         let len = record.payload.len();
@@ -281,14 +315,27 @@ impl Writer {
     /// `Write`, with the file cut back to where a block was to begin, and that kept for the next attempt.
     pub fn flush(&mut self) -> Result<(), WriteError> {
         self.flush_pieces()?;
+        self.flush_records()?;
+        if self.exchanges.rows() == 0 {
+            return Ok(());
+        }
+        let offset = self.len;
+        let (raw, cuts) = self.exchanges.raw();
+        self.write_block(block_kind::EXCHANGES, self.exchanges.rows(), &raw, &cuts)?;
+        self.index.place_exchanges(offset);
+        self.exchanges = RowsMaker::default();
+        Ok(())
+    }
+
+    fn flush_records(&mut self) -> Result<(), WriteError> {
         if self.records.records == 0 {
             return Ok(());
         }
         let mut pending = std::mem::take(&mut self.records);
         let offset = self.len;
-        let written = self.write_block(block_kind::RECORDS, pending.records, &pending.raw);
+        let written = self.write_block(block_kind::RECORDS, pending.records, &pending.raw, &[]);
         if written.is_ok() {
-            self.index.place(offset);
+            self.index.place_records(offset);
             pending.clear();
         }
         self.records = pending;
@@ -301,7 +348,7 @@ impl Writer {
         }
         let mut pending = std::mem::take(&mut self.pieces);
         let offset = self.len;
-        let written = self.write_block(block_kind::RECORDS, pending.records, &pending.raw);
+        let written = self.write_block(block_kind::RECORDS, pending.records, &pending.raw, &[]);
         if written.is_ok() {
             self.index.piece_blocks.push((offset, self.written_pieces));
             self.written_pieces = self.next_piece;
@@ -341,11 +388,12 @@ impl Writer {
 
     fn write_ending(&mut self) -> Result<Sealed, WriteError> {
         let index = std::mem::take(&mut self.index);
-        let index_json = to_json(&index, "index")?;
-        self.write_block(block_kind::INDEX, 0, &index_json)?;
+        let (index_bytes, cuts) = written(index.to_bytes(&self.keys), "index", |(bytes, _)| bytes.len())?;
+        self.write_block(block_kind::INDEX, 0, &index_bytes, &cuts)?;
         let manifest_offset = self.len;
-        let manifest_json = to_json(&Manifest::new(self.counts, std::mem::take(&mut self.spans)), "manifest")?;
-        self.write_block(block_kind::MANIFEST, 0, &manifest_json)?;
+        let manifest = Manifest::new(self.counts, std::mem::take(&mut self.spans));
+        let manifest_json = written(serde_json::to_vec(&manifest).map_err(io::Error::from), "manifest", Vec::len)?;
+        self.write_block(block_kind::MANIFEST, 0, &manifest_json, &[])?;
         let digest = Digest::of(&manifest_json);
         let footer = Footer { manifest_offset, manifest_len: self.len - manifest_offset, digest };
         self.write(&footer.to_bytes())?;
@@ -354,8 +402,8 @@ impl Writer {
         Ok(Sealed { path: self.path.clone(), digest, len: self.len, counts: self.counts })
     }
 
-    fn write_block(&mut self, kind: u8, record_count: u32, raw: &[u8]) -> Result<(), WriteError> {
-        let block = RawBlock { kind, offset: self.len, record_count, first_piece: self.written_pieces, raw };
+    fn write_block(&mut self, kind: u8, record_count: u32, raw: &[u8], cuts: &[usize]) -> Result<(), WriteError> {
+        let block = RawBlock { kind, offset: self.len, record_count, first_piece: self.written_pieces, raw, cuts };
         let bytes = self.maker.make(&block).map_err(|source| WriteError::Encode { kind: "block", source })?;
         let offset = self.len;
         self.write(&bytes)?;
@@ -408,12 +456,13 @@ impl Shelf for Writer {
     }
 }
 
-fn to_json<T: serde::Serialize>(value: &T, kind: &'static str) -> Result<Vec<u8>, WriteError> {
-    let json = serde_json::to_vec(value).map_err(|source| WriteError::Encode { kind, source: source.into() })?;
-    if json.len() > INDEX_BYTES_MAX {
-        return Err(WriteError::TooLong { kind, len: json.len() as u64, len_max: INDEX_BYTES_MAX as u64 });
+/// What an ending block holds, where that is not too long.
+fn written<T>(holds: io::Result<T>, kind: &'static str, len_of: fn(&T) -> usize) -> Result<T, WriteError> {
+    let holds = holds.map_err(|source| WriteError::Encode { kind, source })?;
+    if len_of(&holds) > INDEX_BYTES_MAX {
+        return Err(WriteError::TooLong { kind, len: len_of(&holds) as u64, len_max: INDEX_BYTES_MAX as u64 });
     }
-    Ok(json)
+    Ok(holds)
 }
 
 /// Returns when the folder's entry for `path` is on the disk.

@@ -81,12 +81,10 @@ fn pair_up<'a, K: Ord>(
 
 #[cfg(test)]
 mod tests {
-    use exchange::{Digest, Digests};
-
     use super::*;
 
-    fn by_digest(_: Side, entries: &[&Entry]) -> Result<Vec<Option<Digest>>, ()> {
-        Ok(entries.iter().map(|entry| entry.digests.request).collect())
+    fn by_title(_: Side, entries: &[&Entry]) -> Result<Vec<String>, ()> {
+        Ok(entries.iter().map(|entry| entry.title.clone()).collect())
     }
 
     fn entry(number: u8, request: u8, original: Option<u8>) -> Entry {
@@ -98,7 +96,7 @@ mod tests {
             parent: None,
             certainty: None,
             candidates: Vec::new(),
-            title: String::new(),
+            title: format!("GET /{request}"),
             status: None,
             end: String::new(),
             started_ns: 0,
@@ -106,7 +104,6 @@ mod tests {
             request_len: 0,
             response_len: None,
             whole: true,
-            digests: Digests { request: Some(Digest([request; 32])), response: None },
             fingerprint: None,
             context: exchange::Context::default(),
             original: original.map(|number| Id([number; 16])),
@@ -121,7 +118,7 @@ mod tests {
         let other_run = [entry(21, 7, Some(1)), entry(22, 7, Some(2))];
         let pair = |one: &[Entry], other: &[Entry]| -> Vec<(u8, u8)> {
             let (one, other): (Vec<_>, Vec<_>) = (one.iter().collect(), other.iter().collect());
-            pairs(&one, &other, by_digest)
+            pairs(&one, &other, by_title)
                 .unwrap()
                 .iter()
                 .map(|pair| match pair {
@@ -140,7 +137,7 @@ mod tests {
         let other = [entry(11, 7, None), entry(12, 9, None)];
         let (first, second): (Vec<_>, Vec<_>) = (one.iter().collect(), other.iter().collect());
         assert_eq!(
-            pairs(&first, &second, by_digest).unwrap(),
+            pairs(&first, &second, by_title).unwrap(),
             [
                 Pair::Both(&one[0], &other[0]),
                 Pair::RecordedOnly(&one[1]),

@@ -6,7 +6,7 @@
 
 use bundle::Entry;
 use content::{canonical, json::Value};
-use exchange::{Digest, text_of_bytes};
+use exchange::{Digest, Exchange, text_of_bytes};
 
 use super::COMPARED_BYTES_MAX;
 use crate::{source::Source, trouble::Trouble};
@@ -16,12 +16,12 @@ pub(crate) type Question = Result<Digest, String>;
 
 /// What an exchange asks, less what `take_out` takes out of a JSON body.
 pub(crate) fn question(source: &Source, entry: &Entry, take_out: impl FnOnce(&mut Value)) -> Result<Question, Trouble> {
-    let request = source.archive.exchange(&entry.id)?.request;
+    let Exchange { request, digests, .. } = source.archive.exchange(&entry.id)?;
     let (Some(line), Some(target)) = (request.head.request_line(), request.head.origin_target()) else {
-        return Ok(entry.digests.request.ok_or_else(|| entry.title.clone()));
+        return Ok(digests.request.ok_or_else(|| entry.title.clone()));
     };
     if !request.body.is_whole() || request.body.len > COMPARED_BYTES_MAX {
-        return Ok(entry.digests.request.ok_or_else(|| entry.title.clone()));
+        return Ok(digests.request.ok_or_else(|| entry.title.clone()));
     }
     let body = source.archive.body(&request.body, COMPARED_BYTES_MAX)?;
     let mut bytes = format!("{} {}\n", text_of_bytes(line.method), text_of_bytes(target)).into_bytes();

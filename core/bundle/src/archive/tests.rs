@@ -86,11 +86,15 @@ fn sessions_come_in_the_order_they_began_and_exchanges_in_the_order_of_their_fir
 fn a_file_of_a_newer_major_format_is_refused_by_name_and_of_a_newer_minor_one_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.retake");
-    let newer = crate::FormatVersion { major: 1, minor: 2 };
+    let newer = crate::FormatVersion { major: 2, minor: 2 };
     std::fs::write(&path, crate::layout::opening(newer)).unwrap();
     let error = Archive::open(&path).err().unwrap();
-    assert!(error.to_string().ends_with("has format 1.2; this build reads up to 0.0"), "{error}");
-    let newer_minor = crate::FormatVersion { major: 0, minor: 9 };
+    assert!(error.to_string().ends_with("has format 2.2; this build reads up to 1.0"), "{error}");
+    let older = crate::FormatVersion { major: 0, minor: 0 };
+    std::fs::write(&path, crate::layout::opening(older)).unwrap();
+    let error = Archive::open(&path).err().unwrap();
+    assert!(error.to_string().ends_with("has format 0.0, which was given up before format 1"), "{error}");
+    let newer_minor = crate::FormatVersion { major: 1, minor: 9 };
     std::fs::write(&path, crate::layout::opening(newer_minor)).unwrap();
     assert!(matches!(Archive::open(&path), Err(OpenError::Unsealed { .. })));
 }
@@ -156,7 +160,7 @@ fn an_index_that_lists_one_record_twice_is_refused() {
     writer.lie_in_the_index(|index| index.events = vec![index.events[0]; 1000]);
     writer.seal().unwrap();
     let error = Archive::open(&path).err().unwrap();
-    assert!(error.to_string().contains("the index is not in the file's order"), "{error}");
+    assert!(error.to_string().contains("the index: it is not in the file's order"), "{error}");
 }
 
 #[test]

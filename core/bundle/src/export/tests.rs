@@ -43,6 +43,33 @@ fn exported(archive: &Archive, ids: &[Id], out: &Path, extra: Extra<'_>) -> Resu
 }
 
 #[test]
+fn an_id_that_a_key_leads_to_stays_and_takes_no_space_in_the_copy_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let exported_len = |has_key: bool| {
+        let folder = folder.path().join(has_key.to_string());
+        let store = Store::open_or_create(&folder).unwrap();
+        let mut writer = store.segment_writer(sample::id(1)).unwrap();
+        if has_key {
+            writer.derive_ids(sample::id(1), sample::KEY);
+        }
+        writer.append(&Record::Session(sample::session(1, 5))).unwrap();
+        for sequence in 1..=100 {
+            let exchange = sample::exchange(1, sequence, Body::default(), Body::default());
+            let exchange = Exchange { id: sample::id(sequence), ..exchange };
+            writer.append(&Record::Exchange(Box::new(exchange))).unwrap();
+        }
+        writer.sync().unwrap();
+        let archive = Archive::open(&folder).unwrap();
+        let ids: Vec<_> = (1..=100).map(sample::id).collect();
+        let sealed = exported(&archive, &ids, &folder.join("out.retake"), Extra::default()).unwrap();
+        let bundle = Archive::open_verified(&sealed.path).unwrap();
+        assert!(bundle.entries().iter().map(|entry| entry.id).eq(ids));
+        sealed.len
+    };
+    assert!(exported_len(true) + 2 * 100 * 16 < exported_len(false) + 200);
+}
+
+#[test]
 fn a_selection_brings_what_it_depends_on_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let archive = store_in(folder.path());

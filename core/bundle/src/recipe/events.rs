@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use memchr::memmem;
 
-use super::{Shelf, json, steps::Steps, varint};
-use crate::WriteError;
+use super::{Shelf, json, steps::Steps};
+use crate::{WriteError, varint};
 
 /// Fewest events of a run, and fewest bytes that it saves for each. Choices: below them the run's own bytes are more.
 const RUN_EVENTS_MIN: usize = 3;

@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
-use super::{Form, Name, PIECES_MAX, Shelf, chunks, varint};
-use crate::WriteError;
+use super::{Form, Name, PIECES_MAX, Shelf, chunks};
+use crate::{WriteError, varint};
 
 /// Fewest and most steps of a group, and what ends one between: the piece after which about one in eight does. Groups
 /// depend on their own pieces alone, so that a history that has grown has the groups that it had, and one more.

@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     Writer,
     layout::{HEADER_LEN, OPENING_LEN},
+    record::record_kind,
     sample,
 };
 

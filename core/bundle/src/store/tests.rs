@@ -33,7 +33,7 @@ fn a_store_of_a_later_release_is_refused_and_a_short_key_too() {
     fs::write(folder.path().join(MARKER), "retake store, format 7\n").unwrap();
     let error = Store::open_or_create(folder.path()).unwrap_err();
     assert!(
-        error.to_string().contains("says `retake store, format 7`; this build knows `retake store, format 0`"),
+        error.to_string().contains("says `retake store, format 7`; this build knows `retake store, format 1`"),
         "{error}"
     );
     fs::write(folder.path().join(MARKER), MARKER_TEXT).unwrap();

@@ -1,5 +1,7 @@
 use std::sync::{Arc, Mutex};
 
+use exchange::{Body, Chunk, End, Exchange, Head, Request, Times};
+
 use super::*;
 use crate::{Archive, BLOCK_BYTES_MAX, PIECE_BYTES_MAX, layout::HEADER_LEN, sample, verify};
 
@@ -197,9 +199,32 @@ fn the_example_in_the_format_description_is_what_is_written() {
     let mut lines = hex_lines(0, &disk.0.lock().unwrap().bytes);
     let footer = Footer { manifest_offset: 1000, manifest_len: 500, digest: Digest::of(b"{}") };
     lines.extend(hex_lines(1500, &footer.to_bytes()));
+    let mut rows = RowsMaker::default();
+    rows.put(&example(), None, &Keys::from([(Id([1; 16]), [7; 32])])).unwrap();
+    lines.extend(hex_lines(0, &rows.raw().0));
     let described = include_str!("../../../../docs/format.md");
     for line in &lines {
         assert!(described.contains(line.as_str()), "not in docs/format.md: {line}\nof:\n{}", lines.join("\n"));
+    }
+}
+
+/// The exchange of the example.
+fn example() -> Exchange {
+    let chunks = vec![Chunk { offset: 0, at_ns: 30_000 }];
+    let request = Body { parts: vec![(0, 5).into()], len: 5, chunks, ..Body::default() };
+    let exchange = sample::exchange(1, 3, request, Body::default());
+    let times =
+        Times { started_ns: 21_000, request_ended_ns: Some(32_000), response_started_ns: None, ended_ns: 90_000 };
+    let head = Head::new(*b"PUT / HTTP/1.0\r\n\r\n");
+    let request = Request { head, ..exchange.request };
+    Exchange {
+        id: sample::id(3),
+        session: Id([1; 16]),
+        request,
+        response: None,
+        times,
+        end: End::ClientGone,
+        ..exchange
     }
 }
 

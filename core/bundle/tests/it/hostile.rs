@@ -60,7 +60,7 @@ fn with_check(mut bytes: Vec<u8>) -> Vec<u8> {
 
 fn opening() -> Vec<u8> {
     let mut bytes = [0x184D_2A50_u32.to_le_bytes(), 32_u32.to_le_bytes()].concat();
-    bytes.extend_from_slice(b"RETAKE\0\0\0\0\0\0\0\0\0\0");
+    bytes.extend_from_slice(b"RETAKE\0\0\x01\0\0\0\0\0\0\0");
     with_check(bytes)
 }
 
@@ -78,6 +78,16 @@ fn block_bytes(block: &Block, offset: usize) -> Vec<u8> {
     bytes
 }
 
+fn varint(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
+}
+
 /// A sealed file of these blocks, the index among them as the last, all of whose hashes hold.
 fn sealed(blocks: &[Block], counts: &str) -> Vec<u8> {
     let mut file = opening();
@@ -88,7 +98,7 @@ fn sealed(blocks: &[Block], counts: &str) -> Vec<u8> {
         file.extend_from_slice(&bytes);
     }
     let manifest =
-        format!("{{\"format\":[0,0],\"tool_version\":\"x\",\"counts\":{counts},\"spans\":[{}]}}", spans.join(","));
+        format!("{{\"format\":[1,0],\"tool_version\":\"x\",\"counts\":{counts},\"spans\":[{}]}}", spans.join(","));
     let raw = manifest.into_bytes();
     let digest = blake3::hash(&raw);
     let bytes = block_bytes(&Block { kind: MANIFEST, raw, record_count: 0, first_piece: 0 }, file.len());
@@ -194,7 +204,7 @@ fn mutate(blocks: &mut Vec<Block>, chance: &mut Chance) {
 }
 
 fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/bundles/v0/every-kind.retake")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/bundles/v1/every-kind.retake")
 }
 
 #[test]
@@ -269,8 +279,9 @@ fn slow_big_an_index_that_unfolds_in_memory_is_refused() {
         ("{\"unknown\":\"".to_owned(), "x", "\"}"),
     ];
     for (begin, item, end) in bombs {
-        let count = (INDEX_BYTES_MAX - begin.len() - end.len()) / item.len();
-        let raw = [begin.as_bytes(), item.repeat(count).as_bytes(), end.as_bytes()].concat();
+        let count = (INDEX_BYTES_MAX - begin.len() - end.len() - 16) / item.len();
+        let json = [begin.as_bytes(), item.repeat(count).as_bytes(), end.as_bytes()].concat();
+        let raw = [varint(json.len()), json, varint(0)].concat();
         let counts = "{\"exchanges\":0,\"pieces\":0,\"records\":0,\"piece_bytes\":0}";
         let file = sealed(&[Block { kind: INDEX, raw, record_count: 0, first_piece: 0 }], counts);
         fs::write(&path, &file).unwrap();
@@ -278,6 +289,44 @@ fn slow_big_an_index_that_unfolds_in_memory_is_refused() {
         eprintln!("{item:>12} as {} bytes of file: {opened:?}", file.len());
         assert!(opened.is_err() || item == "x", "{item}");
     }
+}
+
+/// Exchanges by columns take a few bytes each in an index and hundreds in memory.
+#[test]
+fn slow_big_an_index_of_countless_exchanges_is_refused() {
+    if !is_confined("hostile::slow_big_an_index_of_countless_exchanges_is_refused") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.retake");
+    let count = 12_000_000;
+    let columns: [(u8, Vec<u8>); 15] = [
+        (1, [vec![1], vec![2; count - 1]].concat()),
+        (2, [vec![7; 16], vec![1], vec![7; 32]].concat()),
+        (3, vec![0; count]),
+        (4, vec![0; count]),
+        (5, vec![0; count]),
+        (11, vec![0; count]),
+        (14, vec![0; count]),
+        (15, vec![0; count]),
+        (16, vec![0; count]),
+        (23, vec![0; count]),
+        (44, vec![0; count]),
+        (46, vec![0; count]),
+        (48, vec![0; count]),
+        (49, vec![0; count]),
+        (50, vec![0; count]),
+    ];
+    let mut raw = [varint(2), b"{}".to_vec(), varint(count)].concat();
+    for (number, column) in columns {
+        raw.extend_from_slice(&[vec![number], varint(column.len()), column].concat());
+    }
+    let counts = "{\"exchanges\":0,\"pieces\":0,\"records\":0,\"piece_bytes\":0}";
+    let file = sealed(&[Block { kind: INDEX, raw, record_count: 0, first_piece: 0 }], counts);
+    fs::write(&path, &file).unwrap();
+    let opened = Archive::open(&path).map(|_| ()).unwrap_err().to_string();
+    eprintln!("{} bytes of file: {opened}", file.len());
+    assert!(opened.contains("more values than an index may have"), "{opened}");
 }
 
 /// The same in records, which are gone through where there is no index that could be trusted.

@@ -66,7 +66,6 @@ fn slow_provider_every_exchange_is_read_back_to_the_byte() {
     for (recorded, written) in all.iter().zip(&written) {
         let read = archive.exchange(&written.id).unwrap();
         assert_eq!(&read, written, "line {}", recorded.line);
-        assert_eq!(archive.entry(&written.id).unwrap().digests, written.digests);
         assert_eq!(archive.body(&read.request.body, 8 << 20).unwrap(), recorded.request, "line {}", recorded.line);
         let response = read.response.unwrap().body;
         assert_eq!(archive.body(&response, 8 << 20).unwrap(), recorded.response, "line {}", recorded.line);

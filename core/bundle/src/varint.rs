@@ -4,7 +4,7 @@
 const BYTES_MAX: usize = 10;
 
 /// Appends `number`.
-pub(super) fn put(bytes: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn put(bytes: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         bytes.push(number as u8 | 0x80);
         number >>= 7;
@@ -13,7 +13,7 @@ pub(super) fn put(bytes: &mut Vec<u8>, mut number: u64) {
 }
 
 /// Takes the number at the beginning of `bytes` off it; `None` where there is none, or it is written longer than it need be.
-pub(super) fn take(bytes: &mut &[u8]) -> Option<u64> {
+pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for (at, &byte) in bytes.iter().enumerate().take(BYTES_MAX) {
         let bits = u64::from(byte & 0x7f);
@@ -31,12 +31,12 @@ pub(super) fn take(bytes: &mut &[u8]) -> Option<u64> {
 }
 
 /// A signed number as one without a sign, small where it is near 0: 0, -1, 1, -2, …
-pub(super) fn zigzag(number: i64) -> u64 {
+pub(crate) fn zigzag(number: i64) -> u64 {
     ((number << 1) ^ (number >> 63)) as u64
 }
 
 /// The signed number that [`zigzag`] made this of.
-pub(super) fn unzigzag(number: u64) -> i64 {
+pub(crate) fn unzigzag(number: u64) -> i64 {
     (number >> 1) as i64 ^ -((number & 1) as i64)
 }
 
