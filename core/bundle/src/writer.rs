@@ -472,4 +472,6 @@ pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod tests;
