@@ -25,7 +25,7 @@ fn of_script(script: &str, more: &[&str]) -> String {
 
 #[test]
 fn a_service_that_listens_nowhere_is_void_with_what_it_wrote_last() {
-    insta::assert_snapshot!(of_script("printf %s\\\\n 1 2 3 4 5 6 7 8 9 10 11 12; echo no model to load >&2; exec /bin/sleep 60", &[]), @r"
+    insta::assert_snapshot!(of_script("exec >&2; printf %s\\\\n 1 2 3 4 5 6 7 8 9 10 11 12; echo no model to load; exec /bin/sleep 60", &[]), @r"
     exit code 3
     VOID     the service accepted no connection on port 18080 within 1 s
       wrote | 4
