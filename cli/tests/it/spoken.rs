@@ -1,6 +1,7 @@
 //! Dependencies that are no HTTP: recorded as bytes both ways, and answered from them. A real Redis, and a mail server that
 //! speaks first.
 
+mod login;
 mod service;
 
 use std::{

@@ -19,12 +19,19 @@ const MONGODB_CODES: [u32; 2] = [2004, 2013];
 /// Largest message of MongoDB, in bytes (`maxMessageSizeBytes`).
 const MONGODB_LEN_MAX: u32 = 48_000_000;
 
-/// Names in MongoDB's messages, each with the zero that ends it: a login by SASL, and the session that every driver makes up.
-const SASL_START: &[u8] = b"saslStart\0";
-const SESSION_ID: &[u8] = b"\x03lsid\0";
+/// Elements in MongoDB's messages: the mechanisms of SASL that make up numbers (`PLAIN` does not), with the length that stands
+/// before them, and the session that every driver makes up.
+const MONGODB_NAMES: [(&[u8], Unrepeatable); 5] = [
+    (b"\x02mechanism\0\x0c\0\0\0SCRAM-SHA-1\0", Unrepeatable::SaltedLogin),
+    (b"\x02mechanism\0\x0e\0\0\0SCRAM-SHA-256\0", Unrepeatable::SaltedLogin),
+    (b"\x02mechanism\0\x0c\0\0\0MONGODB-AWS\0", Unrepeatable::SaltedLogin),
+    (b"\x02mechanism\0\x07\0\0\0GSSAPI\0", Unrepeatable::SaltedLogin),
+    (b"\x03lsid\0", Unrepeatable::OwnSession),
+];
 
 /// How line protocols ask for a salted login.
-const SALTED_LINES: [&[u8]; 2] = [b"AUTH SCRAM-", b"AUTHENTICATE SCRAM-"];
+const SALTED_LINES: [(&[u8], Unrepeatable); 2] =
+    [(b"AUTH SCRAM-", Unrepeatable::SaltedLogin), (b"AUTHENTICATE SCRAM-", Unrepeatable::SaltedLogin)];
 
 /// Why recorded bytes cannot answer a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,15 +120,8 @@ impl Said {
         let heard = self.len;
         self.len = heard.saturating_add(bytes.len());
         let bytes = if is_mongodb { bytes } else { &bytes[..bytes.len().min(LOGIN_BYTES - heard.min(LOGIN_BYTES))] };
-        let (names, longest): (&[(&[u8], Unrepeatable)], usize) = match is_mongodb {
-            true => {
-                (&[(SASL_START, Unrepeatable::SaltedLogin), (SESSION_ID, Unrepeatable::OwnSession)], SASL_START.len())
-            }
-            false => (
-                &[(SALTED_LINES[0], Unrepeatable::SaltedLogin), (SALTED_LINES[1], Unrepeatable::SaltedLogin)],
-                SALTED_LINES[1].len(),
-            ),
-        };
+        let names: &[(&[u8], Unrepeatable)] = if is_mongodb { &MONGODB_NAMES } else { &SALTED_LINES };
+        let longest = names.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
         // A name may stand across two reads.
         let seam = [&self.tail, &bytes[..bytes.len().min(longest)]].concat();
         let has = |name: &[u8]| memchr::memmem::find(bytes, name).or_else(|| memchr::memmem::find(&seam, name));
@@ -186,8 +186,11 @@ mod tests {
 
     #[test]
     fn mongodb_is_known_by_its_login_and_its_sessions_and_whatever_only_has_the_words_is_not() {
-        let login = mongodb(b"\0\0\0\0\0\x30\0\0\0\x10saslStart\0\x01\0\0\0\x02mechanism\0");
+        let start = b"\0\0\0\0\0\x30\0\0\0\x10saslStart\0\x01\0\0\0\x02mechanism\0";
+        let login = mongodb(&[&start[..], b"\x0e\0\0\0SCRAM-SHA-256\0"].concat());
         assert_eq!(known(&[&login], &[]), Some(Unrepeatable::SaltedLogin));
+        assert_eq!(known(&[&login[..50], &login[50..]], &[]), Some(Unrepeatable::SaltedLogin));
+        assert_eq!(known(&[&mongodb(&[&start[..], b"\x06\0\0\0PLAIN\0"].concat())], &[]), None);
         let hello = mongodb(b"\0\0\0\0\0\x10\0\0\0\x10hello\0\x01\0\0\0\0");
         let find = mongodb(b"\0\0\0\0\0\x30\0\0\0\x02find\0\x02\0\0\0a\0\x03lsid\0\x1e\0\0\0");
         assert_eq!(known(&[&hello], &[]), None);

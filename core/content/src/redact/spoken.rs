@@ -1,20 +1,23 @@
 //! Where the credentials stand in what a client says on a connection that is not HTTP.
 //!
 //! In: the client's bytes as they come. Out: the same bytes, and the ranges of them that are credentials: Redis' `AUTH`,
-//! PostgreSQL's passwords and SASL, MySQL's scrambles, the `AUTH`, `PASS` and `LOGIN` of line protocols. What is found
-//! depends on the form of what was said and never on the values, so that a recording with pseudonyms and a replay with the
-//! real ones have their credentials in the same places. Bytes are held back only where a credential may have begun.
+//! PostgreSQL's passwords and SASL, MySQL's scrambles, what is said by SASL to MongoDB, memcached, AMQP 0-9-1 and Kafka, the
+//! `AUTH`, `PASS` and `LOGIN` of line protocols. What is found depends on the form of what was said and never on the values,
+//! so that a recording with pseudonyms and a replay with the real ones have their credentials in the same places. Bytes are
+//! held back only where a credential may have begun.
 //!
 //! Everything else that is said is data, and kept as it is. Within TLS nothing is found, since nothing can be read.
 
+mod framed;
 mod lines;
+mod mongodb;
 mod mysql;
 mod postgres;
 mod resp;
 
 use std::ops::Range;
 
-use self::{lines::Lines, mysql::MySql, postgres::Postgres, resp::Resp};
+use self::{framed::Framed, lines::Lines, mysql::MySql, postgres::Postgres, resp::Resp};
 
 /// Longest unit that is held to look at it whole, in bytes; what is longer passes without being looked at. A choice: a
 /// credential is shorter.
@@ -105,6 +108,7 @@ enum Protocol {
     Resp(Resp),
     Postgres(Postgres),
     MySql(MySql),
+    Framed(Framed),
     Lines(Lines),
     /// Encrypted: there is nothing to be read in it.
     Tls,
@@ -135,6 +139,7 @@ impl Spoken {
             Some(Protocol::Resp(resp)) => resp.flush(held, &mut released),
             Some(Protocol::Postgres(postgres)) => postgres.flush(held, &mut released),
             Some(Protocol::MySql(mysql)) => mysql.flush(held, &mut released),
+            Some(Protocol::Framed(framed)) => framed.flush(held, &mut released),
             Some(Protocol::Tls) | None => {}
         }
         released
@@ -152,7 +157,7 @@ impl Spoken {
             Some(Protocol::Postgres(postgres)) => postgres.is_encrypted(),
             Some(Protocol::MySql(mysql)) => mysql.is_encrypted(),
             Some(Protocol::Lines(lines)) => lines.is_encrypted(),
-            Some(Protocol::Resp(_)) | None => false,
+            Some(Protocol::Resp(_) | Protocol::Framed(_)) | None => false,
         }
     }
 
@@ -163,6 +168,7 @@ impl Spoken {
             Some(Protocol::Resp(resp)) => resp.go_on(held, released),
             Some(Protocol::Postgres(postgres)) => postgres.go_on(held, released),
             Some(Protocol::MySql(mysql)) => mysql.go_on(held, released),
+            Some(Protocol::Framed(framed)) => framed.go_on(held, released),
             Some(Protocol::Lines(lines)) => lines.go_on(held, released),
             Some(Protocol::Tls) => released.pass(held, usize::MAX),
         }
@@ -175,6 +181,12 @@ fn tell(bytes: &[u8], last: bool) -> Option<Protocol> {
         [b'*', b'0'..=b'9', ..] => return Some(Protocol::Resp(Resp::default())),
         [0x16, 3, ..] => return Some(Protocol::Tls),
         [b'*' | 0x16] if !last => return None,
+        _ => {}
+    }
+    let likely = framed::WIRES.into_iter().find(|wire| (wire.may_begin)(bytes));
+    match likely {
+        Some(wire) if bytes.len() >= wire.telling_len => return Some(Protocol::Framed(Framed::new(wire))),
+        Some(_) if !last => return None,
         _ => {}
     }
     if let Some(is_postgres) = postgres::begins(bytes) {

@@ -110,9 +110,12 @@ fn time_at(pieces: &[Piece], offset: usize) -> u64 {
     pieces.get(after.saturating_sub(1)).map_or(0, |piece| piece.at_ns)
 }
 
-/// True for what opens a connection: of Redis, and the first messages and the passwords of PostgreSQL.
+/// True for what opens a connection: of Redis, the first messages and the passwords of PostgreSQL, memcached's login, AMQP's
+/// header and all that its connections say of themselves.
 fn opens(asked: &[u8]) -> bool {
     let is_start = matches!(asked, [0, 0, _, _, 0, 3, ..] | [0, 0, _, _, 0x04, 0xd2, 0x16, ..]);
     let is_password = matches!(asked, [b'p', 0, _, _, _, ..]);
-    is_start || is_password || resp::opens(asked)
+    let is_memcached = matches!(asked, [0x80, 0x20..=0x22, _, _, _, 0, 0, 0, ..]);
+    let is_amqp = matches!(asked, [b'A', b'M', b'Q', b'P', 0, 0, 9, ..] | [1, 0, 0, _, _, _, _, 0, 10, 0, ..]);
+    is_start || is_password || is_memcached || is_amqp || resp::opens(asked)
 }
