@@ -28,6 +28,7 @@ macro_rules! services {
 
 services! {
     docker_nginx_with_a_perl_handler_and_workers_of_another_user_is_the_same_again = "nginx-perl";
+    docker_nginx_with_a_handler_that_is_mounted_is_the_same_again = "nginx-perl-mounted";
     docker_an_entrypoint_script_that_drops_root_and_execs_is_the_same_again = "shell-entrypoint";
     docker_a_musl_image_that_is_read_only_is_the_same_again = "musl-busybox";
     docker_httpbin_under_gunicorn_is_the_same_again = "httpbin";

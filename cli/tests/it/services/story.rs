@@ -1,16 +1,16 @@
 //! The story of one service: run, recorded, removed, run again both ways.
 
-use std::{io::Write as _, net::SocketAddr, path::Path};
+use std::{fs, io::Write as _, net::SocketAddr, path::Path};
 
 use serde_json::Value;
 
 use crate::{
-    command,
+    Ran, command,
     engines::{receipt_of, verdicts_of},
     harm::{Capture, connect, read_rest},
     services::{
         engine::{Container, Program, accepts, docker, image, until},
-        told::{Dependency, Request, Secret, Service, folder_of},
+        told::{Dependency, Mounted, Request, Secret, Service, folder_of},
     },
     shipped::skipped,
 };
@@ -35,6 +35,27 @@ pub(crate) fn tell(name: &str) {
     assert_eq!(receipt["egress"]["prevented"], true, "{}", told());
     assert_eq!(receipt["answers"]["missed"], 0, "{}", told());
     assert_eq!(receipt["pinned"]["relation"], "same-config-digest", "{}", told());
+    doubt_mounts(&service, folder.path());
+}
+
+/// Replays with what was mounted left out, and with a byte more in it: both are void, and say which mount is meant.
+fn doubt_mounts(service: &Service, folder: &Path) {
+    let void = |given: &[String]| {
+        let ran = run_replay(service, folder, "auto", given);
+        assert_eq!(ran.code, 3, "{}: {}{}", service.name, ran.out, ran.err);
+        ran.json()["receipt"]["void"]["reason"].as_str().unwrap().to_owned()
+    };
+    for mount in &service.mounts {
+        let given = folder.join(GIVEN).join(mount.name());
+        let reason = void(&[]);
+        assert!(reason.contains(&mount.at), "{reason}");
+        let kept = fs::read(&given).unwrap();
+        fs::write(&given, [&kept[..], b"\n"].concat()).unwrap();
+        let reason = void(&mount_flags(service));
+        let expected = format!("`{GIVEN}/{}` is not what was mounted at {}", mount.name(), mount.at);
+        assert!(reason.starts_with(&expected), "{reason}");
+        fs::write(&given, kept).unwrap();
+    }
 }
 
 /// A service whose image cannot be made here is left out by name.
@@ -44,9 +65,13 @@ fn skip(name: &str, reason: &str) {
 
 /// Runs the service and what it needs, asks it everything through a capture, seals that; gives the number of requests.
 fn record(service: &Service, image: &str, folder: &Path) -> u64 {
-    copy_files(service, image, folder);
+    lay_out_mounts(service, image, folder);
     let dependencies: Vec<_> = service.dependencies.iter().map(|it| Running::start(it, service, folder)).collect();
-    let run: Vec<_> = service.run.iter().map(|word| filled(word, service, folder)).collect();
+    let mut run: Vec<_> = service.run.iter().map(|word| filled(word, service, folder)).collect();
+    for mount in &service.mounts {
+        let here = folder.join(PRODUCTION).join(mount.name());
+        run.extend(["--volume".to_owned(), format!("{}:{}:ro", here.display(), mount.at)]);
+    }
     let container = Container::create(&service.name, &run, image, &service.command);
     if !service.calls_at_start {
         start(&container, service);
@@ -60,6 +85,9 @@ fn record(service: &Service, image: &str, folder: &Path) -> u64 {
     let counts = capture.stop();
     container.stop();
     drop(dependencies);
+    if !service.mounts.is_empty() {
+        fs::rename(folder.join(PRODUCTION), folder.join(GIVEN)).unwrap();
+    }
     let asked = service.requests.len() as u64;
     assert!(counts["exchanges"].as_u64() >= Some(asked), "{counts}");
     assert_eq!(counts["exchanges_missed"], 0, "{counts}");
@@ -68,15 +96,29 @@ fn record(service: &Service, image: &str, folder: &Path) -> u64 {
     asked
 }
 
-fn copy_files(service: &Service, image: &str, folder: &Path) {
-    if service.files.is_empty() {
+/// Where mounted files are while the service is recorded, and where they are afterwards.
+const PRODUCTION: &str = "production";
+const GIVEN: &str = "given";
+
+fn lay_out_mounts(service: &Service, image: &str, folder: &Path) {
+    if service.mounts.is_empty() {
         return;
     }
+    fs::create_dir(folder.join(PRODUCTION)).unwrap();
     let source = Container::create(&format!("{}-files", service.name), &[], image, &[]);
-    for file in &service.files {
-        let to = folder.join(&file.to);
-        docker(["cp", &format!("{}:{}", source.name, file.from), to.to_str().unwrap()]);
+    for mount in &service.mounts {
+        let to = folder.join(PRODUCTION).join(mount.name());
+        match (&mount.file, &mount.from_image) {
+            (Some(file), None) => drop(fs::copy(folder_of(&service.name).join(file), to).unwrap()),
+            (None, Some(from)) => drop(docker(["cp", &format!("{}:{from}", source.name), to.to_str().unwrap()])),
+            _ => panic!("{}: {} is either a file or from the image", service.name, mount.at),
+        }
     }
+}
+
+fn mount_flags(service: &Service) -> Vec<String> {
+    let flag = |mount: &Mounted| ["--mount".to_owned(), format!("{}={GIVEN}/{}", mount.at, mount.name())];
+    service.mounts.iter().flat_map(flag).collect()
 }
 
 fn filled(word: &str, service: &Service, folder: &Path) -> String {
@@ -185,13 +227,20 @@ fn whole(answer: &[u8]) -> Vec<u8> {
 /// Replays what was sealed, over the bridge of that kind; nothing of the recording runs any more. Nothing of the replay is
 /// left.
 fn replay(service: &Service, folder: &Path, bridge: &str) -> Value {
+    let ran = run_replay(service, folder, bridge, &mount_flags(service));
+    assert_eq!(ran.code, 0, "{}: {}\n{}", service.name, ran.err, ran.out);
+    ran.json()
+}
+
+fn run_replay(service: &Service, folder: &Path, bridge: &str, mounts: &[String]) -> Ran {
     let mut arguments = vec!["replay".to_owned(), "case.retake".to_owned(), "--json".to_owned()];
     arguments.extend(["--bridge".to_owned(), bridge.to_owned()]);
+    arguments.extend_from_slice(mounts);
     for ignored in &service.ignored {
         arguments.extend(["--ignore".to_owned(), ignored.rule.clone()]);
     }
     if !service.secrets.is_empty() {
-        std::fs::write(folder.join("secrets"), secrets(service, folder)).unwrap();
+        fs::write(folder.join("secrets"), secrets(service, folder)).unwrap();
         arguments.extend(["--secrets".to_owned(), "secrets".to_owned()]);
     }
     arguments.extend(service.replay.iter().map(|word| filled(word, service, folder)));
@@ -200,15 +249,14 @@ fn replay(service: &Service, folder: &Path, bridge: &str) -> Value {
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let child = command.spawn().unwrap();
     let owner = child.id();
-    let ran = crate::Ran::of(&child.wait_with_output().unwrap());
+    let ran = Ran::of(&child.wait_with_output().unwrap());
     let name = &service.name;
-    assert_eq!(ran.code, 0, "{name}: {}\n{}", ran.err, ran.out);
     for kind in [&["ps", "--all"][..], &["volume", "ls"]] {
         let format = ["--filter", "label=retake.owner", "--format", r#"{{.Label "retake.owner"}}"#];
         let left = docker(kind.iter().copied().chain(format));
         assert!(!left.lines().any(|line| line.starts_with(&format!("{owner}:"))), "{name}: {kind:?}: {left}");
     }
-    ran.json()
+    ran
 }
 
 /// The lines of a `--secrets` file: what stands in the recording for each secret, and the secret.

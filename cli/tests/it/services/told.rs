@@ -23,7 +23,7 @@ pub(crate) struct Service {
     /// Built and replayed in a few seconds: belongs to every run of the tests.
     #[serde(default)]
     pub(crate) quick: bool,
-    /// Arguments of `docker run` before the image. `{folder}` is where `files` are, `{here}` the service's own folder.
+    /// Arguments of `docker run` before the image. `{folder}` is the test's own, `{here}` the service's.
     #[serde(default)]
     pub(crate) run: Vec<String>,
     /// Arguments behind the image.
@@ -45,9 +45,9 @@ pub(crate) struct Service {
     /// What the recording knows by pseudonym and the service has to be given for its answers.
     #[serde(default, rename = "secret")]
     pub(crate) secrets: Vec<Secret>,
-    /// What is copied out of the image before it starts, to be mounted.
-    #[serde(default)]
-    pub(crate) files: Vec<CopiedFile>,
+    /// What is mounted into it from this machine; in the replay it is somewhere else, and given by `--mount`.
+    #[serde(default, rename = "mount")]
+    pub(crate) mounts: Vec<Mounted>,
     #[serde(default, rename = "dependency")]
     pub(crate) dependencies: Vec<Dependency>,
     /// What is left out of the comparison.
@@ -57,12 +57,23 @@ pub(crate) struct Service {
     pub(crate) requests: Vec<Request>,
 }
 
-/// A file of the image that the test copies into its own folder.
+/// A file that is mounted read-only.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct CopiedFile {
-    pub(crate) from: String,
-    pub(crate) to: String,
+pub(crate) struct Mounted {
+    /// Where, in the container.
+    pub(crate) at: String,
+    /// A file beside `service.toml`.
+    pub(crate) file: Option<String>,
+    /// A file of the image, which stands for what a job left on the host.
+    pub(crate) from_image: Option<String>,
+}
+
+impl Mounted {
+    /// Its name, wherever it is.
+    pub(crate) fn name(&self) -> &str {
+        self.at.rsplit('/').next().unwrap()
+    }
 }
 
 /// A credential that callers send, given to the replay with `--secrets`.
