@@ -30,9 +30,9 @@ pub struct ReceiptPage<'a> {
 }
 
 impl ReceiptPage<'_> {
-    /// The page for a machine: schema `retake.replay/0`.
+    /// The page for a machine: schema `retake.replay/0`, on one line, since a command may replay several times.
     pub fn to_json(&self) -> String {
-        json::document("replay", self)
+        json::line("replay", self)
     }
 }
 

@@ -20,7 +20,8 @@ Examples:
 
 The recorded image runs without any network; its dependency calls are answered from the recording. Another image \
 than the recorded one is refused unless named with --image. Where the service's container changed while it was recorded, \
-the exchanges of each environment are replayed in it, one after the other, with a receipt for each.
+the exchanges of each environment are replayed in it, one after the other, with a receipt for each; --json writes each on \
+a line of its own.
 
 Exit codes: 0 same, 1 changed, 2 trouble or damage, 3 inconclusive.")]
 pub(crate) struct ReplayArgs {
