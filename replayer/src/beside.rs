@@ -88,7 +88,8 @@ impl Job<'_> {
         for given in &self.settings.beside {
             let image = match docker.server_image(&given.image).await {
                 Err(DockerError::NoImage { reference }) => {
-                    return Err(BesideError::NoImage { name: given.name.clone(), image: reference }.into());
+                    let (name, is_here) = (given.name.clone(), docker.is_local());
+                    return Err(BesideError::NoImage { name, image: reference, is_here }.into());
                 }
                 image => image?,
             };

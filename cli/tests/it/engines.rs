@@ -13,9 +13,11 @@ use tempfile::tempdir;
 use self::second::{EngineImage, SecondEngine, is_root, work_folder};
 use crate::{
     Ran,
+    beside::store_image,
     contained::{Image, client},
     refused::refusal,
     shipped::{Alter, IGNORED, TICKETS, altered, docker, replay, shipped},
+    untrue::triage,
 };
 
 /// What the receipt says of what an engine behind a port does not tell of its machine.
@@ -136,6 +138,46 @@ fn slow_engines_behind_a_port_it_is_the_same_replay() {
     let shared = there(&["--bridge", "socket"]);
     assert!(!says_copied(&shared));
     assert_same(folder.path(), &here, folder.path(), &shared);
+}
+
+#[test]
+fn slow_engines_behind_a_port_a_server_beside_runs_there_with_its_dump_copied_in() {
+    let test = "a server beside it behind a port";
+    let Some(engine) = docker(test).then(|| SecondEngine::start(test)).flatten() else { return };
+    let folder = tempdir().unwrap();
+    fs::create_dir(folder.path().join("seed")).unwrap();
+    fs::copy(Path::new(&triage()).with_file_name("triage-load"), folder.path().join("seed/load")).unwrap();
+    // Its check is a program that is there by the dump alone.
+    let image = store_image("beside-elsewhere", 8090, &["HEALTHCHECK CMD [\"/seed/load\", \"--help\"]"]);
+    let beside = format!("store={},dump=seed,at=/seed", image.0);
+    let replay = |more: &[&str]| {
+        let source = shipped();
+        let arguments = ["replay", source.to_str().unwrap(), "--json", "--beside", &beside];
+        let mut retake = engine.command(env!("CARGO_BIN_EXE_retake"));
+        retake.args(arguments).args(IGNORED).args(more).current_dir(folder.path());
+        Ran::of(&retake.output().unwrap())
+    };
+    let refused = replay(&[]);
+    insta::assert_snapshot!(refusal(&refused, &[(&image.0, "IMAGE")]), @r"
+    exit code 2
+    error: there is no image `IMAGE` in the engine that DOCKER_HOST names to run beside the service as `store`
+    help: take it there: `docker --host unix:///var/run/docker.sock save IMAGE | docker load`; or `docker pull IMAGE`, which that engine does; nothing is pulled without being asked
+    ");
+
+    let archive = folder.path().join("store.tar");
+    client(&["save", "--output", archive.to_str().unwrap(), &image.0]);
+    engine.client(&["load", "--input", archive.to_str().unwrap()]);
+    let here = crate::shipped::replay(folder.path(), &shipped(), &["--beside", &beside]);
+    let there = replay(&[]);
+    assert!(!says_copied(&here) && says_copied(&there), "{}{}", there.out, there.err);
+    let (here, there) = (here.json(), there.json());
+    assert_eq!(there["receipt"]["tally"]["same"], TICKETS, "{there}");
+    assert_eq!(receipt_of(&there)["beside"], receipt_of(&here)["beside"]);
+    assert_eq!(verdicts_of(&there), verdicts_of(&here));
+    let ready = there["receipt"]["beside"][0]["ready"].as_str().unwrap();
+    assert!(ready.starts_with("its HEALTHCHECK passed after"), "{ready}");
+    assert_eq!(engine.client(&["ps", "--all", "--quiet"]), "");
+    assert_eq!(engine.client(&["volume", "ls", "--quiet"]), "");
 }
 
 #[test]

@@ -17,12 +17,14 @@ pub enum BesideError {
         instead: &'static str,
     },
     /// There is no such image.
-    #[error("there is no image `{image}` on this machine to run beside the service as `{name}`")]
+    #[error("there is no image `{image}` {} to run beside the service as `{name}`", place(*is_here))]
     NoImage {
         /// As it was given.
         name: String,
         /// As it was named.
         image: String,
+        /// False where the engine may be on another machine.
+        is_here: bool,
     },
     /// Nothing says where it listens.
     #[error("which port `{name}` listens on is not known: the image `{image}` {says}")]
@@ -91,6 +93,10 @@ pub enum BesideError {
     },
 }
 
+fn place(is_here: bool) -> &'static str {
+    if is_here { "on this machine" } else { "in the engine that DOCKER_HOST names" }
+}
+
 impl BesideError {
     /// What the user can do next.
     pub fn help(&self) -> String {
@@ -99,6 +105,12 @@ impl BesideError {
                 "replay in a container, the recorded image or another with `--image REF`; or start the service with a real \
                  one yourself, and replay against it with `--target URL` and without `--beside`"
                     .to_owned()
+            }
+            Self::NoImage { image, is_here: false, .. } => {
+                format!(
+                    "take it there: `docker --host unix:///var/run/docker.sock save {image} | docker load`; or `docker pull {image}`, \
+                     which that engine does; nothing is pulled without being asked"
+                )
             }
             Self::NoImage { image, .. } => {
                 format!(
