@@ -38,6 +38,8 @@ pub(crate) struct RawLine {
 pub(crate) struct LineRecorder {
     /// False to record none.
     pub(crate) is_on: bool,
+    /// Whose lines they are: the container's name. Empty for a process.
+    pub(crate) subject: String,
     pub(crate) clock: Clock,
     pub(crate) redactor: Arc<Redactor>,
     /// Values of the service's secrets, the longest first: they are looked for whatever their form. Never kept.
@@ -106,7 +108,7 @@ impl LineRecorder {
         let kept = held.is_some();
         if let Some(held) = held {
             // Nobody reads the queue any more only when the capture is over.
-            self.queue.send(Item::Lines { lines, held }).ok();
+            self.queue.send(Item::Lines { subject: self.subject.clone(), lines, held }).ok();
         }
         let missed = if !self.is_on { 0 } else { came - if kept { count } else { 0 } };
         self.losses.lose_lines(missed);
@@ -166,6 +168,7 @@ mod tests {
         let (queue, items) = mpsc::channel();
         let recorder = LineRecorder {
             is_on: true,
+            subject: String::new(),
             clock: Clock::start(),
             redactor: Arc::new(Redactor::new([1; 32], &Extra::default())),
             secrets: Arc::new([]),

@@ -118,8 +118,8 @@ pub(crate) enum Item {
     Exchange { exchange: Box<Exchange>, held: Held, peer: Option<IpAddr> },
     /// An exchange of which nothing is to be kept after all.
     Forget { sequence: u64 },
-    /// Lines of the service's output.
-    Lines { lines: Vec<LogLine>, held: Held },
+    /// Lines of the service's output; `subject` is the container's name.
+    Lines { subject: String, lines: Vec<LogLine>, held: Held },
     /// Something that happened beside the exchanges.
     Event { event: Box<Event>, held: Held },
     /// Something happened after which the service may run in another environment: what ends from then on waits until it was

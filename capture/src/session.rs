@@ -299,6 +299,7 @@ impl Shared {
         };
         LineRecorder {
             is_on: settings.records_logs,
+            subject: String::new(),
             clock: self.clock,
             redactor: self.redactor.clone(),
             secrets: secrets.into(),

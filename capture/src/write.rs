@@ -194,9 +194,9 @@ impl Worker {
                 }
             }
             Item::Forget { sequence } => drop(self.open.remove(&sequence)),
-            Item::Lines { lines, held } => {
+            Item::Lines { subject, lines, held } => {
                 let count = lines.len() as u64;
-                let record = Record::LogLines(LogLines { session: self.output.session(), lines });
+                let record = Record::LogLines(LogLines { session: self.output.session(), subject, lines });
                 match self.output.put(|writer| writer.append(&record)) {
                     Some(()) => self.log_lines += count,
                     None => self.losses.lose_lines(count),

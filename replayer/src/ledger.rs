@@ -92,7 +92,11 @@ impl Ledger {
 
     pub(crate) fn append_logs(&self, lines: Vec<LogLine>) {
         for lines in lines.chunks(LOG_LINES_PER_RECORD) {
-            self.append(&Record::LogLines(LogLines { session: self.run, lines: lines.to_vec() }));
+            self.append(&Record::LogLines(LogLines {
+                session: self.run,
+                subject: String::new(),
+                lines: lines.to_vec(),
+            }));
         }
     }
 

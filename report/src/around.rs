@@ -72,6 +72,9 @@ pub enum What {
     },
     /// The service logged a line.
     Log {
+        /// Which container; empty for a process.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        subject: String,
         /// Where it came from.
         stream: Stream,
         /// The line.
@@ -79,6 +82,8 @@ pub enum What {
     },
     /// Lines were logged that are not recorded.
     LogGap {
+        /// Whose.
+        subject: String,
         /// How many.
         missed: u64,
     },
@@ -109,8 +114,12 @@ pub fn around_page(page: &AroundPage<'_>, style: Style) -> String {
     let title = escape_line(&exchange.title()).into_owned();
     let mut text = format!("{} {}, began {began}\n\n", style.cyan(&exchange.id.short()), style.bold(&title));
     let mut table = Table::new(&[">AT", "WHAT", ""]);
+    let has_replicas = page.moments.iter().filter_map(|it| subject_of(&it.what)).collect::<BTreeSet<_>>().len() > 1;
     for moment in page.moments {
-        let (word, paint, words) = in_words(&moment.what);
+        let (word, paint, mut words) = in_words(&moment.what);
+        if let Some(subject) = subject_of(&moment.what).filter(|_| has_replicas) {
+            words = format!("{subject} | {words}");
+        }
         table.row([Cell::from(since(began_ns, moment.at_ns)), Cell::new(word, paint), Cell::new(words, paint)]);
     }
     text += &table.to_text(style);
@@ -146,6 +155,16 @@ fn since(began_ns: u64, at_ns: u64) -> String {
     }
 }
 
+/// Which of several containers something is of, where that is not among its words.
+fn subject_of(what: &What) -> Option<&str> {
+    match what {
+        What::Log { subject, .. } | What::LogGap { subject, .. } | What::Used { subject, .. } => {
+            Some(subject.as_str()).filter(|it| !it.is_empty())
+        }
+        _ => None,
+    }
+}
+
 fn in_words(what: &What) -> (&'static str, Paint, String) {
     match what {
         What::Begin => ("begins", Paint::Cyan, String::new()),
@@ -157,9 +176,9 @@ fn in_words(what: &What) -> (&'static str, Paint, String) {
             let word = if dependency.is_some() { "call" } else { "other" };
             (word, Paint::Plain, format!("{} {whose}{title} {ended}", id.short()))
         }
-        What::Log { stream: Stream::Stdout, text } => ("log", Paint::Plain, text.clone()),
-        What::Log { stream: Stream::Stderr, text } => ("log err", Paint::Plain, text.clone()),
-        What::LogGap { missed } => ("log", Paint::Yellow, format!("({missed} more, not recorded: too fast)")),
+        What::Log { stream: Stream::Stdout, text, .. } => ("log", Paint::Plain, text.clone()),
+        What::Log { stream: Stream::Stderr, text, .. } => ("log err", Paint::Plain, text.clone()),
+        What::LogGap { missed, .. } => ("log", Paint::Yellow, format!("({missed} more, not recorded: too fast)")),
         What::Used { since_ns, numbers, .. } => {
             let (words, is_hard) = used(numbers, *since_ns);
             ("used", if is_hard { Paint::Yellow } else { Paint::Dim }, words)

@@ -20,9 +20,10 @@ const LINES_MAX: usize = 512;
 const LAST_LINES: Duration = Duration::from_millis(300);
 
 /// Records the log of the container of this name, whichever has it, until the capture stops.
-pub(super) async fn record(surround: Surround, name: String, stopping: watch::Receiver<bool>) {
+pub(super) async fn record(mut surround: Surround, name: String, stopping: watch::Receiver<bool>) {
     // What was logged before this task had its first turn belongs to the session too: requests are served already.
     let last_unix_ns = surround.lines.clock.start_unix_ns();
+    surround.lines.subject.clone_from(&name);
     let mut log = Log { surround, name, last_unix_ns, parts: [Vec::new(), Vec::new()], lines: Vec::new() };
     tokio::select! {
         () = log.follow() => {}

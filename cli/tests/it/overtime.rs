@@ -37,6 +37,9 @@ fn service() {
             pause(Duration::from_secs(3));
         }
         let mode = std::env::var("MODE").unwrap();
+        // A log, past what takes the output of a test.
+        let asked = String::from_utf8_lossy(&request[..len]).lines().next().unwrap_or_default().to_owned();
+        writeln!(io::stderr(), "{mode} was asked {asked}").unwrap();
         let len = mode.len();
         let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n{mode}");
         drop(stream.write_all(answer.as_bytes()));
@@ -218,6 +221,12 @@ fn which_replica_answered_is_told_by_its_address_or_one_of_all_and_equal_ones_ne
         assert_eq!((&doubt["kind"], doubt["environments"].as_array().unwrap().len()), (&"one-of".into(), 2), "{list}");
     }
     assert!(retake(folder.path(), &["ls"]).out.contains("one of"));
+    let last = list["exchanges"][3]["id"].as_str().unwrap();
+    let around = retake(folder.path(), &["show", last, "--around"]).out;
+    for (container, mode) in [(&first, "one"), (&other, "two")] {
+        let logged = format!("{} | {mode} was asked POST /", container.0);
+        assert_eq!(around.matches(&logged).count(), 2, "{around}");
+    }
     let ran = retake(folder.path(), &["replay", ".retake", "--json", "--store", "runs", "--port", "8000"]);
     let (document, code) = (ran.json(), ran.code);
     let (receipt, tally) = (&document["receipt"], &document["receipt"]["tally"]);

@@ -102,7 +102,7 @@ pub(crate) fn event(number: u64, links: &[Id]) -> Event {
 /// Lines logged at these times.
 pub(crate) fn log_lines(session: u64, times_ns: &[u64]) -> LogLines {
     let line = |&at_ns: &u64| LogLine { at_ns, stream: Stream::Stderr, text: format!("line at {at_ns}") };
-    LogLines { session: id(session), lines: times_ns.iter().map(line).collect() }
+    LogLines { session: id(session), subject: String::new(), lines: times_ns.iter().map(line).collect() }
 }
 
 /// Bytes that no compression shortens.

@@ -39,6 +39,9 @@ pub struct Event {
 pub struct LogLines {
     /// The capture session or run during which they were read.
     pub session: Id,
+    /// Whose they are: the container's name. Empty for a process.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subject: String,
     /// The lines.
     pub lines: Vec<LogLine>,
 }

@@ -36,6 +36,10 @@ fn at(at_ns: u64, what: What) -> Moment {
     Moment { at_ns, what }
 }
 
+fn log(subject: &str, stream: Stream, text: &str) -> What {
+    What::Log { subject: subject.to_owned(), stream, text: text.to_owned() }
+}
+
 fn moments() -> Vec<Moment> {
     let other = |ended: Option<&str>| What::Other {
         id: Id([0x77; 16]),
@@ -46,7 +50,7 @@ fn moments() -> Vec<Moment> {
     vec![
         used_at(19, &[(column::CPU_US, 40_000), (column::MEMORY_BYTES, 30 << 20), (column::THROTTLED_US, 0)]),
         at(20 * SECOND, What::Begin),
-        at(20 * SECOND + 5_000_000, What::Log { stream: Stream::Stderr, text: "queue full\x1b[2J".to_owned() }),
+        at(20 * SECOND + 5_000_000, log("triage", Stream::Stderr, "queue full\x1b[2J")),
         at(20 * SECOND + 9_000_000, other(None)),
         at(20 * SECOND + 900_000_000, other(Some("200"))),
         used_at(
@@ -62,7 +66,7 @@ fn moments() -> Vec<Moment> {
             ],
         ),
         at(21 * SECOND, What::End { how: "500".to_owned() }),
-        at(22 * SECOND, What::LogGap { missed: 12 }),
+        at(22 * SECOND, What::LogGap { subject: "triage".to_owned(), missed: 12 }),
         at(23 * SECOND, What::Service { text: "triage: die, exit status 137".to_owned() }),
     ]
 }
@@ -87,6 +91,31 @@ fn a_failure_reads_with_what_surrounded_it() {
       +3.00 s  service  triage: die, exit status 137
     not seen where it was recorded: pressure, GPU
     3 more, farther from the exchange, are left out: give a shorter time
+    ");
+}
+
+#[test]
+fn of_several_containers_each_line_says_whose_it_is() {
+    let exchange = failing();
+    let moments = [
+        at(20 * SECOND, What::Begin),
+        at(20 * SECOND, log("web-1", Stream::Stdout, "asked")),
+        at(20 * SECOND, log("web-2", Stream::Stderr, "full")),
+        used_at(21, &[(column::CPU_US, 40_000)]),
+        at(22 * SECOND, What::LogGap { subject: "web-2".to_owned(), missed: 2 }),
+    ];
+    let page = AroundPage { exchange: &exchange, session: None, around_ns: SECOND, moments: &moments, left_out: 0 };
+    let text = around_page(&page, Style::PLAIN);
+    insta::assert_snapshot!(text, @r"
+    3f3f3f3f3f3f POST /tickets, began 20.00 s into a session that is not here
+
+         AT  WHAT
+          0  begins
+          0  log      web-1 | asked
+          0  log err  web-2 | full
+    +1.00 s  used     triage | CPU 4 %
+    +2.00 s  log      web-2 | (2 more, not recorded: too fast)
+    not seen where it was recorded: throttling, pressure, GPU
     ");
 }
 

@@ -31,8 +31,10 @@ pub(super) fn show(
     for lines in source.archive.log_lines() {
         let lines = lines?;
         if lines.session == exchange.session {
-            let whats = lines.lines.into_iter().map(|it| (it.at_ns, What::Log { stream: it.stream, text: it.text }));
-            whats.for_each(|(at_ns, what)| timeline.add(at_ns, what));
+            for it in lines.lines {
+                let what = What::Log { subject: lines.subject.clone(), stream: it.stream, text: it.text };
+                timeline.add(it.at_ns, what);
+            }
         }
     }
     let mut sampled_ns = BTreeMap::new();
@@ -117,7 +119,8 @@ impl Timeline<'_> {
                 }
             }
             event_kind::LOG_GAP => {
-                self.add(event.at_ns, What::LogGap { missed: event.data.as_u64().unwrap_or_default() })
+                let missed = event.data.as_u64().unwrap_or_default();
+                self.add(event.at_ns, What::LogGap { subject: event.subject, missed });
             }
             event_kind::CONTAINER => {
                 if let Ok(Happened { what, detail }) = Happened::deserialize(&event.data) {

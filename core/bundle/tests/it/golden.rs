@@ -242,7 +242,8 @@ fn event() -> Event {
 
 fn log_lines() -> LogLines {
     let line = |at_ns, stream, words: &str| LogLine { at_ns, stream, text: text(words) };
-    LogLines { session: id(1), lines: vec![line(5, Stream::Stdout, "ready"), line(6, Stream::Stderr, "warning: ü")] }
+    let lines = vec![line(5, Stream::Stdout, "ready"), line(6, Stream::Stderr, "warning: ü")];
+    LogLines { session: id(1), subject: String::new(), lines }
 }
 
 fn run() -> Run {
