@@ -1,6 +1,9 @@
 //! The list of exchanges: a line for each, the calls of a service under the exchange that they were made for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    io::{self, Write},
+};
 
 use bundle::Entry;
 use exchange::{Certainty, ConversationSource, Id, Session};
@@ -17,17 +20,33 @@ pub struct Listed<'a> {
     pub sessions: &'a [Session],
 }
 
-/// The list as a table, or nothing when it is empty.
-pub fn exchange_list(listed: &Listed<'_>, style: Style) -> String {
+/// Lines of a page of a table. A choice: columns are as wide as the widest of the first ones need it.
+const PAGE_LINES: usize = 1000;
+
+/// Writes the list as a table, or nothing when it is empty. Of a long one the beginning comes at once.
+///
+/// # Errors
+/// Those of `out`.
+pub fn exchange_list(listed: &Listed<'_>, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let has_notes = listed.entries.iter().any(|entry| !notes(entry).is_empty());
     let columns = ["ID", "BEGAN (UTC)", "REQUEST", "STATUS", ">TOOK", ">SENT", ">GOT", "END", "NOTES"];
     let mut table = Table::new(if has_notes { &columns } else { &columns[..columns.len() - 1] });
     let walls = wall_starts(listed.sessions);
-    for (entry, parent) in as_tree(listed.entries) {
-        let noted = has_notes.then(|| Cell::new(notes(entry), Paint::Dim));
-        table.row(row(entry, parent, &walls).into_iter().chain(noted));
+    for lines in as_tree(listed.entries).chunks(PAGE_LINES) {
+        for &(entry, parent) in lines {
+            let noted = has_notes.then(|| Cell::new(notes(entry), Paint::Dim));
+            table.row(row(entry, parent, &walls).into_iter().chain(noted));
+        }
+        out.write_all(table.page(style).as_bytes())?;
+        out.flush()?;
     }
-    table.to_text(style)
+    Ok(())
+}
+
+/// Exchanges for a machine.
+#[derive(Serialize)]
+struct ListedExchanges<'a> {
+    exchanges: Vec<ListedExchange<'a>>,
 }
 
 /// One exchange for a machine.
@@ -40,15 +59,18 @@ struct ListedExchange<'a> {
 }
 
 impl Listed<'_> {
-    /// The list as a document of schema `retake.exchanges`, in the archive's order.
-    pub fn to_json(&self) -> String {
+    /// Writes the list as a document of schema `retake.exchanges`, in the archive's order.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
         let walls = wall_starts(self.sessions);
-        let listed = |entry: &&'_ Entry| -> serde_json::Value {
+        let mut exchanges = Vec::with_capacity(self.entries.len());
+        for &entry in self.entries {
             let started_unix_ns = walls.get(&entry.session).map(|start| start.saturating_add(entry.started_ns));
-            serde_json::json!(ListedExchange { entry, started_unix_ns })
-        };
-        let exchanges: Vec<_> = self.entries.iter().map(listed).collect();
-        json::document("exchanges", &serde_json::json!({ "exchanges": exchanges }))
+            exchanges.push(ListedExchange { entry, started_unix_ns });
+        }
+        json::write_document(out, "exchanges", &ListedExchanges { exchanges })
     }
 }
 
@@ -59,9 +81,11 @@ fn wall_starts(sessions: &[Session]) -> BTreeMap<Id, u64> {
 
 /// Each entry with its parent where that is listed too: then it stands below it.
 fn as_tree<'a>(entries: &[&'a Entry]) -> Vec<(&'a Entry, Option<&'a Entry>)> {
-    let listed: BTreeSet<Id> = entries.iter().map(|entry| entry.id).collect();
+    let parents: HashSet<Id> = entries.iter().filter_map(|entry| entry.parent).collect();
+    let listed = entries.iter().map(|entry| entry.id).filter(|id| !parents.is_empty() && parents.contains(id));
+    let listed: HashSet<Id> = listed.collect();
     let parent_of = |entry: &Entry| entry.parent.filter(|parent| listed.contains(parent) && *parent != entry.id);
-    let mut children: BTreeMap<Id, Vec<&Entry>> = BTreeMap::new();
+    let mut children: HashMap<Id, Vec<&Entry>> = HashMap::new();
     for entry in entries {
         if let Some(parent) = parent_of(entry) {
             children.entry(parent).or_default().push(entry);
@@ -73,7 +97,9 @@ fn as_tree<'a>(entries: &[&'a Entry]) -> Vec<(&'a Entry, Option<&'a Entry>)> {
         rows.extend(children.remove(&entry.id).into_iter().flatten().map(|child| (child, Some(*entry))));
     }
     // A parent that is itself a child, or its own ancestor, is not what we record; such entries still show.
-    rows.extend(children.into_values().flatten().map(|entry| (entry, None)));
+    let mut left: Vec<_> = children.into_values().flatten().collect();
+    left.sort_by_key(|entry| (entry.session, entry.sequence, entry.id));
+    rows.extend(left.into_iter().map(|entry| (entry, None)));
     rows
 }
 
@@ -202,7 +228,9 @@ pub(crate) mod tests {
             entry(4, "GET /x\x1b[2J", Some("db"), Some(8)),
         ];
         let listed: Vec<&Entry> = entries.iter().collect();
-        insta::assert_snapshot!(exchange_list(&Listed { entries: &listed, sessions: &[session()] }, Style::PLAIN), @r"
+        let mut text = Vec::new();
+        exchange_list(&Listed { entries: &listed, sessions: &[session()] }, Style::PLAIN, &mut text).unwrap();
+        insta::assert_snapshot!(String::from_utf8(text).unwrap(), @r"
         ID            BEGAN (UTC)              REQUEST                    STATUS     TOOK  SENT      GOT  END
         010101010101  2026-11-23 19:04:11.001  POST /tickets              200     12.3 ms  42 B  4.1 KiB  complete
         020202020202    +1.0 ms                  └ ~model: POST /v1/chat  200     12.3 ms  42 B  4.1 KiB  complete

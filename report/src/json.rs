@@ -2,6 +2,8 @@
 //!
 //! The schema's number is raised when a field changes its meaning or goes; new fields alone do not raise it.
 
+use std::io;
+
 use serde::Serialize;
 
 /// Number of the schemas that this build writes.
@@ -16,6 +18,15 @@ pub fn document(what: &str, fields: &impl Serialize) -> String {
         serde_json::to_string_pretty(&with_schema(what, fields)).expect("results are objects with keys that are text");
     text.push('\n');
     text
+}
+
+/// Writes such a document piece by piece: for long ones.
+///
+/// # Errors
+/// Those of `out`, and where `fields` is no object or has a key that is no text.
+pub fn write_document(out: &mut dyn io::Write, what: &str, fields: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, &with_schema(what, fields))?;
+    out.write_all(b"\n")
 }
 
 /// The same on one line, for results that come one after the other.

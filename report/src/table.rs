@@ -59,6 +59,8 @@ pub struct Table {
     heading: Vec<String>,
     right: Vec<bool>,
     rows: Vec<Vec<Cell>>,
+    /// Of the pages that were written; none before the first.
+    widths: Option<Vec<usize>>,
 }
 
 impl Table {
@@ -66,7 +68,7 @@ impl Table {
     pub fn new(heading: &[&str]) -> Self {
         let right = heading.iter().map(|title| title.starts_with('>')).collect();
         let heading = heading.iter().map(|title| title.trim_start_matches('>').to_owned()).collect();
-        Self { heading, right, rows: Vec::new() }
+        Self { heading, right, rows: Vec::new(), widths: None }
     }
 
     /// Adds a row; it has as many cells as the heading.
@@ -78,19 +80,31 @@ impl Table {
     }
 
     /// Lines with a line feed each; nothing at all, not even the heading, without rows.
-    pub fn to_text(&self, style: Style) -> String {
+    pub fn to_text(mut self, style: Style) -> String {
+        self.page(style)
+    }
+
+    /// The rows since the last page as lines, below the heading where they are the first. Columns never become narrower, so
+    /// that a long list can be shown from its beginning.
+    pub fn page(&mut self, style: Style) -> String {
         if self.rows.is_empty() {
             return String::new();
         }
-        let widths = self.widths();
+        let rows = std::mem::take(&mut self.rows);
+        let is_first = self.widths.is_none();
+        let widths = self.widths_with(&rows);
         let heading: Vec<Cell> = self.heading.iter().map(|title| Cell::new(title.clone(), Paint::Dim)).collect();
-        std::iter::once(&heading).chain(&self.rows).map(|row| self.line(row, &widths, style)).collect()
+        let heading = is_first.then_some(&heading);
+        let text = heading.into_iter().chain(&rows).map(|row| self.line(row, &widths, style)).collect();
+        self.widths = Some(widths);
+        text
     }
 
-    fn widths(&self) -> Vec<usize> {
-        let cells =
-            |column: usize| self.rows.iter().filter_map(move |row| row.get(column)).map(|cell| width(&cell.text));
-        let widest = |(column, title): (usize, &String)| cells(column).chain([width(title)]).max().unwrap_or(0);
+    fn widths_with(&self, rows: &[Vec<Cell>]) -> Vec<usize> {
+        let cells = |column: usize| rows.iter().filter_map(move |row| row.get(column)).map(|cell| width(&cell.text));
+        let before = |column: usize| self.widths.as_ref().map_or(0, |widths| widths[column]);
+        let widest =
+            |(column, title): (usize, &String)| cells(column).chain([width(title), before(column)]).max().unwrap_or(0);
         self.heading.iter().enumerate().map(widest).collect()
     }
 
@@ -125,11 +139,12 @@ mod tests {
         let mut table = Table::new(&["ID", ">SIZE", "WHAT"]);
         table.row([Cell::new("3fa9", Paint::Cyan), "7".into(), "one\nline".into()]);
         table.row(["77ab02", "12345", ""]);
-        insta::assert_snapshot!(table.to_text(Style::PLAIN), @r"
+        insta::assert_snapshot!(table.page(Style::PLAIN), @r"
         ID       SIZE  WHAT
         3fa9        7  one\nline
         77ab02  12345
         ");
-        assert!(table.to_text(Style::COLOURED).contains("\x1b[36m3fa9\x1b[0m    "));
+        table.row([Cell::new("3fa9", Paint::Cyan), "7".into(), "x".into()]);
+        assert!(table.page(Style::COLOURED).contains("\x1b[36m3fa9\x1b[0m    "), "as wide as the page before");
     }
 }

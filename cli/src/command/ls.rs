@@ -13,7 +13,6 @@ pub(crate) fn ls(args: &LsArgs, as_json: bool, console: &Console) -> Result<Exit
     let entries: Vec<&Entry> =
         source.archive.entries().iter().filter(|entry| is_meant(entry) && selection.chooses(entry)).collect();
     let listed = Listed { entries: &entries, sessions: source.archive.sessions() };
-    let text = if as_json { listed.to_json() } else { exchange_list(&listed, console.out) };
     let exit = source.warn(console);
     if entries.is_empty() && !as_json {
         console.note(&format!(
@@ -22,5 +21,5 @@ pub(crate) fn ls(args: &LsArgs, as_json: bool, console: &Console) -> Result<Exit
             if args.select.is_any() { " that the options choose" } else { "" }
         ));
     }
-    console.write(exit, |out| out.write_all(text.as_bytes()))
+    console.write(exit, |out| if as_json { listed.write_json(out) } else { exchange_list(&listed, console.out, out) })
 }

@@ -8,6 +8,7 @@ use std::{
     fs::File,
     io,
     path::Path,
+    sync::OnceLock,
 };
 
 use exchange::{ClockPair, Digest, Id, Session, SessionEnd};
@@ -34,7 +35,7 @@ pub struct Archive {
     /// Where each entry's record stands: number of the file, and place in it.
     places: Vec<(usize, Place)>,
     /// Each id's number among the entries, in the order of the ids.
-    by_id: Vec<(Id, usize)>,
+    by_id: OnceLock<Vec<(Id, usize)>>,
     sessions: Vec<Session>,
     session_ends: Vec<SessionEnd>,
     clocks: BTreeMap<Id, Vec<ClockPair>>,
@@ -132,7 +133,7 @@ impl Archive {
         let mut archive = Self {
             entries: Vec::new(),
             places: Vec::new(),
-            by_id: Vec::new(),
+            by_id: OnceLock::new(),
             sessions: taken(&mut segments, |index| &mut index.sessions, |session| session.id),
             session_ends: taken(&mut segments, |index| &mut index.session_ends, |end| end.session),
             clocks: clocks_of(&mut segments),
@@ -162,8 +163,6 @@ impl Archive {
         }
         listed.sort_by_key(|(_, entry)| (started.get(&entry.session), entry.session, entry.sequence, entry.id));
         (self.places, self.entries) = listed.into_iter().unzip();
-        self.by_id = self.entries.iter().enumerate().map(|(number, entry)| (entry.id, number)).collect();
-        self.by_id.sort_unstable();
     }
 
     /// All exchanges, by their session's start on the wall clock, their session, and their number in it.
@@ -188,8 +187,9 @@ impl Archive {
         if !is_prefix {
             return Err(FindError::NoPrefix { prefix: prefix(), shortest: PREFIX_DIGITS_MIN });
         }
-        let from = self.by_id.partition_point(|(id, _)| id.to_string() < digits);
-        let found = self.by_id[from..].iter().take_while(|(id, _)| id.to_string().starts_with(&digits));
+        let by_id = self.by_id();
+        let from = by_id.partition_point(|(id, _)| id.to_string() < digits);
+        let found = by_id[from..].iter().take_while(|(id, _)| id.to_string().starts_with(&digits));
         let ids: Vec<_> = found.map(|(id, _)| *id).collect();
         match ids[..] {
             [] => Err(FindError::NotFound { prefix: prefix() }),
@@ -249,9 +249,19 @@ impl Archive {
         self.number_of(id).map(|number| self.places[number])
     }
 
+    /// Sorted when it is first asked for: a list of a million exchanges needs no ids.
+    fn by_id(&self) -> &[(Id, usize)] {
+        self.by_id.get_or_init(|| {
+            let mut by_id: Vec<_> = self.entries.iter().enumerate().map(|(number, entry)| (entry.id, number)).collect();
+            by_id.sort_unstable();
+            by_id
+        })
+    }
+
     fn number_of(&self, id: &Id) -> Option<usize> {
-        let found = self.by_id.binary_search_by_key(id, |(other, _)| *other).ok()?;
-        Some(self.by_id[found].1)
+        let by_id = self.by_id();
+        let found = by_id.binary_search_by_key(id, |(other, _)| *other).ok()?;
+        Some(by_id[found].1)
     }
 }
 
