@@ -15,8 +15,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub(crate) use bring::ImportArgs;
 pub(crate) use look::{
-    CompletionsArgs, DiffArgs, DoctorArgs, ExportArgs, ExportFormat, InspectArgs, LsArgs, ManArgs, RunsArgs, Select,
-    ShowArgs, ShowAs, VerifyArgs,
+    CompletionsArgs, DiffArgs, DoctorArgs, ExportArgs, ExportFormat, GrepArgs, IndexArgs, InspectArgs, LsArgs, ManArgs,
+    RunsArgs, Select, ShowArgs, ShowAs, VerifyArgs,
 };
 pub(crate) use play::{Bridge, DemoArgs, ReplayArgs, ServeArgs};
 pub(crate) use record::{CaArgs, CaptureArgs};
@@ -127,6 +127,8 @@ pub(crate) enum Command {
     Capture(Box<CaptureArgs>),
     /// List exchanges
     Ls(LsArgs),
+    /// Find text in heads and bodies
+    Grep(GrepArgs),
     /// Show one exchange, whole
     Show(ShowArgs),
     /// Seal a selection of exchanges into a bundle file, or write it as an HTTP archive
@@ -135,6 +137,8 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Check every hash and frame of a bundle, a store or a run
     Verify(VerifyArgs),
+    /// Make the index of each file again from its records
+    Index(IndexArgs),
     /// Say what is in a recording, and what a replay of it needs
     Inspect(InspectArgs),
     /// Run again what was recorded, and compare with production

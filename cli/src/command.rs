@@ -7,7 +7,9 @@ mod demo;
 mod diff;
 mod doctor;
 mod export;
+mod grep;
 mod import;
+mod index;
 mod inspect;
 mod ls;
 mod replay;
@@ -29,10 +31,12 @@ pub(crate) fn run(cli: Cli, console: &Console) -> Result<Exit, Trouble> {
     match cli.command {
         Command::Capture(args) => capture::capture(*args, as_json, console),
         Command::Ls(args) => ls::ls(&args, as_json, console),
+        Command::Grep(args) => grep::grep(&args, as_json, console),
         Command::Show(args) => show::show(&args, as_json, console),
         Command::Export(args) => export::export(&args, as_json, console),
         Command::Import(args) => import::import(&args, as_json, console),
         Command::Verify(args) => verify::verify(&args, as_json, console),
+        Command::Index(args) => index::index(&args, as_json, console),
         Command::Inspect(args) => inspect::inspect(&args, as_json, console),
         Command::Diff(args) => diff::diff(&args, as_json, console),
         Command::Runs(args) => runs::runs(&args, as_json, console),

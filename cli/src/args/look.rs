@@ -65,6 +65,61 @@ pub(crate) struct LsArgs {
     pub(crate) select: Select,
 }
 
+/// Arguments of `retake index`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  retake index                  all files of ./.retake
+  retake index case.retake
+
+The index of a sealed file says nothing that its records do not. One that is damaged is written again, to the byte as it \
+was sealed; nothing else is changed. Exit code 2: the records of a file are damaged too.")]
+pub(crate) struct IndexArgs {
+    /// Bundle file or store folder [default: the store]
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) path: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// Arguments of `retake grep`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  retake grep 'card ending in 4[0-9]{3}'     in heads and bodies of all that is in ./.retake
+  retake grep --at /choices/*/finish_reason length case.retake
+  retake grep -F 'order [7]' --route 'POST /chat' --ingress
+  retake grep -l refund | xargs -n 1 retake show
+
+Bodies are searched as they were before gzip and the like, JSON as it was written; with `--at` the value at that place, a \
+text without its quotes and escapes. What is found is printed as soon as it is. Exit code 0: something was found, 1: nothing.")]
+pub(crate) struct GrepArgs {
+    /// A regular expression (syntax of the `regex` crate: https://docs.rs/regex/#syntax)
+    #[arg(value_name = "PATTERN", allow_hyphen_values = true)]
+    pub(crate) pattern: String,
+    /// Bundle file, store folder, run, or the first digits of an id in `--store` [default: the store]
+    #[arg(value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
+    pub(crate) source: Option<String>,
+    /// Take the pattern as plain text
+    #[arg(short = 'F', long)]
+    pub(crate) fixed_strings: bool,
+    /// Capitals and small letters are the same
+    #[arg(short, long)]
+    pub(crate) ignore_case: bool,
+    /// Look at this place only, as `--annotate` takes it: a pointer into a JSON body, or a header field (repeatable)
+    #[arg(long, value_name = "POINTER|header:NAME")]
+    pub(crate) at: Vec<String>,
+    /// Print ids alone, one a line
+    #[arg(short = 'l', long)]
+    pub(crate) list: bool,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
+    #[command(flatten)]
+    pub(crate) select: Select,
+}
+
 /// Arguments of `retake show`.
 #[derive(Debug, Args)]
 #[command(

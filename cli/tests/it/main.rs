@@ -22,6 +22,7 @@ mod recordings;
 mod refused;
 mod replayed;
 mod sealed;
+mod searched;
 mod secret;
 mod services;
 mod settled;

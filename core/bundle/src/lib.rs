@@ -24,6 +24,7 @@ mod pieces;
 mod recipe;
 mod record;
 mod records;
+mod reindex;
 mod rows;
 mod salvage;
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub use layout::{
 };
 pub use manifest::Counts;
 pub use record::Record;
+pub use reindex::{IndexState, Reindexed, reindex};
 pub use salvage::{LeftOut, SalvageError, Salvaged, salvage};
 pub use store::Store;
 pub use verify::{VerifyReport, verify, verify_file};

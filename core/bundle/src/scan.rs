@@ -15,7 +15,7 @@ use crate::{
     manifest::Span,
     pieces::{Lack, PieceTable},
     record::{RawRecord, kind_word, records_of},
-    rows::Rows,
+    rows::{Keys, Rows},
     walk::{Bounds, Step, walk},
 };
 
@@ -39,6 +39,8 @@ pub(crate) struct Scanned {
     pub(crate) torn: Option<TornTail>,
     /// Its pieces.
     pub(crate) pieces: PieceTable,
+    /// What the sessions of its exchanges derive ids with.
+    pub(crate) keys: Keys,
     /// Where the last block that holds ended.
     held_end: u64,
 }
@@ -109,7 +111,10 @@ impl Scanned {
             self.counts.exchanges += 1;
             let taken = self.check_room().and_then(|()| rows.get(raw, row));
             match taken {
-                Ok(read) => self.take_decoded(&Record::Exchange(Box::new(read.exchange)), &[], place, watch),
+                Ok(read) => {
+                    self.keys.extend(read.key.map(|key| (read.exchange.session, key)));
+                    self.take_decoded(&Record::Exchange(Box::new(read.exchange)), &[], place, watch);
+                }
                 Err(what) => self.push_damage(path, range.clone(), &format!("exchange {row} of the block: {what}")),
             }
         }
