@@ -1,6 +1,6 @@
 //! What the service looked for and did not find, because it was not recorded; and what can be done about each.
 //!
-//! In: what was observed of its attempts. Out: a sentence and an advice for each thing that a person would want back.
+//! In: what was observed of its attempts, and where the capture listened. Out: a sentence and an advice for each thing that a person would want back.
 //! Attempts that tell nothing are left out here, and stay in the list of attempts: an address that was reached in the end,
 //! the other family's loopback, the daemons that libraries try in passing, datagrams to nobody in particular.
 
@@ -8,9 +8,10 @@ mod known;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
 };
 
+use exchange::Listener;
 use known::{Known, Speaks};
 
 use crate::receipt::{Absent, Attempt, Egress, Transport, Void};
@@ -19,17 +20,17 @@ use crate::receipt::{Absent, Attempt, Egress, Transport, Void};
 const ABSENT_MAX: usize = 32;
 
 /// All that was looked for and not found: dependencies first, what is sent without an answer last.
-pub(crate) fn absent(egress: &Egress) -> Vec<Absent> {
+pub(crate) fn absent(egress: &Egress, listeners: &[&Listener]) -> Vec<Absent> {
     let telemetry = missing_addresses(egress).into_iter().filter(Missing::is_telemetry);
-    let mut absent = dependencies(egress);
-    absent.extend(telemetry.map(|missing| missing.words()));
+    let mut absent = dependencies(egress, listeners);
+    absent.extend(telemetry.map(|missing| missing.words(listeners)));
     absent.truncate(ABSENT_MAX);
     absent
 }
 
 /// Why a service never became ready, with what it looked for in vain: the commonest cause that there is.
-pub(crate) fn explain(void: Void, egress: &Egress) -> Void {
-    let dependencies = dependencies(egress);
+pub(crate) fn explain(void: Void, egress: &Egress, listeners: &[&Listener]) -> Void {
+    let dependencies = dependencies(egress, listeners);
     let Some(first) = dependencies.first() else { return void };
     let more = match dependencies.len() - 1 {
         0 => String::new(),
@@ -45,11 +46,11 @@ pub(crate) fn explain(void: Void, egress: &Egress) -> Void {
 }
 
 /// What a service may not be able to do without.
-fn dependencies(egress: &Egress) -> Vec<Absent> {
+fn dependencies(egress: &Egress, listeners: &[&Listener]) -> Vec<Absent> {
     let addresses = missing_addresses(egress).into_iter().filter(|missing| !missing.is_telemetry());
     let names = egress.names.iter().flatten().filter(|name| is_telling(name));
-    let mut absent: Vec<_> = addresses.map(|missing| missing.words()).collect();
-    absent.extend(names.map(|name| of_name(name)));
+    let mut absent: Vec<_> = addresses.map(|missing| missing.words(listeners)).collect();
+    absent.extend(names.map(|name| of_name(name, listeners)));
     absent.extend(missing_paths(egress));
     absent
 }
@@ -101,15 +102,25 @@ impl Missing {
         known::of_port(self.address.port())
     }
 
-    fn words(&self) -> Absent {
+    fn words(&self, listeners: &[&Listener]) -> Absent {
         let Self { address, count, is_udp } = self;
         let did = if *is_udp { "was tried over UDP" } else { "was connected to" };
         let nothing = if address.ip().is_loopback() { "nothing is there" } else { "there is no network in a replay" };
         let usually = self.known().map(|known| format!(" ({} is usually {})", address.port(), known.title));
         Absent {
             what: format!("`{address}` {did} {} and {nothing}{}", times(*count), usually.unwrap_or_default()),
-            help: self.help(),
+            help: passed_by(listeners, |host, port| self.is_at(host, port)).unwrap_or_else(|| self.help()),
         }
+    }
+
+    /// True where an upstream of this host and port is what was looked for.
+    fn is_at(&self, host: &str, port: u16) -> bool {
+        let ip = self.address.ip();
+        let is_host = match host.parse::<IpAddr>() {
+            Ok(host) => host == ip || host.is_loopback() && ip.is_loopback(),
+            Err(_) => host == "localhost" && ip.is_loopback(),
+        };
+        is_host && port == self.address.port() && !self.is_udp
     }
 
     fn help(&self) -> String {
@@ -125,6 +136,22 @@ impl Missing {
             ),
         }
     }
+}
+
+/// What to do about a dependency that the capture listened for while the service called it itself, past the listener.
+fn passed_by(listeners: &[&Listener], is_it: impl Fn(&str, u16) -> bool) -> Option<String> {
+    listeners.iter().find_map(|listener| {
+        let name = listener.dependency.as_deref()?;
+        let upstream: wire::Upstream = listener.upstream.parse().ok()?;
+        let scheme = upstream.scheme.in_the_clear().word();
+        is_it(&upstream.host, upstream.port).then(|| {
+            format!(
+                "the service called it past the recording, which listened for `{name}` at `{0}`: record again with a service that calls \
+                 `{scheme}://{0}` instead",
+                listener.listen
+            )
+        })
+    })
 }
 
 /// How something well known is recorded.
@@ -177,13 +204,16 @@ fn is_telling(name: &str) -> bool {
     !name.is_empty() && !name.ends_with(".arpa")
 }
 
-fn of_name(name: &str) -> Absent {
-    Absent {
-        what: format!("`{name}` was looked up and is not recorded"),
-        help: format!(
+fn of_name(name: &str, listeners: &[&Listener]) -> Absent {
+    let record = || {
+        format!(
             "record it with `retake capture --dependency NAME=https://{name}`, or `http://`, or `tcp://{name}:PORT` where it \
              speaks no HTTP"
-        ),
+        )
+    };
+    Absent {
+        what: format!("`{name}` was looked up and is not recorded"),
+        help: passed_by(listeners, |host, _| host.eq_ignore_ascii_case(name)).unwrap_or_else(record),
     }
 }
 

@@ -215,7 +215,7 @@ impl Job<'_> {
             self.secrets.conceal_text(&mut void.reason);
             let aftermath = self.finish(started.running, false).await;
             let void = with_end(with_last_lines(void, &aftermath), &aftermath);
-            let void = if is_forbidden { void } else { absent::explain(void, &aftermath.egress) };
+            let void = if is_forbidden { void } else { absent::explain(void, &aftermath.egress, &self.listeners()) };
             return Ok(Played { aftermath, ..Played::void(void, preparation) });
         }
         let driver = Arc::new(Driver {
@@ -337,6 +337,11 @@ impl Job<'_> {
         Ok(Arc::new(Answerer::new(self.selection, parts)?))
     }
 
+    /// Where the captures listened.
+    fn listeners(&self) -> Vec<&exchange::Listener> {
+        self.settings.archive.sessions().iter().flat_map(|session| &session.listeners).collect()
+    }
+
     fn target_words(&self) -> String {
         match &self.settings.against {
             Against::Recorded => "as recorded".to_owned(),
@@ -359,7 +364,7 @@ impl Job<'_> {
             replayed,
             skipped: self.selection.skipped.clone(),
             answers: judgement.answers,
-            absent: absent::absent(&aftermath.egress),
+            absent: absent::absent(&aftermath.egress, &self.listeners()),
             egress: aftermath.egress,
             determinism: Determinism {
                 level: preparation.level,

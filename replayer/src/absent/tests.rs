@@ -12,7 +12,7 @@ fn tcp(address: &str, found: Found) -> Attempt {
 fn told(attempts: Vec<Attempt>, names: &[&str]) -> String {
     let names = names.iter().map(|name| (*name).to_owned()).collect();
     let egress = Egress { prevented: true, names: Some(names), attempts: Some(attempts), ..Egress::default() };
-    absent(&egress).iter().map(|absent| format!("{}:\n  {}\n", absent.what, absent.help)).collect()
+    absent(&egress, &[]).iter().map(|absent| format!("{}:\n  {}\n", absent.what, absent.help)).collect()
 }
 
 #[test]
@@ -84,9 +84,9 @@ fn a_void_gets_the_first_of_them_as_its_likeliest_cause() {
         ..Void::default()
     };
     let only_telemetry = Egress { attempts: Some(vec![tcp("127.0.0.1:4317", Found::Nothing)]), ..Egress::default() };
-    assert_eq!(explain(void.clone(), &only_telemetry), void);
+    assert_eq!(explain(void.clone(), &only_telemetry, &[]), void);
     let names = vec!["db.internal".to_owned(), "cache.internal".to_owned()];
-    let explained = explain(void, &Egress { names: Some(names), ..only_telemetry });
+    let explained = explain(void, &Egress { names: Some(names), ..only_telemetry }, &[]);
     insta::assert_snapshot!(format!("{}\n{}", explained.reason, explained.help), @r"
     the service ended before it was ready; `db.internal` was looked up and is not recorded (and one thing more)
     record it with `retake capture --dependency NAME=https://db.internal`, or `http://`, or `tcp://db.internal:PORT` where it speaks no HTTP; else see its log
@@ -95,5 +95,27 @@ fn a_void_gets_the_first_of_them_as_its_likeliest_cause() {
 
 #[test]
 fn nothing_is_named_where_nothing_was_observed() {
-    assert_eq!(absent(&Egress::default()), []);
+    assert_eq!(absent(&Egress::default(), &[]), []);
+}
+
+#[test]
+fn what_was_listened_for_and_called_past_the_listener_is_told_so() {
+    let listener = |name: &str, upstream: &str| Listener {
+        dependency: Some(name.to_owned()),
+        listen: "127.0.0.1:9101".to_owned(),
+        upstream: upstream.to_owned(),
+        ..Listener::default()
+    };
+    let listeners = [listener("model", "http://localhost:7412/v1"), listener("llm", "https://api.example.com")];
+    let listeners: Vec<_> = listeners.iter().collect();
+    let attempts = ["127.0.0.1:7412", "127.0.0.1:7413", "192.0.2.1:7412"].map(|address| tcp(address, Found::Nothing));
+    let names = vec!["API.example.com".to_owned()];
+    let egress = Egress { attempts: Some(attempts.into()), names: Some(names), ..Egress::default() };
+    let helps: Vec<_> = absent(&egress, &listeners).into_iter().map(|absent| absent.help).collect();
+    insta::assert_snapshot!(helps.join("\n"), @r"
+    the service called it past the recording, which listened for `model` at `127.0.0.1:9101`: record again with a service that calls `http://127.0.0.1:9101` instead
+    record it with `retake capture --dependency NAME=http://127.0.0.1:7413`, or with `NAME=tcp://127.0.0.1:7413` where it speaks no HTTP
+    record it with `retake capture --dependency NAME=http://192.0.2.1:7412`, or with `NAME=tcp://192.0.2.1:7412` where it speaks no HTTP
+    the service called it past the recording, which listened for `llm` at `127.0.0.1:9101`: record again with a service that calls `http://127.0.0.1:9101` instead
+    ");
 }
