@@ -67,6 +67,8 @@ pub enum Notice {
     },
     /// Nothing accepts where the service is said to be.
     UpstreamSilent {
+        /// The container that it runs in, where one was named.
+        container: Option<String>,
         /// Where.
         upstream: String,
         /// Why not.

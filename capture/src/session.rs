@@ -15,7 +15,7 @@ use std::{
 
 use bundle::{Store, TornTail};
 use content::redact::{Extra, Redactor};
-use exchange::{Id, Session, SessionCounts};
+use exchange::{ClockPair, Id, Session, SessionCounts};
 use host::Reach;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use tokio::{
@@ -269,7 +269,9 @@ impl Shared {
         let upstream = settings.upstream.filter(|_| !matches!(settings.service, Service::Command(_)));
         let Some(upstream) = upstream else { return };
         if let Err(error) = Connector::new().connect(&upstream, UPSTREAM_PATIENCE).await {
-            (self.notify)(Notice::UpstreamSilent { upstream: upstream.to_string(), reason: first_cause(&error) });
+            let container = container.map(|(name, _)| name.to_owned());
+            let (upstream, reason) = (upstream.to_string(), first_cause(&error));
+            (self.notify)(Notice::UpstreamSilent { container, upstream, reason });
         }
     }
 
@@ -357,7 +359,7 @@ fn session_of(
     Ok(Session {
         id: Id(id),
         tool_version: settings.tool_version.clone(),
-        started: clock.pair(),
+        started: ClockPair { monotonic_ns: 0, wall_unix_ns: clock.start_unix_ns() },
         listeners: bound.iter().map(Bound::to_record).collect(),
         service_version: settings.service_version.clone(),
         command: redactor.arguments(&command).0,

@@ -59,6 +59,7 @@ async fn an_exchange_is_kept_with_its_bytes_seeds_digests_trace_and_environment_
     );
     assert_eq!(archive.session_ends().len(), 1);
     assert_eq!(archive.sessions()[0].listeners.len(), 2);
+    assert_eq!(archive.sessions()[0].started.monotonic_ns, 0, "times since the start are added to its wall time");
 }
 
 #[tokio::test]

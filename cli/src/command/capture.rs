@@ -125,11 +125,13 @@ fn say_started(started: &Started, as_json: bool, console: &Console) {
         return;
     }
     console.note(&format!("recording to `{}`, session {}", started.store.display(), started.session.short()));
-    let mut table = Table::new(&["FOR", "CALL", "GOES TO", "SET"]);
+    let is_told = started.child.is_some();
+    let mut table =
+        if is_told { Table::new(&["FOR", "CALL", "GOES TO", "SET"]) } else { Table::new(&["FOR", "CALL", "GOES TO"]) };
     for bound in &started.listeners {
         let whose = bound.dependency.clone().unwrap_or_else(|| "clients".to_owned());
-        let set = if started.child.is_some() { bound.variables.join(", ") } else { String::new() };
-        table.row([whose, bound.url.clone(), bound.upstream.to_string(), set]);
+        let set = is_told.then(|| bound.variables.join(", "));
+        table.row([whose, bound.url.clone(), bound.upstream.to_string()].into_iter().chain(set));
     }
     if !started.listeners.is_empty() {
         console.note(table.to_text(report::Style::PLAIN).trim_end());

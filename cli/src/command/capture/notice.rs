@@ -64,14 +64,9 @@ fn in_words(notice: &Notice) -> (&'static str, bool, String) {
                  and then, make this capture shorter, or replay with a real one beside, `--beside {dependency}=IMAGE`"
             ),
         ),
-        Notice::UpstreamSilent { upstream, reason } => (
-            "upstream-silent",
-            true,
-            format!(
-                "the service does not accept at `{upstream}`: {reason}. Until it does, requests are answered with 502; if it \
-                 listens elsewhere, say so with `--upstream`"
-            ),
-        ),
+        Notice::UpstreamSilent { container, upstream, reason } => {
+            ("upstream-silent", true, upstream_silent(container.as_deref(), upstream, reason))
+        }
         Notice::OpenToOthers { dependency, address, instead } => {
             ("open-to-others", true, open_to_others(dependency.as_deref(), *address, *instead))
         }
@@ -119,6 +114,14 @@ fn tls_unreadable(host: &str, trouble: &TlsTrouble) -> String {
     };
     format!(
         "not recorded: what the service says to `{host}`, since {trouble}; {trust}let it pass unread with `--forward-through {host}`"
+    )
+}
+
+fn upstream_silent(container: Option<&str>, upstream: &str, reason: &str) -> String {
+    let ended = container.map(|name| format!("; if it has ended, `docker logs {name}` says why")).unwrap_or_default();
+    format!(
+        "the service does not accept at `{upstream}`: {reason}. Until it does, requests are answered with 502; if it listens \
+         elsewhere, say so with `--upstream`{ended}"
     )
 }
 
