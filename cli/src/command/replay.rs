@@ -199,8 +199,10 @@ fn given_variable(text: &str) -> Result<GivenVariable, Trouble> {
     let (name, value) = match text.split_once('=') {
         Some((name, value)) => (name, value.to_owned()),
         None => {
-            let unset =
-                |_| Trouble::new(format!("variable `{text}` is not set here")).help(format!("say `{text}=VALUE`"));
+            let unset = |_| {
+                Trouble::new(format!("variable `{text}` is not set here"))
+                    .help(format!("say `--env {text}=VALUE`; a secret that is left out gets a stand-in"))
+            };
             (text, std::env::var(text).map_err(unset)?)
         }
     };
@@ -213,8 +215,10 @@ fn given_variable(text: &str) -> Result<GivenVariable, Trouble> {
 /// `PATH=HERE` or `PATH=none`.
 fn given_mount(text: &str) -> Result<GivenMount, Trouble> {
     let wrong = || {
-        Trouble::new(format!("`--mount {text}` is no path in the container, a `=` and a path here"))
-            .help("write it as `--mount /models=./models`, or `--mount /models=none` to leave it out")
+        Trouble::new(format!(
+            "`--mount {text}` is not `PATH=HERE`: a whole path in the container, `=`, and a path here"
+        ))
+        .help("write it as `--mount /models=./models`, the container's first; `--mount /models=none` leaves it out")
     };
     let (path, here) =
         text.split_once('=').filter(|(path, here)| path.starts_with('/') && !here.is_empty()).ok_or_else(wrong)?;

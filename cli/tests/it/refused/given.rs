@@ -50,7 +50,7 @@ fn variables_that_cannot_be_had_are_named() {
     insta::assert_snapshot!(in_folder(&tempdir().unwrap(), &["--env", "NOT_SET_ANYWHERE"]), @r"
     exit code 2
     error: variable `NOT_SET_ANYWHERE` is not set here
-    help: say `NOT_SET_ANYWHERE=VALUE`
+    help: say `--env NOT_SET_ANYWHERE=VALUE`; a secret that is left out gets a stand-in
     ");
 }
 

@@ -59,13 +59,13 @@ fn each_way_to_give_a_mount_wrongly_says_what_to_type() {
     ");
     insta::assert_snapshot!(said(&["--mount", "/models"]), @r"
     exit code 2
-    error: `--mount /models` is no path in the container, a `=` and a path here
-    help: write it as `--mount /models=./models`, or `--mount /models=none` to leave it out
+    error: `--mount /models` is not `PATH=HERE`: a whole path in the container, `=`, and a path here
+    help: write it as `--mount /models=./models`, the container's first; `--mount /models=none` leaves it out
     ");
     insta::assert_snapshot!(said(&["--mount", "models=given/models"]), @r"
     exit code 2
-    error: `--mount models=given/models` is no path in the container, a `=` and a path here
-    help: write it as `--mount /models=./models`, or `--mount /models=none` to leave it out
+    error: `--mount models=given/models` is not `PATH=HERE`: a whole path in the container, `=`, and a path here
+    help: write it as `--mount /models=./models`, the container's first; `--mount /models=none` leaves it out
     ");
 
     let folder = recorded.folder.path().join("given");
