@@ -4,6 +4,7 @@
 //! `retake.toml` come in by `settings`; what the commands do is in `command`.
 
 mod bring;
+mod keep;
 mod look;
 mod play;
 mod record;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub(crate) use bring::ImportArgs;
+pub(crate) use keep::GcArgs;
 pub(crate) use look::{
     CompletionsArgs, DiffArgs, DoctorArgs, ExportArgs, ExportFormat, GrepArgs, IndexArgs, InspectArgs, LsArgs, ManArgs,
     RunsArgs, Select, ShowArgs, ShowAs, VerifyArgs,
@@ -139,6 +141,8 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Make the index of each file again from its records
     Index(IndexArgs),
+    /// Remove from a store what is old or too much, and what was left half-written
+    Gc(GcArgs),
     /// Say what is in a recording, and what a replay of it needs
     Inspect(InspectArgs),
     /// Run again what was recorded, and compare with production

@@ -7,6 +7,7 @@ mod demo;
 mod diff;
 mod doctor;
 mod export;
+mod gc;
 mod grep;
 mod import;
 mod index;
@@ -35,6 +36,7 @@ pub(crate) fn run(cli: Cli, console: &Console) -> Result<Exit, Trouble> {
         Command::Show(args) => show::show(&args, as_json, console),
         Command::Export(args) => export::export(&args, as_json, console),
         Command::Import(args) => import::import(&args, as_json, console),
+        Command::Gc(args) => gc::gc(&args, as_json, console),
         Command::Verify(args) => verify::verify(&args, as_json, console),
         Command::Index(args) => index::index(&args, as_json, console),
         Command::Inspect(args) => inspect::inspect(&args, as_json, console),

@@ -15,7 +15,6 @@ use std::{
 
 use exchange::{LogLine, ProcessIdentity, Stream, Subject};
 use futures_util::future::BoxFuture;
-use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::{Child, Command},
@@ -29,6 +28,7 @@ use crate::{
     error::ReplayError,
     job::{Halt, Job, Preparation, Running, Started},
     receipt::{Egress, Relation, Void},
+    run_folder::RunFolder,
     serve::{listen, serve_listener},
     service::{Aftermath, Doorway, answer_bridge, egress_of, last_lines, listened_on},
 };
@@ -48,7 +48,7 @@ pub(crate) struct ProcessRun {
     answering: Vec<JoinHandle<()>>,
     logs: Arc<Mutex<Vec<LogLine>>>,
     readers: Vec<JoinHandle<()>>,
-    _folder: TempDir,
+    _folder: RunFolder,
 }
 
 /// Starts the process.
@@ -214,7 +214,7 @@ impl Launch<'_> {
         preparation: &mut Preparation,
         port: u16,
     ) -> Result<Started, Halt> {
-        let folder = tempfile::Builder::new().prefix("retake-run-").tempdir().map_err(ReplayError::Prepare)?;
+        let folder = RunFolder::make().map_err(ReplayError::Prepare)?;
         let places = self.addresses.listeners();
         preparation.supplied.extend(self.addresses.hosts_in_words());
         preparation.replacements.extend(self.addresses.moved_ports_in_words());
@@ -262,7 +262,7 @@ impl Launch<'_> {
         port: u16,
         reason: &str,
     ) -> Result<Started, Halt> {
-        let folder = tempfile::Builder::new().prefix("retake-run-").tempdir().map_err(ReplayError::Prepare)?;
+        let folder = RunFolder::make().map_err(ReplayError::Prepare)?;
         refuse_strangers(port).await?;
         let places = self.addresses.places.clone();
         let not_served = self.job.not_served(&places);
@@ -282,7 +282,7 @@ impl Launch<'_> {
         Ok(started(Doorway::Loopback(port), run, not_served))
     }
 
-    fn spawn(&self, mut command: Command, folder: TempDir) -> Result<ProcessRun, Halt> {
+    fn spawn(&self, mut command: Command, folder: RunFolder) -> Result<ProcessRun, Halt> {
         command.env_clear().envs(&self.variables.values);
         if let Some(working_dir) = self.working_dir.as_ref().filter(|path| !path.is_empty()) {
             command.current_dir(working_dir);

@@ -36,6 +36,19 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     number.checked_mul(scale_ms).map(Duration::from_millis).ok_or_else(|| "that is longer than anyone waits".to_owned())
 }
 
+/// How old something may be: a time span, or days or weeks: `30d`, `2w`.
+pub(crate) fn age(text: &str) -> Result<Duration, String> {
+    let (number, unit) = split(text);
+    let hours: u64 = match unit {
+        "d" => 24,
+        "w" => 7 * 24,
+        _ => return duration(text).map_err(|error| error.replace("ms, s, m, h", "ms, s, m, h, d, w")),
+    };
+    let number: u64 = number.parse().map_err(|_| "an age is a whole number and a unit, such as 30d".to_owned())?;
+    let seconds = number.checked_mul(hours * 3600).ok_or_else(|| "that is older than anything".to_owned())?;
+    Ok(Duration::from_secs(seconds))
+}
+
 /// How often something is done; `None` for never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Interval(pub(crate) Option<Duration>);
@@ -110,6 +123,14 @@ mod tests {
         assert_eq!(duration("60"), Ok(Duration::from_secs(60)));
         assert_eq!(duration("200ms"), Ok(Duration::from_millis(200)));
         assert!(duration("5 years").is_err());
+    }
+
+    #[test]
+    fn an_age_may_be_days_and_weeks() {
+        assert_eq!(age("30d"), Ok(Duration::from_secs(30 * 86_400)));
+        assert_eq!(age("2w"), Ok(Duration::from_secs(14 * 86_400)));
+        assert_eq!(age("12h"), Ok(Duration::from_secs(12 * 3600)));
+        assert!(age("3y").is_err_and(|help| help.contains("d, w")) && age("99999999999999999d").is_err());
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod examples;
 mod harm;
 mod imported;
 mod inspected;
+mod kept;
 mod looked_at;
 mod mounted;
 mod otherwise;

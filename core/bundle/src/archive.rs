@@ -107,6 +107,15 @@ impl Archive {
         Ok(Self::of(vec![segment], damage, torn.into_iter().collect()))
     }
 
+    /// Opens one file of a store, sealed or not.
+    ///
+    /// # Errors
+    /// As [`Archive::open`]; damage is listed.
+    pub(crate) fn open_file_of_store(path: &Path) -> Result<Self, OpenError> {
+        let Opened { segment, damage, torn } = Segment::open_any(path)?;
+        Ok(Self::of(vec![segment], damage, torn.into_iter().collect()))
+    }
+
     fn open_store(folder: &Path) -> Result<Self, OpenError> {
         let mut segments = Vec::new();
         let mut damage = Vec::new();

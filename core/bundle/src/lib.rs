@@ -7,7 +7,7 @@
 //! Data passes through the modules in this order: a [`Record`] goes into a block (`block`, laid out by `layout`) that a
 //! [`Writer`] appends to a file; sealing adds index and manifest. A file is read by its index or by walking it (`walk`,
 //! `scan`), an [`Archive`] puts one or many of them together and reads their `records`, [`verify`](fn@verify) proves them, [`export`](fn@export) selects, [`salvage`](fn@salvage)
-//! saves what is whole of what is damaged.
+//! saves what is whole of what is damaged, [`prune`] takes away what is old by writing a file again without it (`rewrite`).
 
 mod archive;
 mod block;
@@ -21,10 +21,12 @@ mod layout;
 mod manifest;
 mod names;
 mod pieces;
+pub mod prune;
 mod recipe;
 mod record;
 mod records;
 mod reindex;
+mod rewrite;
 mod rows;
 mod salvage;
 #[cfg(test)]
@@ -46,6 +48,7 @@ pub use layout::{
     BLOCK_BYTES_MAX, EXTENSION, FormatVersion, NEWEST, PART_BYTES_MAX, PIECE_BYTES_MAX, RECORD_BYTES_MAX,
 };
 pub use manifest::Counts;
+pub use prune::PruneError;
 pub use record::Record;
 pub use reindex::{IndexState, Reindexed, reindex};
 pub use salvage::{LeftOut, SalvageError, Salvaged, salvage};

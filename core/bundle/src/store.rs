@@ -272,6 +272,26 @@ fn bundle_paths(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
+/// Files in the making, which no reader looks at.
+pub(crate) fn temporary_paths(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut paths = Vec::new();
+    for room in [SEGMENTS, RUNS].map(|room| folder.join(room)) {
+        let entries = match fs::read_dir(&room) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries.map_err(failed("read", &room))?,
+        };
+        for entry in entries {
+            let path = entry.map_err(failed("read", &room))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if name.starts_with('.') && name.ends_with(".tmp") && name.contains(&format!(".{EXTENSION}.")) {
+                paths.push(path);
+            }
+        }
+    }
+    paths.sort_unstable();
+    Ok(paths)
+}
+
 /// The damage of a file in a store that does not begin like a bundle.
 pub(crate) fn no_segment(path: PathBuf) -> Damage {
     Damage { path, range: 0..OPENING_LEN, what: "the opening is not what was written".to_owned(), costs: Vec::new() }

@@ -4,15 +4,14 @@ use std::{os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 use host::{Delivery, INIT_SETTINGS};
 use serde_json::json;
-use tempfile::TempDir;
 
-use crate::environment::Addresses;
+use crate::{environment::Addresses, run_folder::RunFolder as Outer};
 
 /// The folder that becomes `/.retake/run`: the socket is made by the bridge where the folder is mounted, the settings here.
 /// Whoever is not us cannot reach it from outside, since the folder it is in is ours alone; a bind mount does not pass
 /// through that one.
 pub(super) fn run_folder(addresses: &Addresses, waits: bool, delivery: Delivery) -> std::io::Result<RunFolder> {
-    let outer = tempfile::Builder::new().prefix("retake-run-").tempdir()?;
+    let outer = Outer::make()?;
     let path = outer.path().join("run");
     // The service's user inside may be any.
     std::fs::DirBuilder::new().create(&path)?;
@@ -34,5 +33,5 @@ pub(super) fn run_folder(addresses: &Addresses, waits: bool, delivery: Delivery)
 pub(crate) struct RunFolder {
     pub(super) path: PathBuf,
     /// Ours alone: copies of what the service may write to stand in it.
-    pub(super) outer: TempDir,
+    pub(super) outer: Outer,
 }

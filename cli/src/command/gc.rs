@@ -1,0 +1,121 @@
+//! `retake gc`: what a store no longer has to keep, and what killed processes left.
+
+use std::path::PathBuf;
+
+use bundle::prune::{self, Action, FilePlan, Limits, Plan};
+use report::{Cell, Paint, Table, bytes, json};
+
+use crate::{
+    args::GcArgs,
+    clock::Clock,
+    console::Console,
+    exit::Exit,
+    source::check_exists,
+    trouble::{Trouble, trouble_from},
+};
+
+trouble_from!(bundle::PruneError);
+
+/// Plans, shows the plan, and carries it out unless that was all.
+pub(crate) fn gc(args: &GcArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
+    let store = &args.store.store;
+    check_exists(store)?;
+    let age_ns_max = args.older_than.map(|age| u64::try_from(age.as_nanos()).unwrap_or(u64::MAX));
+    let limits = Limits { age_ns_max, bytes_max: args.max_size };
+    let now_unix_ns = Clock::start().started_unix_ns;
+    let plan = prune::plan(store, limits, now_unix_ns)?;
+    let temporary = std::env::temp_dir();
+    let cannot = |error| Trouble::of(&error).while_doing(format!("cannot read `{}`", temporary.display()));
+    let folders = replayer::dead_run_folders(&temporary, now_unix_ns).map_err(cannot)?;
+    if !args.dry_run {
+        prune::apply(&plan)?;
+        remove_all(&folders, console);
+    }
+    warn(&plan, console);
+    let text =
+        if as_json { document(&plan, &folders, args.dry_run) } else { page(&plan, &folders, args.dry_run, console) };
+    console.write(Exit::Passed, |out| out.write_all(text.as_bytes()))
+}
+
+/// A service that ran as another user may have left what is not ours to remove.
+fn remove_all(folders: &[PathBuf], console: &Console) {
+    for folder in folders {
+        if let Err(error) = std::fs::remove_dir_all(folder) {
+            console.warn(&format!("`{}` cannot be removed: {error}", folder.display()));
+        }
+    }
+}
+
+/// What refers to what goes, what could not be looked at, and what is too much even so.
+fn warn(plan: &Plan, console: &Console) {
+    for file in &plan.files {
+        if let Action::Keep { held: Some(why) } = &file.action {
+            console.note(&format!("`{}` stays: {why}", file.path.display()));
+        }
+    }
+    for (run, count) in &plan.runs_left {
+        let many = if *count == 1 { "exchange that goes" } else { "exchanges that go" };
+        console.note(&format!("`{}` stays and repeats {count} {many}: its receipt names them", run.display()));
+    }
+    if plan.bytes_over > 0 {
+        console.warn(&format!("{} more than --max-size stay", bytes(plan.bytes_over)));
+    }
+}
+
+fn page(plan: &Plan, folders: &[PathBuf], is_dry: bool, console: &Console) -> String {
+    if plan.is_empty() && folders.is_empty() {
+        return "nothing to remove\n".to_owned();
+    }
+    let mut table = Table::new(&["WHAT", "EXCHANGES", "SIZE", "FILE"]);
+    for file in plan.files.iter().filter(|file| !matches!(file.action, Action::Keep { .. })) {
+        let exchanges = format!("{} of {}", file.exchanges_gone(), file.exchanges);
+        let path = file.path.display().to_string();
+        table.row([Cell::new(word(file), Paint::Yellow), exchanges.into(), bytes(file.bytes).into(), path.into()]);
+    }
+    for path in plan.leftovers.iter().chain(folders) {
+        table.row([Cell::new("left over", Paint::Yellow), "".into(), "".into(), path.display().to_string().into()]);
+    }
+    let gone: u64 = plan.files.iter().map(FilePlan::exchanges_gone).sum();
+    let all: u64 = plan.files.iter().map(|file| file.exchanges).sum();
+    let verb = if is_dry { "would go (--dry-run)" } else { "are gone" };
+    format!("{}{gone} of {all} exchanges {verb}\n", table.to_text(console.out))
+}
+
+fn word(file: &FilePlan) -> &'static str {
+    match file.action {
+        Action::Keep { .. } => "keep",
+        Action::Remove => "remove",
+        Action::Rewrite { .. } => "rewrite",
+    }
+}
+
+fn document(plan: &Plan, folders: &[PathBuf], is_dry: bool) -> String {
+    let file = |file: &FilePlan| {
+        let held = match &file.action {
+            Action::Keep { held } => held.clone(),
+            _ => None,
+        };
+        serde_json::json!({
+            "path": file.path.to_string_lossy(),
+            "run": file.is_run,
+            "action": word(file),
+            "bytes": file.bytes,
+            "exchanges": file.exchanges,
+            "exchanges_gone": file.exchanges_gone(),
+            "held": held,
+        })
+    };
+    let left =
+        |(path, count): &(PathBuf, u64)| serde_json::json!({ "path": path.to_string_lossy(), "exchanges_gone": count });
+    json::document(
+        "gc",
+        &serde_json::json!({
+            "dry_run": is_dry,
+            "files": plan.files.iter().map(file).collect::<Vec<_>>(),
+            "leftovers": plan.leftovers.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
+            "run_folders": folders.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
+            "runs_left": plan.runs_left.iter().map(left).collect::<Vec<_>>(),
+            "bytes_over": plan.bytes_over,
+        }),
+    )
+}

@@ -1,0 +1,154 @@
+//! Writes a file of records again without some of them.
+//!
+//! In: a file, and what is to stay. Out: a sealed file under the same name. The new one is whole and synced before it takes
+//! the name, in one step: whatever is cut off leaves the one or the other, and never neither. What nothing refers to any
+//! more (pieces of bodies, environments) is not written.
+
+use std::{collections::BTreeSet, fs::File, io, path::Path};
+
+use exchange::{Digest, Event, Holding, Id, LogLines};
+use rustix::fs::FlockOperation;
+
+use crate::{
+    Archive, Entry, OpenError, PruneError, Record, Sealed, Writer,
+    export::{Temporary, put_again, put_exchange_again},
+    index::{Index, Place},
+};
+
+/// What stays of a file.
+pub(crate) struct Stays<'a> {
+    /// This exchange.
+    pub(crate) exchange: &'a dyn Fn(&Entry) -> bool,
+    /// This event.
+    pub(crate) event: &'a dyn Fn(&Event) -> bool,
+    /// What was logged in this session then.
+    pub(crate) line: &'a dyn Fn(&Id, u64) -> bool,
+}
+
+/// Holds a file against writers: none has it, and none gets it, for as long as this lives.
+pub(crate) struct Held {
+    _file: File,
+}
+
+impl Held {
+    /// `None` where a writer has it, and where it is gone.
+    pub(crate) fn of(path: &Path) -> Result<Option<Self>, OpenError> {
+        let refused = |source| OpenError::Io { path: path.to_owned(), source };
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(refused)?,
+        };
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            locked => locked.map(|()| Some(Self { _file: file })).map_err(|error| refused(error.into())),
+        }
+    }
+}
+
+/// Writes the file that `archive` was opened from again. `step` is told before each thing that another process could see.
+pub(crate) fn rewrite(
+    archive: &Archive,
+    path: &Path,
+    stays: &Stays<'_>,
+    step: &mut dyn FnMut(),
+) -> Result<Sealed, PruneError> {
+    let temporary = Temporary::beside(path)?;
+    step();
+    let writer = Writer::create(&temporary.path)?;
+    let mut rewriting = Rewriting { archive, writer, stays, wanted: BTreeSet::new() };
+    step();
+    rewriting.put_all()?;
+    rewriting.writer.sync()?;
+    step();
+    let sealed = rewriting.writer.seal()?;
+    step();
+    temporary.rename(path, true)?;
+    step();
+    Ok(Sealed { path: path.to_owned(), ..sealed })
+}
+
+struct Rewriting<'a> {
+    archive: &'a Archive,
+    writer: Writer,
+    stays: &'a Stays<'a>,
+    /// The environments of what stays.
+    wanted: BTreeSet<Digest>,
+}
+
+impl Rewriting<'_> {
+    /// In an order in which what a record needs comes before it.
+    fn put_all(&mut self) -> Result<(), PruneError> {
+        let archive = self.archive;
+        for session in archive.sessions() {
+            self.writer.append(&Record::Session(session.clone()))?;
+            for pair in archive.clocks(&session.id) {
+                self.writer.append(&Record::Clock { session: session.id, pair: *pair })?;
+            }
+        }
+        let staying: Vec<&Entry> = archive.entries().iter().filter(|entry| (self.stays.exchange)(entry)).collect();
+        self.wanted = staying.iter().flat_map(|entry| entry.environments()).collect();
+        for (number, segment) in archive.segments().iter().enumerate() {
+            for (digest, place) in &segment.index.fingerprints {
+                if self.wanted.contains(digest) {
+                    self.copy(number, *place)?;
+                }
+            }
+        }
+        for entry in staying {
+            let (segment, place) = archive.place_of(&entry.id).expect("an entry has a place");
+            put_exchange_again(archive, &mut self.writer, archive.row(segment, place)?)?;
+        }
+        self.put_events_and_lines()?;
+        self.put_each(|index| index.runs.iter().map(|run| run.at).collect())?;
+        self.put_each(|index| index.images.clone())?;
+        self.put_each(|index| index.others.iter().map(|(_, at)| *at).collect())?;
+        for end in archive.session_ends() {
+            self.writer.append(&Record::SessionEnd(end.clone()))?;
+        }
+        Ok(())
+    }
+
+    fn put_events_and_lines(&mut self) -> Result<(), PruneError> {
+        let archive = self.archive;
+        for (number, segment) in archive.segments().iter().enumerate() {
+            for place in &segment.index.events {
+                match archive.decoded(number, *place)? {
+                    Record::Event(event) if self.is_kept(&event) => self.copy(number, *place)?,
+                    _ => {}
+                }
+            }
+        }
+        for lines in archive.log_lines() {
+            let LogLines { session, subject, mut lines } = lines?;
+            lines.retain(|line| (self.stays.line)(&session, line.at_ns));
+            if !lines.is_empty() {
+                self.writer.append(&Record::LogLines(LogLines { session, subject, lines }))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// From when to when an environment held is told as long as anything is there that ran in it, however long ago it began.
+    fn is_kept(&self, event: &Event) -> bool {
+        match Holding::of(event) {
+            Some((_, holding)) => self.wanted.contains(&holding.fingerprint),
+            None => (self.stays.event)(event),
+        }
+    }
+
+    fn put_each(&mut self, pick: fn(&Index) -> Vec<Place>) -> Result<(), PruneError> {
+        let archive = self.archive;
+        for (number, segment) in archive.segments().iter().enumerate() {
+            for place in pick(&segment.index) {
+                self.copy(number, place)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn copy(&mut self, segment: usize, place: Place) -> Result<(), PruneError> {
+        let record = self.archive.decoded(segment, place)?;
+        let payload = self.archive.record_in(segment, place)?.record().payload.to_vec();
+        Ok(put_again(self.archive, &mut self.writer, record, &payload)?)
+    }
+}

@@ -1,0 +1,103 @@
+//! The temporary folder of one replay, and those that killed replays left.
+//!
+//! A folder is locked for as long as its replay lives; the kernel releases the lock however that ends.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use tempfile::TempDir;
+
+const PREFIX: &str = "retake-run-";
+
+/// How old a folder is that nobody has locked, before it counts as left, in nanoseconds: it is made a moment before it is
+/// locked, and versions before this one locked none. A choice: an hour, longer than most replays.
+const UNLOCKED_NS_MIN: u64 = 3_600_000_000_000;
+
+/// A folder that only this user can enter. It is removed when it is dropped.
+pub(crate) struct RunFolder {
+    folder: TempDir,
+    _lock: File,
+}
+
+impl RunFolder {
+    /// Makes one where temporary files go.
+    pub(crate) fn make() -> io::Result<Self> {
+        Self::make_in(&std::env::temp_dir())
+    }
+
+    fn make_in(parent: &Path) -> io::Result<Self> {
+        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)?;
+        let lock = File::open(folder.path())?;
+        lock.lock()?;
+        Ok(Self { folder, _lock: lock })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// Folders of this user in `parent`, where temporary files go, whose replays are dead; `now_unix_ns` is the time. By name.
+///
+/// # Errors
+/// Where `parent` cannot be listed.
+pub fn dead_run_folders(parent: &Path, now_unix_ns: u64) -> io::Result<Vec<PathBuf>> {
+    let mut dead = Vec::new();
+    for entry in fs::read_dir(parent)? {
+        let entry = entry?;
+        // One that cannot be looked at, or is gone by now, is somebody else's.
+        if entry.file_name().to_string_lossy().starts_with(PREFIX)
+            && is_dead(&entry.path(), now_unix_ns).unwrap_or(false)
+        {
+            dead.push(entry.path());
+        }
+    }
+    dead.sort_unstable();
+    Ok(dead)
+}
+
+fn is_dead(path: &Path, now_unix_ns: u64) -> io::Result<bool> {
+    let metadata = fs::symlink_metadata(path)?;
+    if !metadata.is_dir() || metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Ok(false);
+    }
+    let changed_ns = u64::try_from(metadata.mtime()).unwrap_or_default().saturating_mul(1_000_000_000);
+    if now_unix_ns.saturating_sub(changed_ns) < UNLOCKED_NS_MIN {
+        return Ok(false);
+    }
+    match File::open(path)?.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_of_a_dead_replay_is_found_and_that_of_one_that_lives_or_begins_is_not() {
+        let parent = tempfile::tempdir().unwrap();
+        let living = RunFolder::make_in(parent.path()).unwrap();
+        let left = parent.path().join("retake-run-killed");
+        fs::create_dir(&left).unwrap();
+        fs::create_dir(parent.path().join("others")).unwrap();
+        std::os::unix::fs::symlink(&left, parent.path().join("retake-run-link")).unwrap();
+        let made_ns = u64::try_from(fs::metadata(&left).unwrap().mtime()).unwrap() * 1_000_000_000;
+        assert_eq!(dead_run_folders(parent.path(), made_ns + 3_500_000_000_000).unwrap(), Vec::<PathBuf>::new());
+        assert_eq!(dead_run_folders(parent.path(), made_ns + 3_700_000_000_000).unwrap(), std::slice::from_ref(&left));
+        // A lock goes with whoever had it.
+        let was = living.path().to_owned();
+        let RunFolder { folder, _lock } = living;
+        drop(_lock);
+        let mut both = vec![left, was];
+        both.sort();
+        assert_eq!(dead_run_folders(parent.path(), made_ns + 3_700_000_000_000).unwrap(), both);
+        drop(folder);
+    }
+}
