@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub(crate) use bring::ImportArgs;
-pub(crate) use keep::GcArgs;
+pub(crate) use keep::{GcArgs, ScrubArgs};
 pub(crate) use look::{
     CompletionsArgs, DiffArgs, DoctorArgs, ExportArgs, ExportFormat, GrepArgs, IndexArgs, InspectArgs, LsArgs, ManArgs,
     RunsArgs, Select, ShowArgs, ShowAs, VerifyArgs,
@@ -143,6 +143,8 @@ pub(crate) enum Command {
     Index(IndexArgs),
     /// Remove from a store what is old or too much, and what was left half-written
     Gc(GcArgs),
+    /// Take a person's data out of a store and out of bundles
+    Scrub(ScrubArgs),
     /// Say what is in a recording, and what a replay of it needs
     Inspect(InspectArgs),
     /// Run again what was recorded, and compare with production

@@ -15,6 +15,7 @@ mod inspect;
 mod ls;
 mod replay;
 mod runs;
+mod scrub;
 mod serve;
 mod show;
 mod verify;
@@ -37,6 +38,7 @@ pub(crate) fn run(cli: Cli, console: &Console) -> Result<Exit, Trouble> {
         Command::Export(args) => export::export(&args, as_json, console),
         Command::Import(args) => import::import(&args, as_json, console),
         Command::Gc(args) => gc::gc(&args, as_json, console),
+        Command::Scrub(args) => scrub::scrub(&args, as_json, console),
         Command::Verify(args) => verify::verify(&args, as_json, console),
         Command::Index(args) => index::index(&args, as_json, console),
         Command::Inspect(args) => inspect::inspect(&args, as_json, console),

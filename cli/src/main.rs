@@ -10,6 +10,7 @@ mod command;
 mod console;
 mod env_file;
 mod exit;
+mod export_log;
 mod sealed;
 mod select;
 mod settings;

@@ -70,9 +70,9 @@ impl Source {
         match (archive.resolve(prefix), &runs[..]) {
             (Err(FindError::NotFound { .. }), [run]) => Self::at(run, prefix.to_owned()),
             (Ok(id), []) => Ok(Self { name: prefix.to_owned(), archive, only: Some(id), decrypted: None }),
-            (Err(error), []) => {
-                Err(Trouble::from(error).while_doing(format!("`{prefix}` is neither a file nor an id")))
-            }
+            (Err(error), []) => Err(scrubbed(&archive, prefix)?.unwrap_or_else(|| {
+                Trouble::from(error).while_doing(format!("`{prefix}` is neither a file nor an id"))
+            })),
             _ => Err(Trouble::new(format!("more than one id of runs and exchanges begins with `{prefix}`"))
                 .help("give more digits")),
         }
@@ -80,7 +80,17 @@ impl Source {
 
     /// The exchanges whose ids begin so, in the order they were named.
     pub(crate) fn resolve_all(&self, prefixes: &[String]) -> Result<Vec<Id>, Trouble> {
-        prefixes.iter().map(|prefix| Ok(self.archive.resolve(prefix)?)).collect()
+        prefixes.iter().map(|prefix| self.resolve(prefix)).collect()
+    }
+
+    /// The exchange whose id begins so; of one that was scrubbed it is said when and why.
+    pub(crate) fn resolve(&self, prefix: &str) -> Result<Id, Trouble> {
+        match self.archive.resolve(prefix) {
+            Err(error @ FindError::NotFound { .. }) => {
+                Err(scrubbed(&self.archive, prefix)?.unwrap_or_else(|| error.into()))
+            }
+            found => Ok(found?),
+        }
     }
 
     /// The session of an exchange, where it is here.
@@ -96,6 +106,7 @@ impl Source {
         for damage in self.archive.damage() {
             console.warn(&format!("damaged: {damage}"));
         }
+        tell_scrubbed(&self.archive, console);
         if self.archive.damage().is_empty() { Exit::Passed } else { Exit::Trouble }
     }
 
@@ -126,6 +137,15 @@ impl Source {
     }
 }
 
+/// What is said of an id that was scrubbed.
+fn scrubbed(archive: &Archive, prefix: &str) -> Result<Option<Trouble>, Trouble> {
+    let told = archive.scrubbed(prefix)?.map(|(id, stone)| {
+        let at = report::instant(stone.scrubbed_unix_ns);
+        Trouble::new(format!("`{id}` was scrubbed on {at}: {}", stone.reason)).help("nothing of it was kept")
+    });
+    Ok(told)
+}
+
 /// Takes what fits, and refuses the rest.
 struct Beginning {
     bytes: Vec<u8>,
@@ -141,6 +161,20 @@ impl io::Write for Beginning {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Says what was scrubbed, when and why.
+pub(crate) fn tell_scrubbed(archive: &Archive, console: &Console) {
+    match archive.tombstones() {
+        Err(error) => console.warn(&format!("what was scrubbed cannot be read: {error}")),
+        Ok(stones) => {
+            for stone in stones.iter().filter(|stone| !stone.ids.is_empty()) {
+                let at = report::instant(stone.scrubbed_unix_ns);
+                let many = if stone.ids.len() == 1 { "id was" } else { "ids were" };
+                console.note(&format!("{} {many} scrubbed on {at}: {}", stone.ids.len(), stone.reason));
+            }
+        }
     }
 }
 

@@ -1,10 +1,10 @@
-//! Arguments of `retake gc`.
+//! Arguments of `retake gc` and `retake scrub`.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
-use super::{StoreArgs, values};
+use super::{Select, StoreArgs, values};
 
 /// Arguments of `retake gc`.
 #[derive(Debug, Args)]
@@ -32,4 +32,42 @@ pub(crate) struct GcArgs {
     /// Say what would go, and remove nothing
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
+}
+
+/// Arguments of `retake scrub`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  retake scrub --value ann@example.com --dry-run
+  retake scrub --value ann@example.com --value +4930123456 --reason 'request 17' --yes
+  retake scrub case.retake --where customer=4711 --value 4711 --yes
+
+An exchange goes with the request that caused it and with all calls that this made, a run as a whole; of bodies, what nobody \
+else uses. Log lines and events with a value go too. Ids, time and reason stay. Afterwards the values are looked for in all that is \
+kept, decoded. A segment that a capture writes to is not touched: scrub again when that has ended (docs/retention.md).
+
+Exit codes: 0 gone, and nothing of it is left, or planned; 1 something is left, and named; 2 trouble, or --yes is missing.")]
+pub(crate) struct ScrubArgs {
+    /// Sealed bundles to write again, beside the store
+    #[arg(value_name = "BUNDLE", value_hint = ValueHint::FilePath)]
+    pub(crate) bundles: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// What tells of the person: text that stands in heads, bodies, log lines or events (repeatable)
+    #[arg(long = "value", value_name = "TEXT")]
+    pub(crate) values: Vec<String>,
+    /// Kept with the ids of what went
+    #[arg(long, value_name = "TEXT", default_value = "not told")]
+    pub(crate) reason: String,
+    /// Say what would go, and change nothing
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+    /// Do it: what goes cannot be had back
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// This exchange, by the first digits of its id (repeatable)
+    #[arg(long = "id", value_name = "ID", value_parser = values::id_prefix, help_heading = "Which exchanges")]
+    pub(crate) ids: Vec<String>,
+    #[command(flatten)]
+    pub(crate) select: Select,
 }

@@ -40,6 +40,21 @@ impl Select {
         let lists = [self.routes.is_empty(), self.statuses.is_empty(), self.dependencies.is_empty()];
         self.ingress || self.failed || self.conversation.is_some() || !self.wheres.is_empty() || lists.contains(&false)
     }
+
+    /// The options, as they were typed.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let statuses = self.statuses.iter().map(|range| match (range.start(), range.end()) {
+            (from, to) if from == to => format!("--status {from}"),
+            (from, _) => format!("--status {}xx", from / 100),
+        });
+        let routes = self.routes.iter().map(|route| format!("--route {route}"));
+        let dependencies = self.dependencies.iter().map(|name| format!("--dependency {name}"));
+        let wheres = self.wheres.iter().map(|(name, value)| format!("--where {name}={value}"));
+        let conversation = self.conversation.iter().map(|id| format!("--conversation {id}"));
+        let flags = [(self.ingress, "--ingress"), (self.failed, "--failed")];
+        let flags = flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| (*flag).to_owned());
+        routes.chain(statuses).chain(dependencies).chain(wheres).chain(conversation).chain(flags).collect()
+    }
 }
 
 /// Arguments of `retake ls`.

@@ -49,6 +49,12 @@ pub(crate) fn age(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(seconds))
 }
 
+/// The first digits of an id, four at least.
+pub(crate) fn id_prefix(text: &str) -> Result<String, String> {
+    let is_prefix = (4..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_prefix.then(|| text.to_ascii_lowercase()).ok_or_else(|| "an id begins with 4 to 32 hex digits".to_owned())
+}
+
 /// How often something is done; `None` for never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Interval(pub(crate) Option<Duration>);

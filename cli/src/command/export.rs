@@ -16,8 +16,10 @@ use self::{
 };
 use crate::{
     args::{ExportArgs, ExportFormat},
+    clock::Clock,
     console::{Console, Unit},
     exit::Exit,
+    export_log::{ExportLog, Exported},
     select::Selection,
     source::Source,
     trouble::Trouble,
@@ -37,7 +39,10 @@ pub(crate) fn export(args: &ExportArgs, as_json: bool, console: &Console) -> Res
             return Err(Trouble::new("a HAR is written as it is")
                 .help("encrypt it with `age`, sign it with `ssh-keygen -Y sign`"));
         }
-        return har::export(&source, &chosen, args, as_json, console).map(|done| done.or_worse(exit));
+        return har::export(&source, &chosen, args, as_json, console).map(|done| {
+            log(args, &args.output, &chosen, console);
+            done.or_worse(exit)
+        });
     }
     if args.output == Path::new("-") {
         return Err(Trouble::new("a bundle is written to a file").help("name one with -o, or say --format har"));
@@ -58,8 +63,28 @@ pub(crate) fn export(args: &ExportArgs, as_json: bool, console: &Console) -> Res
     if let Some(signature) = wrap.left_behind() {
         console.warn(&format!("`{}` is no signature of the new file", signature.display()));
     }
+    log(args, &wrapped.path, &chosen, console);
     let text = if as_json { document(&sealed, &wrapped) } else { line(&sealed, &wrapped) };
     console.write(exit, |out| out.write_all(text.as_bytes()))
+}
+
+/// Notes in the store what was exported from it, so that a scrub can say where else it is. What was exported of a bundle is
+/// noted nowhere.
+fn log(args: &ExportArgs, output: &Path, chosen: &[Id], console: &Console) {
+    let source = Path::new(&args.source);
+    let store = match source.exists() {
+        true if source.is_dir() => source,
+        true => return,
+        false => &args.store.store,
+    };
+    let log = ExportLog::of(store);
+    let exported = Exported::new(Clock::start().started_unix_ns, output, &args.select, &args.ids, chosen);
+    if let Err(error) = log.append(&exported) {
+        console.warn(&format!(
+            "`{}` cannot be written: a scrub will not know of this export: {error}",
+            log.path().display()
+        ));
+    }
 }
 
 /// The exchanges that were named, or all, as far as the options choose them.

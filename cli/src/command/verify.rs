@@ -2,7 +2,7 @@
 
 use std::{fs::File, path::Path};
 
-use bundle::{Salvaged, VerifyReport};
+use bundle::{Archive, Salvaged, VerifyReport};
 use report::{SignedBy, salvage_page, verification_json, verification_page};
 use sealing::{Signature, Signers};
 
@@ -11,7 +11,7 @@ use crate::{
     console::{Console, Unit},
     exit::Exit,
     sealed,
-    source::check_exists,
+    source::{check_exists, tell_scrubbed},
     trouble::Trouble,
 };
 
@@ -27,7 +27,11 @@ pub(crate) fn verify(args: &VerifyArgs, as_json: bool, console: &Console) -> Res
             "decrypt it with `age -d -i KEYFILE -o case.retake FILE`; of a damaged encrypted file nothing can be saved",
         ));
     }
+    let is_plain = encrypted.is_none();
     let report = proved(path, args, encrypted, signed.as_ref().map(|(file, _)| file), console)?;
+    if let (true, Ok(archive)) = (is_plain, Archive::open(path)) {
+        tell_scrubbed(&archive, console);
+    }
     let salvaged = args.salvage.as_ref().map(|out| salvage(path, out, console)).transpose()?;
     let signed_by = signed.map(|(_, signed_by)| signed_by);
     let name = path.display().to_string();

@@ -7,7 +7,8 @@
 //! Data passes through the modules in this order: a [`Record`] goes into a block (`block`, laid out by `layout`) that a
 //! [`Writer`] appends to a file; sealing adds index and manifest. A file is read by its index or by walking it (`walk`,
 //! `scan`), an [`Archive`] puts one or many of them together and reads their `records`, [`verify`](fn@verify) proves them, [`export`](fn@export) selects, [`salvage`](fn@salvage)
-//! saves what is whole of what is damaged, [`prune`] takes away what is old by writing a file again without it (`rewrite`).
+//! saves what is whole of what is damaged, [`prune`] takes away what is old by writing a file again without it (`rewrite`),
+//! [`scrub`] what is one person's, of which `tombstone` tells.
 
 mod archive;
 mod block;
@@ -32,9 +33,11 @@ mod salvage;
 #[cfg(test)]
 mod sample;
 mod scan;
+pub mod scrub;
 mod segment;
 mod storage;
 mod store;
+mod tombstone;
 mod varint;
 mod verify;
 mod walk;
@@ -53,5 +56,6 @@ pub use record::Record;
 pub use reindex::{IndexState, Reindexed, reindex};
 pub use salvage::{LeftOut, SalvageError, Salvaged, salvage};
 pub use store::Store;
+pub use tombstone::Tombstone;
 pub use verify::{VerifyReport, verify, verify_file};
 pub use writer::{Sealed, Writer, WriterOptions};

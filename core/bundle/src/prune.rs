@@ -101,7 +101,9 @@ fn apply_by_steps(plan: &Plan, step: &mut dyn FnMut()) -> Result<(), PruneError>
                         let of_gone = !event.links.is_empty() && event.links.iter().all(|id| goes.contains(id));
                         !of_gone && !event.session.is_some_and(|session| is_old(&session, event.at_ns))
                     },
-                    line: &|session, at_ns| !is_old(session, at_ns),
+                    line: &|session, line| !is_old(session, line.at_ns),
+                    run: &|_| true,
+                    tombstone: None,
                 };
                 rewrite(&archive, &file.path, &stays, step)?;
             }
@@ -139,6 +141,9 @@ fn look_at(path: PathBuf, is_run: bool) -> Result<FileState, PruneError> {
     }
     let started = started(&archive);
     state.newest_unix_ns = started.values().copied().max().unwrap_or_default();
+    // What tells of what was scrubbed is as old as the scrub.
+    let scrubbed = archive.tombstones()?.into_iter().map(|stone| stone.scrubbed_unix_ns);
+    state.newest_unix_ns = scrubbed.fold(state.newest_unix_ns, u64::max);
     for entry in archive.entries() {
         let begin = started.get(&entry.session).copied().unwrap_or_default();
         let ended_unix_ns = begin.saturating_add(entry.ended_ns);
@@ -157,7 +162,7 @@ fn started(archive: &Archive) -> BTreeMap<Id, u64> {
 }
 
 /// Files in the making whose writers were cut off.
-fn leftovers(folder: &Path) -> Result<Vec<PathBuf>, PruneError> {
+pub(crate) fn leftovers(folder: &Path) -> Result<Vec<PathBuf>, PruneError> {
     let mut found = Vec::new();
     for path in store::temporary_paths(folder)? {
         if Held::of(&path)?.is_some() {
@@ -167,7 +172,7 @@ fn leftovers(folder: &Path) -> Result<Vec<PathBuf>, PruneError> {
     Ok(found)
 }
 
-fn remove(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn remove(path: &Path) -> Result<(), StoreError> {
     let removed = match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,

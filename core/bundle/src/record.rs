@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::layout::{PIECE_BYTES_MAX, RECORD_BYTES_MAX, RECORD_HEADER_LEN, u32_at};
 
-/// Numbers of the record kinds. 5 is not used: exchanges stand in blocks of their own. 11 is reserved for noise profiles
-/// and 12 for tombstones; they have no layout yet.
+/// Numbers of the record kinds. 5 is not used: exchanges stand in blocks of their own. 11 is reserved for noise profiles,
+/// which have no layout yet; tombstones are read by `tombstone`.
 pub(crate) mod record_kind {
     pub(crate) const PIECE: u8 = 1;
     pub(crate) const SESSION: u8 = 2;
@@ -22,6 +22,7 @@ pub(crate) mod record_kind {
     pub(crate) const FINGERPRINT: u8 = 8;
     pub(crate) const RUN: u8 = 9;
     pub(crate) const IMAGE: u8 = 10;
+    pub(crate) const TOMBSTONE: u8 = 12;
 }
 
 /// One record of a bundle.
@@ -178,6 +179,7 @@ pub(crate) fn kind_word(kind: u8) -> &'static str {
         record_kind::FINGERPRINT => "fingerprint",
         record_kind::RUN => "run",
         record_kind::IMAGE => "image",
+        record_kind::TOMBSTONE => "tombstone",
         _ => "record of an unknown kind",
     }
 }

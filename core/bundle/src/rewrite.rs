@@ -6,11 +6,11 @@
 
 use std::{collections::BTreeSet, fs::File, io, path::Path};
 
-use exchange::{Digest, Event, Holding, Id, LogLines};
+use exchange::{Digest, Event, Holding, Id, LogLine, LogLines};
 use rustix::fs::FlockOperation;
 
 use crate::{
-    Archive, Entry, OpenError, PruneError, Record, Sealed, Writer,
+    Archive, Entry, OpenError, PruneError, Record, Sealed, Tombstone, Writer,
     export::{Temporary, put_again, put_exchange_again},
     index::{Index, Place},
 };
@@ -21,8 +21,12 @@ pub(crate) struct Stays<'a> {
     pub(crate) exchange: &'a dyn Fn(&Entry) -> bool,
     /// This event.
     pub(crate) event: &'a dyn Fn(&Event) -> bool,
-    /// What was logged in this session then.
-    pub(crate) line: &'a dyn Fn(&Id, u64) -> bool,
+    /// This line of what was logged in this session.
+    pub(crate) line: &'a dyn Fn(&Id, &LogLine) -> bool,
+    /// This run, which the index names.
+    pub(crate) run: &'a dyn Fn(&Id) -> bool,
+    /// What tells of what does not.
+    pub(crate) tombstone: Option<Tombstone>,
 }
 
 /// Holds a file against writers: none has it, and none gets it, for as long as this lives.
@@ -99,9 +103,16 @@ impl Rewriting<'_> {
             put_exchange_again(archive, &mut self.writer, archive.row(segment, place)?)?;
         }
         self.put_events_and_lines()?;
-        self.put_each(|index| index.runs.iter().map(|run| run.at).collect())?;
+        for (number, segment) in archive.segments().iter().enumerate() {
+            for run in segment.index.runs.iter().filter(|run| (self.stays.run)(&run.id)) {
+                self.copy(number, run.at)?;
+            }
+        }
         self.put_each(|index| index.images.clone())?;
         self.put_each(|index| index.others.iter().map(|(_, at)| *at).collect())?;
+        if let Some(stone) = &self.stays.tombstone {
+            self.writer.put_tombstone(stone)?;
+        }
         for end in archive.session_ends() {
             self.writer.append(&Record::SessionEnd(end.clone()))?;
         }
@@ -120,7 +131,7 @@ impl Rewriting<'_> {
         }
         for lines in archive.log_lines() {
             let LogLines { session, subject, mut lines } = lines?;
-            lines.retain(|line| (self.stays.line)(&session, line.at_ns));
+            lines.retain(|line| (self.stays.line)(&session, line));
             if !lines.is_empty() {
                 self.writer.append(&Record::LogLines(LogLines { session, subject, lines }))?;
             }

@@ -1,4 +1,4 @@
-//! What bodies mean: content encodings, base64, JSON, SSE, seeds, places that users name, conversations, redaction, canonical form.
+//! What bodies mean: content encodings, base64, JSON, SSE, seeds, places that users name, conversations, redaction, values looked for, canonical form.
 
 pub mod base64;
 pub mod canonical;
@@ -9,6 +9,7 @@ pub mod instant;
 pub mod json;
 pub mod place;
 pub mod redact;
+pub mod search;
 pub mod seeds;
 pub mod sse;
 pub mod unrepeatable;
