@@ -22,8 +22,8 @@ const PART_BYTES: usize = bundle::PIECE_BYTES_MAX;
 /// while nothing else can be recorded. A choice.
 const EARLY_PART_BYTES: usize = 64 << 10;
 
-/// Most chunks listed of one body; beyond, every other one is left out. Two lists this long with offsets and times of twelve
-/// digits come to 1.8 MB of JSON, which leaves more than half of `bundle::RECORD_BYTES_MAX` to the heads. A choice.
+/// Most chunks listed of one body; beyond, every other one is left out. Two lists this long count as
+/// 1.3 MB at most, which leaves more than half of `bundle::RECORD_BYTES_MAX` to the heads. A choice.
 const CHUNKS_MAX: usize = 32_768;
 
 /// What one chunk of a list costs the budget, in bytes.

@@ -9,7 +9,7 @@ use exchange::Head;
 use memchr::memmem::Finder;
 
 use crate::{
-    encoding::{DecodeError, decode},
+    encoding::decode,
     json::{Value, parse_limited},
     sse,
 };
@@ -63,10 +63,7 @@ impl Search {
         }
         match decode(head, body, DECODED_BYTES_MAX) {
             Ok(decoded) => self.is_in_decoded(&decoded),
-            Err(DecodeError::Truncated { decoded, .. } | DecodeError::Malformed { decoded, .. }) => {
-                self.is_in_decoded(&decoded)
-            }
-            Err(_) => false,
+            Err(error) => error.decoded().is_some_and(|decoded| self.is_in_decoded(decoded)),
         }
     }
 
