@@ -10,6 +10,7 @@
 
 mod attempt;
 mod counters;
+mod determinism;
 mod detour;
 mod frame;
 mod host;
@@ -24,6 +25,7 @@ mod tests;
 use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path};
 
 pub use attempt::{Attempt, Attempts, Destination, Fate};
+pub use determinism::{Monotonic, Virtual, WallClock};
 pub use frame::BridgeError;
 pub use host::{Host, ListenerInside, NameAsked, Observed};
 pub use inside::{Inside, inside};

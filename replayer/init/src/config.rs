@@ -9,6 +9,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use wire::bridge::Virtual;
 
 use crate::InitError;
 
@@ -43,6 +44,9 @@ pub struct Config {
     /// The program's file, where the command's first word is not where it is found.
     #[serde(default)]
     pub program: Option<PathBuf>,
+    /// What of its time and chance the service is given; nothing where this is left out.
+    #[serde(default)]
+    pub determinism: Option<Virtual>,
 }
 
 impl Config {

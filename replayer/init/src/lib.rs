@@ -61,6 +61,8 @@ pub(crate) enum InitError {
     Config { path: String, reason: String },
     #[error("cannot {what}: {source}")]
     System { what: &'static str, source: std::io::Error },
+    #[error("the service is not started: {0}")]
+    Determinism(String),
     #[error("the container bridge did not start")]
     Bridge,
     #[error("cannot start `{program}`: {source}")]

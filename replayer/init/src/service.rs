@@ -24,6 +24,9 @@ const END_PATIENCE: Duration = Duration::from_secs(10);
 /// Runs the recorded command with the bridge beside it, and gives its exit status.
 pub(crate) fn run(config: &Path, command: &[OsString]) -> Result<u8, InitError> {
     let settings = Config::read(config)?;
+    if settings.determinism.is_some() {
+        return Err(InitError::Determinism("this build does not trace".to_owned()));
+    }
     system::become_reaper();
     system::block_signals();
     let bridge = settings.has_bridge().then(|| Bridge::start(config)).transpose()?;
