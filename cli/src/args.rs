@@ -20,8 +20,9 @@ pub(crate) use look::{
     CompletionsArgs, DiffArgs, DoctorArgs, ExportArgs, ExportFormat, GrepArgs, IndexArgs, InspectArgs, LsArgs, ManArgs,
     RunsArgs, Select, ShowArgs, ShowAs, VerifyArgs,
 };
-pub(crate) use play::{Bridge, DemoArgs, ReplayArgs, ServeArgs};
+pub(crate) use play::{Alike, Bridge, Control, DemoArgs, ReplayArgs, ReplayOrder, ServeArgs};
 pub(crate) use record::{CaArgs, CaptureArgs};
+pub(crate) use values::level;
 
 /// Records what an AI service really did, and makes it do it again.
 ///

@@ -21,12 +21,13 @@ use exchange::{
 use matching::{Call, Found, Library, Miss, Recorded, Scope};
 use wire::{
     client::Clock,
-    server::{Answer, Cut, Handler, Incoming},
+    server::{Answer, Cut, Handler, Held, Incoming},
 };
 
 use crate::{
     connections::Connections,
     conversations::Conversations,
+    determinism::{GateCounts, Gates},
     forward::Forward,
     ledger::{BodyBytes, Ledger, redacted_request, redacted_response},
     pieces::ranges,
@@ -92,6 +93,8 @@ pub(crate) struct Answerer {
     target: String,
     clock: Arc<Clock>,
     forward: Option<Forward>,
+    /// The recorded order of answers, where they are to keep it.
+    gates: Option<Arc<Gates>>,
 }
 
 struct State {
@@ -118,6 +121,8 @@ pub(crate) struct AnswererParts {
     pub(crate) clock: Arc<Clock>,
     /// What plays the recorded forward proxy, where there was one.
     pub(crate) forward: Option<Forward>,
+    /// Whether answers keep the recorded order within each exchange.
+    pub(crate) in_order: bool,
 }
 
 impl Answerer {
@@ -166,6 +171,7 @@ impl Answerer {
             target: parts.target,
             clock: parts.clock,
             forward: parts.forward,
+            gates: parts.in_order.then(|| Arc::new(Gates::of(&selection.calls))),
         })
     }
 
@@ -182,6 +188,11 @@ impl Answerer {
     /// All calls so far, in the order they came.
     pub(crate) fn notes(&self) -> Vec<Note> {
         self.state().notes.clone()
+    }
+
+    /// How often answers were held so that they kept the recorded order; nothing where they were not to.
+    pub(crate) fn gate_counts(&self) -> Option<GateCounts> {
+        self.gates.as_ref().map(|gates| gates.counts())
     }
 
     /// The recorded calls that were not asked for.
@@ -286,6 +297,7 @@ impl Answerer {
                 .collect(),
             trailers: response.body.trailers.clone(),
             cut,
+            held: Held::default(),
         })
     }
 
@@ -374,8 +386,14 @@ impl Handler for DependencyAnswers {
             Ok(found) => self.answerer.recorded_answer(&found.id).unwrap_or_else(|error| damaged_answer(&error)),
             Err(miss) => miss_answer(miss, &self.answerer.others_than(&self.name)),
         };
+        let mut held = Held::default();
+        if let (Some(gates), Ok(found)) = (&self.answerer.gates, &note.outcome) {
+            gates.may_answer(found.id).await;
+            held = Held::new(gates.ticket(found.id));
+        }
         self.answerer.write(&self.name, &incoming, &note, &answer);
         Answer {
+            held,
             head: secrets.reveal_head(&answer.head),
             pieces: answer.pieces.into_iter().map(|(pause, piece)| (pause, secrets.reveal_piece(&piece))).collect(),
             ..answer

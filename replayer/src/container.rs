@@ -23,6 +23,7 @@ use self::{
 use crate::{
     answer::Answerer,
     beside,
+    determinism::{SeededDevice, set_variables},
     environment::{container_variables, devices_left_out, reveal_commands},
     error::ReplayError,
     forward::Forward,
@@ -50,6 +51,7 @@ pub(crate) struct ContainerRun {
     waits: bool,
     clock: Arc<Clock>,
     _folder: RunFolder,
+    _device: Option<SeededDevice>,
 }
 
 /// Starts the container.
@@ -73,12 +75,15 @@ pub(crate) async fn start(
     };
     let port = job.port()?;
     let mut variables = container_variables(&recorded, &image.identity.runtime, &job.settings.given);
+    set_variables(&mut variables.values, &job.settings.determinism, preparation.processors, &mut preparation.controls);
     let mut argv = argv_of(&recorded, &image);
     let plans = job.plan_beside(&docker, port).await?;
     preparation.beside = beside::receipts_of(&plans, job.selection).await?;
     let addresses = job.place(port, beside::ports_of(&plans), &mut argv, &mut variables);
     let certificate_file = answerer.forward().map(Forward::certificate);
-    let plan = job.mounts(&docker, &image.engine_id, certificate_file, preparation).await?;
+    let mut plan = job.mounts(&docker, &image.engine_id, certificate_file, preparation).await?;
+    let device = job.seeded_device(preparation)?;
+    plan.mounts.extend(device.iter().flat_map(SeededDevice::mounts));
     let certificate = answerer.forward().map(|forward| forward.trust_inside(&mut variables));
     let spec = ContainerSpec {
         argv,
@@ -107,7 +112,7 @@ pub(crate) async fn start(
     let not_served = job.not_served(&listened_on(&bridge, &order.addresses, &mut preparation.replacements));
     // What is pinned is the recorded image with recorded dependencies; with others there is no level to speak of.
     let is_as_recorded = preparation.pinned.relation != Relation::OtherImage && servers.is_empty();
-    preparation.level = is_as_recorded.then_some(0);
+    preparation.is_pinned = is_as_recorded;
     let places = order.addresses.listeners();
     let answering = answer_bridge(Arc::clone(&bridge), places, Arc::clone(answerer), Arc::clone(&job.settings.clock));
     let run = ContainerRun {
@@ -118,6 +123,7 @@ pub(crate) async fn start(
         waits,
         clock: Arc::clone(&job.settings.clock),
         _folder: folder,
+        _device: device,
     };
     Ok(Started {
         doorway: Doorway::Bridge(bridge, port),

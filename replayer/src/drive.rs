@@ -21,7 +21,7 @@ use crate::{
     answer::Answerer,
     compare::{Compared, compare},
     ledger::{BodyBytes, Ledger, redacted_response},
-    order::{CausalOrder, Progress},
+    order::{CausalOrder, Order, Progress},
     pieces::ranges,
     secrets::Secrets,
     select::{REQUEST_BODY_BYTES_MAX, Selection},
@@ -64,6 +64,7 @@ pub(crate) struct Driver {
     /// Written over the recorded `Host`, where the target has a name of its own.
     pub(crate) host: Option<String>,
     pub(crate) clock: Arc<Clock>,
+    pub(crate) order: Order,
 }
 
 /// How a drive is watched and stopped.
@@ -85,7 +86,11 @@ impl Driver {
         selection: &Selection,
         watched: Watch<'_>,
     ) -> Result<BTreeMap<Id, Outcome>, ReadError> {
-        let progress = Arc::new(Progress::new(CausalOrder::of(&selection.spans())));
+        let order = match self.order {
+            Order::Recorded => CausalOrder::of(&selection.spans()),
+            Order::Serial => CausalOrder::serial(selection.chosen.len()),
+        };
+        let progress = Arc::new(Progress::new(order));
         let outcomes = Arc::new(Outcomes::default());
         let mut stop = watched.stop.clone();
         let mut tasks = JoinSet::new();

@@ -20,10 +20,12 @@ use wire::client::{Clock, Limits};
 use crate::{
     beside::GivenBeside,
     container::BridgeWay,
+    determinism::{Asked, Controls, Processors},
     environment::{Addresses, GivenMount, GivenVariable, RecordedAddresses, Told, Variables, looked_for},
     error::ReplayError,
     forward::FORWARD_PROXY,
     ledger::Ledger,
+    order::Order,
     receipt::{self, EnvironmentDifference, Pinned, SourceProof, Void},
     secrets::Secrets,
     select::Selection,
@@ -75,6 +77,10 @@ pub struct Settings {
     pub bridge: BridgeWay,
     /// Void where anything of the environment differs.
     pub strict_environment: bool,
+    /// How deterministic it is to be.
+    pub determinism: Asked,
+    /// In which order exchanges are sent.
+    pub order: Order,
     /// Limits on each exchange.
     pub limits: Limits,
     /// The folder that runs are written to.
@@ -196,8 +202,12 @@ pub(crate) struct Preparation {
     pub(crate) beside: Vec<receipt::Beside>,
     /// What differs here.
     pub(crate) environment: Vec<EnvironmentDifference>,
-    /// The level of determinism that holds once it runs.
-    pub(crate) level: Option<u8>,
+    /// Whether what runs is the recorded image or program, with recorded dependencies: there is no level without that.
+    pub(crate) is_pinned: bool,
+    /// How many processors there were, and are where it runs.
+    pub(crate) processors: Processors,
+    /// What became of the controls of its determinism.
+    pub(crate) controls: Controls,
     /// How it was known that the service was ready.
     pub(crate) ready: Option<String>,
     /// What the run's exchanges name as their target.

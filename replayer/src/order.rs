@@ -8,6 +8,26 @@ use std::sync::Mutex;
 
 use tokio::sync::watch;
 
+/// In which order exchanges are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// What followed an answer follows it again, what overlapped overlaps.
+    #[default]
+    Recorded,
+    /// One after the other, in the order they began.
+    Serial,
+}
+
+impl Order {
+    /// Its name on the command line and in a receipt.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Recorded => "recorded",
+            Self::Serial => "serial",
+        }
+    }
+}
+
 /// When one exchange began and ended, in nanoseconds of its session's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
@@ -52,6 +72,11 @@ impl CausalOrder {
             })
         };
         Self { gates: spans.iter().map(ended_before).collect(), end_ranks }
+    }
+
+    /// The order of `count` exchanges one after the other.
+    pub(crate) fn serial(count: usize) -> Self {
+        Self { gates: (0..count).collect(), end_ranks: (0..count).collect() }
     }
 
     /// How many exchanges there are.
@@ -169,6 +194,16 @@ mod tests {
         let first = Span { session: 0, started_ns: 1_000, ended_ns: 9_000 };
         let second = Span { session: 1, started_ns: 0, ended_ns: 5 };
         assert_eq!(CausalOrder::of(&[first, second]).gates, [0, 1]);
+    }
+
+    #[tokio::test]
+    async fn in_serial_order_nothing_is_sent_before_the_one_before_has_ended() {
+        let progress = Progress::new(CausalOrder::serial(2));
+        progress.may_send(0).await;
+        let waits = tokio::time::timeout(std::time::Duration::from_millis(20), progress.may_send(1)).await;
+        assert!(waits.is_err(), "the first is still in flight");
+        progress.ended(0);
+        progress.may_send(1).await;
     }
 
     #[tokio::test]

@@ -24,6 +24,7 @@ use wire::{bridge, client::Clock};
 
 use crate::{
     answer::Answerer,
+    determinism::{DEVICES, SeededDevice, set_variables},
     environment::{Addresses, Variables, process_variables, reveal_arguments},
     error::ReplayError,
     job::{Halt, Job, Preparation, Running, Started},
@@ -49,6 +50,7 @@ pub(crate) struct ProcessRun {
     logs: Arc<Mutex<Vec<LogLine>>>,
     readers: Vec<JoinHandle<()>>,
     _folder: RunFolder,
+    _device: Option<SeededDevice>,
 }
 
 /// Starts the process.
@@ -77,6 +79,7 @@ pub(crate) async fn start(
     };
     preparation.target.clone_from(&preparation.pinned.used);
     let mut variables = variables_for(job, recorded);
+    set_variables(&mut variables.values, &job.settings.determinism, preparation.processors, &mut preparation.controls);
     let port = job.port()?;
     let addresses = job.place(port, BTreeMap::new(), &mut command[1..], &mut variables);
     if preparation.pinned.relation == Relation::NotPinned {
@@ -167,7 +170,7 @@ fn pinned_command(recorded: &ProcessIdentity, preparation: &mut Preparation) -> 
     }
     preparation.pinned.used = preparation.pinned.wanted.clone();
     preparation.pinned.relation = Relation::SameExecutable;
-    preparation.level = Some(0);
+    preparation.is_pinned = true;
     Ok(recorded.arguments.clone())
 }
 
@@ -221,7 +224,10 @@ impl Launch<'_> {
         let listener = bridge::listen(folder.path()).map_err(ReplayError::Prepare)?;
         let listen: Vec<_> = places.iter().map(|place| place.address.to_string()).collect();
         let socket = folder.path().join(bridge::SOCKET_NAME);
+        let device = self.job.seeded_device(preparation)?;
+        let over = device.as_ref().map(|device| DEVICES.map(|path| (path, device.path())));
         let settings = serde_json::json!({
+            "over": over.into_iter().flatten().collect::<BTreeMap<_, _>>(),
             "socket": socket,
             "listen": listen,
             "resolver": true,
@@ -232,7 +238,7 @@ impl Launch<'_> {
         std::fs::write(&settings_path, settings.to_string()).map_err(ReplayError::Prepare)?;
         let mut command = Command::new(&self.job.settings.executable);
         command.args(["__init", "--isolate"]).arg(&settings_path).arg("--").args(&self.command);
-        let mut run = self.spawn(command, folder)?;
+        let mut run = self.spawn(command, folder, device)?;
         let bridge = match bridge::Host::accept(listener, BRIDGE_PATIENCE).await {
             Ok(bridge) => Arc::new(bridge),
             Err(error) => {
@@ -277,12 +283,12 @@ impl Launch<'_> {
         preparation.injected = vec![format!("no name spaces ({reason}): it runs on this machine's network")];
         let mut command = Command::new(&self.program);
         command.arg0(&self.command[0]).args(&self.command[1..]);
-        let mut run = self.spawn(command, folder)?;
+        let mut run = self.spawn(command, folder, None)?;
         run.answering = answering;
         Ok(started(Doorway::Loopback(port), run, not_served))
     }
 
-    fn spawn(&self, mut command: Command, folder: RunFolder) -> Result<ProcessRun, Halt> {
+    fn spawn(&self, mut command: Command, folder: RunFolder, device: Option<SeededDevice>) -> Result<ProcessRun, Halt> {
         command.env_clear().envs(&self.variables.values);
         if let Some(working_dir) = self.working_dir.as_ref().filter(|path| !path.is_empty()) {
             command.current_dir(working_dir);
@@ -310,7 +316,16 @@ impl Launch<'_> {
                 Arc::clone(&self.job.settings.clock),
             )));
         }
-        Ok(ProcessRun { child, ended: None, bridge: None, answering: Vec::new(), logs, readers, _folder: folder })
+        Ok(ProcessRun {
+            child,
+            ended: None,
+            bridge: None,
+            answering: Vec::new(),
+            logs,
+            readers,
+            _folder: folder,
+            _device: device,
+        })
     }
 }
 

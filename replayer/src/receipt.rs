@@ -4,6 +4,8 @@ use diff::{RuleUse, Tally};
 use exchange::{Digest, Id};
 use serde::{Deserialize, Serialize};
 
+pub use crate::determinism::{Control, Controlled, GateCounts, State};
+
 /// The receipt of one replay.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Receipt {
@@ -281,10 +283,27 @@ pub struct Absent {
 /// How deterministic a run was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Determinism {
-    /// The level reached: 0 is the pinned image with recorded dependencies. `None` where not even that holds.
+    /// The level reached: 0 is the pinned image with recorded dependencies, and each further one holds where all its controls
+    /// and those of the levels below are on. `None` where not even the image is pinned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<u8>,
-    /// `recorded`: what overlapped overlaps, what followed an answer follows it. `nothing was sent` where nothing was.
+    /// The level that was asked for.
+    #[serde(default)]
+    pub asked: u8,
+    /// Why it is not the one that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub short: Option<String>,
+    /// Every control, lower levels first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub controls: Vec<Controlled>,
+    /// How often answers of dependencies were held for their order; `None` where they were not to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gates: Option<GateCounts>,
+    /// What the level does not claim, as far as it can be known from outside.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclusions: Vec<String>,
+    /// `recorded`: what overlapped overlaps, what followed an answer follows it. `serial`: one after the other. `nothing was
+    /// sent` where nothing was.
     pub order: String,
     /// `asap`: no waiting but for the order. As above where nothing was sent.
     pub timing: String,

@@ -16,6 +16,7 @@ use crate::{
     absent,
     answer::{Answerer, AnswererParts},
     beside, container,
+    determinism::{self, Control, GateCounts, Processors, State},
     drive::{Driver, Outcome, Watch, told_to_stop},
     environment,
     error::ReplayError,
@@ -111,6 +112,7 @@ struct Played {
     judgement: Judgement,
     void: Option<Void>,
     interrupted: bool,
+    gates: Option<GateCounts>,
 }
 
 impl Played {
@@ -121,6 +123,7 @@ impl Played {
             judgement: Judgement::default(),
             void: Some(void),
             interrupted: false,
+            gates: None,
         }
     }
 }
@@ -132,7 +135,11 @@ impl Job<'_> {
             self.recorded.map(|it| environment::differences(&it.host, &machine.environment)).unwrap_or_default();
         let wanted = self.recorded.map(|recorded| identity_words(&recorded.subject)).unwrap_or_default();
         let pinned = Pinned { wanted, ..Pinned::default() };
-        let mut preparation = Preparation { environment, pinned, ..Preparation::default() };
+        let processors = Processors {
+            recorded: self.recorded.map(|it| it.host.cpu_count).unwrap_or_default(),
+            here: machine.environment.cpu_count,
+        };
+        let mut preparation = Preparation { environment, pinned, processors, ..Preparation::default() };
         if self.secrets.len() > 0 {
             preparation.supplied.push(format!("{} of the recorded secrets, by `--secrets`", self.secrets.len()));
         }
@@ -210,6 +217,7 @@ impl Job<'_> {
             Some(void) => Some(void),
             None => self.not_ready(&mut started, &mut preparation, watched).await,
         };
+        let void = void.or_else(|| self.falls_short(&preparation));
         if let Some(mut void) = void {
             // A health check's command may hold a secret.
             self.secrets.conceal_text(&mut void.reason);
@@ -231,6 +239,7 @@ impl Job<'_> {
             fingerprint: self.ledger.put_fingerprint(&self.fingerprint_here(&preparation, here)),
             host: started.host.clone(),
             clock: Arc::clone(&self.settings.clock),
+            order: self.settings.order,
         });
         let watch = Watch { progress: watched.progress, stop: watched.stop.clone() };
         let outcomes = driver.drive(self.selection, watch).await;
@@ -256,7 +265,11 @@ impl Job<'_> {
         let judgement = case.judge();
         let stopped = |outcome: &Outcome| outcome.end == End::CaptureStopped;
         let interrupted = outcomes.len() < self.selection.chosen.len() || outcomes.values().any(stopped);
-        Ok(Played { preparation, aftermath, judgement, void: None, interrupted })
+        let gates = answerer.gate_counts().filter(|_| started.calls_observed);
+        if let Some(counts) = gates {
+            preparation.controls.say(Control::Answers, State::On, vec![counts.words()]);
+        }
+        Ok(Played { preparation, aftermath, judgement, void: None, interrupted, gates })
     }
 
     /// Waits until the service is ready; gives back why it is not sent anything, if so.
@@ -333,6 +346,7 @@ impl Job<'_> {
             target: self.target_words(),
             clock: Arc::clone(&self.settings.clock),
             forward: Forward::of(&self.settings.archive, None).map_err(ReplayError::Prepare)?,
+            in_order: self.settings.determinism.why_off(Control::Answers).is_none(),
         };
         Ok(Arc::new(Answerer::new(self.selection, parts)?))
     }
@@ -352,8 +366,9 @@ impl Job<'_> {
     }
 
     fn conclude(self, played: Played) -> Result<Replayed, ReplayError> {
-        let Played { preparation, aftermath, judgement, void, interrupted } = played;
+        let Played { preparation, aftermath, judgement, void, interrupted, gates } = played;
         let replayed = judgement.results.iter().filter(|result| result.replayed_id.is_some()).count() as u64;
+        let determinism = self.determinism(&preparation, gates, replayed > 0);
         let receipt = Receipt {
             run: self.run,
             void,
@@ -366,11 +381,7 @@ impl Job<'_> {
             answers: judgement.answers,
             absent: absent::absent(&aftermath.egress, &self.listeners()),
             egress: aftermath.egress,
-            determinism: Determinism {
-                level: preparation.level,
-                order: if replayed > 0 { "recorded" } else { NOTHING_SENT }.to_owned(),
-                timing: if replayed > 0 { "asap" } else { NOTHING_SENT }.to_owned(),
-            },
+            determinism,
             replacements: [preparation.supplied, preparation.replacements].concat(),
             ready: preparation.ready,
             injected: preparation.injected,
@@ -396,6 +407,49 @@ impl Job<'_> {
         let run_path = self.ledger.path().to_owned();
         self.ledger.seal(record)?;
         Ok(Replayed { receipt, results: judgement.results, run_path })
+    }
+}
+
+impl Job<'_> {
+    /// The level that held, and what it took.
+    fn determinism(&self, preparation: &Preparation, gates: Option<GateCounts>, has_sent: bool) -> Determinism {
+        let asked = &self.settings.determinism;
+        let order = self.settings.order;
+        let controls = if preparation.controls.is_empty() { Vec::new() } else { preparation.controls.all(asked) };
+        let (level, short) = determinism::level_of(&controls, asked.level);
+        let is_pinned = preparation.is_pinned && !controls.is_empty();
+        Determinism {
+            level: is_pinned.then_some(level),
+            asked: asked.level,
+            short: short.filter(|_| is_pinned),
+            exclusions: if has_sent { determinism::exclusions(level, order) } else { Vec::new() },
+            controls,
+            gates,
+            order: if has_sent { order.word() } else { NOTHING_SENT }.to_owned(),
+            timing: if has_sent { "asap" } else { NOTHING_SENT }.to_owned(),
+        }
+    }
+
+    /// Why nothing is judged where the level that is required cannot be had, as far as that is known before the first request.
+    fn falls_short(&self, preparation: &Preparation) -> Option<Void> {
+        let required = self.settings.determinism.required?;
+        let mut controls = preparation.controls.clone();
+        if self.settings.determinism.why_off(Control::Answers).is_none() {
+            controls.say(Control::Answers, State::On, Vec::new());
+        }
+        let (level, short) = determinism::level_of(&controls.all(&self.settings.determinism), required);
+        if preparation.is_pinned && level >= required {
+            return None;
+        }
+        let why = match (preparation.is_pinned, short) {
+            (false, _) => "what runs is not what was recorded".to_owned(),
+            (true, short) => short.unwrap_or_default(),
+        };
+        Some(Void {
+            reason: format!("`--require-determinism {required}`: {why}"),
+            help: "replay without it to be told the level that is reached".to_owned(),
+            ..Void::default()
+        })
     }
 }
 

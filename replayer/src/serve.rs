@@ -70,6 +70,7 @@ impl Serving {
             target: String::new(),
             clock: Arc::clone(&settings.clock),
             forward,
+            in_order: false,
         };
         let answerer = Arc::new(Answerer::new(&selection, parts)?);
         let mut serving = Self { listeners: Vec::new(), places: Vec::new(), answerer, clock: settings.clock };

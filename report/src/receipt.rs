@@ -209,7 +209,10 @@ fn absent_words(receipt: &Receipt) -> String {
 fn held_words(receipt: &Receipt) -> String {
     let determinism = &receipt.determinism;
     let level = match determinism.level {
-        Some(level) => format!("level {level}"),
+        Some(level) => match &determinism.short {
+            Some(short) => format!("level {level} of {} ({short})", determinism.asked),
+            None => format!("level {level}"),
+        },
         None => "no level".to_owned(),
     };
     let driven = match receipt.replayed {

@@ -16,6 +16,7 @@ Examples:
   retake replay .retake --only 3fa9c1 --process ./target/debug/triage
   DOCKER_HOST=tcp://10.0.0.7:2375 retake replay case.retake    in an engine elsewhere, all copied in
   retake replay case.retake --mount /models=./models --env API_TOKEN --secrets secrets.txt
+  retake replay case.retake --order serial --require-determinism
   retake replay case.retake --beside db=postgres:16,dump=shop.sql,env=POSTGRES_PASSWORD=x
 
 The recorded image runs without any network; its dependency calls are answered from the recording. Another image \
@@ -26,7 +27,7 @@ a line of its own.
 Exit codes: 0 same, 1 changed, 2 trouble or damage, 3 inconclusive.")]
 pub(crate) struct ReplayArgs {
     /// Bundle files, store folders, runs, or the first digits of an id in `--store`
-    #[arg(required = true, value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
+    #[arg(required_unless_present = "require_determinism", value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
     pub(crate) sources: Vec<String>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
@@ -60,6 +61,26 @@ pub(crate) struct ReplayArgs {
     /// where the engine sees other files (remote, docker-in-docker); auto takes what works
     #[arg(long, value_name = "WAY", value_enum, default_value = "auto")]
     pub(crate) bridge: Bridge,
+    /// How deterministic the replay is to be: 0 the image and its dependencies, 1 also variables, 2 also the order of answers,
+    /// 3 also clock, random numbers and addresses. What cannot be had here is said, and the replay goes on without it
+    #[arg(long, value_name = "LEVEL", default_value_t = replayer::determinism::LEVEL_MAX, value_parser = values::level)]
+    pub(crate) determinism: u8,
+    /// Refuse to judge below this level [default: that of --determinism]
+    #[arg(long, value_name = "LEVEL", num_args = 0..=1, default_missing_value = "asked")]
+    pub(crate) require_determinism: Option<String>,
+    /// Leave off one control of a level (repeatable, or several with commas)
+    #[arg(long, value_name = "CONTROL", value_enum, value_delimiter = ',')]
+    pub(crate) without: Vec<Control>,
+    /// What the replay is to be alike to: production, whose numbers of threads it takes, or itself, with one thread and the
+    /// paths of numeric libraries that are the same everywhere
+    #[arg(long, value_name = "WHAT", value_enum, default_value = "production")]
+    pub(crate) alike: Alike,
+    /// What all that is random in the service is derived from
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) random: u64,
+    /// In which order exchanges are sent: as recorded, where what overlapped overlaps, or one after the other
+    #[arg(long, value_name = "ORDER", value_enum, default_value = "recorded")]
+    pub(crate) order: ReplayOrder,
     /// Refuse to judge where anything of the environment differs (CPU model, kernel, limits, a variable); not for names that
     /// lead to recorded answers, nor for secrets and mounts that are given and are the recorded ones
     #[arg(long)]
@@ -89,6 +110,39 @@ pub(crate) enum Bridge {
     Auto,
     Socket,
     Exec,
+}
+
+/// A control of determinism: as `replayer::determinism::Control` has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Control {
+    /// Variables that languages take their randomness from
+    Variables,
+    /// How many threads numeric libraries start
+    Threads,
+    /// The recorded order of dependencies' answers
+    Answers,
+    /// What /dev/urandom gives
+    Urandom,
+    /// The wall clock
+    Clock,
+    /// What getrandom gives
+    Entropy,
+    /// Where a program's memory lies
+    Addresses,
+}
+
+/// What a replay is to be alike to: as `replayer::determinism::Alike` has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Alike {
+    Production,
+    Itself,
+}
+
+/// In which order exchanges are sent: as `replayer::Order` has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReplayOrder {
+    Recorded,
+    Serial,
 }
 
 /// Arguments of `retake serve`.

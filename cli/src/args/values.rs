@@ -36,6 +36,19 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     number.checked_mul(scale_ms).map(Duration::from_millis).ok_or_else(|| "that is longer than anyone waits".to_owned())
 }
 
+/// A level of determinism: 0 to 3.
+pub(crate) fn level(text: &str) -> Result<u8, String> {
+    match text.parse() {
+        Ok(level) if level <= replayer::determinism::LEVEL_MAX => Ok(level),
+        Ok(4) => Err(
+            "level 4 cannot be had: it takes one processor on which nothing interrupts the service, and a container \
+                      gets that only from an engine that was set up for it; 3 is the highest"
+                .to_owned(),
+        ),
+        _ => Err("a level is a number from 0 to 3".to_owned()),
+    }
+}
+
 /// How old something may be: a time span, or days or weeks: `30d`, `2w`.
 pub(crate) fn age(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);

@@ -1,6 +1,7 @@
 //! `retake replay`: run again what was recorded, and compare with production.
 
 mod beside;
+mod determinism;
 
 use std::{
     path::{Path, PathBuf},
@@ -35,8 +36,8 @@ pub(crate) fn replay(args: &ReplayArgs, as_json: bool, console: &Console) -> Res
     let runtime = tokio::runtime::Runtime::new()?;
     let stop = runtime.block_on(async { stop_on_signals() });
     let mut exit = Exit::Passed;
-    for source in &args.sources {
-        let settings = settings_of(source, args)?;
+    for source in determinism::sources(args)? {
+        let settings = settings_of(&source, args)?;
         for (settings, environment) in each_in_its_own(settings)? {
             environment.into_iter().for_each(|words| console.note(&words));
             let replayed = runtime.block_on(replay_one(settings, console, stop.clone()))?;
@@ -121,6 +122,8 @@ fn settings_of(source: &str, args: &ReplayArgs) -> Result<Settings, Trouble> {
         ready_timeout: args.ready_timeout,
         bridge: way(args.bridge),
         strict_environment: args.strict_env,
+        determinism: determinism::asked(args)?,
+        order: determinism::order(args.order),
         limits: wire::client::Limits::default(),
         runs_folder: store.runs_dir(),
         executable: own_executable()?,

@@ -4,7 +4,7 @@
 //! they were recorded, payload framed as that head says, each piece no earlier than its time. Choosing the answer is the
 //! handler's, listening and resetting are the caller's.
 
-use std::{future::Future, io, sync::Arc, time::Duration};
+use std::{any::Any, fmt, future::Future, io, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use exchange::{Chunk, Head, Transport};
@@ -38,6 +38,25 @@ pub struct Answer {
     pub trailers: Vec<u8>,
     /// How the answer stops short after its pieces.
     pub cut: Option<Cut>,
+    /// Let go of once the answer was handed to the stream, or could not be.
+    pub held: Held,
+}
+
+/// Something whose end tells its owner that an answer is through.
+#[derive(Clone, Default)]
+pub struct Held(Option<Arc<dyn Any + Send + Sync>>);
+
+impl Held {
+    /// Holds `thing` until the answer is through.
+    pub fn new(thing: impl Any + Send + Sync) -> Self {
+        Self(Some(Arc::new(thing)))
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(if self.0.is_some() { "held" } else { "nothing" })
+    }
 }
 
 /// How an answer stops short.
@@ -109,6 +128,7 @@ where
         let may_go_on = incoming.is_whole && facts.is_some_and(|facts| !facts.wants_close);
         let answer = handler.answer(incoming).await;
         let sent = connection.send(&answer, facts.as_ref(), received).await;
+        drop(answer);
         handler.answered(sent.is_ok());
         match sent? {
             After::Next if may_go_on => {}

@@ -41,6 +41,9 @@ pub struct Config {
     /// Names for the hosts file and where each leads to, for a process; a container's engine sees to its own.
     #[serde(default)]
     pub hosts: BTreeMap<String, IpAddr>,
+    /// Files to stand at paths of the system, for a process; a container's engine sees to its own.
+    #[serde(default)]
+    pub over: BTreeMap<PathBuf, PathBuf>,
     /// The program's file, where the command's first word is not where it is found.
     #[serde(default)]
     pub program: Option<PathBuf>,

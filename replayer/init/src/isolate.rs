@@ -15,6 +15,7 @@ pub(crate) fn run(config: &Path, command: &[OsString]) -> Result<u8, InitError> 
     enter()?;
     redirect_resolver(config)?;
     add_hosts(config)?;
+    put_over(config)?;
     system::block_signals();
     let executable = system::own_executable();
     let mut inner = Command::new(&executable);
@@ -71,6 +72,15 @@ fn add_hosts(config: &Path) -> Result<(), InitError> {
     let ours = config.with_file_name("hosts");
     fs::write(&ours, lines).map_err(failed)?;
     system::bind_mount(&ours, Path::new("/etc/hosts")).map_err(failed)
+}
+
+/// Puts files where the service is to find them instead of what is there.
+fn put_over(config: &Path) -> Result<(), InitError> {
+    for (path, ours) in Config::read(config)?.over {
+        system::bind_mount(&ours, &path)
+            .map_err(|source| InitError::System { what: "put a file over one of the system's", source })?;
+    }
+    Ok(())
 }
 
 /// Points `/etc/resolv.conf` to the loopback. Without that names would be asked elsewhere and not be seen, so it is

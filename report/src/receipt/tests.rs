@@ -45,7 +45,16 @@ fn receipt(results: &[ExchangeResult]) -> Receipt {
             ..Egress::default()
         },
         absent: Vec::new(),
-        determinism: Determinism { level: Some(0), order: "recorded".to_owned(), timing: "asap".to_owned() },
+        determinism: Determinism {
+            level: Some(0),
+            asked: 0,
+            short: None,
+            controls: Vec::new(),
+            gates: None,
+            exclusions: Vec::new(),
+            order: "recorded".to_owned(),
+            timing: "asap".to_owned(),
+        },
         replacements: Vec::new(),
         ready: Some("its port accepted after 0.1 s".to_owned()),
         injected: Vec::new(),

@@ -1,0 +1,260 @@
+//! How deterministic a replay is made: levels, the controls that each of them adds, and what is said of them.
+//!
+//! In: what was asked for, and what came of each control. Out: the level that holds, and why not the one that was asked for.
+//! A level is a claim, and every control that it takes has to be on for it; each can be switched off by itself.
+
+mod gates;
+mod urandom;
+mod variables;
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::order::Order;
+
+pub use self::gates::GateCounts;
+pub(crate) use self::{
+    gates::Gates,
+    urandom::{DEVICES, SeededDevice},
+    variables::{Processors, set_variables},
+};
+
+/// The highest level that can be had.
+pub const LEVEL_MAX: u8 = 3;
+
+/// Something that is held still in a replay, so that two of them are alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Control {
+    /// Level 1: variables that languages and libraries take their own randomness from.
+    Variables,
+    /// Level 1: how many threads numeric libraries start.
+    Threads,
+    /// Level 2: answers of dependencies end in the recorded order, within each exchange.
+    Answers,
+    /// Level 2: what `/dev/urandom` and `/dev/random` give.
+    Urandom,
+    /// Level 3: the wall clock.
+    Clock,
+    /// Level 3: what `getrandom` gives, and the bytes that each program is started with.
+    Entropy,
+    /// Level 3: where a program's memory lies.
+    Addresses,
+}
+
+impl Control {
+    /// All of them, lower levels first.
+    pub const ALL: [Self; 7] =
+        [Self::Variables, Self::Threads, Self::Answers, Self::Urandom, Self::Clock, Self::Entropy, Self::Addresses];
+
+    /// The level that it is part of.
+    pub fn level(self) -> u8 {
+        match self {
+            Self::Variables | Self::Threads => 1,
+            Self::Answers | Self::Urandom => 2,
+            Self::Clock | Self::Entropy | Self::Addresses => 3,
+        }
+    }
+
+    /// Its name on the command line and in a receipt.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Variables => "variables",
+            Self::Threads => "threads",
+            Self::Answers => "answers",
+            Self::Urandom => "urandom",
+            Self::Clock => "clock",
+            Self::Entropy => "entropy",
+            Self::Addresses => "addresses",
+        }
+    }
+}
+
+/// What a replay is to be alike to, where that is not the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Alike {
+    /// Production: numbers of threads are production's, and no library is made to compute otherwise.
+    #[default]
+    Production,
+    /// Itself: one thread, and the paths of libraries that give the same on every processor.
+    Itself,
+}
+
+/// How deterministic a replay was asked to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The level.
+    pub level: u8,
+    /// The level below which nothing is judged.
+    pub required: Option<u8>,
+    /// Controls that are left off.
+    pub without: BTreeSet<Control>,
+    /// What it is to be alike to.
+    pub alike: Alike,
+    /// What all that is random is derived from.
+    pub seed: u64,
+}
+
+impl Default for Asked {
+    fn default() -> Self {
+        Self { level: LEVEL_MAX, required: None, without: BTreeSet::new(), alike: Alike::default(), seed: 0 }
+    }
+}
+
+impl Asked {
+    /// Why a control is left off; nothing where it is asked for.
+    pub(crate) fn why_off(&self, control: Control) -> Option<String> {
+        if self.without.contains(&control) {
+            Some(format!("left off by `--without {}`", control.word()))
+        } else if control.level() > self.level {
+            Some(format!("left off by `--determinism {}`", self.level))
+        } else {
+            None
+        }
+    }
+
+    /// 32 bytes for one use of randomness, the same in each replay with this seed.
+    pub(crate) fn key(&self, what: &str) -> [u8; 32] {
+        let key = format!("retake determinism {} {what}", self.seed);
+        *blake3::hash(key.as_bytes()).as_bytes()
+    }
+}
+
+/// What came of a control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It was in force from the service's start to its end.
+    On,
+    /// It was not asked for.
+    Off,
+    /// It was asked for, and cannot be had here, or did not hold.
+    Failed,
+}
+
+/// A control and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Controlled {
+    /// Which.
+    pub control: Control,
+    /// Whether it held.
+    pub state: State,
+    /// What was set and how often it was used; else why it is not on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<String>,
+}
+
+/// What became of the controls, one entry for each that was heard of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Controls(Vec<Controlled>);
+
+impl Controls {
+    /// Says what became of a control; what was said of it before no longer counts.
+    pub(crate) fn say(&mut self, control: Control, state: State, words: Vec<String>) {
+        self.0.retain(|one| one.control != control);
+        self.0.push(Controlled { control, state, words });
+        self.0.sort_by_key(|one| one.control);
+    }
+
+    /// Whether it was said to be on so far.
+    pub(crate) fn is_on(&self, control: Control) -> bool {
+        self.0.iter().any(|one| one.control == control && one.state == State::On)
+    }
+
+    /// True where none was heard of: nothing ran.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All controls, those that were never heard of as failed or off.
+    pub(crate) fn all(&self, asked: &Asked) -> Vec<Controlled> {
+        let of = |control: Control| {
+            if let Some(said) = self.0.iter().find(|one| one.control == control) {
+                return said.clone();
+            }
+            match asked.why_off(control) {
+                Some(why) => Controlled { control, state: State::Off, words: vec![why] },
+                None => Controlled {
+                    control,
+                    state: State::Failed,
+                    words: vec!["not to be had for what was replayed here".to_owned()],
+                },
+            }
+        };
+        Control::ALL.into_iter().map(of).collect()
+    }
+}
+
+/// The level that holds where these controls do and the image is the recorded one: the highest of which, and of those below
+/// which, every control is on. Also why the next one does not.
+pub(crate) fn level_of(controls: &[Controlled], asked: u8) -> (u8, Option<String>) {
+    for level in 1..=asked.min(LEVEL_MAX) {
+        let missing = controls.iter().find(|one| one.control.level() == level && one.state != State::On);
+        if let Some(missing) = missing {
+            let why = missing.words.join("; ");
+            return (level - 1, Some(format!("{}: {why}", missing.control.word())));
+        }
+    }
+    (asked.min(LEVEL_MAX), None)
+}
+
+/// What the claim of a level leaves out, whatever the service is.
+pub(crate) fn exclusions(level: u8, order: Order) -> Vec<String> {
+    let mut left_out = Vec::new();
+    if order == Order::Recorded {
+        left_out
+            .push("exchanges that overlap: they meet in the service as it happens (`--order serial` keeps them apart)");
+    }
+    left_out.push("threads of the service that race with one another, and the order of what they add up");
+    match level {
+        3 => left_out.push(
+            "how long things take (the monotonic clock is real), process ids, file times, ports, Go's map order, and what \
+             asks the processor itself for random numbers",
+        ),
+        _ => left_out.push("the wall clock, random numbers and addresses of memory"),
+    }
+    left_out.into_iter().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn controls(off: &[Control], asked: &Asked) -> Vec<Controlled> {
+        let mut controls = Controls::default();
+        for control in Control::ALL.into_iter().filter(|control| !off.contains(control)) {
+            controls.say(control, State::On, Vec::new());
+        }
+        controls.all(asked)
+    }
+
+    #[test]
+    fn a_level_takes_all_of_its_controls_and_all_of_those_below() {
+        let asked = Asked::default();
+        assert_eq!(level_of(&controls(&[], &asked), 3), (3, None));
+        let (level, why) = level_of(&controls(&[Control::Addresses], &asked), 3);
+        assert_eq!(level, 2);
+        assert!(why.unwrap().starts_with("addresses: "));
+        assert_eq!(level_of(&controls(&[Control::Threads], &asked), 3).0, 0);
+        assert_eq!(level_of(&controls(&[Control::Clock], &asked), 2), (2, None));
+    }
+
+    #[test]
+    fn what_was_left_off_says_by_which_flag() {
+        let asked = Asked { level: 2, without: BTreeSet::from([Control::Urandom]), ..Asked::default() };
+        let all = Controls::default().all(&asked);
+        let of = |control| all.iter().find(|one| one.control == control).unwrap();
+        assert_eq!(of(Control::Urandom).words, ["left off by `--without urandom`"]);
+        assert_eq!(of(Control::Clock).words, ["left off by `--determinism 2`"]);
+        assert_eq!(of(Control::Answers).state, State::Failed);
+    }
+
+    #[test]
+    fn a_key_depends_on_the_seed_and_on_the_use() {
+        let (one, other) = (Asked::default(), Asked { seed: 1, ..Asked::default() });
+        assert_eq!(one.key("urandom"), Asked::default().key("urandom"));
+        assert_ne!(one.key("urandom"), one.key("init"));
+        assert_ne!(one.key("urandom"), other.key("urandom"));
+    }
+}

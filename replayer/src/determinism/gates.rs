@@ -1,0 +1,197 @@
+//! Answers of dependencies in the recorded causal order (level 2).
+//!
+//! In: the recorded calls. Out: for each, which calls of the same exchange were in flight with it and ended first; its answer
+//! is held until theirs have been handed over. An answer that is waited for in vain, since the service asks otherwise now,
+//! is not waited for beyond a limit, and that is counted.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use exchange::{Exchange, Id, Times};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+use crate::answer::why_unanswerable;
+
+/// How long an answer waits for those that ended before it. A choice: what overlapped in production is asked together here
+/// too, within what a service needs to get on; a service that asks otherwise now loses this once for each such call.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long after the last of them: an answer that was handed over still has to reach the service. A choice: some ten times
+/// what the bridge takes.
+const SETTLING: Duration = Duration::from_millis(1);
+
+/// How often answers were held, and how often in vain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateCounts {
+    /// Answers that were given after those that had ended before them.
+    pub held: u64,
+    /// Answers that were given although one of those was not asked for in time.
+    pub opened: u64,
+}
+
+impl GateCounts {
+    /// A few words for the receipt.
+    pub(crate) fn words(self) -> String {
+        match self.opened {
+            0 => format!("{} held for those that ended first", self.held),
+            opened => format!("{} held for those that ended first, {opened} waited in vain", self.held),
+        }
+    }
+}
+
+/// The order of answers within each exchange.
+#[derive(Debug, Default)]
+pub(crate) struct Gates {
+    after: BTreeMap<Id, Vec<Id>>,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    given: BTreeSet<Id>,
+    counts: GateCounts,
+}
+
+impl Gates {
+    /// The gates of these calls. A call whose parent is not known waits for nothing, and nothing waits for it.
+    pub(crate) fn of<'a>(calls: impl IntoIterator<Item = &'a Exchange>) -> Self {
+        let told = |call: &Exchange| {
+            // Nobody can be waited for who is not answered.
+            if why_unanswerable(call).is_some() {
+                return None;
+            }
+            let parent = call.role.parent()?.id;
+            Some(Told { id: call.id, parent: (call.session, parent), times: call.times })
+        };
+        Self::between(calls.into_iter().filter_map(told))
+    }
+
+    fn between(calls: impl IntoIterator<Item = Told>) -> Self {
+        let mut of_parent: BTreeMap<(Id, Id), Vec<Told>> = BTreeMap::new();
+        for call in calls {
+            of_parent.entry(call.parent).or_default().push(call);
+        }
+        let mut after = BTreeMap::new();
+        for calls in of_parent.values() {
+            for call in calls {
+                let forerunners = calls.iter().filter(|it| overlapped_and_ended_before(&it.times, &call.times));
+                let forerunners: Vec<Id> = forerunners.map(|it| it.id).collect();
+                if !forerunners.is_empty() {
+                    after.insert(call.id, forerunners);
+                }
+            }
+        }
+        Self { after, ..Self::default() }
+    }
+
+    /// Waits until the answer to a recorded call may be given.
+    pub(crate) async fn may_answer(&self, call: Id) {
+        let Some(forerunners) = self.after.get(&call) else { return };
+        let in_time = tokio::time::timeout(PATIENCE, self.all_given(forerunners)).await.is_ok();
+        {
+            let counts = &mut self.state().counts;
+            if in_time { counts.held += 1 } else { counts.opened += 1 }
+        }
+        if in_time {
+            tokio::time::sleep(SETTLING).await;
+        }
+    }
+
+    /// What is to be held until the answer to a call has been handed over; letting go of it opens the gates of others.
+    pub(crate) fn ticket(self: &Arc<Self>, call: Id) -> Ticket {
+        Ticket { gates: Arc::clone(self), call }
+    }
+
+    pub(crate) fn counts(&self) -> GateCounts {
+        self.state().counts
+    }
+
+    async fn all_given(&self, calls: &[Id]) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if calls.iter().all(|call| self.state().given.contains(call)) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says, when it is dropped, that an answer has been handed over.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    gates: Arc<Gates>,
+    call: Id,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.gates.state().given.insert(self.call);
+        self.gates.changed.notify_waiters();
+    }
+}
+
+/// A recorded call, as far as its place among others goes.
+struct Told {
+    id: Id,
+    /// Its session, whose clock its times are of, and the exchange that it was made for.
+    parent: (Id, Id),
+    times: Times,
+}
+
+/// What had ended before the other began needs no gate: the service asks in that order by itself, or not at all any more.
+fn overlapped_and_ended_before(one: &Times, other: &Times) -> bool {
+    one.ended_ns > other.started_ns && one.ended_ns < other.ended_ns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(number: u8, parent: u8, times: (u64, u64)) -> Told {
+        let times = Times { started_ns: times.0, ended_ns: times.1, ..Times::default() };
+        Told { id: id(number), parent: (id(0), id(parent)), times }
+    }
+
+    fn id(number: u8) -> Id {
+        Id([number; 16])
+    }
+
+    #[test]
+    fn only_what_overlapped_within_an_exchange_and_ended_first_is_waited_for() {
+        let calls = [call(1, 9, (0, 50)), call(2, 9, (5, 20)), call(3, 9, (60, 70)), call(4, 8, (0, 10))];
+        assert_eq!(Gates::between(calls).after, BTreeMap::from([(id(1), vec![id(2)])]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_waits_for_the_one_that_ended_first() {
+        let gates = Arc::new(Gates::between([call(1, 9, (0, 50)), call(2, 9, (5, 20))]));
+        let ticket = gates.ticket(id(2));
+        let waiting = {
+            let gates = Arc::clone(&gates);
+            tokio::spawn(async move { gates.may_answer(id(1)).await })
+        };
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(!waiting.is_finished());
+        drop(ticket);
+        waiting.await.unwrap();
+        assert_eq!(gates.counts(), GateCounts { held: 1, opened: 0 });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_waits_in_vain_is_given_and_counted() {
+        let gates = Gates::between([call(1, 9, (0, 50)), call(2, 9, (5, 20))]);
+        gates.may_answer(id(1)).await;
+        assert_eq!(gates.counts(), GateCounts { held: 0, opened: 1 });
+    }
+}
