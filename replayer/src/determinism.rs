@@ -157,11 +157,6 @@ impl Controls {
         self.0.sort_by_key(|one| one.control);
     }
 
-    /// Whether it was said to be on so far.
-    pub(crate) fn is_on(&self, control: Control) -> bool {
-        self.0.iter().any(|one| one.control == control && one.state == State::On)
-    }
-
     /// True where none was heard of: nothing ran.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
