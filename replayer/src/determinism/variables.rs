@@ -62,13 +62,13 @@ pub(crate) fn set_variables(
 ) {
     if asked.why_off(Control::Variables).is_none() {
         let more = if asked.alike == Alike::Itself { &TO_ITSELF[..] } else { &[] };
-        let words = ALWAYS.iter().chain(more).filter_map(|&(name, value, why)| {
+        let words = ALWAYS.iter().chain(more).map(|&(name, value, why)| {
             let kept = values.get(name).filter(|kept| *kept != value);
             if let Some(kept) = kept {
-                return Some(format!("{name}={kept} as recorded or given"));
+                return format!("{name}={kept} as recorded or given");
             }
             values.insert(name.to_owned(), value.to_owned());
-            Some(format!("{name}={value}: {why}"))
+            format!("{name}={value}: {why}")
         });
         let words = words.collect();
         controls.say(Control::Variables, State::On, words);
