@@ -3,12 +3,15 @@
 //! Outside, [`Host`] opens connections to ports inside ([`Host::open`]) and is handed the connections that the
 //! service makes to its recorded dependencies ([`Host::incoming`]). Inside, [`inside`] listens on the recorded
 //! addresses, connects to the service, and tells what it saw of attempts to leave: names asked of a resolver on the
-//! container's loopback, how often the kernel found no route, and what init saw of connects. In between runs any ordered byte stream, as a rule
+//! container's loopback, how often the kernel found no route, and what init saw of connects. The host also has things done to a service that is traced
+//! ([`Host::set_clock`]), and is told how far that holds ([`Observed::reached`]). In between runs any ordered byte stream, as a rule
 //! a unix socket in a folder that is mounted into the container; `frame` says what passes over it.
 //!
 //! What the bytes mean (HTTP, recorded answers) and when a container starts or ends is left to others.
 
 mod attempt;
+mod carry;
+mod control;
 mod counters;
 mod determinism;
 mod detour;
@@ -17,6 +20,7 @@ mod host;
 mod inside;
 mod link;
 mod pump;
+mod reached;
 mod resolver;
 mod stream;
 #[cfg(test)]
@@ -25,10 +29,13 @@ mod tests;
 use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path};
 
 pub use attempt::{Attempt, Attempts, Destination, Fate};
+pub use carry::Tracer;
+pub use control::{CONTROL_LINE_MAX, ControlError, Order, answer_line};
 pub use determinism::{Monotonic, Virtual, WallClock};
 pub use frame::BridgeError;
 pub use host::{Host, ListenerInside, NameAsked, Observed};
 pub use inside::{Inside, inside};
+pub use reached::{Held, Reached};
 pub use stream::BridgeStream;
 use tokio::net::UnixListener;
 

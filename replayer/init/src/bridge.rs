@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
-    os::fd::AsFd as _,
+    os::fd::{AsFd as _, OwnedFd},
     path::Path,
     process::{Child, ChildStdin, Command, Stdio},
     time::Duration,
@@ -14,7 +14,7 @@ use tokio::{
     net::{UnixStream, unix::pipe},
     runtime,
 };
-use wire::bridge::{self, Attempts, Inside};
+use wire::bridge::{self, Attempts, Inside, Tracer};
 
 use crate::{Config, InitError, WORD, relay, say, system};
 
@@ -33,11 +33,16 @@ pub(crate) struct Bridge {
 
 impl Bridge {
     /// Starts the bridge and waits until it listens, and until the host lets the service go where it has to wait for that.
-    pub(crate) fn start(config: &Path) -> Result<Self, InitError> {
+    /// `tracer` is its way to the tracer, if there will be one.
+    pub(crate) fn start(config: &Path, tracer: Option<OwnedFd>) -> Result<Self, InitError> {
         let failed = |source| InitError::System { what: "start the container bridge", source };
-        let mut child: Child = Command::new(system::own_executable())
-            .args([WORD, "--bridge"])
-            .arg(config)
+        let mut command = Command::new(system::own_executable());
+        command.args([WORD, "--bridge"]).arg(config);
+        if let Some(tracer) = &tracer {
+            let number = system::leave_open(&mut command, tracer);
+            command.arg(number.to_string());
+        }
+        let mut child: Child = command
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::piped())
@@ -56,23 +61,31 @@ impl Bridge {
 }
 
 /// Is the bridge: connects, listens, carries, until standard input ends or the host says goodbye.
-pub(crate) fn run(config: &Path) -> Result<u8, InitError> {
+pub(crate) fn run(config: &Path, tracer: Option<i32>) -> Result<u8, InitError> {
     // A service that signals everything it can reach must not silence what reports on it.
     system::ignore_polite_signals();
     let config = Config::read(config)?;
     let attempts = Attempts::default();
-    let settings = Inside {
+    let failed = |source| InitError::System { what: "reach the tracer from the bridge", source };
+    let tracer = tracer.map(system::waiting::inherited).transpose().map_err(failed)?;
+    let mut settings = Inside {
         listen: config.listen,
         detours: config.detours.into_iter().collect(),
         waits: config.waits,
         resolver: config.resolver,
         attempts: attempts.clone(),
+        tracer: Tracer::default(),
     };
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|source| InitError::System { what: "start the bridge's runtime", source })?;
     let outcome = runtime.block_on(async {
+        if let Some(tracer) = tracer {
+            let stream = std::os::unix::net::UnixStream::from(tracer);
+            stream.set_nonblocking(true)?;
+            settings.tracer = Tracer::over(UnixStream::from_std(stream)?);
+        }
         let stream = way_out(config.socket.as_deref()).await?;
         bridge::inside(stream, &settings, let_go, standard_input_ended(&attempts)).await
     });

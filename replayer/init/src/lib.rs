@@ -6,6 +6,8 @@
 //! replays is done or dead, the service is asked to end. The same binary runs outside: `main` has to come here before
 //! any runtime or thread starts.
 //!
+//! Where its time and chance are given, a tracer stands between init and the service (`trace`).
+//!
 //! Where the system lets it, it also sees what the service tries to connect to, and has the bridge tell that.
 //!
 //! With `--isolate` it first makes name spaces of its own, for replaying a process without a container engine.
@@ -14,15 +16,20 @@ mod arguments;
 mod bridge;
 mod config;
 mod isolate;
+mod plant;
 mod relay;
 mod service;
 #[allow(unsafe_code, reason = "signals, name spaces, mounts and filters have no safe wrapper in the standard library")]
 mod system;
+#[cfg_attr(not(target_arch = "x86_64"), path = "trace/elsewhere.rs")]
+mod trace;
 mod watch;
 
 use std::{ffi::OsString, fmt, process::ExitCode};
 
 pub use config::Config;
+#[doc(hidden)]
+pub use plant::Plant;
 
 use arguments::Arguments;
 
@@ -32,8 +39,8 @@ pub const WORD: &str = "__init";
 /// Exit status when the container could not be set up, as container engines use it.
 const STATUS_SETUP_FAILED: u8 = 125;
 
-/// Runs as init with the arguments after [`WORD`]: `[--isolate] CONFIG -- COMMAND…`, `--bridge CONFIG`,
-/// `--relay` or `--probe`.
+/// Runs as init with the arguments after [`WORD`]: `[--isolate] CONFIG -- COMMAND…`, `--bridge CONFIG [FD]`,
+/// `--trace CONFIG FD|none -- COMMAND…`, `--self-check`, `--relay` or `--probe`.
 ///
 /// The status is the service's own, 128 and its signal, 127 or 126 where it could not be started, and 125 where it
 /// never came to that.
@@ -41,7 +48,9 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
     let status = match Arguments::read(arguments) {
         Ok(Arguments::Run { config, command }) => service::run(&config, &command),
         Ok(Arguments::Isolate { config, command }) => isolate::run(&config, &command),
-        Ok(Arguments::Bridge { config }) => bridge::run(&config),
+        Ok(Arguments::Bridge { config, tracer }) => bridge::run(&config, tracer),
+        Ok(Arguments::Trace { config, control, command }) => trace::run(&config, control, &command),
+        Ok(Arguments::SelfCheck) => trace::self_check(),
         Ok(Arguments::Relay) => relay::run(),
         Ok(Arguments::Probe) => isolate::probe(),
         Err(error) => Err(error),

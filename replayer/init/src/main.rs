@@ -4,6 +4,9 @@ use std::{env, process::ExitCode};
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = env::args_os().skip(1).collect();
+    if let Some(plant) = env::var("RETAKE_INIT_PLANT").ok().as_deref().and_then(init::Plant::named) {
+        plant.plant();
+    }
     match arguments.split_first() {
         Some((word, rest)) if word == init::WORD => init::main(rest),
         _ => {

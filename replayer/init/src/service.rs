@@ -2,14 +2,18 @@
 
 use std::{
     ffi::OsString,
-    os::unix::process::CommandExt as _,
+    os::{
+        fd::{AsRawFd as _, OwnedFd},
+        unix::{net::UnixStream, process::CommandExt as _},
+    },
     path::Path,
     process::{Child, Command},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use crate::{
-    Config, InitError,
+    Config, InitError, WORD,
     bridge::Bridge,
     say, system,
     watch::{self, Bell},
@@ -24,14 +28,25 @@ const END_PATIENCE: Duration = Duration::from_secs(10);
 /// Runs the recorded command with the bridge beside it, and gives its exit status.
 pub(crate) fn run(config: &Path, command: &[OsString]) -> Result<u8, InitError> {
     let settings = Config::read(config)?;
-    if settings.determinism.is_some() {
-        return Err(InitError::Determinism("this build does not trace".to_owned()));
-    }
     system::become_reaper();
     system::block_signals();
-    let bridge = settings.has_bridge().then(|| Bridge::start(config)).transpose()?;
-    let program = settings.program.clone().map_or_else(|| command[0].clone(), OsString::from);
-    let launch = Launch { program, command: command.to_vec() };
+    let is_traced = settings.determinism.is_some();
+    let (control, tracer) = match is_traced && settings.has_bridge() {
+        true => {
+            let pair = UnixStream::pair();
+            pair.map(|(one, other)| (Some(one.into()), Some(other.into())))
+                .map_err(|source| InitError::System { what: "connect the tracer with the bridge", source })?
+        }
+        false => (None, None),
+    };
+    let bridge = settings.has_bridge().then(|| Bridge::start(config, tracer)).transpose()?;
+    let launch = match is_traced {
+        true => Launch::traced(config, control, command),
+        false => {
+            let program = settings.program.clone().map_or_else(|| command[0].clone(), OsString::from);
+            Launch { program, command: command.to_vec(), left_open: Arc::default() }
+        }
+    };
     let (service, bell) = match &bridge {
         Some(bridge) => watch::start(&settings, &launch, &bridge.stop)?,
         None => (launch.start()?, None),
@@ -56,11 +71,26 @@ pub(crate) struct Launch {
     program: OsString,
     /// Its words, the first of which is its own name for itself.
     command: Vec<OsString>,
+    /// A descriptor that it is started with and that is nobody else's.
+    left_open: Arc<Mutex<Option<OwnedFd>>>,
 }
 
 impl Launch {
+    /// The tracer in the command's place, which starts it.
+    fn traced(config: &Path, control: Option<OwnedFd>, command: &[OsString]) -> Self {
+        let program = system::own_executable().into_os_string();
+        let number = control.as_ref().map_or_else(|| "none".to_owned(), |control| control.as_raw_fd().to_string());
+        let mut words = vec![program.clone(), WORD.into(), "--trace".into(), config.into(), number.into(), "--".into()];
+        words.extend_from_slice(command);
+        Self { program, command: words, left_open: Arc::new(Mutex::new(control)) }
+    }
+
     pub(crate) fn start(&self) -> Result<Child, InitError> {
         let mut command = Command::new(&self.program);
+        let left_open = self.left_open.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(descriptor) = &left_open {
+            system::leave_open(&mut command, descriptor);
+        }
         start(command.arg0(&self.command[0]).args(&self.command[1..]), &self.program)
     }
 }

@@ -1,7 +1,14 @@
 //! The system calls, each wrapped so that the rest of the crate needs no `unsafe`.
 
 pub(crate) mod diag;
+pub(crate) mod launch;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod own;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod ptrace;
 pub(crate) mod seccomp;
+pub(crate) mod told_calls;
+pub(crate) mod waiting;
 
 use std::{
     ffi::{CString, OsStr},
@@ -66,6 +73,14 @@ pub(crate) fn with_no_signal_blocked(command: &mut Command) -> &mut Command {
             Ok(())
         })
     }
+}
+
+/// Leaves a descriptor open in `command`, which starts with it under the number that this gives.
+pub(crate) fn leave_open(command: &mut Command, descriptor: &OwnedFd) -> i32 {
+    let number = descriptor.as_raw_fd();
+    // SAFETY: between fork and exec only one system call is made, and no memory is allocated.
+    unsafe { command.pre_exec(move || check(libc::fcntl(number, libc::F_SETFD, 0))) };
+    number
 }
 
 /// Lets signals pass that ask this process to end.
@@ -134,6 +149,12 @@ pub(crate) fn pid_of(child: &Child) -> i32 {
 pub(crate) fn own_executable() -> PathBuf {
     let own = Path::new("/proc/self/exe");
     if own.exists() { own.to_owned() } else { std::env::args_os().next().unwrap_or_default().into() }
+}
+
+/// The process that started this one.
+pub(crate) fn parent() -> i32 {
+    // SAFETY: it only returns a number.
+    unsafe { libc::getppid() }
 }
 
 pub(crate) fn is_root() -> bool {

@@ -12,7 +12,7 @@ use std::{io, sync::Arc};
 use bytes::{Buf as _, BufMut as _, BytesMut};
 
 /// Version of this protocol. Both ends are the same binary as a rule; another version is refused.
-pub(super) const VERSION: u16 = 3;
+pub(super) const VERSION: u16 = 4;
 
 /// Opens a `Hello`, so that something else on the socket is told apart at once.
 pub(super) const MAGIC: &[u8] = b"retake-bridge";
@@ -140,6 +140,10 @@ pub(super) enum Kind {
     Attempt = 13,
     /// From the host: the service may start now, see `Inside::waits`.
     Go = 14,
+    /// From the host: an order for the tracer, see `control`.
+    Order = 15,
+    /// From inside: a line of the tracer's, see `control`.
+    Told = 16,
 }
 
 impl Kind {
@@ -160,6 +164,8 @@ impl Kind {
             Self::Bye => "bye",
             Self::Attempt => "attempt",
             Self::Go => "go",
+            Self::Order => "order",
+            Self::Told => "told",
         }
     }
 
@@ -184,6 +190,8 @@ impl Kind {
             12 => Self::Bye,
             13 => Self::Attempt,
             14 => Self::Go,
+            15 => Self::Order,
+            16 => Self::Told,
             kind => return Err(BridgeError::UnknownKind { kind }),
         })
     }

@@ -18,9 +18,12 @@ use tokio::{
 
 use super::{
     attempt::{Attempt, Attempts},
+    control::{ControlError, Order, Orders},
+    determinism::WallClock,
     frame::{BridgeError, Header, Kind},
     inside::Ready,
     link::{Link, Side, locked},
+    reached::Reached,
     stream::BridgeStream,
 };
 
@@ -39,6 +42,7 @@ pub struct Host {
     incoming: tokio::sync::Mutex<mpsc::UnboundedReceiver<(SocketAddr, BridgeStream)>>,
     seen: Arc<Mutex<Observed>>,
     attempts: Attempts,
+    orders: Orders,
     phase: watch::Receiver<Phase>,
     tasks: [JoinHandle<()>; 2],
 }
@@ -67,6 +71,8 @@ pub struct Observed {
     pub complete: bool,
     /// The recorded addresses, and whether each could be listened on.
     pub listeners: Vec<ListenerInside>,
+    /// How far the service's time and chance are given; `None` where nobody traces it, or where nothing was told of it yet.
+    pub reached: Option<Reached>,
 }
 
 /// A name that was asked of the resolver inside.
@@ -135,12 +141,14 @@ impl Host {
         let (send_phase, phase) = watch::channel(Phase::Starting);
         let seen = Arc::new(Mutex::new(Observed::default()));
         let attempts = Attempts::default();
+        let orders = Orders::default();
         let mut outside = Outside {
             incoming: send_incoming,
             phase: send_phase,
             seen: Arc::clone(&seen),
             names: BTreeMap::new(),
             attempts: attempts.clone(),
+            orders: orders.clone(),
         };
         let reading = Arc::clone(&link);
         let read = tokio::spawn(async move {
@@ -159,7 +167,7 @@ impl Host {
                 writing.fail(error.into());
             }
         });
-        Self { link, incoming: tokio::sync::Mutex::new(incoming), seen, attempts, phase, tasks: [read, write] }
+        Self { link, incoming: tokio::sync::Mutex::new(incoming), seen, attempts, orders, phase, tasks: [read, write] }
     }
 
     /// Connects to `port` on the container's loopback.
@@ -178,6 +186,37 @@ impl Host {
         self.link.send(Kind::Go, 0, &[]);
     }
 
+    /// Has the wall clock of each of the service's processes show this. It does when this returns.
+    ///
+    /// # Errors
+    /// `Gone` where nobody traces the service, and what the tracer could not do.
+    pub async fn set_clock(&self, wall: WallClock) -> Result<(), ControlError> {
+        self.order(Order::SetClock(wall)).await
+    }
+
+    /// Says that the service is ready: monotonic clocks that were frozen until then go on.
+    ///
+    /// # Errors
+    /// As [`Self::set_clock`].
+    pub async fn say_ready(&self) -> Result<(), ControlError> {
+        self.order(Order::Ready).await
+    }
+
+    /// Ends all the service's processes and starts it anew, with the same seed and the wall clock of its first start.
+    /// Its program runs again when this returns; what it listens on is not there yet.
+    ///
+    /// # Errors
+    /// As [`Self::set_clock`].
+    pub async fn restart(&self) -> Result<(), ControlError> {
+        self.order(Order::Restart).await
+    }
+
+    async fn order(&self, order: Order) -> Result<(), ControlError> {
+        let (line, pending) = self.orders.begin(order)?;
+        self.link.send(Kind::Order, 0, line.as_bytes());
+        pending.answered(self.ended()).await
+    }
+
     /// The next connection made inside, with the address that was listened on; `None` when the bridge has ended.
     pub async fn incoming(&self) -> Option<(SocketAddr, BridgeStream)> {
         self.incoming.lock().await.recv().await
@@ -191,6 +230,7 @@ impl Host {
             attempts_observed: status.watching,
             attempts_cut: status.cut,
             attempts_unread_count: status.unread_count,
+            reached: self.orders.reached(),
             ..locked(&self.seen).clone()
         }
     }
@@ -237,6 +277,7 @@ struct Outside {
     seen: Arc<Mutex<Observed>>,
     names: BTreeMap<String, u64>,
     attempts: Attempts,
+    orders: Orders,
 }
 
 impl super::link::Peer for Outside {
@@ -247,6 +288,7 @@ impl super::link::Peer for Outside {
             Kind::Name => self.take_name(payload)?,
             Kind::Counters => locked(&self.seen).no_route_count = read_counters(payload)?,
             Kind::Attempt => self.take_attempt(payload)?,
+            Kind::Told => self.take_told(payload)?,
             Kind::Bye => {
                 locked(&self.seen).complete = true;
                 return Ok(ControlFlow::Break(()));
@@ -299,6 +341,11 @@ impl Outside {
     fn take_attempt(&mut self, payload: &[u8]) -> Result<(), BridgeError> {
         let line = std::str::from_utf8(payload).map_err(|_| Kind::Attempt.malformed())?;
         if self.attempts.take(line) { Ok(()) } else { Err(Kind::Attempt.malformed()) }
+    }
+
+    fn take_told(&mut self, payload: &[u8]) -> Result<(), BridgeError> {
+        let line = std::str::from_utf8(payload).map_err(|_| Kind::Told.malformed())?;
+        if self.orders.take(line) { Ok(()) } else { Err(Kind::Told.malformed()) }
     }
 }
 

@@ -13,11 +13,14 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::JoinSet,
 };
 
 use super::{
     attempt::Attempts,
+    carry::Tracer,
+    control::CONTROL_LINE_MAX,
     counters, detour,
     frame::{BridgeError, Header, Kind},
     host::ListenerInside,
@@ -40,6 +43,9 @@ const FAREWELL_PATIENCE: Duration = Duration::from_secs(1);
 /// How long what is on its way within the kernel may take to arrive. A choice: loopback takes microseconds.
 const ARRIVAL_PATIENCE: Duration = Duration::from_millis(20);
 
+/// How long what the tracer has left to say may take to be read once the service has ended. A choice: it has ended as well.
+const TRACER_PATIENCE: Duration = Duration::from_secs(1);
+
 /// How long a connect on loopback may take. A choice: only a full backlog makes one wait.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -59,6 +65,8 @@ pub struct Inside {
     pub resolver: bool,
     /// What is seen of the service's connects, by whoever can: told to the host as it changes.
     pub attempts: Attempts,
+    /// The way to whoever traces the service.
+    pub tracer: Tracer,
 }
 
 /// Runs the inside of the bridge over `stream` until the host says goodbye or `stop` is done.
@@ -93,17 +101,26 @@ where
     let mut write = pin!(link.write_all(writer));
     let attempts = settings.attempts.clone();
     let mut teller = Teller { link: Arc::clone(&link), baseline, told: None, names, attempts };
-    let mut opener = Opener { has_loopback_v6: counters::has_loopback_v6(), speaking: speaking.clone(), start };
+    let mut opener = Opener {
+        has_loopback_v6: counters::has_loopback_v6(),
+        speaking: speaking.clone(),
+        start,
+        tracer: settings.tracer.clone(),
+    };
+    let traced = watch::Sender::new(false);
     let stop_and_drain = async {
         stop.await;
         // Connections and questions that are just arriving are taken up first.
         tokio::time::sleep(ARRIVAL_PATIENCE).await;
         // What has not got out by then is lost, and its stream breaks, which whoever reads it sees.
         drop(tokio::time::timeout(DRAIN_PATIENCE, speaking.silent()).await);
+        let mut traced = traced.subscribe();
+        drop(tokio::time::timeout(TRACER_PATIENCE, traced.wait_for(|over| *over)).await);
     };
     let outcome = tokio::select! {
         read = link.read_all(&mut reader, &mut opener) => read,
         () = teller.tell_regularly() => Ok(()),
+        () = carry_lines_and_stay(&settings.tracer, &link, &traced) => Ok(()),
         () = stop_and_drain => Ok(()),
         written = &mut write => Err(written.err().map_or(BridgeError::Gone, BridgeError::from)),
     };
@@ -119,6 +136,12 @@ where
     // has the last word. One that takes longer is not waited for.
     drop(tokio::time::timeout(FAREWELL_PATIENCE, end_of(reader)).await);
     Ok(())
+}
+
+/// The bridge goes on when the tracer has no more to say.
+async fn carry_lines_and_stay(tracer: &Tracer, link: &Link, over: &watch::Sender<bool>) {
+    tracer.carry_lines(link, over).await;
+    std::future::pending().await
 }
 
 /// Reads until the other side has nothing more to say.
@@ -189,6 +212,7 @@ struct Opener<F> {
     speaking: Speaking,
     /// Gone once it has been called.
     start: Option<F>,
+    tracer: Tracer,
 }
 
 impl<F: FnOnce()> super::link::Peer for Opener<F> {
@@ -210,6 +234,13 @@ impl<F: FnOnce()> super::link::Peer for Opener<F> {
             Kind::Go => {
                 let start = self.start.take().ok_or_else(|| Kind::Go.malformed())?;
                 start();
+                Ok(ControlFlow::Continue(()))
+            }
+            Kind::Order => {
+                if payload.len() >= CONTROL_LINE_MAX || payload.contains(&b'\n') {
+                    return Err(Kind::Order.malformed());
+                }
+                self.tracer.give(payload);
                 Ok(ControlFlow::Continue(()))
             }
             Kind::Bye => Ok(ControlFlow::Break(())),

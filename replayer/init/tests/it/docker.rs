@@ -74,6 +74,18 @@ impl Contained {
     }
 
     async fn start_by(way: Delivery, docker: &Docker, image: &Image, part: &str, config: ContainerConfig) -> Self {
+        Self::start_with(way, docker, image, part, config, r#""resolver": true"#).await
+    }
+
+    /// With more settings for init.
+    pub(crate) async fn start_with(
+        way: Delivery,
+        docker: &Docker,
+        image: &Image,
+        part: &str,
+        config: ContainerConfig,
+        more: &str,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let run_folder = folder.path().join("run");
         std::fs::create_dir(&run_folder).unwrap();
@@ -82,7 +94,7 @@ impl Contained {
             Delivery::Mounted => r#""socket": "/.retake/run/bridge.sock""#,
             Delivery::Copied => r#""relay": true"#,
         };
-        let settings = format!(r#"{{{way_out}, "listen": ["127.0.0.1:8101", "[::1]:8102"], "resolver": true}}"#);
+        let settings = format!(r#"{{{way_out}, "listen": ["127.0.0.1:8101", "[::1]:8102"], {more}}}"#);
         std::fs::write(run_folder.join(INIT_SETTINGS), settings).unwrap();
         let listener = (way == Delivery::Mounted).then(|| bridge::listen(&run_folder).unwrap());
         let argv = ["/service", "--exact", part, "--ignored", "--nocapture"];

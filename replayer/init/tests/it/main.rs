@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop here")]
 
+mod controlled;
 mod docker;
 mod recorded;
+mod traced;
+mod traced_docker;
 mod watched;
 
 use std::{

@@ -1,0 +1,194 @@
+//! What the vDSO's clocks and its `getrandom` lead to in a service whose time is given.
+//!
+//! It stands in the zero bytes at the end of each process's own copy of the vDSO, so it is position-independent, has no
+//! data but the block at its start, and calls nothing but the vDSO's own functions, through that block. The tracer writes
+//! the block, also while this runs: the sequence number is odd while it does.
+//!
+//! `scripts/blobs` builds it; `src/trace/blob.rs` knows where in it things are.
+
+#![no_std]
+#![no_main]
+
+use core::{
+    arch::{asm, global_asm},
+    hint::spin_loop,
+    mem::MaybeUninit,
+    ptr::{addr_of, read_volatile, write},
+    sync::atomic::{Ordering, compiler_fence},
+};
+
+// The block, 64 bytes of zero, and then where each function is, from the block's start.
+global_asm!(
+    ".pushsection .text.first, \"ax\"",
+    ".globl retake_block",
+    "retake_block:",
+    ".zero 64",
+    ".long clock_gettime - retake_block",
+    ".long gettimeofday - retake_block",
+    ".long time - retake_block",
+    ".long getrandom - retake_block",
+    ".popsection",
+);
+
+#[repr(C)]
+struct Block {
+    sequence: u32,
+    /// 1 where `wall` is added to the monotonic clock, 0 where it is the time itself.
+    wall_runs: u32,
+    wall: i64,
+    /// 1 where `monotonic` is what the monotonic clocks show.
+    monotonic_is_frozen: u32,
+    reserved: u32,
+    monotonic: i64,
+    /// The vDSO's own functions, from the block's start; 0 where the kernel itself is to be asked.
+    original_clock_gettime: i64,
+    original_gettimeofday: i64,
+    unused: [i64; 2],
+}
+
+#[repr(C)]
+struct Timespec {
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+#[repr(C)]
+struct Timeval {
+    seconds: i64,
+    microseconds: i64,
+}
+
+const SECOND: i64 = 1_000_000_000;
+const CLOCK_MONOTONIC: i32 = 1;
+const ENOSYS: isize = 38;
+
+/// `CLOCK_REALTIME`, `_COARSE`, `_ALARM` and `CLOCK_TAI`.
+#[inline(always)]
+fn is_wall(clock: i32) -> bool {
+    matches!(clock, 0 | 5 | 8 | 11)
+}
+
+/// `CLOCK_MONOTONIC`, `_RAW`, `_COARSE`, `CLOCK_BOOTTIME` and its `_ALARM`.
+#[inline(always)]
+fn is_monotonic(clock: i32) -> bool {
+    matches!(clock, 1 | 4 | 6 | 7 | 9)
+}
+
+#[inline(always)]
+fn block() -> *const Block {
+    let block: *const Block;
+    unsafe { asm!("lea {}, [rip + retake_block]", out(reg) block, options(nomem, nostack, preserves_flags, pure)) };
+    block
+}
+
+/// The wall's two numbers and the monotonic clock's, as they were together at one moment.
+#[inline(always)]
+fn settings() -> (u32, i64, u32, i64) {
+    let block = block();
+    loop {
+        unsafe {
+            let before = read_volatile(addr_of!((*block).sequence));
+            compiler_fence(Ordering::SeqCst);
+            let read = (
+                read_volatile(addr_of!((*block).wall_runs)),
+                read_volatile(addr_of!((*block).wall)),
+                read_volatile(addr_of!((*block).monotonic_is_frozen)),
+                read_volatile(addr_of!((*block).monotonic)),
+            );
+            compiler_fence(Ordering::SeqCst);
+            // x86 keeps loads in their order.
+            if before & 1 == 0 && read_volatile(addr_of!((*block).sequence)) == before {
+                return read;
+            }
+        }
+        spin_loop();
+    }
+}
+
+/// The function at `offset` from the block, as one with these two arguments.
+#[inline(always)]
+unsafe fn original<A, B>(offset: i64) -> unsafe extern "C" fn(A, *mut B) -> i32 {
+    unsafe { core::mem::transmute(block().cast::<u8>().offset(offset as isize)) }
+}
+
+#[inline(always)]
+unsafe fn machine_clock(clock: i32, to: *mut Timespec) -> i32 {
+    let offset = unsafe { read_volatile(addr_of!((*block()).original_clock_gettime)) };
+    if offset != 0 {
+        return unsafe { original::<i32, Timespec>(offset)(clock, to) };
+    }
+    let result: i64;
+    unsafe {
+        asm!("syscall", inlateout("rax") 228_i64 => result, in("rdi") clock as i64, in("rsi") to,
+            lateout("rcx") _, lateout("r11") _, options(nostack));
+    }
+    result as i32
+}
+
+#[inline(never)]
+fn wall() -> i64 {
+    let (runs, wall, ..) = settings();
+    if runs == 0 {
+        return wall;
+    }
+    let mut now = MaybeUninit::<Timespec>::uninit();
+    unsafe {
+        // It cannot fail: the clock exists and the address is ours.
+        machine_clock(CLOCK_MONOTONIC, now.as_mut_ptr());
+        let now = now.assume_init();
+        now.seconds.wrapping_mul(SECOND).wrapping_add(now.nanoseconds).wrapping_add(wall)
+    }
+}
+
+#[inline(always)]
+unsafe fn write_time(time: i64, to: *mut Timespec) -> i32 {
+    unsafe { write(to, Timespec { seconds: time / SECOND, nanoseconds: time % SECOND }) };
+    0
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn clock_gettime(clock: i32, to: *mut Timespec) -> i32 {
+    if is_wall(clock) {
+        return unsafe { write_time(wall(), to) };
+    }
+    if is_monotonic(clock) {
+        let (_, _, is_frozen, monotonic) = settings();
+        if is_frozen != 0 {
+            return unsafe { write_time(monotonic, to) };
+        }
+    }
+    unsafe { machine_clock(clock, to) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn gettimeofday(to: *mut Timeval, zone: *mut u8) -> i32 {
+    let wall = wall();
+    if !to.is_null() {
+        unsafe { write(to, Timeval { seconds: wall / SECOND, microseconds: wall % SECOND / 1000 }) };
+    }
+    let offset = unsafe { read_volatile(addr_of!((*block()).original_gettimeofday)) };
+    if !zone.is_null() && offset != 0 {
+        return unsafe { original::<*mut Timeval, u8>(offset)(core::ptr::null_mut(), zone) };
+    }
+    0
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn time(to: *mut i64) -> i64 {
+    let seconds = wall() / SECOND;
+    if !to.is_null() {
+        unsafe { write(to, seconds) };
+    }
+    seconds
+}
+
+/// Sends whoever asks to the system call, which is answered by the tracer.
+#[unsafe(no_mangle)]
+extern "C" fn getrandom() -> isize {
+    -ENOSYS
+}
+
+#[panic_handler]
+fn never(_: &core::panic::PanicInfo) -> ! {
+    loop {}
+}

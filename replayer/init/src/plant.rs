@@ -1,0 +1,39 @@
+//! False claims that tests plant, so as to see that the self-check finds them. Only `retake-init`, which is for tests, asks
+//! for one.
+
+use std::sync::OnceLock;
+
+/// A control that claims what it does not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plant {
+    /// Calls for the clock are answered a millisecond late.
+    LateClock,
+    /// Calls for random bytes succeed, and nothing is written.
+    NoEntropy,
+    /// The vDSO is taken to have no room, which is no false claim.
+    NoRoom,
+}
+
+static PLANTED: OnceLock<Plant> = OnceLock::new();
+
+impl Plant {
+    /// By its name.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "late-clock" => Some(Self::LateClock),
+            "no-entropy" => Some(Self::NoEntropy),
+            "no-room" => Some(Self::NoRoom),
+            _ => None,
+        }
+    }
+
+    /// Plants it in this process.
+    pub fn plant(self) {
+        PLANTED.get_or_init(|| self);
+    }
+}
+
+/// Whether this one is planted.
+pub(crate) fn is(plant: Plant) -> bool {
+    PLANTED.get() == Some(&plant)
+}

@@ -1,0 +1,141 @@
+//! Tracing other processes (ptrace(2)). All of it is done by the one thread that seized them.
+
+use std::{io, mem, ptr};
+
+use super::check;
+
+pub(crate) use libc::user_regs_struct as Registers;
+
+/// What a traced thread tells of itself.
+const OPTIONS: libc::c_int = libc::PTRACE_O_EXITKILL
+    | libc::PTRACE_O_TRACEEXEC
+    | libc::PTRACE_O_TRACEFORK
+    | libc::PTRACE_O_TRACEVFORK
+    | libc::PTRACE_O_TRACECLONE
+    | libc::PTRACE_O_TRACESECCOMP;
+
+/// What became of a child or a traced thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// It is over, with this status: 128 and the number for one that a signal ended.
+    Over { status: u8, signal: Option<i32> },
+    /// A signal is about to be delivered.
+    Signal(i32),
+    /// It is stopped with its whole group, by this signal.
+    GroupStop,
+    /// It has only just begun, or goes on after a group's stop, or was interrupted.
+    Stop,
+    /// It has made another process or thread.
+    Made,
+    /// It runs another program.
+    Exec,
+    /// It makes a call that the filter tells of.
+    Call,
+}
+
+/// Traces a process from now on; it ends with this one.
+pub(crate) fn seize(pid: i32) -> io::Result<()> {
+    request(libc::PTRACE_SEIZE, pid, 0, OPTIONS as usize)
+}
+
+/// Lets a stopped thread go on, delivering `signal` unless that is 0. One that has just been killed needs no leave.
+pub(crate) fn go_on(pid: i32, signal: i32) {
+    drop(request(libc::PTRACE_CONT, pid, 0, usize::try_from(signal).unwrap_or(0)));
+}
+
+/// Leaves a thread stopped with its group until that goes on.
+pub(crate) fn stay_stopped(pid: i32) {
+    drop(request(libc::PTRACE_LISTEN, pid, 0, 0));
+}
+
+/// Stops a thread, as [`Change::Stop`].
+pub(crate) fn interrupt(pid: i32) -> io::Result<()> {
+    request(libc::PTRACE_INTERRUPT, pid, 0, 0)
+}
+
+/// The number that came with [`Change::Made`] or [`Change::Exec`].
+pub(crate) fn message(pid: i32) -> io::Result<i32> {
+    let mut message: libc::c_ulong = 0;
+    request(libc::PTRACE_GETEVENTMSG, pid, 0, (&raw mut message).addr())?;
+    i32::try_from(message).map_err(io::Error::other)
+}
+
+/// The registers of a stopped thread.
+pub(crate) fn registers(pid: i32) -> io::Result<Registers> {
+    // SAFETY: all zeroes is a valid value.
+    let mut registers: Registers = unsafe { mem::zeroed() };
+    request(libc::PTRACE_GETREGS, pid, 0, (&raw mut registers).addr())?;
+    Ok(registers)
+}
+
+/// Sets them.
+pub(crate) fn set_registers(pid: i32, registers: &Registers) -> io::Result<()> {
+    request(libc::PTRACE_SETREGS, pid, 0, ptr::from_ref(registers).addr())
+}
+
+/// One word of a stopped thread's memory.
+pub(crate) fn peek(pid: i32, address: usize) -> io::Result<[u8; 8]> {
+    // As a bare call it writes the word, and does not return it (ptrace(2), C library/kernel differences).
+    let mut word = [0; 8];
+    request(libc::PTRACE_PEEKDATA, pid, address, word.as_mut_ptr().addr())?;
+    Ok(word)
+}
+
+/// Sets one word.
+pub(crate) fn poke(pid: i32, address: usize, word: [u8; 8]) -> io::Result<()> {
+    request(libc::PTRACE_POKEDATA, pid, address, usize::from_ne_bytes(word))
+}
+
+/// The next child or traced thread of which something is to be told, if any.
+pub(crate) fn next_change() -> Option<(i32, Change)> {
+    let mut status = 0;
+    // SAFETY: the status outlives the call.
+    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG | libc::__WALL) };
+    (pid > 0).then(|| (pid, change(status)))
+}
+
+fn change(status: i32) -> Change {
+    if libc::WIFEXITED(status) {
+        return Change::Over { status: u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(u8::MAX), signal: None };
+    }
+    if libc::WIFSIGNALED(status) {
+        let signal = libc::WTERMSIG(status);
+        return Change::Over { status: u8::try_from(128 + signal).unwrap_or(u8::MAX), signal: Some(signal) };
+    }
+    let signal = libc::WSTOPSIG(status);
+    let stops = [libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
+    match status >> 16 {
+        libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => Change::Made,
+        libc::PTRACE_EVENT_EXEC => Change::Exec,
+        libc::PTRACE_EVENT_SECCOMP => Change::Call,
+        libc::PTRACE_EVENT_STOP if stops.contains(&signal) => Change::GroupStop,
+        libc::PTRACE_EVENT_STOP => Change::Stop,
+        _ => Change::Signal(signal),
+    }
+}
+
+fn request(request: libc::c_uint, pid: i32, address: usize, data: usize) -> io::Result<()> {
+    // SAFETY: where the kernel writes through `data`, each caller gives the address of a value of the right size that
+    // outlives the call. A bare call, because the C library's own changes what some requests mean.
+    let done = unsafe { libc::syscall(libc::SYS_ptrace, libc::c_long::from(request), pid, address, data) };
+    check(if done < 0 { -1 } else { 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_stop_is_told_from_the_others() {
+        let stopped = |event: i32, signal: i32| event << 16 | signal << 8 | 0x7f;
+        assert_eq!(change(7 << 8), Change::Over { status: 7, signal: None });
+        assert_eq!(change(9), Change::Over { status: 137, signal: Some(9) });
+        assert_eq!(change(stopped(0, libc::SIGTERM)), Change::Signal(libc::SIGTERM));
+        assert_eq!(change(stopped(0, libc::SIGSTOP)), Change::Signal(libc::SIGSTOP));
+        assert_eq!(change(stopped(libc::PTRACE_EVENT_STOP, libc::SIGTSTP)), Change::GroupStop);
+        assert_eq!(change(stopped(libc::PTRACE_EVENT_STOP, libc::SIGTRAP)), Change::Stop);
+        assert_eq!(change(stopped(libc::PTRACE_EVENT_VFORK, libc::SIGTRAP)), Change::Made);
+        assert_eq!(change(stopped(libc::PTRACE_EVENT_SECCOMP, libc::SIGTRAP)), Change::Call);
+        assert_eq!(change(stopped(libc::PTRACE_EVENT_EXEC, libc::SIGTRAP)), Change::Exec);
+    }
+}

@@ -1,0 +1,172 @@
+//! What is done to a program that is just about to run: its vDSO's functions and its random bytes.
+
+use wire::bridge::{Monotonic, Virtual};
+
+use super::{
+    blob::{self, Function},
+    clock::Clock,
+    memory::Memory,
+    processes::Process,
+    vdso::{self, Plan},
+};
+use crate::{
+    plant::{self, Plant},
+    system::{own, ptrace},
+};
+
+/// Entries of the list that the kernel puts on a program's stack (getauxval(3)).
+const AT_NULL: u64 = 0;
+const AT_IGNORE: u64 = 1;
+const AT_RANDOM: u64 = 25;
+const AT_SYSINFO_EHDR: u64 = 33;
+
+/// The code segment of a 64-bit program (asm/segment.h).
+const CODE_64_BIT: u64 = 0x33;
+
+/// More arguments than any program is started with: the kernel takes 6 MiB of arguments at most (execve(2)).
+const WORDS_MAX: u64 = 6 << 20;
+
+/// Which controls are to hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Controls {
+    pub(super) clock: bool,
+    pub(super) entropy: bool,
+    pub(super) aslr_off: bool,
+    pub(super) tsc: bool,
+    pub(super) monotonic: bool,
+}
+
+impl Controls {
+    pub(super) fn asked(settings: &Virtual) -> Self {
+        Self {
+            clock: settings.clock,
+            entropy: settings.entropy,
+            aslr_off: settings.aslr_off,
+            tsc: settings.tsc,
+            monotonic: settings.monotonic == Monotonic::FrozenUntilReady,
+        }
+    }
+
+    pub(super) fn is_any(self) -> bool {
+        self.clock || self.entropy || self.aslr_off || self.tsc || self.monotonic
+    }
+
+    /// Whether a function of the vDSO is not to be used as it is.
+    fn redirects(self, function: Function) -> bool {
+        if function.is_clock() { self.clock } else { self.entropy }
+    }
+}
+
+/// What became of a program's vDSO.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Nothing was to be done, or it had none.
+    Left,
+    Redirected,
+    Stripped,
+}
+
+/// What is done to programs.
+#[derive(Debug)]
+pub(super) struct Programs {
+    pub(super) controls: Controls,
+    /// Nothing where vDSOs have no room, and are taken away.
+    plan: Option<Plan>,
+}
+
+/// Where things are in a program's list.
+#[derive(Clone, Copy, Debug, Default)]
+struct Listed {
+    /// The entry itself, to be taken away.
+    vdso_entry: u64,
+    vdso: u64,
+    random: u64,
+}
+
+impl Programs {
+    pub(super) fn new(controls: Controls) -> Self {
+        let address = own::vdso_address();
+        let image = vdso::mapping_len(address).and_then(own::vdso_image);
+        let plan = image.and_then(|image| Plan::of(image, |function| controls.redirects(function)).ok());
+        Self { controls, plan: plan.filter(|_| !plant::is(Plant::NoRoom)) }
+    }
+
+    /// Makes a stopped program ready, before its first instruction.
+    ///
+    /// An error means that it would have had the machine's own time or chance: it must not run.
+    pub(super) fn prepare(&self, pid: i32, process: &mut Process, clock: &Clock) -> Result<Outcome, String> {
+        let registers = ptrace::registers(pid).map_err(|error| format!("its registers: {error}"))?;
+        if registers.cs != CODE_64_BIT {
+            return Err("it is no 64-bit program".to_owned());
+        }
+        process.vdso = None;
+        let listed = listed(&process.memory, pid, registers.rsp).map_err(|error| format!("its stack: {error}"))?;
+        if self.controls.entropy && listed.random != 0 {
+            let mut bytes = [0; 16];
+            process.lineage.stream().fill(&mut bytes);
+            let written = process.memory.write(pid, listed.random, &bytes);
+            written.map_err(|error| format!("its first random bytes: {error}"))?;
+        }
+        if listed.vdso == 0 || !(self.controls.clock || self.controls.entropy) {
+            return Ok(Outcome::Left);
+        }
+        match self.plan.as_ref().filter(|plan| is_same(plan, &process.memory, pid, listed.vdso)) {
+            Some(plan) => self.redirect(plan, pid, process, clock, listed.vdso),
+            None => {
+                let written = process.memory.write(pid, listed.vdso_entry, &AT_IGNORE.to_le_bytes());
+                written.map(|()| Outcome::Stripped)
+            }
+        }
+        .map_err(|error| format!("its vDSO: {error}"))
+    }
+
+    fn redirect(
+        &self,
+        plan: &Plan,
+        pid: i32,
+        process: &mut Process,
+        clock: &Clock,
+        vdso: u64,
+    ) -> std::io::Result<Outcome> {
+        // With the counter trapped its own functions would be as well, and slower than a call.
+        let original_clock_gettime = if self.controls.tsc { 0 } else { plan.original_clock_gettime };
+        let blob = blob::filled(clock, original_clock_gettime, plan.original_gettimeofday);
+        let block = vdso + plan.room_at as u64;
+        process.memory.write(pid, block, &blob)?;
+        for (at, value) in &plan.edits {
+            process.memory.write(pid, vdso + *at as u64, &value.to_le_bytes())?;
+        }
+        process.vdso = Some((vdso, plan.image.len() as u64));
+        process.block = Some(block);
+        process.sequence = clock.sequence();
+        Ok(Outcome::Redirected)
+    }
+}
+
+/// Whether the program's vDSO is the one that the plan is for.
+fn is_same(plan: &Plan, memory: &Memory, pid: i32, vdso: u64) -> bool {
+    let mut image = vec![0; plan.image.len()];
+    memory.read(pid, vdso, &mut image).is_ok_and(|len| len == image.len()) && image == plan.image
+}
+
+/// Reads the list, which comes behind the arguments and the variables.
+fn listed(memory: &Memory, pid: i32, stack: u64) -> std::io::Result<Listed> {
+    let mut words = memory.words(pid, stack);
+    let argument_count = words.next()?;
+    // The arguments with the null behind them, then the variables with theirs.
+    for _ in 0..=argument_count.min(WORDS_MAX) {
+        words.next()?;
+    }
+    while words.next()? != 0 {}
+    let mut listed = Listed::default();
+    loop {
+        let entry = words.address();
+        let (kind, value) = (words.next()?, words.next()?);
+        match kind {
+            AT_NULL => return Ok(listed),
+            AT_RANDOM => listed.random = value,
+            AT_SYSINFO_EHDR => (listed.vdso_entry, listed.vdso) = (entry, value),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! The loop that traces: what each process and thread of the service does is answered here, in the order it comes.
+//!
+//! Processes are known from the moment they are made: by their maker's stop or their own first one, whichever comes first.
+//! Each waits stopped until we let it go on, so none reads a clock or gets a random byte before it is ready for that.
+
+mod orders;
+
+use std::{collections::BTreeSet, ffi::OsString, io, os::fd::RawFd, time::Duration};
+
+use wire::bridge::{Reached, Virtual};
+
+use super::{
+    calls::{self, Answered},
+    clock::{Clock, MONOTONICS, WALLS},
+    control::Control,
+    entropy::{Lineage, Purpose},
+    memory::Memory,
+    processes::{Process, Processes, identity},
+    program::{Controls, Outcome, Programs},
+};
+use crate::system::{
+    self,
+    launch::{self, Failure, Preparation, Step},
+    ptrace::{self, Change},
+    told_calls::{Filter, Told},
+    waiting::{self, Signals, monotonic_ns},
+};
+
+/// How often what was reached is told again, where that has changed. A choice: as the bridge tells the host.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// What is to be run.
+#[derive(Clone, Debug)]
+pub(super) struct Job {
+    pub(super) program: OsString,
+    /// Its words, the first of which is its own name for itself.
+    pub(super) command: Vec<OsString>,
+    pub(super) purpose: Purpose,
+    /// Where its standard output goes, if not to ours.
+    pub(super) output: Option<RawFd>,
+    /// How long it may take.
+    pub(super) patience: Option<Duration>,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    /// As [`Change::Over`] has it.
+    pub(super) status: u8,
+    /// What it failed at, where it did not come to run its program.
+    pub(super) failure: Option<(Step, io::Error)>,
+}
+
+/// Traces one job.
+pub(super) struct Tracer<'a> {
+    settings: &'a Virtual,
+    job: Job,
+    programs: Programs,
+    clock: Clock,
+    processes: Processes,
+    /// The job's own process.
+    root: i32,
+    failure: Option<Failure>,
+    root_status: Option<u8>,
+    /// The number of the order to start anew, while the old processes end and until the new one runs.
+    restart: Option<u64>,
+    is_ending: bool,
+    /// Orders that are carried out once each process shows what the clock shows.
+    unanswered: Vec<u64>,
+    orphan_count: u64,
+    /// Threads that were met before whoever made them said so. A maker that is killed never does.
+    early: BTreeSet<i32>,
+    reached: Reached,
+}
+
+impl<'a> Tracer<'a> {
+    pub(super) fn new(settings: &'a Virtual, controls: Controls, job: Job, reached: Reached) -> Self {
+        Self {
+            clock: Clock::new(settings.wall_clock, controls.monotonic),
+            settings,
+            job,
+            programs: Programs::new(controls),
+            processes: Processes::default(),
+            root: 0,
+            failure: None,
+            root_status: None,
+            restart: None,
+            is_ending: false,
+            unanswered: Vec::new(),
+            orphan_count: 0,
+            early: BTreeSet::new(),
+            reached,
+        }
+    }
+
+    /// Runs the job to its end, meanwhile handing signals on to it.
+    ///
+    /// An error means that nothing could be traced; the job was not run then.
+    pub(super) fn run(&mut self, control: &mut Control) -> io::Result<Ended> {
+        let (signals, parent) = (Signals::open()?, system::parent());
+        self.start()?;
+        let deadline = self.job.patience.map(|patience| monotonic_ns().saturating_add(nanoseconds(patience)));
+        loop {
+            while let Some((signal, sender)) = signals.next() {
+                // Others reach the service themselves, where they mean it.
+                if signal != libc::SIGCHLD && sender == parent {
+                    system::send_signal(self.root, signal);
+                }
+            }
+            while let Some((thread, change)) = ptrace::next_change() {
+                self.take(thread, change, control);
+            }
+            if let Some(status) = self.root_status {
+                if self.restart.is_none() {
+                    control.tell(&self.reached);
+                    return Ok(Ended { status, failure: self.failure.take().and_then(Failure::read) });
+                }
+                self.start_anew(control)?;
+            }
+            for (number, order) in control.orders() {
+                self.carry_out(number, order, control);
+            }
+            control.tell_now_and_then(&self.reached, TELL_EVERY);
+            let left = deadline.map(|deadline| deadline.saturating_sub(monotonic_ns()));
+            if left.is_some_and(|left| left <= 0) {
+                system::send_signal(self.root, libc::SIGKILL);
+            }
+            waiting::wait(&signals, control.input(), deadline.map(|_| TELL_EVERY).or(control.patience(TELL_EVERY)));
+        }
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(super) fn reached(self) -> Reached {
+        self.reached
+    }
+
+    fn start(&mut self) -> io::Result<()> {
+        let Controls { clock, entropy, aslr_off, tsc, monotonic } = self.programs.controls;
+        let walls = WALLS.into_iter().filter(|_| clock);
+        let clocks = walls.chain(MONOTONICS.into_iter().filter(|_| monotonic)).collect();
+        let preparation = Preparation {
+            no_randomize: aslr_off,
+            trap_tsc: tsc,
+            filter: Filter::of(&Told { random: entropy, clocks }),
+            output: self.job.output,
+        };
+        let waiting = launch::start(&self.job.program, &self.job.command, &preparation)?;
+        if let Err(error) = ptrace::seize(waiting.pid) {
+            waiting.end();
+            return Err(error);
+        }
+        self.root = waiting.pid;
+        self.root_status = None;
+        let lineage = Lineage::first(&self.settings.seed, self.job.purpose);
+        self.processes.add(self.root, Process::new(self.root, lineage));
+        self.failure = Some(waiting.let_go()?);
+        Ok(())
+    }
+
+    fn take(&mut self, thread: i32, change: Change, control: &mut Control) {
+        if let Change::Over { status, signal } = change {
+            return self.take_end(thread, status, signal, control);
+        }
+        if !self.processes.knows(thread) {
+            self.early.insert(thread);
+            self.meet(thread, None);
+        }
+        if self.is_ending {
+            // What was made while the others ended ends as well.
+            return system::send_signal(thread, libc::SIGKILL);
+        }
+        // One that runs another program gets a block of its own.
+        if change != Change::Exec {
+            self.update(thread, control);
+        }
+        let done = match change {
+            Change::Made => {
+                let maker = self.processes.process_of(thread);
+                ptrace::message(thread).map(|made| self.meet_made(made, maker)).map(|()| 0)
+            }
+            Change::Exec => self.take_program(thread, control),
+            Change::Call => self.take_call(thread),
+            Change::Signal(signal) => self.take_signal(thread, signal),
+            Change::GroupStop => return ptrace::stay_stopped(thread),
+            Change::Stop | Change::Over { .. } => Ok(0),
+        };
+        match done {
+            Ok(signal) => ptrace::go_on(thread, signal),
+            // It has just been killed.
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+            Err(error) => self.refuse(thread, &error.to_string()),
+        }
+    }
+
+    fn take_end(&mut self, thread: i32, status: u8, signal: Option<i32>, control: &mut Control) {
+        let is_process = self.processes.remove(thread);
+        if is_process && signal == Some(libc::SIGSYS) {
+            self.reached.refused_count += 1;
+        }
+        if thread == self.root {
+            self.root_status = Some(status);
+        }
+        self.answer_what_is_done(control);
+    }
+
+    /// Notes what another thread says that it has made, unless that was quicker and maybe is over by now.
+    fn meet_made(&mut self, made: i32, maker: Option<i32>) {
+        if !self.early.remove(&made) {
+            self.meet(made, maker);
+        }
+    }
+
+    /// Notes a thread or a process that is new.
+    fn meet(&mut self, thread: i32, maker: Option<i32>) {
+        if self.processes.knows(thread) {
+            return;
+        }
+        // One that is gone already needs no more.
+        let Ok((process, parent)) = identity(thread) else { return };
+        if process != thread {
+            return self.processes.add_thread(thread, process);
+        }
+        let maker = self.processes.get(maker.unwrap_or(parent));
+        let made = match maker {
+            Some(maker) => {
+                let lineage = maker.lineage.child();
+                // What was written into the maker is in its child's memory too, but maybe not the last of it.
+                let (vdso, block) = (maker.vdso, maker.block);
+                Process { vdso, block, ..Process::new(thread, lineage) }
+            }
+            None => {
+                self.orphan_count += 1;
+                let mut first = Lineage::first(&self.settings.seed, self.job.purpose);
+                let lineage = (0..self.orphan_count).fold(first.child(), |lineage, _| { lineage }.child());
+                Process::new(thread, lineage)
+            }
+        };
+        self.processes.add(thread, made);
+    }
+
+    /// A thread is stopped, so its process's block can be written.
+    fn update(&mut self, thread: i32, control: &mut Control) {
+        let clock = &self.clock;
+        if let Some(process) = self.processes.of_thread(thread).filter(|process| !process.is_up_to_date(clock)) {
+            if let Err(error) = process.update(thread, clock) {
+                // It may just have been killed.
+                if ptrace::registers(thread).is_err() {
+                    return;
+                }
+                return self.refuse(thread, &format!("its clock could not be set: {error}"));
+            }
+            self.answer_what_is_done(control);
+        }
+    }
+
+    fn take_program(&mut self, thread: i32, control: &mut Control) -> io::Result<i32> {
+        self.processes.keep_only(thread);
+        let Some(process) = self.processes.get(thread) else { return Err(io::ErrorKind::NotFound.into()) };
+        process.memory = Memory::of(thread);
+        process.block = None;
+        process.lineage.run_program();
+        process.tsc_count = 0;
+        match self.programs.prepare(thread, process, &self.clock) {
+            Ok(Outcome::Left) => {}
+            Ok(Outcome::Redirected) => self.reached.redirected_count += 1,
+            Ok(Outcome::Stripped) => self.reached.stripped_count += 1,
+            Err(reason) => return Err(io::Error::other(reason)),
+        }
+        self.answer_what_is_done(control);
+        if thread == self.root
+            && let Some(number) = self.restart.take()
+        {
+            self.reached.restart_count += 1;
+            control.answer(number, &Ok(()));
+        }
+        Ok(0)
+    }
+
+    fn take_call(&mut self, thread: i32) -> io::Result<i32> {
+        let Some(process) = self.processes.of_thread(thread) else { return Err(io::ErrorKind::NotFound.into()) };
+        match calls::answer(thread, process, self.programs.controls, &self.clock)? {
+            Answered::ByKernel => {}
+            Answered::Random => self.reached.random_count += 1,
+            Answered::Clock => self.reached.clock_count += 1,
+            Answered::Failed => self.reached.unserved_count += 1,
+        }
+        Ok(0)
+    }
+
+    /// Gives the signal that is to be delivered, 0 for none.
+    fn take_signal(&mut self, thread: i32, signal: i32) -> io::Result<i32> {
+        if signal == libc::SIGSEGV
+            && self.programs.controls.tsc
+            && let Some(process) = self.processes.of_thread(thread)
+            && calls::answer_tsc(thread, process)?
+        {
+            self.reached.tsc_count += 1;
+            return Ok(0);
+        }
+        Ok(signal)
+    }
+
+    /// Kills what would have had the machine's own time or chance.
+    fn refuse(&mut self, thread: i32, reason: &str) {
+        let process = self.processes.process_of(thread).unwrap_or(thread);
+        self.reached.refused_count += 1;
+        let name = std::fs::read_link(format!("/proc/{process}/exe"));
+        let name = name.map_or_else(|_| format!("process {process}"), |path| format!("`{}`", path.display()));
+        let trouble = format!("{name} was killed: {reason}");
+        crate::say(&trouble);
+        self.reached.add_trouble(trouble);
+        system::send_signal(process, libc::SIGKILL);
+    }
+}
+
+fn nanoseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}

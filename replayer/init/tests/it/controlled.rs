@@ -1,0 +1,162 @@
+//! What the host has done to a traced service, over the bridge: its clock set, its start repeated; and what it is told.
+
+use std::{
+    io::{BufRead as _, BufReader, Lines, Write as _},
+    process::{Child, ChildStdin, ChildStdout, Stdio},
+    time::Duration,
+};
+
+use wire::bridge::{self, ControlError, Held, Host, Observed, WallClock};
+
+use crate::{
+    PATIENCE, Setup, isolation_is_missing,
+    traced::{AT_NS, built, settings},
+};
+
+/// A traced service with a bridge.
+struct Service {
+    _setup: Setup,
+    init: Child,
+    host: Host,
+    input: ChildStdin,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Service {
+    async fn start(options: &[&str], bridge: &str, more: &str, command: &[&str]) -> Self {
+        let setup = Setup::of("");
+        let socket = setup.folder.path().join(bridge::SOCKET_NAME);
+        let text = settings(&format!(r#""socket": {socket:?},{bridge}"#), more);
+        std::fs::write(&setup.config, text).unwrap();
+        let listener = bridge::listen(setup.folder.path()).unwrap();
+        let mut init = setup.command(options, command);
+        let mut init = init.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let host = Host::accept(listener, PATIENCE).await.unwrap();
+        let (input, output) = (init.stdin.take().unwrap(), init.stdout.take().unwrap());
+        Self { _setup: setup, init, host, input, lines: BufReader::new(output).lines() }
+    }
+
+    fn line(&mut self) -> String {
+        self.lines.next().unwrap().unwrap()
+    }
+
+    /// What the service and its children say that the time is.
+    fn times(&mut self) -> Vec<String> {
+        writeln!(self.input).unwrap();
+        (0..3).map(|_| self.line()).collect()
+    }
+
+    async fn ended(self) -> (Option<i32>, Observed) {
+        let Self { mut init, host, input, _setup, .. } = self;
+        drop(input);
+        host.ended().await;
+        let observed = host.close().await;
+        (init.wait().unwrap().code(), observed)
+    }
+}
+
+fn all(time: &str) -> Vec<String> {
+    ["own", "first", "second"].map(|name| format!("{name} {time} {time}")).into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clock_that_the_host_sets_is_shown_at_once_in_each_process_by_vdso_and_by_call() {
+    let Some((_folder, program)) = built("tells_on_request", &[]) else { return };
+    let mut service = Service::start(&[], "", "", &[&program]).await;
+    assert_eq!(service.line(), "up");
+    assert_eq!(service.times(), all("1700000000.123456789"));
+    for step in 1..=200 {
+        service.host.set_clock(WallClock::Frozen { at_ns: AT_NS + step * 1_000_000_007 }).await.unwrap();
+        let ns = AT_NS + step * 1_000_000_007;
+        assert_eq!(service.times(), all(&format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000)));
+    }
+    service.host.set_clock(WallClock::Running { from_ns: 2_000_000_000_000_000_000 }).await.unwrap();
+    let seconds = |line: &String| line.split(' ').nth(1).unwrap().parse::<f64>().unwrap();
+    let first: Vec<_> = service.times().iter().map(seconds).collect();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let second: Vec<_> = service.times().iter().map(seconds).collect();
+    for (first, second) in first.iter().zip(&second) {
+        assert!((2e9..2e9 + 20.0).contains(first) && second - first >= 0.05, "{first} {second}");
+    }
+    let (status, observed) = service.ended().await;
+    let reached = observed.reached.unwrap();
+    assert_eq!((status, &reached.clock, &reached.entropy, &reached.tsc), (Some(0), &Held::On, &Held::On, &Held::Off));
+    assert_eq!((reached.redirected_count, reached.stripped_count, reached.refused_count), (1, 0, 0));
+    assert_eq!(reached.clock_count, 203 * 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_started_anew_sees_what_it_saw_the_first_time() {
+    let Some((_folder, program)) = built("looks", &[]) else { return };
+    let script = format!("{program}; (sleep 60 &); read line; echo over");
+    let mut service = Service::start(&[], "", "", &["sh", "-c", &script]).await;
+    let seen = |service: &mut Service| {
+        let mut lines = Vec::new();
+        while lines.last().is_none_or(|line| line != "status 12") {
+            lines.push(service.line());
+        }
+        lines
+    };
+    let first = seen(&mut service);
+    for _ in 0..5 {
+        service.host.set_clock(WallClock::Frozen { at_ns: 1 }).await.unwrap();
+        service.host.restart().await.unwrap();
+        assert_eq!(seen(&mut service), first);
+    }
+    writeln!(service.input).unwrap();
+    assert_eq!(service.line(), "over");
+    let (status, observed) = service.ended().await;
+    assert_eq!((status, observed.reached.unwrap().restart_count), (Some(0), 5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frozen_monotonic_clocks_go_on_once_the_service_is_said_to_be_ready() {
+    let script = "cat /proc/self/comm; read line; date +%s.%N; exec sleep 0.05";
+    let more = r#", "monotonic": "frozen_until_ready""#;
+    let mut service = Service::start(&[], "", more, &["sh", "-c", script]).await;
+    assert_eq!(service.line(), "cat");
+    service.host.say_ready().await.unwrap();
+    writeln!(service.input).unwrap();
+    assert_eq!(service.line(), "1700000000.123456789");
+    let (status, observed) = service.ended().await;
+    assert_eq!((status, observed.reached.unwrap().monotonic), (Some(0), Held::On));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nobody_traces_and_once_the_service_has_ended_orders_fail() {
+    let setup = Setup::with_bridge(crate::own_address());
+    let listener = bridge::listen(setup.folder.path()).unwrap();
+    let mut init = setup.command(&[], &["sleep", "0.3"]).spawn().unwrap();
+    let host = Host::accept(listener, PATIENCE).await.unwrap();
+    assert_eq!(host.set_clock(WallClock::Frozen { at_ns: 1 }).await, Err(ControlError::Gone));
+    host.ended().await;
+    assert_eq!(host.close().await.reached, None);
+    init.wait().unwrap();
+
+    let service = Service::start(&[], "", r#", "clock": false"#, &["sleep", "0.3"]).await;
+    let refused = service.host.set_clock(WallClock::Frozen { at_ns: 1 }).await;
+    assert!(matches!(&refused, Err(ControlError::Failed { reason }) if reason.contains("not given")), "{refused:?}");
+    service.host.ended().await;
+    assert_eq!(service.host.restart().await, Err(ControlError::Gone));
+    service.ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_traced_service_tries_to_reach_is_still_seen() {
+    if isolation_is_missing() {
+        return;
+    }
+    let script = "(exec 3<>/dev/tcp/192.0.2.1/80) 2>/dev/null; date +%s; \
+                  exec bash -c '(exec 3<>/dev/tcp/127.0.0.1/6379) 2>/dev/null; exit 4'";
+    let mut service = Service::start(&["--isolate"], r#""resolver": true,"#, "", &["bash", "-c", script]).await;
+    assert_eq!(service.line(), "1700000000");
+    let (status, observed) = service.ended().await;
+    assert_eq!(status, Some(4));
+    let tried: Vec<_> = observed.attempts.iter().map(|attempt| attempt.destination.words().1).collect();
+    assert!(observed.attempts_observed, "{observed:?}");
+    for address in ["192.0.2.1:80", "127.0.0.1:6379"] {
+        assert!(tried.iter().any(|tried| tried == address), "{tried:?}");
+    }
+    let reached = observed.reached.unwrap();
+    assert!(reached.redirected_count >= 3 && reached.troubles.is_empty(), "{reached:?}");
+}

@@ -1,0 +1,253 @@
+//! A service whose time and chance are given: real programs, started again and again, see the same each time.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use crate::{Setup, skipped};
+
+/// How often each program is started.
+const START_COUNT: usize = 10;
+
+pub(crate) const AT_NS: u64 = 1_700_000_000_123_456_789;
+
+fn setup(more: &str) -> Setup {
+    Setup::of(&settings("", more))
+}
+
+/// Settings with a frozen clock, and more of them.
+pub(crate) fn settings(bridge: &str, more: &str) -> String {
+    let seed = "5eed".repeat(16);
+    format!(
+        r#"{{{bridge}"determinism": {{"seed": "{seed}", "wall_clock": {{"frozen": {{"at_ns": {AT_NS}}}}}{more}}}}}"#
+    )
+}
+
+/// A program of `programs`, built by the C compiler here; nothing, and said so, where there is none.
+pub(crate) fn built(name: &str, options: &[&str]) -> Option<(tempfile::TempDir, String)> {
+    let compiler = if options.contains(&"-musl") { "musl-gcc" } else { "gcc" };
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join(name);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/programs").join(name).with_extension("c");
+    let options = options.iter().filter(|option| **option != "-musl");
+    let mut compile = Command::new(compiler);
+    compile.args(["-O1", "-w", "-pthread", "-o"]).arg(&program).arg(&source).args(options);
+    match compile.output() {
+        Ok(output) => assert!(output.status.success(), "{output:?}"),
+        Err(_) => {
+            skipped(&format!("there is no {compiler}"));
+            return None;
+        }
+    }
+    let program = program.to_str().unwrap().to_owned();
+    Some((folder, program))
+}
+
+/// Runs it again and again; the one output that all have.
+fn always_same(setup: &Setup, command: &[&str]) -> String {
+    let first = setup.output(command);
+    for _ in 1..START_COUNT {
+        let again = setup.output(command);
+        assert_eq!(String::from_utf8_lossy(&again.stdout), String::from_utf8_lossy(&first.stdout));
+        assert_eq!(again.status, first.status);
+    }
+    String::from_utf8(first.stdout).unwrap_or_else(|_| panic!("{:?}", first.stderr))
+}
+
+#[test]
+fn a_c_program_sees_the_same_each_time_whichever_library_it_has_and_however_it_asks() {
+    for options in [&[][..], &["-static"], &["-static-pie"], &["-musl"], &["-musl", "-static"]] {
+        let Some((_folder, program)) = built("looks", options) else { continue };
+        for more in ["", r#", "monotonic": "frozen_until_ready""#] {
+            let setup = setup(more);
+            let text = always_same(&setup, &[&program, "again"]);
+            assert_what_is_seen(&text);
+            assert_eq!(setup.output(&[&program]).status.code(), Some(3));
+        }
+    }
+}
+
+fn assert_what_is_seen(text: &str) {
+    for line in [
+        "realtime 0 1700000000.123456789",
+        "coarse 0 1700000000.123456789",
+        "tai 0 1700000000.123456789",
+        "call 1700000000.123456789",
+        "day 1700000000.123456",
+        "day by call 1700000000.123456",
+        "time 1700000000 1700000000",
+        "monotonic goes on 1",
+        "cpu 0",
+        "no clock 1",
+        "no address 1",
+        "no flag 1",
+        "none 0",
+        "child 0 1700000000.123456789",
+        "status 10",
+        "status 12",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    }
+    // Each process and each program has bytes of its own.
+    let random = |line: &&str| ["random ", "child ", "at random "].iter().any(|name| line.starts_with(name));
+    let mut lines: Vec<_> = text.lines().filter(random).filter(|line| !line.contains('.')).collect();
+    let count = lines.len();
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!((lines.len(), count >= 6), (count, true), "{text}");
+}
+
+#[test]
+fn another_seed_gives_other_bytes_and_each_control_is_switched_on_its_own() {
+    let Some((_folder, program)) = built("looks", &[]) else { return };
+    let value = |text: &str, name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("{name}: {text}")).to_owned()
+    };
+    let seen = |more: &str| String::from_utf8(setup(more).output(&[&program]).stdout).unwrap();
+    let all = seen("");
+    let other = Setup::of(&settings("", "").replace("5eed5eed", "0ddb0ddb"));
+    let other = String::from_utf8(other.output(&[&program]).stdout).unwrap();
+    assert_eq!(value(&all, "realtime "), value(&other, "realtime "));
+    assert_ne!(value(&all, "random "), value(&other, "random "));
+    for (more, control) in [
+        (r#", "clock": false"#, "realtime "),
+        (r#", "entropy": false"#, "at random "),
+        (r#", "aslr_off": false"#, "addresses "),
+    ] {
+        let without = seen(more);
+        for name in ["realtime ", "at random ", "addresses "] {
+            assert_eq!(value(&without, name) == value(&all, name), name != control, "{control} {name}");
+        }
+    }
+}
+
+#[test]
+fn a_program_whose_vdso_has_no_room_sees_the_same_by_calls() {
+    let Some((_folder, program)) = built("looks", &[]) else { return };
+    let setup = setup("");
+    let seen = |plant: &str| setup.command(&[], &[&program]).env("RETAKE_INIT_PLANT", plant).output().unwrap();
+    let (redirected, stripped) = (seen("none"), seen("no-room"));
+    let mask = |output: &Output| {
+        let text = String::from_utf8(output.stdout.clone()).unwrap();
+        text.lines().filter(|line| !line.starts_with("addresses")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(mask(&redirected), mask(&stripped));
+}
+
+#[test]
+fn python_node_and_java_see_the_same_each_time() {
+    let python = "import multiprocessing as m, os, random, subprocess, sys, threading, time, uuid\n\
+        def put(q): q.put((time.time_ns(), uuid.uuid4().hex, random.SystemRandom().random()))\n\
+        if __name__ == '__main__':\n\
+        \x20print(time.time_ns(), uuid.uuid4(), random.random(), id(object()), hash('a'), os.urandom(4).hex())\n\
+        \x20c = m.get_context('fork'); q = c.SimpleQueue()\n\
+        \x20for _ in range(2): p = c.Process(target=put, args=(q,)); p.start(); print(q.get()); p.join()\n\
+        \x20run = [sys.executable, '-c', 'import time, uuid; print(time.time_ns(), uuid.uuid4())']\n\
+        \x20print(subprocess.run(run, capture_output=True, text=True).stdout)\n\
+        \x20t = threading.Thread(target=lambda: (time.sleep(0.01), print(uuid.uuid4()))); t.start(); t.join()\n";
+    let node = "const c = require('crypto'), {execFileSync} = require('child_process'); \
+        console.log(Date.now(), Math.random(), c.randomUUID(), c.randomBytes(4)); \
+        const again = 'console.log(Date.now(), Math.random())'; \
+        setTimeout(() => console.log(execFileSync(process.execPath, ['-e', again]).toString()), 20)";
+    let java = "public class J { public static void main(String[] words) throws Exception { \
+        Thread t = new Thread(() -> System.out.println(System.currentTimeMillis())); t.start(); t.join(); \
+        Process p = new ProcessBuilder(\"date\", \"+%s.%N\").start(); \
+        System.out.println(new String(p.getInputStream().readAllBytes()).trim() + p.waitFor()); } }";
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("J.java");
+    fs::write(&source, java).unwrap();
+    let setup = setup("");
+    let programs: [(&str, &[&str]); 3] =
+        [("python3", &["-c", python]), ("node", &["-e", node]), ("java", &[source.to_str().unwrap()])];
+    for (program, words) in programs {
+        let Some(path) = real_path(program) else {
+            skipped(&format!("there is no {program}"));
+            continue;
+        };
+        let command: Vec<_> = [path.as_str()].into_iter().chain(words.iter().copied()).collect();
+        let text = if program == "java" {
+            // It starts slowly.
+            let outputs = [(); 3].map(|()| setup.output(&command).stdout);
+            assert!(outputs.windows(2).all(|pair| pair[0] == pair[1]), "{outputs:?}");
+            String::from_utf8(outputs[0].clone()).unwrap()
+        } else {
+            always_same(&setup, &command)
+        };
+        assert!(text.contains("1700000000123"), "{program}: {text}");
+    }
+}
+
+/// Where a program is, past whatever chooses between its versions.
+fn real_path(program: &str) -> Option<String> {
+    let script = match program {
+        "python3" => "python3 -c 'import sys; print(sys.executable)'".to_owned(),
+        program => format!("command -v {program}"),
+    };
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let path = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+    (output.status.success() && !path.is_empty()).then_some(path)
+}
+
+#[test]
+fn statuses_and_signals_are_as_of_a_service_that_is_not_traced() {
+    let setup = setup("");
+    assert_eq!(setup.output(&["sh", "-c", "exit 7"]).status.code(), Some(7));
+    assert_eq!(setup.output(&["sh", "-c", "kill -9 $$"]).status.code(), Some(128 + 9));
+    assert_eq!(setup.output(&["/no/such/program"]).status.code(), Some(127));
+    assert_eq!(setup.output(&["/etc/passwd"]).status.code(), Some(126));
+    let script = "trap 'exit 42' TERM; echo up; while :; do sleep 0.05; done";
+    let (mut init, line) = crate::start_and_read_line(setup.command(&[], &["sh", "-c", script]));
+    assert_eq!(line, "up\n");
+    Command::new("kill").args(["-TERM", &init.id().to_string()]).status().unwrap();
+    assert_eq!(init.wait().unwrap().code(), Some(42));
+}
+
+#[test]
+fn a_group_that_is_stopped_stays_so_until_it_goes_on_and_orphans_are_reaped() {
+    let setup = setup("");
+    let script = "sleep 30 & kill -STOP $!; sleep 0.2; grep State /proc/$!/status; \
+                  kill -CONT $!; sleep 0.2; grep State /proc/$!/status; kill $!; wait $!; echo $?; \
+                  (sleep 0.05 & exit 3) & wait; sleep 0.2; exit 5";
+    let output = setup.output(&["sh", "-c", script]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    // Stopped by its tracer, which leaves it so.
+    assert!(text.contains("t (tracing stop)") && text.contains("S (sleeping)") && text.contains("143"), "{text}");
+    assert_eq!(output.status.code(), Some(5));
+}
+
+#[test]
+fn a_program_that_a_thread_runs_in_its_processs_place_sees_the_same() {
+    let Some((_folder, program)) = built("runs_from_a_thread", &[]) else { return };
+    let setup = setup("");
+    let text = always_same(&setup, &[&program, "/bin/date", "+%s.%N"]);
+    assert_eq!(text, "1700000000.123456789\n");
+}
+
+#[test]
+fn what_asks_for_the_time_as_a_32_bit_program_is_killed_and_never_told_the_real_one() {
+    let Some((_folder, program)) = built("calls_as_32_bit", &[]) else { return };
+    let output = setup("").output(&[&program]);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(128 + 31), 0), "{output:?}");
+}
+
+#[test]
+fn a_false_claim_is_found_by_the_self_check_and_the_service_is_not_started() {
+    for (plant, control) in [("late-clock", "clock: read by call"), ("no-entropy", "entropy: the bytes of `getrandom`")]
+    {
+        let planted = |more: &str| {
+            let setup = setup(more);
+            let mut init = setup.command(&[], &["echo", "started"]);
+            init.env("RETAKE_INIT_PLANT", plant).output().unwrap()
+        };
+        let output = planted("");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(125), 0), "{said}");
+        assert!(said.contains(control), "{said}");
+        let output = planted(r#", "fallback": true"#);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && output.stdout == b"started\n" && said.contains(control), "{output:?}");
+    }
+}
