@@ -36,6 +36,10 @@ use arguments::Arguments;
 /// The first argument that makes `retake` an init.
 pub const WORD: &str = "__init";
 
+/// A library for `LD_PRELOAD`, for x86-64, that has `std::random_device` and openings of `/dev/urandom` ask the kernel, whose
+/// answers are given where entropy is. It needs no other library, and loads under glibc and under musl.
+pub const SHIM: &[u8] = include_bytes!("../blob/shim.so");
+
 /// Exit status when the container could not be set up, as container engines use it.
 const STATUS_SETUP_FAILED: u8 = 125;
 

@@ -4,6 +4,7 @@
 
 mod controlled;
 mod docker;
+mod preloaded;
 mod recorded;
 mod traced;
 mod traced_docker;

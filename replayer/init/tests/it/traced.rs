@@ -125,6 +125,13 @@ fn another_seed_gives_other_bytes_and_each_control_is_switched_on_its_own() {
 }
 
 #[test]
+fn a_time_stamp_counter_that_is_given_is_the_same_each_time_and_clocks_go_on_beside_it() {
+    let Some((_folder, program)) = built("stamps", &[]) else { return };
+    let text = always_same(&setup(r#", "tsc": true"#), &[&program]);
+    assert_eq!(text, "1000 1000 goes on 1 1700000000\nstatus 139\n");
+}
+
+#[test]
 fn a_program_whose_vdso_has_no_room_sees_the_same_by_calls() {
     let Some((_folder, program)) = built("looks", &[]) else { return };
     let setup = setup("");

@@ -1,0 +1,64 @@
+//! The shim: what passes by the kernel's call comes from the seed as well.
+
+use std::{fs, process::Command};
+
+use crate::{
+    Setup, skipped,
+    traced::{built, settings},
+};
+
+/// `std::random_device` asks the processor, and this program opens the file of random bytes.
+const PROGRAM: &str = r#"
+#include <cerrno>
+#include <cstdio>
+#include <fcntl.h>
+#include <random>
+#include <unistd.h>
+int main(int, char **words) {
+    std::random_device device;
+    std::printf("%u %u\n", device(), device());
+    for (int i = 0; i < 2; i++) {
+        unsigned char bytes[4] = {0};
+        int file = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+        long len = read(file, bytes, 4);
+        std::printf("%ld %02x%02x%02x%02x\n", len, bytes[0], bytes[1], bytes[2], bytes[3]);
+    }
+    std::printf("%d\n", open("/no/such/file", O_RDONLY) == -1 && errno == ENOENT);
+    std::printf("%d\n", open(words[1], O_CREAT | O_WRONLY, 0640) >= 0);
+}
+"#;
+
+#[test]
+fn what_passes_by_the_call_for_random_bytes_comes_from_the_seed_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, program, shim) = (folder.path().join("p.cc"), folder.path().join("p"), folder.path().join("shim.so"));
+    fs::write(&source, PROGRAM).unwrap();
+    fs::write(&shim, init::SHIM).unwrap();
+    match Command::new("g++").arg("-o").args([&program, &source]).output() {
+        Ok(output) => assert!(output.status.success(), "{output:?}"),
+        Err(_) => return skipped("there is no g++"),
+    }
+    let setup = Setup::of(&settings("", ""));
+    let made = folder.path().join("made");
+    let seen = || {
+        let mut init = setup.command(&[], &[program.to_str().unwrap(), made.to_str().unwrap()]);
+        String::from_utf8(init.env("LD_PRELOAD", &shim).output().unwrap().stdout).unwrap()
+    };
+    let first = seen();
+    assert!(first.ends_with("\n1\n1\n"), "{first}");
+    let lines: Vec<_> = first.lines().collect();
+    assert!(lines[1].starts_with("4 ") && lines[1] != lines[2], "{first}");
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&made).unwrap().permissions()) & 0o777, 0o640);
+    for _ in 0..9 {
+        assert_eq!(seen(), first);
+    }
+}
+
+#[test]
+fn a_program_of_another_library_loads_the_shim_too() {
+    let Some((folder, program)) = built("looks", &["-musl"]) else { return };
+    let shim = folder.path().join("shim.so");
+    fs::write(&shim, init::SHIM).unwrap();
+    let output = Setup::of(&settings("", "")).command(&[], &[&program]).env("LD_PRELOAD", &shim).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+}
