@@ -12,6 +12,7 @@ mod calls;
 mod check;
 mod clock;
 mod control;
+mod deadlines;
 mod entropy;
 mod memory;
 mod processes;

@@ -12,7 +12,11 @@ const OPTIONS: libc::c_int = libc::PTRACE_O_EXITKILL
     | libc::PTRACE_O_TRACEFORK
     | libc::PTRACE_O_TRACEVFORK
     | libc::PTRACE_O_TRACECLONE
+    | libc::PTRACE_O_TRACESYSGOOD
     | libc::PTRACE_O_TRACESECCOMP;
+
+/// How the end of a call shows among the signals.
+const CALL_OVER: i32 = libc::SIGTRAP | 0x80;
 
 /// What became of a child or a traced thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub(crate) enum Change {
     Exec,
     /// It makes a call that the filter tells of.
     Call,
+    /// The call that it was let go on into is over.
+    CallOver,
 }
 
 /// Traces a process from now on; it ends with this one.
@@ -41,6 +47,11 @@ pub(crate) fn seize(pid: i32) -> io::Result<()> {
 /// Lets a stopped thread go on, delivering `signal` unless that is 0. One that has just been killed needs no leave.
 pub(crate) fn go_on(pid: i32, signal: i32) {
     drop(request(libc::PTRACE_CONT, pid, 0, usize::try_from(signal).unwrap_or(0)));
+}
+
+/// Lets a thread that is stopped at a call go on into it, until [`Change::CallOver`].
+pub(crate) fn go_on_into_call(pid: i32) {
+    drop(request(libc::PTRACE_SYSCALL, pid, 0, 0));
 }
 
 /// Leaves a thread stopped with its group until that goes on.
@@ -110,6 +121,7 @@ fn change(status: i32) -> Change {
         libc::PTRACE_EVENT_SECCOMP => Change::Call,
         libc::PTRACE_EVENT_STOP if stops.contains(&signal) => Change::GroupStop,
         libc::PTRACE_EVENT_STOP => Change::Stop,
+        _ if signal == CALL_OVER => Change::CallOver,
         _ => Change::Signal(signal),
     }
 }
@@ -131,6 +143,8 @@ mod tests {
         assert_eq!(change(7 << 8), Change::Over { status: 7, signal: None });
         assert_eq!(change(9), Change::Over { status: 137, signal: Some(9) });
         assert_eq!(change(stopped(0, libc::SIGTERM)), Change::Signal(libc::SIGTERM));
+        assert_eq!(change(stopped(0, libc::SIGTRAP)), Change::Signal(libc::SIGTRAP));
+        assert_eq!(change(stopped(0, libc::SIGTRAP | 0x80)), Change::CallOver);
         assert_eq!(change(stopped(0, libc::SIGSTOP)), Change::Signal(libc::SIGSTOP));
         assert_eq!(change(stopped(libc::PTRACE_EVENT_STOP, libc::SIGTSTP)), Change::GroupStop);
         assert_eq!(change(stopped(libc::PTRACE_EVENT_STOP, libc::SIGTRAP)), Change::Stop);

@@ -15,11 +15,18 @@ const X32: u32 = 0x4000_0000;
 const NUMBER_AT: u32 = 0;
 const ARCHITECTURE_AT: u32 = 4;
 const FIRST_ARGUMENT_AT: u32 = 16;
+const SECOND_ARGUMENT_AT: u32 = 24;
 
 const GETRANDOM: u32 = 318;
 const CLOCK_GETTIME: u32 = 228;
 const GETTIMEOFDAY: u32 = 96;
 const TIME: u32 = 201;
+const FUTEX: u32 = 202;
+const CLOCK_NANOSLEEP: u32 = 230;
+
+/// `FUTEX_CLOCK_REALTIME` (linux/futex.h) and `TIMER_ABSTIME` (linux/time.h): the wait ends at a time of day.
+const BY_WALL_CLOCK: u32 = 256;
+const ABSOLUTE: u32 = 1;
 
 /// `time`, `gettimeofday`, `clock_gettime`, `clock_gettime64` and `getrandom` of 32-bit programs.
 const CLOCKS_OF_I386: [u32; 4] = [13, 78, 265, 403];
@@ -31,6 +38,8 @@ pub(crate) struct Told {
     pub(crate) random: bool,
     /// The clocks that `clock_gettime` is told of for; where there are any, `gettimeofday` and `time` are as well.
     pub(crate) clocks: Vec<i32>,
+    /// Whether waits are told of that end at a time of day.
+    pub(crate) deadlines: bool,
 }
 
 /// A filter, ready to be installed.
@@ -105,6 +114,18 @@ fn instructions(told: &Told) -> Vec<libc::sock_filter> {
         clock.push(answer(libc::SECCOMP_RET_ALLOW));
         program.extend(when(CLOCK_GETTIME, clock));
     }
+    if told.deadlines {
+        let mut futex = vec![load(SECOND_ARGUMENT_AT), jump(libc::BPF_JSET, BY_WALL_CLOCK, 0, 1), answer(trace)];
+        futex.push(answer(libc::SECCOMP_RET_ALLOW));
+        program.extend(when(FUTEX, futex));
+        let mut sleep = vec![load(SECOND_ARGUMENT_AT), jump(libc::BPF_JSET, ABSOLUTE, 1, 0)];
+        sleep.push(answer(libc::SECCOMP_RET_ALLOW));
+        sleep.push(load(FIRST_ARGUMENT_AT));
+        let clocks: Vec<u32> = told.clocks.iter().map(|clock| clock.cast_unsigned()).collect();
+        sleep.extend(when_any(&clocks, trace));
+        sleep.push(answer(libc::SECCOMP_RET_ALLOW));
+        program.extend(when(CLOCK_NANOSLEEP, sleep));
+    }
     program.push(answer(libc::SECCOMP_RET_ALLOW));
     program
 }
@@ -151,6 +172,10 @@ mod tests {
 
     /// What the kernel would do with a call, instruction by instruction.
     fn outcome(told: &Told, architecture: u32, number: u32, argument: u64) -> u32 {
+        outcome_of(told, architecture, number, argument, 0)
+    }
+
+    fn outcome_of(told: &Told, architecture: u32, number: u32, argument: u64, second: u32) -> u32 {
         let program = instructions(told);
         let (mut at, mut loaded) = (0, 0);
         loop {
@@ -162,17 +187,20 @@ mod tests {
                         NUMBER_AT => number,
                         ARCHITECTURE_AT => architecture,
                         FIRST_ARGUMENT_AT => argument as u32,
+                        SECOND_ARGUMENT_AT => second,
                         other => panic!("{other}"),
                     };
                 }
                 code if code == libc::BPF_ALU | libc::BPF_AND | libc::BPF_K => loaded &= step.k,
                 code if code == libc::BPF_RET | libc::BPF_K => return step.k,
                 code => {
-                    let is_true = if code == libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K {
-                        loaded == step.k
-                    } else {
-                        assert_eq!(code, libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K);
-                        loaded >= step.k
+                    let is_true = match code & !(libc::BPF_JMP | libc::BPF_K) {
+                        libc::BPF_JEQ => loaded == step.k,
+                        libc::BPF_JSET => loaded & step.k != 0,
+                        other => {
+                            assert_eq!(other, libc::BPF_JGE);
+                            loaded >= step.k
+                        }
                     };
                     at += usize::from(if is_true { step.jt } else { step.jf });
                 }
@@ -182,13 +210,19 @@ mod tests {
 
     #[test]
     fn calls_are_told_and_their_kin_of_other_architectures_killed() {
-        let all = Told { random: true, clocks: vec![0, 5, 8, 11] };
+        let all = Told { random: true, clocks: vec![0, 5, 8, 11], deadlines: true };
         for number in [GETRANDOM, TIME, GETTIMEOFDAY] {
             assert_eq!(outcome(&all, X86_64, number, 0), TRACE);
             assert_eq!(outcome(&all, X86_64, number | X32, 0), KILL);
         }
         for (clock, expected) in [(0, TRACE), (1, ALLOW), (5, TRACE), (2, ALLOW), (11, TRACE), (1 << 32, TRACE)] {
             assert_eq!(outcome(&all, X86_64, CLOCK_GETTIME, clock), expected, "{clock}");
+        }
+        for (operation, expected) in [(0, ALLOW), (9, ALLOW), (9 | 128 | 256, TRACE), (1, ALLOW)] {
+            assert_eq!(outcome_of(&all, X86_64, FUTEX, 0, operation), expected, "{operation}");
+        }
+        for (clock, flags, expected) in [(0, 1, TRACE), (0, 0, ALLOW), (1, 1, ALLOW), (11, 1, TRACE)] {
+            assert_eq!(outcome_of(&all, X86_64, CLOCK_NANOSLEEP, clock, flags), expected, "{clock} {flags}");
         }
         assert_eq!(outcome(&all, X86_64, CLOCK_GETTIME | X32, 0), KILL);
         for number in [13, 78, 265, 403, 355] {
@@ -203,8 +237,8 @@ mod tests {
 
     #[test]
     fn what_is_not_asked_for_is_left_alone() {
-        let random = Told { random: true, clocks: vec![] };
-        let clocks = Told { random: false, clocks: vec![0] };
+        let random = Told { random: true, ..Told::default() };
+        let clocks = Told { clocks: vec![0], ..Told::default() };
         for number in [CLOCK_GETTIME, TIME, GETTIMEOFDAY, CLOCK_GETTIME | X32] {
             assert_eq!(outcome(&random, X86_64, number, 0), ALLOW);
         }

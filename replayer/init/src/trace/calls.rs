@@ -4,6 +4,7 @@ use std::io;
 
 use super::{
     clock::{Clock, MONOTONICS, WALLS},
+    deadlines::{self, Changed},
     processes::Process,
     program::Controls,
 };
@@ -28,6 +29,8 @@ const INSECURE: u64 = 4;
 pub(super) enum Answered {
     /// The kernel carries it out: it is not about what we give.
     ByKernel,
+    /// As that, but what it waits for was changed.
+    Translated(Changed),
     Random,
     Clock,
     /// It failed, as it would have: for an address that is none.
@@ -52,6 +55,10 @@ pub(super) fn answer(thread: i32, process: &mut Process, controls: Controls, clo
             (Answered::Clock, gettimeofday(thread, process, &registers, now(clock)))
         }
         Ok(libc::SYS_time) if controls.clock => (Answered::Clock, time(thread, process, &registers, now(clock))),
+        Ok(libc::SYS_futex | libc::SYS_clock_nanosleep) if controls.clock => {
+            let changed = deadlines::translate(thread, process, clock)?;
+            return Ok(changed.map_or(Answered::ByKernel, Answered::Translated));
+        }
         _ => return Ok(Answered::ByKernel),
     };
     // No call is carried out in its place: its number becomes none, and what it returns is ours.

@@ -5,7 +5,13 @@
 
 mod orders;
 
-use std::{collections::BTreeSet, ffi::OsString, io, os::fd::RawFd, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    io,
+    os::fd::RawFd,
+    time::Duration,
+};
 
 use wire::bridge::{Reached, Virtual};
 
@@ -13,6 +19,7 @@ use super::{
     calls::{self, Answered},
     clock::{Clock, MONOTONICS, WALLS},
     control::Control,
+    deadlines::{self, Changed},
     entropy::{Lineage, Purpose},
     memory::Memory,
     processes::{Process, Processes, identity},
@@ -70,6 +77,8 @@ pub(super) struct Tracer<'a> {
     orphan_count: u64,
     /// Threads that were met before whoever made them said so. A maker that is killed never does.
     early: BTreeSet<i32>,
+    /// Threads in a call whose moment was changed, and what is to be put back.
+    waiting: BTreeMap<i32, Changed>,
     reached: Reached,
 }
 
@@ -89,6 +98,7 @@ impl<'a> Tracer<'a> {
             unanswered: Vec::new(),
             orphan_count: 0,
             early: BTreeSet::new(),
+            waiting: BTreeMap::new(),
             reached,
         }
     }
@@ -144,7 +154,7 @@ impl<'a> Tracer<'a> {
         let preparation = Preparation {
             no_randomize: aslr_off,
             trap_tsc: tsc,
-            filter: Filter::of(&Told { random: entropy, clocks }),
+            filter: Filter::of(&Told { random: entropy, clocks, deadlines: clock }),
             output: self.job.output,
         };
         let waiting = launch::start(&self.job.program, &self.job.command, &preparation)?;
@@ -183,11 +193,16 @@ impl<'a> Tracer<'a> {
             }
             Change::Exec => self.take_program(thread, control),
             Change::Call => self.take_call(thread),
+            Change::CallOver => match self.waiting.remove(&thread) {
+                Some(changed) => deadlines::put_back(thread, changed).map(|()| 0),
+                None => Ok(0),
+            },
             Change::Signal(signal) => self.take_signal(thread, signal),
             Change::GroupStop => return ptrace::stay_stopped(thread),
             Change::Stop | Change::Over { .. } => Ok(0),
         };
         match done {
+            Ok(_) if change == Change::Call && self.waiting.contains_key(&thread) => ptrace::go_on_into_call(thread),
             Ok(signal) => ptrace::go_on(thread, signal),
             // It has just been killed.
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
@@ -197,6 +212,7 @@ impl<'a> Tracer<'a> {
 
     fn take_end(&mut self, thread: i32, status: u8, signal: Option<i32>, control: &mut Control) {
         let is_process = self.processes.remove(thread);
+        self.waiting.remove(&thread);
         if is_process && signal == Some(libc::SIGSYS) {
             self.reached.refused_count += 1;
         }
@@ -258,6 +274,7 @@ impl<'a> Tracer<'a> {
 
     fn take_program(&mut self, thread: i32, control: &mut Control) -> io::Result<i32> {
         self.processes.keep_only(thread);
+        self.waiting.remove(&thread);
         let Some(process) = self.processes.get(thread) else { return Err(io::ErrorKind::NotFound.into()) };
         process.memory = Memory::of(thread);
         process.block = None;
@@ -283,6 +300,9 @@ impl<'a> Tracer<'a> {
         let Some(process) = self.processes.of_thread(thread) else { return Err(io::ErrorKind::NotFound.into()) };
         match calls::answer(thread, process, self.programs.controls, &self.clock)? {
             Answered::ByKernel => {}
+            Answered::Translated(changed) => {
+                self.waiting.insert(thread, changed);
+            }
             Answered::Random => self.reached.random_count += 1,
             Answered::Clock => self.reached.clock_count += 1,
             Answered::Failed => self.reached.unserved_count += 1,

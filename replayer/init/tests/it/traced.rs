@@ -132,6 +132,18 @@ fn a_time_stamp_counter_that_is_given_is_the_same_each_time_and_clocks_go_on_bes
 }
 
 #[test]
+fn waits_until_a_time_of_day_take_as_long_as_they_would_by_a_clock_that_is_not_given() {
+    let Some((_folder, program)) = built("waits", &[]) else { return };
+    let expected = String::from_utf8(Command::new(&program).output().unwrap().stdout).unwrap();
+    assert!(!expected.contains(" 0"), "{expected}");
+    let running = settings("", "").replace("frozen", "running").replace("at_ns", "from_ns");
+    for settings in [settings("", ""), running] {
+        let output = Setup::of(&settings).output(&[&program]);
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+    }
+}
+
+#[test]
 fn a_program_whose_vdso_has_no_room_sees_the_same_by_calls() {
     let Some((_folder, program)) = built("looks", &[]) else { return };
     let setup = setup("");
