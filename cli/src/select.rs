@@ -1,14 +1,21 @@
 //! Which exchanges the options of `ls` and `export` choose.
 
+use std::{cell::RefCell, collections::HashMap, sync::Arc};
+
 use bundle::Entry;
 use diff::Route;
 
 use crate::{args::Select, trouble::Trouble};
 
+/// Titles of which it is remembered whether they are on a route. A choice.
+const TITLES_KEPT_MAX: usize = 4096;
+
 /// The options, read.
 #[derive(Debug)]
 pub(crate) struct Selection<'a> {
     routes: Vec<RoutePattern<'a>>,
+    /// Whether a title is on one of them, of those seen last: most exchanges have the title of another.
+    on_route: RefCell<HashMap<Arc<str>, bool>>,
     options: &'a Select,
 }
 
@@ -26,21 +33,34 @@ impl<'a> Selection<'a> {
     /// When a route is no route.
     pub(crate) fn of(options: &'a Select) -> Result<Self, Trouble> {
         let routes = options.routes.iter().map(|text| RoutePattern::of(text)).collect::<Result<_, _>>()?;
-        Ok(Self { routes, options })
+        Ok(Self { routes, on_route: RefCell::default(), options })
     }
 
     /// True when every kind of option that was given chooses this exchange.
     pub(crate) fn chooses(&self, entry: &Entry) -> bool {
         let options = self.options;
         let by_status = |status: u16| options.statuses.iter().any(|range| range.contains(&status));
-        let by_name = |name: &String| options.dependencies.contains(name);
-        (self.routes.is_empty() || self.routes.iter().any(|route| route.matches(entry)))
+        let by_name = |name: &str| options.dependencies.iter().any(|wanted| wanted == name);
+        (self.routes.is_empty() || self.is_on_route(&entry.title))
             && (options.statuses.is_empty() || entry.status.is_some_and(by_status))
-            && (options.dependencies.is_empty() || entry.dependency.as_ref().is_some_and(by_name))
+            && (options.dependencies.is_empty() || entry.dependency.as_deref().is_some_and(by_name))
             && options.wheres.iter().all(|(name, value)| has_value(entry, name, value))
             && options.conversation.as_ref().is_none_or(|id| is_of_conversation(entry, id))
             && !(options.ingress && entry.dependency.is_some())
             && !(options.failed && is_fine(entry))
+    }
+
+    fn is_on_route(&self, title: &Arc<str>) -> bool {
+        let mut known = self.on_route.borrow_mut();
+        if let Some(is_on_route) = known.get(title) {
+            return *is_on_route;
+        }
+        if known.len() >= TITLES_KEPT_MAX {
+            known.clear();
+        }
+        let is_on_route = self.routes.iter().any(|route| route.matches(title));
+        known.insert(Arc::clone(title), is_on_route);
+        is_on_route
     }
 }
 
@@ -72,8 +92,8 @@ impl<'a> RoutePattern<'a> {
         Ok(Self { method, segments: path.split('/').collect() })
     }
 
-    fn matches(&self, entry: &Entry) -> bool {
-        let (method, target) = entry.title.split_once(' ').unwrap_or_default();
+    fn matches(&self, title: &str) -> bool {
+        let (method, target) = title.split_once(' ').unwrap_or_default();
         let route = Route::new(method, target);
         let segments: Vec<&str> = route.path.split('/').collect();
         let fits = |(wanted, found): (&&str, &&str)| *wanted == "*" || wanted == found;
@@ -94,20 +114,20 @@ mod tests {
             id: Id([1; 16]),
             session: Id([2; 16]),
             sequence: 0,
-            dependency: dependency.map(str::to_owned),
+            dependency: dependency.map(Into::into),
             parent: None,
             certainty: None,
             candidates: Vec::new(),
-            title: title.to_owned(),
+            title: title.into(),
             status: Some(status),
-            end: "complete".to_owned(),
+            end: "complete",
             started_ns: 0,
             ended_ns: 0,
             request_len: 0,
             response_len: None,
             whole: true,
             fingerprint: None,
-            context: exchange::Context::default(),
+            context: std::sync::Arc::default(),
             original: None,
             repeat: None,
         }
@@ -131,13 +151,14 @@ mod tests {
 
     fn chosen(options: Select) -> Vec<usize> {
         let mut cut = entry("GET /tickets/7/notes", 200, None);
-        cut.end = "client gone".to_owned();
+        cut.end = "client gone";
         let mut noted = entry("POST /tickets?draft=1", 200, None);
         noted.context = Context {
             annotations: [("label", r#""billing""#), ("tokens", "42")].map(note).to_vec(),
             conversation: Some(Conversation { id: "thread-1".to_owned(), how: ConversationSource::Given }),
             ..Context::default()
-        };
+        }
+        .into();
         let entries = [noted, cut, entry("POST /v1/chat", 503, Some("model")), entry("GET /tickets/8", 404, None)];
         let selection = Selection::of(&options).unwrap();
         (0..entries.len()).filter(|&place| selection.chooses(&entries[place])).collect()

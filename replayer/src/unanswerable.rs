@@ -39,7 +39,7 @@ pub fn unanswerable(archive: &Archive) -> Result<Vec<Unanswerable>, ReadError> {
     let mut looked_at: BTreeMap<&str, u64> = BTreeMap::new();
     let mut found: BTreeMap<(String, bool, &'static str), u64> = BTreeMap::new();
     for entry in archive.entries() {
-        let Some(name) = entry.dependency.as_ref().filter(|name| names.contains(*name)) else { continue };
+        let Some(name) = entry.dependency.as_deref().filter(|name| names.contains(*name)) else { continue };
         let count = looked_at.entry(name).or_default();
         *count += 1;
         if *count > CONNECTIONS_MAX {
@@ -47,7 +47,7 @@ pub fn unanswerable(archive: &Archive) -> Result<Vec<Unanswerable>, ReadError> {
         }
         let call = archive.exchange(&entry.id)?;
         if let Some((in_part, why)) = why(archive, &call)? {
-            *found.entry((name.clone(), in_part, why)).or_default() += 1;
+            *found.entry((name.to_owned(), in_part, why)).or_default() += 1;
         }
     }
     let found = found.into_iter();

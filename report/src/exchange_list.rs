@@ -106,7 +106,7 @@ fn as_tree<'a>(entries: &[&'a Entry]) -> Vec<(&'a Entry, Option<&'a Entry>)> {
 fn row(entry: &Entry, parent: Option<&Entry>, walls: &BTreeMap<Id, u64>) -> Vec<Cell> {
     let took = entry.ended_ns.saturating_sub(entry.started_ns);
     let is_complete = entry.end == "complete";
-    let end = if entry.whole { entry.end.clone() } else { format!("{}, not kept whole", entry.end) };
+    let end = if entry.whole { entry.end.to_owned() } else { format!("{}, not kept whole", entry.end) };
     let end_paint = if is_complete && entry.whole { Paint::Dim } else { Paint::Yellow };
     vec![
         Cell::new(entry.id.short(), Paint::Cyan),
@@ -158,7 +158,7 @@ fn request(entry: &Entry, is_child: bool) -> String {
         Some(Certainty::Recorded) | None => "",
     };
     match (&entry.dependency, is_child) {
-        (None, _) => entry.title.clone(),
+        (None, _) => entry.title.to_string(),
         (Some(name), true) => format!("  └ {mark}{name}: {}", entry.title),
         (Some(name), false) => format!("→ {mark}{name}: {}", entry.title),
     }
@@ -184,20 +184,20 @@ pub(crate) mod tests {
             id: Id([number; 16]),
             session: Id([9; 16]),
             sequence: u64::from(number),
-            dependency: dependency.map(str::to_owned),
+            dependency: dependency.map(Into::into),
             parent: parent.map(|number| Id([number; 16])),
             certainty: parent.map(|_| Certainty::Inferred),
             candidates: Vec::new(),
-            title: title.to_owned(),
+            title: title.into(),
             status: Some(200),
-            end: "complete".to_owned(),
+            end: "complete",
             started_ns: u64::from(number) * 1_000_000,
             ended_ns: u64::from(number) * 1_000_000 + 12_300_000,
             request_len: 42,
             response_len: Some(4200),
             whole: true,
             fingerprint: None,
-            context: exchange::Context::default(),
+            context: std::sync::Arc::default(),
             original: None,
             repeat: None,
         }
@@ -220,7 +220,7 @@ pub(crate) mod tests {
     #[test]
     fn a_call_stands_under_its_parent_and_says_how_that_is_known() {
         let mut cut = entry(3, "POST /tickets", None, None);
-        (cut.status, cut.response_len, cut.end) = (None, None, "client gone".to_owned());
+        (cut.status, cut.response_len, cut.end) = (None, None, "client gone");
         let entries = [
             entry(1, "POST /tickets", None, None),
             cut,

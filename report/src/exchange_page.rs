@@ -208,7 +208,7 @@ fn parent(exchange: &Exchange) -> Option<String> {
 
 fn call(child: &Entry) -> String {
     let name = child.dependency.as_deref().unwrap_or("?");
-    let status = child.status.map_or_else(|| child.end.clone(), |status| status.to_string());
+    let status = child.status.map_or_else(|| child.end.to_owned(), |status| status.to_string());
     let mark = if child.certainty == Some(Certainty::Recorded) { "" } else { " (not certain)" };
     format!("{} {name}: {} → {status}{mark}", child.id.short(), child.title)
 }

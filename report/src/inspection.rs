@@ -75,11 +75,11 @@ pub struct EnvironmentLine {
 }
 
 /// Environments with their times and the exchanges that ran in them, in the order of time.
-pub fn list_environments(
+pub fn list_environments<'a>(
     holdings: &[(Id, Holding)],
     fingerprints: &[(Digest, Fingerprint)],
     sessions: &[Session],
-    entries: &[Entry],
+    entries: impl IntoIterator<Item = &'a Entry>,
 ) -> Vec<EnvironmentLine> {
     let what = |digest: &Digest| {
         let found = fingerprints.iter().find(|(other, _)| other == digest);
@@ -215,10 +215,10 @@ impl ModelCounter {
 }
 
 /// Counts exchanges by who was called, route and status.
-pub fn count_routes(entries: &[Entry]) -> Vec<RouteCount> {
+pub fn count_routes<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<RouteCount> {
     let mut counts: BTreeMap<(Option<String>, String), BTreeMap<u16, u64>> = BTreeMap::new();
     for entry in entries {
-        let key = (entry.dependency.clone(), route_of(&entry.title));
+        let key = (entry.dependency.as_deref().map(str::to_owned), route_of(&entry.title));
         *counts.entry(key).or_default().entry(entry.status.unwrap_or_default()).or_default() += 1;
     }
     let count = |((dependency, route), statuses)| RouteCount { dependency, route, statuses };
@@ -457,7 +457,7 @@ mod tests {
             session,
             started_ns: at_s * 1_000_000_000,
             fingerprint: Some(fingerprint),
-            context: exchange::Context { doubt, ..exchange::Context::default() },
+            context: exchange::Context { doubt, ..exchange::Context::default() }.into(),
             ..crate::exchange_list::tests::entry(1, "GET /", None, None)
         };
         let doubt = Some(exchange::Doubt::Uncertain { environments: vec![one, other] });

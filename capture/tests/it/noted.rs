@@ -36,7 +36,7 @@ async fn values_that_the_user_names_and_the_conversation_stand_with_the_exchange
         [("model", Some("\"fp_1\"")), ("tenant", Some("\"acme\"")), ("vector", Some("[0.10,2]"))],
         "as they were written"
     );
-    assert_eq!(archive.entries()[0].context, exchanges[0].context, "short ones are in the index");
+    assert_eq!(*archive.entries()[0].context, exchanges[0].context, "short ones are in the index");
     let conversation = |id: &str, how| Some(Conversation { id: id.to_owned(), how });
     assert_eq!(exchanges[0].context.conversation, conversation("t-1", ConversationSource::Given));
     assert_eq!(exchanges[1].context.conversation, conversation("t 2", ConversationSource::Baggage));

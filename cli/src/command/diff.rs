@@ -173,7 +173,7 @@ fn of_entry(entry: &Entry, replayed_status: Option<u16>) -> ExchangeResult {
     ExchangeResult {
         id: entry.id,
         replayed_id: None,
-        title: entry.title.clone(),
+        title: entry.title.to_string(),
         route: Route::new(method, target).to_string(),
         recorded_status: entry.status,
         replayed_status,

@@ -3,7 +3,12 @@
 //! In: a path. Out: what there is (entries, sessions), and each record when it is asked for. Files are never locked and
 //! nothing is changed; what a writer adds after opening is not seen. Damage and torn tails are listed and never served.
 
+mod entries;
+mod ids;
+mod open_all;
+
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, HashSet},
     fs::File,
     io,
@@ -13,10 +18,12 @@ use std::{
 
 use exchange::{ClockPair, Digest, Id, Session, SessionEnd};
 
+pub use self::entries::Entries;
+use self::open_all::opened_all;
 use crate::{
     Damage, Entry, FindError, OpenError, TornTail,
     cache::KeptBlocks,
-    index::{Index, Place},
+    index::{Index, IndexedExchange, Place},
     segment::{Opened, Segment, Source},
     store,
     verify::{verify, verify_source},
@@ -28,12 +35,22 @@ const PREFIX_DIGITS_MIN: usize = 4;
 /// Ids named by an ambiguous prefix.
 const AMBIGUOUS_SHOWN_MAX: usize = 5;
 
+/// An exchange of a file: numbers of both.
+#[derive(Clone, Copy)]
+struct Listed {
+    file: u32,
+    row: u32,
+}
+
+fn short(number: usize) -> u32 {
+    u32::try_from(number).expect("a store has fewer files, and an index fewer exchanges, than that")
+}
+
 /// A reader over one bundle file, or over all files of a store.
 pub struct Archive {
     segments: Vec<Segment>,
-    entries: Vec<Entry>,
-    /// Where each entry's record stands: number of the file, and place in it.
-    places: Vec<(usize, Place)>,
+    /// What is listed, in the order in which it is.
+    order: Vec<Listed>,
     /// Each id's number among the entries, in the order of the ids.
     by_id: OnceLock<Vec<(Id, usize)>>,
     sessions: Vec<Session>,
@@ -120,14 +137,15 @@ impl Archive {
         let mut segments = Vec::new();
         let mut damage = Vec::new();
         let mut torn = Vec::new();
-        for path in store::segment_paths(folder)? {
-            match Segment::open_any(&path) {
+        let paths = store::segment_paths(folder)?;
+        for (path, opened) in paths.iter().zip(opened_all(&paths)) {
+            match opened {
                 Ok(Opened { segment, damage: more, torn: tail }) => {
                     segments.push(segment);
                     damage.extend(more);
                     torn.extend(tail);
                 }
-                Err(OpenError::NotABundle { path }) => damage.push(store::no_segment(path)),
+                Err(OpenError::NotABundle { .. }) => damage.push(store::no_segment(path.clone())),
                 Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                     // Removed since the folder was listed.
                 }
@@ -137,11 +155,10 @@ impl Archive {
         Ok(Self::of(segments, damage, torn))
     }
 
-    /// Moves what the archive keeps itself out of the files' indexes: nothing is in memory twice.
+    /// Moves what the archive keeps itself out of the files' indexes: nothing is in memory twice. Exchanges stay there.
     fn of(mut segments: Vec<Segment>, damage: Vec<Damage>, torn: Vec<TornTail>) -> Self {
         let mut archive = Self {
-            entries: Vec::new(),
-            places: Vec::new(),
+            order: Vec::new(),
             by_id: OnceLock::new(),
             sessions: taken(&mut segments, |index| &mut index.sessions, |session| session.id),
             session_ends: taken(&mut segments, |index| &mut index.session_ends, |end| end.session),
@@ -162,26 +179,37 @@ impl Archive {
         let runs = runs.map(|run| (run.id, run.started.wall_unix_ns));
         let sessions = self.sessions.iter().map(|session| (session.id, session.started.wall_unix_ns));
         let started: BTreeMap<Id, u64> = runs.chain(sessions).collect();
-        let mut seen = HashSet::new();
-        let mut listed = Vec::new();
-        for (number, segment) in self.segments.iter_mut().enumerate() {
-            let exchanges = std::mem::take(&mut segment.index.exchanges);
-            for exchange in exchanges.into_iter().filter(|exchange| seen.insert(exchange.entry.id)) {
-                listed.push(((number, exchange.at), exchange.entry));
-            }
+        let count = self.segments.iter().map(|segment| segment.index.exchanges.len()).sum();
+        let mut seen = HashSet::with_capacity_and_hasher(count, ids::Hashing::default());
+        let mut order = Vec::with_capacity(count);
+        for (file, segment) in self.segments.iter().enumerate() {
+            let new = segment.index.exchanges.iter().enumerate().filter(|(_, it)| seen.insert(it.entry.id));
+            order.extend(new.map(|(row, _)| Listed { file: short(file), row: short(row) }));
         }
-        listed.sort_by_key(|(_, entry)| (started.get(&entry.session), entry.session, entry.sequence, entry.id));
-        (self.places, self.entries) = listed.into_iter().unzip();
+        let start = |entry: &Entry| started.get(&entry.session);
+        let by_order = |one: &Listed, other: &Listed| {
+            let [one, other] = [one, other].map(|it| &self.indexed(*it).entry);
+            let by_session = || start(one).cmp(&start(other)).then(one.session.cmp(&other.session));
+            let session = if one.session == other.session { Ordering::Equal } else { by_session() };
+            session.then_with(|| (one.sequence, one.id).cmp(&(other.sequence, other.id)))
+        };
+        // Files are mostly in the order in which they were begun, and so is what is in them: this is quick.
+        order.sort_by(by_order);
+        self.order = order;
+    }
+
+    fn indexed(&self, Listed { file, row }: Listed) -> &IndexedExchange {
+        &self.segments[file as usize].index.exchanges[row as usize]
     }
 
     /// All exchanges, by their session's start on the wall clock, their session, and their number in it.
-    pub fn entries(&self) -> &[Entry] {
-        &self.entries
+    pub fn entries(&self) -> Entries<'_> {
+        Entries { archive: self }
     }
 
     /// What is listed of one exchange.
     pub fn entry(&self, id: &Id) -> Option<&Entry> {
-        self.number_of(id).map(|number| &self.entries[number])
+        self.number_of(id).map(|number| &self.indexed(self.order[number]).entry)
     }
 
     /// The one exchange whose id begins with these hex digits, four at least.
@@ -255,13 +283,15 @@ impl Archive {
 
     /// Where an exchange's record stands.
     pub(crate) fn place_of(&self, id: &Id) -> Option<(usize, Place)> {
-        self.number_of(id).map(|number| self.places[number])
+        let listed = self.order[self.number_of(id)?];
+        Some((listed.file as usize, self.indexed(listed).at))
     }
 
     /// Sorted when it is first asked for: a list of a million exchanges needs no ids.
     fn by_id(&self) -> &[(Id, usize)] {
         self.by_id.get_or_init(|| {
-            let mut by_id: Vec<_> = self.entries.iter().enumerate().map(|(number, entry)| (entry.id, number)).collect();
+            let mut by_id: Vec<_> =
+                self.entries().iter().enumerate().map(|(number, entry)| (entry.id, number)).collect();
             by_id.sort_unstable();
             by_id
         })

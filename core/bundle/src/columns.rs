@@ -184,8 +184,14 @@ impl<'a> Reading<'a> {
     }
 
     /// Takes a number.
+    #[inline]
     pub(crate) fn take(&mut self, column: Column) -> Result<u64, String> {
         let range = &mut self.columns[column as usize];
+        // Most numbers are small.
+        if let Some(&number) = self.bytes[range.clone()].first().filter(|number| **number < 0x80) {
+            range.start += 1;
+            return Ok(u64::from(number));
+        }
         let mut rest = &self.bytes[range.clone()];
         let number = varint::take(&mut rest).ok_or_else(|| lacking(column))?;
         range.start = range.end - rest.len();

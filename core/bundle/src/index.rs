@@ -6,7 +6,7 @@
 
 mod listing;
 
-use std::io;
+use std::{io, sync::Arc};
 
 use exchange::{Certainty, ClockPair, Context, Digest, Doubt, Exchange, Id, Session, SessionEnd};
 use serde::{Deserialize, Serialize};
@@ -51,8 +51,8 @@ impl From<Place> for (u64, u32, u32) {
     }
 }
 
-/// What a list of exchanges shows of one of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What a list of exchanges shows of one of them. Texts that many have in common are in memory once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Entry {
     /// Its id.
     pub id: Id,
@@ -61,24 +61,24 @@ pub struct Entry {
     /// The session's counter when it began.
     pub sequence: u64,
     /// The dependency's name; `None` for an ingress exchange.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dependency: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dependency: Option<Arc<str>>,
     /// The ingress exchange that a dependency call is held to belong to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<Id>,
     /// How the parent is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub certainty: Option<Certainty>,
     /// All that the parent may have been, when ambiguous.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<Id>,
     /// Method and path; cut with `…` where it is longer than 512 bytes.
-    pub title: String,
+    pub title: Arc<str>,
     /// The response's status.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// How it ended, as [`exchange::End::word`] says it.
-    pub end: String,
+    pub end: &'static str,
     /// First byte of the request, in nanoseconds since the session's start.
     pub started_ns: u64,
     /// When it ended, in nanoseconds since the session's start.
@@ -86,21 +86,21 @@ pub struct Entry {
     /// Body bytes of the request as sent.
     pub request_len: u64,
     /// Body bytes of the response as sent; `None` where there was no response.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub response_len: Option<u64>,
     /// True when every body byte that passed is kept.
     pub whole: bool,
     /// The environment it ran in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<Digest>,
     /// What else is known of it, values longer than 256 bytes left out.
-    #[serde(default, skip_serializing_if = "Context::is_empty")]
-    pub context: Context,
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub context: Arc<Context>,
     /// In a run: the recorded exchange it repeats.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub original: Option<Id>,
     /// In a run: the repeat's number, from 0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub repeat: Option<u32>,
 }
 
@@ -113,20 +113,20 @@ impl Entry {
             id: exchange.id,
             session: exchange.session,
             sequence: exchange.sequence,
-            dependency: exchange.role.dependency().map(str::to_owned),
+            dependency: exchange.role.dependency().map(Arc::from),
             parent: parent.map(|parent| parent.id),
             certainty: parent.map(|parent| parent.certainty),
             candidates: parent.map(|parent| parent.candidates.clone()).unwrap_or_default(),
-            title: cut(exchange.title()),
+            title: cut(exchange.title()).into(),
             status: exchange.status(),
-            end: exchange.end.word().to_owned(),
+            end: exchange.end.word(),
             started_ns: exchange.times.started_ns,
             ended_ns: exchange.times.ended_ns,
             request_len: exchange.request.body.len,
             response_len: response.map(|response| response.body.len),
             whole: exchange.request.body.is_whole() && response.is_none_or(|response| response.body.is_whole()),
             fingerprint: exchange.fingerprint,
-            context: listed(&exchange.context),
+            context: listed(&exchange.context).into(),
             original: exchange.repeats.as_ref().and_then(|repeats| repeats.original),
             repeat: exchange.repeats.as_ref().map(|repeats| repeats.repeat),
         }
@@ -142,6 +142,10 @@ impl Entry {
     pub fn may_belong_to(&self, id: &Id) -> bool {
         self.parent.as_ref() == Some(id) || self.candidates.contains(id)
     }
+}
+
+fn is_nothing(context: &Arc<Context>) -> bool {
+    context.is_empty()
 }
 
 /// What a list shows of this: short values alone.
@@ -219,7 +223,7 @@ impl Index {
             Record::Clock { session, pair } => noted(&mut self.clocks, IndexedClock { session: *session, pair: *pair }),
             Record::Exchange(exchange) => {
                 let entry = Entry::of(exchange);
-                let weight = weight_of_entry(&entry);
+                let weight = weight_of_entry(&entry, weight_of_context(&entry.context));
                 self.exchanges.push(IndexedExchange { at, entry });
                 weight
             }
@@ -316,11 +320,16 @@ fn place<T>(list: &mut [T], at: fn(&mut T) -> &mut Place, block: u64) {
     new.for_each(|at| at.block = block);
 }
 
-/// What an entry weighs in an index: what it takes in memory, about.
-fn weight_of_entry(entry: &Entry) -> u64 {
-    let texts = entry.title.len() + entry.end.len() + entry.dependency.as_ref().map_or(0, String::len);
+/// What an entry weighs in an index: what it would take in memory, about, if it had its texts for itself.
+fn weight_of_entry(entry: &Entry, context: u64) -> u64 {
+    let texts = entry.title.len() + entry.dependency.as_ref().map_or(0, |name| name.len());
     let fixed = size_of::<IndexedExchange>() + texts + entry.candidates.len() * size_of::<Id>();
-    fixed as u64 + if entry.context.is_empty() { 0 } else { weight_of(&entry.context) }
+    fixed as u64 + context
+}
+
+/// What the context of an entry weighs.
+fn weight_of_context(context: &Context) -> u64 {
+    if context.is_empty() { 0 } else { weight_of(context) }
 }
 
 /// Appends `item`, and says what its JSON and a comma weigh.

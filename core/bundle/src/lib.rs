@@ -43,7 +43,7 @@ mod verify;
 mod walk;
 mod writer;
 
-pub use archive::Archive;
+pub use archive::{Archive, Entries};
 pub use error::{Damage, ExportError, FindError, OpenError, ReadError, StoreError, TornTail, WriteError};
 pub use export::{Extra, ImageSource, export};
 pub use index::Entry;

@@ -43,7 +43,7 @@ fn calls<'a>(source: &'a Source, parent: &Id, rules: &Rules) -> Result<Vec<Call<
 }
 
 fn asked(source: &Source, entry: &Entry, rules: &Rules) -> Result<Asked, Trouble> {
-    let name = entry.dependency.clone().unwrap_or_default();
+    let name = entry.dependency.as_deref().unwrap_or_default().to_owned();
     let asked = question(source, entry, |body| drop(rules.take_out_of_call(&name, body)))?;
     Ok((name, asked))
 }

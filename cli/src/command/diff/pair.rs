@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     fn by_title(_: Side, entries: &[&Entry]) -> Result<Vec<String>, ()> {
-        Ok(entries.iter().map(|entry| entry.title.clone()).collect())
+        Ok(entries.iter().map(|entry| entry.title.to_string()).collect())
     }
 
     fn entry(number: u8, request: u8, original: Option<u8>) -> Entry {
@@ -96,16 +96,16 @@ mod tests {
             parent: None,
             certainty: None,
             candidates: Vec::new(),
-            title: format!("GET /{request}"),
+            title: format!("GET /{request}").into(),
             status: None,
-            end: String::new(),
+            end: "",
             started_ns: 0,
             ended_ns: 0,
             request_len: 0,
             response_len: None,
             whole: true,
             fingerprint: None,
-            context: exchange::Context::default(),
+            context: std::sync::Arc::default(),
             original: original.map(|number| Id([number; 16])),
             repeat: original.map(|_| 0),
         }

@@ -18,10 +18,10 @@ pub(crate) type Question = Result<Digest, String>;
 pub(crate) fn question(source: &Source, entry: &Entry, take_out: impl FnOnce(&mut Value)) -> Result<Question, Trouble> {
     let Exchange { request, digests, .. } = source.archive.exchange(&entry.id)?;
     let (Some(line), Some(target)) = (request.head.request_line(), request.head.origin_target()) else {
-        return Ok(digests.request.ok_or_else(|| entry.title.clone()));
+        return Ok(digests.request.ok_or_else(|| entry.title.to_string()));
     };
     if !request.body.is_whole() || request.body.len > COMPARED_BYTES_MAX {
-        return Ok(digests.request.ok_or_else(|| entry.title.clone()));
+        return Ok(digests.request.ok_or_else(|| entry.title.to_string()));
     }
     let body = source.archive.body(&request.body, COMPARED_BYTES_MAX)?;
     let mut bytes = format!("{} {}\n", text_of_bytes(line.method), text_of_bytes(target)).into_bytes();

@@ -91,7 +91,7 @@ impl Timeline<'_> {
     }
 
     /// The exchange itself, its calls, and clients' exchanges in flight with it.
-    fn take_exchanges(&mut self, entries: &[Entry]) {
+    fn take_exchanges<'a>(&mut self, entries: impl IntoIterator<Item = &'a Entry>) {
         let exchange = self.exchange;
         let times = &exchange.times;
         self.add(times.started_ns, What::Begin);
@@ -99,11 +99,11 @@ impl Timeline<'_> {
             self.add(at_ns, What::AnswerBegan);
         }
         let overlaps = |entry: &Entry| entry.started_ns <= times.ended_ns && entry.ended_ns >= times.started_ns;
-        for entry in entries.iter().filter(|entry| entry.session == exchange.session && entry.id != exchange.id) {
+        for entry in entries.into_iter().filter(|entry| entry.session == exchange.session && entry.id != exchange.id) {
             let is_other = entry.dependency.is_none() && overlaps(entry);
             if is_other || entry.may_belong_to(&exchange.id) {
                 self.add(entry.started_ns, other(entry, None));
-                self.add(entry.ended_ns, other(entry, Some(how(entry.status, &entry.end))));
+                self.add(entry.ended_ns, other(entry, Some(how(entry.status, entry.end))));
             }
         }
         self.add(times.ended_ns, What::End { how: how(exchange.status(), exchange.end.word()) });
@@ -149,7 +149,12 @@ impl Timeline<'_> {
 }
 
 fn other(entry: &Entry, ended: Option<String>) -> What {
-    What::Other { id: entry.id, dependency: entry.dependency.clone(), title: entry.title.clone(), ended }
+    What::Other {
+        id: entry.id,
+        dependency: entry.dependency.as_deref().map(str::to_owned),
+        title: entry.title.to_string(),
+        ended,
+    }
 }
 
 /// The status, and how it ended where that is not as it should be.
