@@ -42,6 +42,12 @@ impl Clock {
         self.sequence = self.sequence.wrapping_add(2);
     }
 
+    /// As it was made, for another start.
+    pub(super) fn start_over(&mut self, wall: WallClock, monotonic_is_frozen: bool) {
+        self.monotonic_is_frozen = monotonic_is_frozen;
+        self.set(wall);
+    }
+
     /// Monotonic clocks are the machine's own from now on.
     pub(super) fn go_on(&mut self) {
         self.monotonic_is_frozen = false;

@@ -2,14 +2,14 @@
 
 use std::{
     io::{BufRead as _, BufReader, Lines, Write as _},
-    process::{Child, ChildStdin, ChildStdout, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::Duration,
 };
 
 use wire::bridge::{self, ControlError, Held, Host, Observed, WallClock};
 
 use crate::{
-    PATIENCE, Setup, isolation_is_missing,
+    PATIENCE, Setup, isolation_is_missing, skipped,
     traced::{AT_NS, built, settings},
 };
 
@@ -24,12 +24,22 @@ struct Service {
 
 impl Service {
     async fn start(options: &[&str], bridge: &str, more: &str, command: &[&str]) -> Self {
+        Self::start_by(&[], options, bridge, more, command).await
+    }
+
+    /// By way of another program.
+    async fn start_by(by: &[&str], options: &[&str], bridge: &str, more: &str, command: &[&str]) -> Self {
         let setup = Setup::of("");
         let socket = setup.folder.path().join(bridge::SOCKET_NAME);
         let text = settings(&format!(r#""socket": {socket:?},{bridge}"#), more);
         std::fs::write(&setup.config, text).unwrap();
         let listener = bridge::listen(setup.folder.path()).unwrap();
         let mut init = setup.command(options, command);
+        if let [program, words @ ..] = by {
+            let mut outer = Command::new(program);
+            outer.args(words).arg(init.get_program()).args(init.get_args());
+            init = outer;
+        }
         let mut init = init.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let host = Host::accept(listener, PATIENCE).await.unwrap();
         let (input, output) = (init.stdin.take().unwrap(), init.stdout.take().unwrap());
@@ -85,6 +95,28 @@ async fn the_clock_that_the_host_sets_is_shown_at_once_in_each_process_by_vdso_a
     assert_eq!(reached.clock_count, 203 * 3);
 }
 
+/// Another user's memory is no file for us to open without a capability; its words can be had while it is stopped.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clock_is_set_also_in_a_service_that_has_become_another_user() {
+    let Some((folder, program)) = built("tells_on_request", &[]) else { return };
+    let tracer = ["setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace", "--"];
+    if !Command::new(tracer[0]).args(&tracer[1..]).arg("true").output().is_ok_and(|output| output.status.success()) {
+        return skipped("there is no setpriv, or no capability to give up");
+    }
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let command = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "--", &program];
+    let mut service = Service::start_by(&tracer, &[], "", "", &command).await;
+    assert_eq!(service.line(), "up");
+    for step in 1..=20 {
+        let ns = AT_NS + step * 1_000_000_007;
+        service.host.set_clock(WallClock::Frozen { at_ns: ns }).await.unwrap();
+        assert_eq!(service.times(), all(&format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000)));
+    }
+    let (status, observed) = service.ended().await;
+    let reached = observed.reached.unwrap();
+    assert_eq!((status, reached.redirected_count, reached.troubles), (Some(0), 2, vec![]));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_is_started_anew_sees_what_it_saw_the_first_time() {
     let Some((_folder, program)) = built("looks", &[]) else { return };
@@ -111,13 +143,17 @@ async fn a_service_that_is_started_anew_sees_what_it_saw_the_first_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn frozen_monotonic_clocks_go_on_once_the_service_is_said_to_be_ready() {
-    let script = "cat /proc/self/comm; read line; date +%s.%N; exec sleep 0.05";
+    let Some((_folder, program)) = built("looks", &[]) else { return };
+    let script = format!("cat /proc/self/comm; read line; {program} | head -1; exec sleep 0.05");
     let more = r#", "monotonic": "frozen_until_ready""#;
-    let mut service = Service::start(&[], "", more, &["sh", "-c", script]).await;
+    let mut service = Service::start(&[], "", more, &["sh", "-c", &script]).await;
+    assert_eq!(service.line(), "cat");
+    service.host.say_ready().await.unwrap();
+    service.host.restart().await.unwrap();
     assert_eq!(service.line(), "cat");
     service.host.say_ready().await.unwrap();
     writeln!(service.input).unwrap();
-    assert_eq!(service.line(), "1700000000.123456789");
+    assert_eq!(service.line(), "realtime 0 1700000000.123456789");
     let (status, observed) = service.ended().await;
     assert_eq!((status, observed.reached.unwrap().monotonic), (Some(0), Held::On));
 }

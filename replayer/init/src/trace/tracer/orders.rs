@@ -79,7 +79,7 @@ impl Tracer<'_> {
         self.is_ending = false;
         self.orphan_count = 0;
         self.early.clear();
-        self.clock.set(self.settings.wall_clock);
+        self.clock.start_over(self.settings.wall_clock, self.programs.controls.monotonic);
         self.answer_what_is_done(control);
         self.start()
     }
