@@ -4,6 +4,7 @@
 //! `retake.toml` come in by `settings`; what the commands do is in `command`.
 
 mod bring;
+mod diagnose;
 mod keep;
 mod look;
 mod play;
@@ -15,12 +16,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub(crate) use bring::ImportArgs;
+pub(crate) use diagnose::{DiagnoseArgs, Failure};
 pub(crate) use keep::{GcArgs, ScrubArgs};
 pub(crate) use look::{
     CompletionsArgs, DiffArgs, DoctorArgs, ExportArgs, ExportFormat, GrepArgs, IndexArgs, InspectArgs, LsArgs, ManArgs,
     RunsArgs, Select, ShowArgs, ShowAs, VerifyArgs,
 };
-pub(crate) use play::{Alike, Bridge, Control, DemoArgs, ReplayArgs, ReplayOrder, ServeArgs};
+pub(crate) use play::{Alike, Bridge, Control, DemoArgs, ReplayArgs, ReplayOrder, Reset, ServeArgs};
 pub(crate) use record::{CaArgs, CaptureArgs};
 pub(crate) use values::level;
 
@@ -154,6 +156,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Compare two runs, two bundles, or two JSON, SSE or text files
     Diff(DiffArgs),
+    /// Say why a workflow failed: where flakiness comes from
+    Diagnose(DiagnoseArgs),
     /// List the runs of a store
     Runs(RunsArgs),
     /// Say what this machine offers, what is missing, and how to get it

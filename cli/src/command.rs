@@ -4,6 +4,7 @@ mod ca;
 mod capture;
 mod completions;
 mod demo;
+mod diagnose;
 mod diff;
 mod doctor;
 mod export;
@@ -43,6 +44,7 @@ pub(crate) fn run(cli: Cli, console: &Console) -> Result<Exit, Trouble> {
         Command::Index(args) => index::index(&args, as_json, console),
         Command::Inspect(args) => inspect::inspect(&args, as_json, console),
         Command::Diff(args) => diff::diff(&args, as_json, console),
+        Command::Diagnose(args) => diagnose::diagnose(&args, as_json, console),
         Command::Runs(args) => runs::runs(&args, as_json, console),
         Command::Completions(args) => Ok(completions::completions(&args, console)),
         Command::Man(args) => completions::manual(&args, console),

@@ -97,6 +97,8 @@ pub(crate) enum Unit {
     Bytes,
     /// Exchanges.
     Exchanges,
+    /// Repeats.
+    Repeats,
 }
 
 /// A progress bar that may not be there.
@@ -112,6 +114,14 @@ impl Progress {
             bar.set_length(total);
             bar.set_position(done);
         }
+    }
+
+    /// Repeat number `repeat`, from 0, of `repeats` is under way, and `failed` before it failed.
+    pub(crate) fn show_repeats(&self, repeat: u32, repeats: u32, failed: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(if failed > 0 { format!("replaying, {failed} failed") } else { "replaying".to_owned() });
+        }
+        self.show(repeat.into(), repeats.into());
     }
 }
 
@@ -137,8 +147,9 @@ fn bar(label: &'static str, unit: Unit) -> indicatif::ProgressBar {
     let template = match unit {
         Unit::Bytes => "{msg} [{bar:32}] {bytes} of {total_bytes}",
         Unit::Exchanges => "{msg} [{bar:32}] {pos} of {len} exchanges",
+        Unit::Repeats => "{msg} [{bar:32}] {pos} of {len} repeats",
     };
-    let style = indicatif::ProgressStyle::with_template(template).expect("both templates are constants that parse");
+    let style = indicatif::ProgressStyle::with_template(template).expect("the templates are constants that parse");
     indicatif::ProgressBar::new(0).with_style(style.progress_chars("=> ")).with_message(label)
 }
 

@@ -68,7 +68,7 @@ fn findings_of(result: &ExchangeResult) -> Vec<Finding> {
             let replayed = Some(Shown::beginning_of(&failure.reason));
             vec![Finding { pointer: String::new(), what: "failed", recorded: None, replayed }]
         }
-        Verdict::Changed => changes_of(result),
+        Verdict::Changed | Verdict::Flaky(_) => changes_of(result),
         Verdict::Unjudged(_) | Verdict::Noise | Verdict::Same => Vec::new(),
     }
 }
@@ -118,6 +118,7 @@ mod tests {
             verdict,
             calls_reordered: false,
             comparison: Some(Comparison { changes, ..Comparison::default() }),
+            repeated: None,
         }
     }
 

@@ -5,6 +5,7 @@
 //! gives the same output on every machine. How results look is left to `report`.
 
 mod align;
+mod apart;
 mod change;
 mod cluster;
 mod compare;
@@ -15,6 +16,7 @@ mod json;
 mod outcome;
 mod output;
 mod pointer;
+mod repeats;
 mod result;
 mod route;
 mod rules;
@@ -23,6 +25,7 @@ mod text;
 mod verdict;
 mod view;
 
+pub use apart::{Apart, add_places, places_apart};
 pub use change::{
     CHANGES_LEN_MAX, Change, ChangeKind, ComparedAs, Comparison, Hunk, SHOWN_CHARS_MAX, Shown, TextChange,
 };
@@ -32,7 +35,9 @@ pub use documents::compare_documents;
 pub use headers::headers_not_compared;
 pub use outcome::outcome_bytes;
 pub use output::Output;
+pub use pointer::with_indices_as_stars;
+pub use repeats::{Class, Estimate, PassHat, RepeatOutcome, Repeated, SCREEN_COUNT, Trial};
 pub use result::{ExchangeResult, Tally};
 pub use route::Route;
 pub use rules::{RuleError, RuleFault, RuleUse, Rules, TakenOut};
-pub use verdict::{Came, Divergence, Evidence, Failure, MissedCall, Unjudged, Verdict, decide};
+pub use verdict::{Came, Divergence, Evidence, Failure, Flaky, MissedCall, Unjudged, Verdict, decide};

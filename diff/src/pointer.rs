@@ -48,7 +48,7 @@ fn push_escaped(key: &str, text: &mut String) {
 }
 
 /// The same pointer with every step that is a number as `*`: what differences of one kind have in common.
-pub(crate) fn with_indices_as_stars(pointer: &str) -> String {
+pub fn with_indices_as_stars(pointer: &str) -> String {
     let is_number = |step: &str| !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit());
     let starred = pointer.split('/').enumerate().map(|(at, step)| if at > 0 && is_number(step) { "*" } else { step });
     starred.collect::<Vec<_>>().join("/")

@@ -5,10 +5,10 @@
 use exchange::Id;
 use serde::{Deserialize, Serialize};
 
-use crate::{Comparison, Verdict};
+use crate::{Comparison, Repeated, Verdict};
 
 /// One exchange that was replayed, or was to be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExchangeResult {
     /// The recorded exchange.
     pub id: Id,
@@ -25,8 +25,8 @@ pub struct ExchangeResult {
     /// The replayed status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replayed_status: Option<u16>,
-    /// What became of it. Its word is the field `verdict`; `reason`, `missed`, `extra`, `never_asked` and `reordered`
-    /// stand beside it where the word has them.
+    /// What became of it. Its word is the field `verdict`; `reason`, `missed`, `extra`, `never_asked` and `reordered`, and of
+    /// a flaky one `failed` and `of`, stand beside it where the word has them.
     #[serde(flatten)]
     pub verdict: Verdict,
     /// True when the same calls were made in another order.
@@ -35,6 +35,10 @@ pub struct ExchangeResult {
     /// How the answers differ; absent when they were not compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,
+    /// What its repeats came to together, where it was repeated. The fields above are then those of the first repeat that
+    /// failed, or of the first where none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeated: Option<Box<Repeated>>,
 }
 
 /// How many exchanges have which verdict.
@@ -50,6 +54,9 @@ pub struct Tally {
     pub failed: u64,
     /// Dependencies were asked something else, more or less.
     pub diverged: u64,
+    /// Over repeats: some failed and some did not.
+    #[serde(default)]
+    pub flaky: u64,
     /// Not compared.
     pub unjudged: u64,
 }
@@ -69,6 +76,7 @@ impl Tally {
             Verdict::Diverged(_) => &mut self.diverged,
             Verdict::Failed(_) => &mut self.failed,
             Verdict::Changed => &mut self.changed,
+            Verdict::Flaky(_) => &mut self.flaky,
             Verdict::Noise => &mut self.noise,
             Verdict::Same => &mut self.same,
         } += 1;
@@ -76,13 +84,13 @@ impl Tally {
 
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.same + self.noise + self.changed + self.failed + self.diverged + self.unjudged
+        self.same + self.noise + self.changed + self.failed + self.diverged + self.flaky + self.unjudged
     }
 
-    /// 1 when something changed, failed or diverged, whatever else was left unjudged; else 3 when something is unjudged,
+    /// 1 when something changed, failed, diverged or is flaky, whatever else was left unjudged; else 3 when something is unjudged,
     /// or there is nothing at all; else 0. That nothing could be judged for lack of means (2) is the caller's to know.
     pub fn exit_code(&self) -> u8 {
-        if self.changed + self.failed + self.diverged > 0 {
+        if self.changed + self.failed + self.diverged + self.flaky > 0 {
             1
         } else if self.unjudged > 0 || self.total() == 0 {
             3
@@ -95,7 +103,7 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Divergence, Failure, MissedCall, Unjudged};
+    use crate::{Divergence, Failure, Flaky, MissedCall, Unjudged};
 
     fn tally(verdicts: &[Verdict]) -> Tally {
         let mut tally = Tally::default();
@@ -111,6 +119,7 @@ mod tests {
         assert_eq!(tally(&[unjudged(), Verdict::Changed]).exit_code(), 1);
         assert_eq!(tally(&[Verdict::Diverged(Divergence::default())]).exit_code(), 1);
         assert_eq!(tally(&[Verdict::Failed(Failure { reason: String::new() })]).exit_code(), 1);
+        assert_eq!(tally(&[Verdict::Same, Verdict::Flaky(Flaky { failed: 1, of: 300 })]).exit_code(), 1);
     }
 
     #[test]
@@ -131,6 +140,7 @@ mod tests {
             verdict: Verdict::Diverged(Divergence { missed, ..Divergence::default() }),
             calls_reordered: false,
             comparison: Some(Comparison::default()),
+            repeated: None,
         };
         let written = serde_json::to_value(&result).unwrap();
         assert_eq!(written["verdict"], "diverged");

@@ -21,6 +21,8 @@ pub enum Verdict {
     Failed(Failure),
     /// The answer differs; how is in the comparison.
     Changed,
+    /// Over repeats: some fail and some do not.
+    Flaky(Flaky),
     /// Different only where noise was measured. Nothing measures noise yet.
     Noise,
     /// Equal, or different only under a rule by hand; each use of one is in the comparison.
@@ -28,6 +30,11 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// True for what is no pass: something differs or is not there.
+    pub fn is_failing(&self) -> bool {
+        matches!(self, Self::Diverged(_) | Self::Failed(_) | Self::Changed | Self::Flaky(_))
+    }
+
     /// DESIGN's word.
     pub fn word(&self) -> &'static str {
         match self {
@@ -35,6 +42,7 @@ impl Verdict {
             Self::Diverged(_) => "diverged",
             Self::Failed(_) => "failed",
             Self::Changed => "changed",
+            Self::Flaky(_) => "flaky",
             Self::Noise => "noise",
             Self::Same => "same",
         }
@@ -60,6 +68,15 @@ impl Unjudged {
 pub struct Failure {
     /// In words.
     pub reason: String,
+}
+
+/// How many repeats failed, where some did not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flaky {
+    /// Repeats that failed.
+    pub failed: u64,
+    /// Repeats that were judged.
+    pub of: u64,
 }
 
 /// How the calls of a replayed exchange differ from the recorded ones.

@@ -8,7 +8,10 @@ pub(crate) mod turns;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -90,6 +93,7 @@ pub(crate) struct Answerer {
     state: Mutex<State>,
     ledger: Option<Arc<Ledger>>,
     run: Id,
+    repeat: AtomicU32,
     target: String,
     clock: Arc<Clock>,
     forward: Option<Forward>,
@@ -168,11 +172,32 @@ impl Answerer {
             state: Mutex::new(state),
             ledger: parts.ledger,
             run: parts.run,
+            repeat: AtomicU32::new(0),
             target: parts.target,
             clock: parts.clock,
             forward: parts.forward,
             gates: parts.in_order.then(|| Arc::new(Gates::of(&selection.calls))),
         })
+    }
+
+    /// Begins a repeat: all that was recorded may be asked for again, and nothing was asked yet. Connections that are no HTTP
+    /// go on where they are.
+    pub(crate) fn begin(&self, repeat: u32) {
+        self.repeat.store(repeat, Ordering::Relaxed);
+        self.gates.iter().for_each(|gates| gates.begin_anew());
+        let mut state = self.state();
+        state.library.begin_anew();
+        state.repeated.clear();
+        state.notes.clear();
+    }
+
+    /// The id of what repeats something recorded.
+    fn id_of_repeat(&self, original: Id) -> Id {
+        Id::of_repeat(self.run, original, self.repeat())
+    }
+
+    fn repeat(&self) -> u32 {
+        self.repeat.load(Ordering::Relaxed)
     }
 
     /// Says that an exchange was sent.
@@ -323,12 +348,12 @@ impl Answerer {
             trailers: answer.trailers.clone(),
         });
         let parent = note.parent.map(|original| Parent {
-            id: Id::of_repeat(self.run, original, 0),
+            id: self.id_of_repeat(original),
             certainty: note.certainty.unwrap_or(Certainty::Inferred),
             candidates: Vec::new(),
         });
         ledger.append_exchange(Exchange {
-            id: original.map_or_else(|| ledger.id_of_new(sequence), |original| Id::of_repeat(self.run, original, 0)),
+            id: original.map_or_else(|| ledger.id_of_new(sequence), |original| self.id_of_repeat(original)),
             session: self.run,
             sequence,
             role: Role::Dependency { name: dependency.to_owned(), parent },
@@ -349,7 +374,12 @@ impl Answerer {
             context: exchange::Context::default(),
             digests: Digests { request: Some(note.digest), response: Some(response_digest) },
             redactions,
-            repeats: Some(Repeats { original, repeat: 0, target: self.target.clone(), replacements: Vec::new() }),
+            repeats: Some(Repeats {
+                original,
+                repeat: self.repeat(),
+                target: self.target.clone(),
+                replacements: Vec::new(),
+            }),
         });
     }
 }

@@ -12,13 +12,14 @@ use std::{
 
 use bundle::{Archive, ReadError};
 use bytes::Bytes;
-use diff::{Output, Rules};
+use diff::{Output, Route, Rules};
 use exchange::{Digest, Digests, End, Exchange, Id, Repeats, Request, Response, Role, Times, Transport};
 use tokio::{sync::watch, task::JoinSet};
 use wire::client::{self, Clock, Limits, Outgoing, Reply, ReplyEnd};
 
 use crate::{
     answer::Answerer,
+    baseline::{Baseline, Looked},
     compare::{Compared, compare},
     ledger::{BodyBytes, Ledger, redacted_response},
     order::{CausalOrder, Order, Progress},
@@ -47,6 +48,14 @@ pub(crate) struct Outcome {
     pub(crate) trouble: Option<String>,
     /// The answer, compared with production's.
     pub(crate) compared: Compared,
+    /// The answer's status and body as they came.
+    pub(crate) exact: Option<Digest>,
+    /// The answer, held against the first repeat's.
+    pub(crate) looked: Option<Looked>,
+    /// When it was sent.
+    pub(crate) started_ns: u64,
+    /// When it ended.
+    pub(crate) ended_ns: u64,
 }
 
 /// All that driving needs.
@@ -59,6 +68,10 @@ pub(crate) struct Driver {
     pub(crate) secrets: Arc<Secrets>,
     pub(crate) limits: Limits,
     pub(crate) run: Id,
+    /// Which repeat this is, from 0.
+    pub(crate) repeat: u32,
+    /// First answers, where there are several repeats.
+    pub(crate) baseline: Option<Arc<Baseline>>,
     pub(crate) target: String,
     pub(crate) fingerprint: Option<Digest>,
     /// Written over the recorded `Host`, where the target has a name of its own.
@@ -208,7 +221,7 @@ impl Driver {
 
     /// Compares what came and writes it to the run.
     fn conclude(&self, exchange: &Exchange, reply: Reply, ending: Ending, sent: Sent) -> Result<Outcome, ReadError> {
-        let replayed_id = Id::of_repeat(self.run, exchange.id, 0);
+        let replayed_id = Id::of_repeat(self.run, exchange.id, self.repeat);
         let mut redactions = exchange.redactions.clone();
         redactions.retain(|redaction| redaction.place.starts_with("request"));
         let head = reply.head.as_ref().map(|head| {
@@ -220,8 +233,13 @@ impl Driver {
         let output =
             head.as_ref().map(|head| Output { head, body: &reply.body, complete: ending.end.is_complete(), whole });
         let compared = compare(&self.archive, &self.rules, &self.secrets, exchange, output.as_ref())?;
+        let route = || Route::of(&exchange.request.head);
+        let looked = self.baseline.as_ref().zip(output.as_ref());
+        let looked = looked.and_then(|(baseline, output)| baseline.look(exchange.id, &route(), output));
         let response_digest = head.as_ref().map(|head| content::canonical::response_digest(head, &reply.body));
         let status = head.as_ref().and_then(|head| head.status_line()).map(|line| line.status);
+        let exact = self.baseline.as_ref().and(status).map(|status| exact_digest(status, &reply.body));
+        let ended_ns = reply.ended_ns;
         let response = head.map(|head| Response {
             head,
             body: self.ledger.put_body(BodyBytes {
@@ -261,13 +279,31 @@ impl Driver {
             redactions,
             repeats: Some(Repeats {
                 original: Some(exchange.id),
-                repeat: 0,
+                repeat: self.repeat,
                 target: self.target.clone(),
                 replacements: sent.replacements,
             }),
         });
-        Ok(Outcome { replayed_id, status, whole, end: ending.end, trouble: ending.trouble, compared })
+        Ok(Outcome {
+            replayed_id,
+            status,
+            whole,
+            end: ending.end,
+            trouble: ending.trouble,
+            compared,
+            exact,
+            looked,
+            started_ns: sent.started_ns,
+            ended_ns,
+        })
     }
+}
+
+/// What came, whatever it means: its status and its body's bytes.
+fn exact_digest(status: u16, body: &[u8]) -> Digest {
+    let mut hash = blake3::Hasher::new_derive_key("retake 2026-11 exact answer");
+    hash.update(&status.to_le_bytes()).update(body);
+    Digest(*hash.finalize().as_bytes())
 }
 
 /// What was sent, as far as the run's file wants to know.

@@ -104,6 +104,12 @@ pub enum ReplayError {
     /// What was asked to run beside the service cannot.
     #[error(transparent)]
     Beside(#[from] BesideError),
+    /// One service cannot answer several repeats.
+    #[error("`--reset none` cannot repeat what was said to `{dependency}`, a connection that is no HTTP")]
+    NeedsReset {
+        /// The dependency.
+        dependency: String,
+    },
     /// The bridge or a temporary folder failed.
     #[error("cannot prepare the run")]
     Prepare(#[source] std::io::Error),
@@ -147,6 +153,7 @@ impl ReplayError {
                 Some("`retake inspect` lists the mounts; with `--image REF` others may be given".to_owned())
             }
             Self::Beside(source) => Some(source.help()),
+            Self::NeedsReset { .. } => Some("say `--reset container`: each repeat gets a service of its own".to_owned()),
             Self::NoPort => Some("say it with `--port N`".to_owned()),
             Self::PortTaken { .. } => {
                 Some("end it, or let the service listen elsewhere and say so with `--port N`".to_owned())

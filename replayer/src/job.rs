@@ -27,6 +27,7 @@ use crate::{
     ledger::Ledger,
     order::Order,
     receipt::{self, EnvironmentDifference, Pinned, SourceProof, Void},
+    repeat::{Fallen, Repeating},
     secrets::Secrets,
     select::Selection,
     serve::{Place, recorded_places},
@@ -83,6 +84,8 @@ pub struct Settings {
     pub order: Order,
     /// Limits on each exchange.
     pub limits: Limits,
+    /// How often it is replayed.
+    pub repeating: Repeating,
     /// The folder that runs are written to.
     pub runs_folder: PathBuf,
     /// This very program, statically linked: what becomes the container's init.
@@ -190,7 +193,7 @@ fn port_inside(config: &ContainerConfig, host: &str, port: u16) -> u16 {
 }
 
 /// What is to be run, and what was found out before it runs.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Preparation {
     pub(crate) pinned: Pinned,
     /// What was given or put in its place, and is what was recorded: nothing differs by it.
@@ -254,7 +257,15 @@ pub(crate) trait Running: Send + Sync {
 /// What keeps the replay from being judged, or from happening.
 pub(crate) enum Halt {
     Void(Void, Box<Preparation>),
+    /// The same of a service that had been started.
+    Fallen(Box<Fallen>),
     Error(ReplayError),
+}
+
+impl From<bundle::ReadError> for Halt {
+    fn from(error: bundle::ReadError) -> Self {
+        Self::Error(error.into())
+    }
 }
 
 impl From<ReplayError> for Halt {

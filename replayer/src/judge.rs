@@ -25,6 +25,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Judgement {
     pub(crate) results: Vec<ExchangeResult>,
+    /// For each result: what was asked of dependencies, whatever the order.
+    pub(crate) effects: Vec<Digest>,
     pub(crate) tally: Tally,
     pub(crate) answers: Answers,
     pub(crate) rules: Vec<RuleUse>,
@@ -66,6 +68,7 @@ impl Case<'_> {
             hash_outcome(&mut outcome_hash, exchange.id, outcome, calls);
             judgement.tally.add(&result.verdict);
             judgement.results.push(result);
+            judgement.effects.push(calls.effects());
         }
         RuleUse::merge(&mut judgement.rules, &self.rules_used_in_matching());
         hash_digests(&mut outcome_hash, self.digests_of_nobodys_calls());
@@ -87,6 +90,7 @@ impl Case<'_> {
             },
             calls_reordered: calls.divergence.reordered,
             comparison: outcome.and_then(|outcome| outcome.compared.comparison.clone()),
+            repeated: None,
         }
     }
 
@@ -274,6 +278,12 @@ impl Calls {
     fn recorded(&mut self, id: Id, never_asked: Option<String>) {
         self.recorded.push(id);
         self.divergence.never_asked.extend(never_asked);
+    }
+
+    fn effects(&self) -> Digest {
+        let mut hash = blake3::Hasher::new_derive_key("retake 2026-11 effects of an exchange");
+        hash_digests(&mut hash, self.digests.clone());
+        Digest(*hash.finalize().as_bytes())
     }
 
     fn look_at_the_order(&mut self) {

@@ -10,7 +10,7 @@ use std::{
 
 use bundle::{Record, Sealed, WriteError, Writer};
 use content::redact::Redactor;
-use exchange::{Body, Chunk, Digest, Exchange, Fingerprint, Head, Id, LogLine, LogLines, Run};
+use exchange::{Body, Chunk, Digest, Exchange, Fingerprint, Head, Id, LogLine, LogLines, NoiseProfile, Run};
 
 /// The run's file while it grows.
 pub(crate) struct Ledger {
@@ -88,6 +88,10 @@ impl Ledger {
 
     pub(crate) fn put_fingerprint(&self, fingerprint: &Fingerprint) -> Option<Digest> {
         self.written().with_writer(|writer| writer.put_fingerprint(fingerprint))
+    }
+
+    pub(crate) fn append_noise(&self, profile: NoiseProfile) {
+        self.append(&Record::Noise(profile));
     }
 
     pub(crate) fn append_logs(&self, lines: Vec<LogLine>) {

@@ -4,7 +4,10 @@ use diff::{RuleUse, Tally};
 use exchange::{Digest, Id};
 use serde::{Deserialize, Serialize};
 
+pub use self::repeats::{NotStarted, RepeatsProof, Setting};
 pub use crate::determinism::{Control, Controlled, GateCounts, State};
+
+mod repeats;
 
 /// The receipt of one replay.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,6 +57,9 @@ pub struct Receipt {
     pub rules: Vec<RuleUse>,
     /// Header fields that are never compared.
     pub headers_not_compared: Vec<String>,
+    /// Where it was repeated: how, and what the repeats say together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<Box<RepeatsProof>>,
     /// Verdicts counted.
     pub tally: Tally,
     /// BLAKE3 over the canonical outcome of every exchange, fields under a rule taken out: two runs with the same digest
@@ -182,6 +188,22 @@ pub struct Answers {
 }
 
 impl Answers {
+    /// Adds those of another repeat.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.observed |= other.observed;
+        for (count, more) in [
+            (&mut self.served_by_parent, other.served_by_parent),
+            (&mut self.served_by_inference, other.served_by_inference),
+            (&mut self.served_by_conversation, other.served_by_conversation),
+            (&mut self.served_by_connection, other.served_by_connection),
+            (&mut self.served_anywhere, other.served_anywhere),
+            (&mut self.missed, other.missed),
+            (&mut self.never_asked, other.never_asked),
+        ] {
+            *count += more;
+        }
+    }
+
     /// All that were served.
     pub fn served(&self) -> u64 {
         self.served_by_parent
@@ -218,6 +240,40 @@ pub struct Egress {
     /// True when there were more different attempts than are kept, or there may have been some at the end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub attempts_cut: bool,
+}
+
+impl Egress {
+    /// What both saw. What one of them did not observe was not observed.
+    #[must_use]
+    pub(crate) fn and(self, other: Self) -> Self {
+        let both = |one: Option<Vec<String>>, other: Option<Vec<String>>| {
+            let (mut one, other) = (one?, other?);
+            one.extend(other);
+            one.sort_unstable();
+            one.dedup();
+            Some(one)
+        };
+        let attempts = self.attempts.zip(other.attempts).map(|(mut all, more)| {
+            more.into_iter().for_each(|attempt| add_attempt(&mut all, attempt));
+            all
+        });
+        Self {
+            prevented: self.prevented && other.prevented,
+            names: both(self.names, other.names),
+            without_route: self.without_route.zip(other.without_route).map(|(one, other)| one + other),
+            attempts,
+            attempts_unread: self.attempts_unread + other.attempts_unread,
+            attempts_cut: self.attempts_cut || other.attempts_cut,
+        }
+    }
+}
+
+fn add_attempt(all: &mut Vec<Attempt>, attempt: Attempt) {
+    let kind = |attempt: &Attempt| (attempt.transport, attempt.address.clone(), attempt.found);
+    match all.iter_mut().find(|known| kind(known) == kind(&attempt)) {
+        Some(known) => known.count += attempt.count,
+        None => all.push(attempt),
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]

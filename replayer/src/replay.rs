@@ -8,29 +8,31 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 use bundle::Archive;
 use content::redact::{Extra, Found, Redactor};
 use diff::ExchangeResult;
-use exchange::{ClockPair, Digest, End, Fingerprint, HostEnvironment, Id, Run, Subject, VariableValue};
+use exchange::{ClockPair, Digest, Fingerprint, HostEnvironment, Id, Run, Subject, VariableValue};
 use host::{Docker, Machine};
 use tokio::sync::watch;
 
 use crate::{
     absent,
     answer::{Answerer, AnswererParts},
-    beside, container,
+    container,
     determinism::{self, Control, GateCounts, Processors, State},
-    drive::{Driver, Outcome, Watch, told_to_stop},
+    drive::told_to_stop,
     environment,
     error::ReplayError,
     forward::Forward,
     job::{Halt, Job, Preparation, Running, Started},
-    judge::{Case, Judgement},
+    judge::Judgement,
     ledger::Ledger,
     process,
     ready::{ENDED, Ready},
     receipt::{Determinism, Pinned, Receipt, Void},
+    repeat::{Count, Fallen},
     secrets::Secrets,
     select::Selection,
     service::{Aftermath, last_lines},
     target,
+    weigh::{profile, weigh},
 };
 
 pub use crate::job::{Against, SecretsFile, Settings};
@@ -55,9 +57,12 @@ pub struct Replayed {
 }
 
 impl Replayed {
-    /// DESIGN's exit code: 3 when void, else the tally's.
+    /// DESIGN's exit code: 3 when void, else the tally's; 3 instead of 0 where something was skipped, or fewer repeats were
+    /// judged than were asked for.
     pub fn exit_code(&self) -> u8 {
-        let skipped_some = !self.receipt.skipped.is_empty();
+        let repeats = self.receipt.repeats.as_ref();
+        let is_short = repeats.is_some_and(|repeats| repeats.done < repeats.asked);
+        let skipped_some = !self.receipt.skipped.is_empty() || is_short;
         match (&self.receipt.void, self.receipt.tally.exit_code()) {
             (Some(_), _) => 3,
             (None, 0) if skipped_some => 3,
@@ -99,31 +104,49 @@ pub async fn replay(settings: Settings, watched: Watched<'_>) -> Result<Replayed
 
 /// How a replay is watched and stopped.
 pub struct Watched<'a> {
-    /// Called with exchanges done and exchanges in all.
-    pub progress: &'a (dyn Fn(u64, u64) + Send + Sync),
+    /// Called as it goes on.
+    pub progress: &'a (dyn Fn(Progressed) + Send + Sync),
     /// Becomes true when the user wants it to stop.
     pub stop: watch::Receiver<bool>,
 }
 
+/// How far a replay is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progressed {
+    /// Exchanges done of this repeat.
+    pub done: u64,
+    /// Exchanges in all.
+    pub total: u64,
+    /// The number of this repeat, from 0.
+    pub repeat: u32,
+    /// Repeats that are to be.
+    pub repeats: u32,
+    /// Repeats before it in which an exchange failed.
+    pub failed: u64,
+}
+
 /// What a replay came to before it is written down.
-struct Played {
-    preparation: Preparation,
-    aftermath: Aftermath,
-    judgement: Judgement,
-    void: Option<Void>,
-    interrupted: bool,
-    gates: Option<GateCounts>,
+pub(crate) struct Played {
+    pub(crate) preparation: Preparation,
+    pub(crate) aftermath: Aftermath,
+    pub(crate) judgement: Judgement,
+    pub(crate) void: Option<Void>,
+    pub(crate) interrupted: bool,
+    pub(crate) repeats: Count,
+    pub(crate) gates: Option<GateCounts>,
 }
 
 impl Played {
-    fn void(void: Void, preparation: Preparation) -> Self {
+    pub(crate) fn void(fallen: Fallen) -> Self {
+        let Fallen { void, preparation, aftermath } = fallen;
         Self {
             preparation,
-            aftermath: Aftermath::default(),
+            aftermath,
             judgement: Judgement::default(),
             void: Some(void),
             interrupted: false,
             gates: None,
+            repeats: Count::default(),
         }
     }
 }
@@ -146,14 +169,9 @@ impl Job<'_> {
         let starts_it = matches!(self.settings.against, Against::Recorded | Against::Image(_));
         let obstacle = self.recorded.and_then(|it| environment::obstacle(it, &machine)).filter(|_| starts_it);
         if let Some(void) = obstacle.or_else(|| self.forbidden_difference(&preparation)) {
-            return Ok(Played::void(void, preparation));
+            return Ok(Played::void(Fallen { void, preparation, aftermath: Aftermath::default() }));
         }
-        let answerer = self.answerer()?;
-        match self.start(&answerer, &mut preparation).await {
-            Ok(started) => self.run_started(started, preparation, answerer, watched, machine.environment).await,
-            Err(Halt::Void(void, preparation)) => Ok(Played::void(void, *preparation)),
-            Err(Halt::Error(error)) => Err(error),
-        }
+        self.play_repeats(preparation, &machine.environment, watched).await
     }
 
     /// The machine that the service runs on: the engine's for a container. An engine that does not answer is met when the
@@ -166,7 +184,7 @@ impl Job<'_> {
         told.unwrap_or_else(Machine::here)
     }
 
-    fn runs_container(&self) -> bool {
+    pub(crate) fn runs_container(&self) -> bool {
         match self.settings.against {
             Against::Image(_) => true,
             Against::Recorded => self.recorded_container().is_some(),
@@ -190,7 +208,7 @@ impl Job<'_> {
         })
     }
 
-    async fn start(&self, answerer: &Arc<Answerer>, preparation: &mut Preparation) -> Result<Started, Halt> {
+    pub(crate) async fn start(&self, answerer: &Arc<Answerer>, preparation: &mut Preparation) -> Result<Started, Halt> {
         match &self.settings.against {
             Against::Image(reference) => container::start(self, Some(reference), answerer, preparation).await,
             Against::Process(command) => process::start(self, Some(command), answerer, preparation).await,
@@ -203,73 +221,28 @@ impl Job<'_> {
         }
     }
 
-    async fn run_started(
+    /// Why a started service is not sent anything, if so, and whether that is because something here is forbidden.
+    pub(crate) async fn why_not_sent(
         &self,
-        mut started: Started,
-        mut preparation: Preparation,
-        answerer: Arc<Answerer>,
+        started: &mut Started,
+        preparation: &mut Preparation,
         watched: &Watched<'_>,
-        here: HostEnvironment,
-    ) -> Result<Played, ReplayError> {
-        let forbidden = self.forbidden_difference(&preparation);
-        let is_forbidden = forbidden.is_some();
-        let void = match forbidden {
-            Some(void) => Some(void),
-            None => self.not_ready(&mut started, &mut preparation, watched).await,
-        };
-        let void = void.or_else(|| self.falls_short(&preparation));
-        if let Some(mut void) = void {
-            // A health check's command may hold a secret.
-            self.secrets.conceal_text(&mut void.reason);
-            let aftermath = self.finish(started.running, false).await;
-            let void = with_end(with_last_lines(void, &aftermath), &aftermath);
-            let void = if is_forbidden { void } else { absent::explain(void, &aftermath.egress, &self.listeners()) };
-            return Ok(Played { aftermath, ..Played::void(void, preparation) });
+    ) -> Option<(Void, bool)> {
+        match self.forbidden_difference(preparation) {
+            Some(void) => Some((void, true)),
+            None => {
+                let void = self.not_ready(started, preparation, watched).await;
+                Some((void.or_else(|| self.falls_short(preparation))?, false))
+            }
         }
-        let driver = Arc::new(Driver {
-            archive: Arc::clone(&self.settings.archive),
-            answerer: Arc::clone(&answerer),
-            ledger: Arc::clone(&self.ledger),
-            rules: self.settings.rules.clone(),
-            doorway: started.doorway.clone(),
-            secrets: Arc::clone(&self.secrets),
-            limits: self.settings.limits,
-            run: self.run,
-            target: preparation.target.clone(),
-            fingerprint: self.ledger.put_fingerprint(&self.fingerprint_here(&preparation, here)),
-            host: started.host.clone(),
-            clock: Arc::clone(&self.settings.clock),
-            order: self.settings.order,
-        });
-        let watch = Watch { progress: watched.progress, stop: watched.stop.clone() };
-        let outcomes = driver.drive(self.selection, watch).await;
-        drop(started.doorway);
-        let unreachable = |outcome: &Outcome| matches!(outcome.end, End::Unreachable { .. });
-        let seems_dead = outcomes.as_ref().is_ok_and(|outcomes| outcomes.values().any(unreachable));
-        let aftermath = self.finish(started.running, seems_dead).await;
-        let outcomes = outcomes?;
-        if let Some(void) = beside::gone(&aftermath.beside) {
-            return Ok(Played { aftermath, ..Played::void(void, preparation) });
-        }
-        let case = Case {
-            selection: self.selection,
-            outcomes: &outcomes,
-            notes: &answerer.notes(),
-            never_asked: &answerer.never_asked(),
-            connections: answerer.connections(),
-            turns_never_asked: &answerer.turns_never_asked(),
-            not_served: &started.not_served,
-            calls_observed: started.calls_observed,
-            secrets: &self.secrets,
-        };
-        let judgement = case.judge();
-        let stopped = |outcome: &Outcome| outcome.end == End::CaptureStopped;
-        let interrupted = outcomes.len() < self.selection.chosen.len() || outcomes.values().any(stopped);
-        let gates = answerer.gate_counts().filter(|_| started.calls_observed);
-        if let Some(counts) = gates {
-            preparation.controls.say(Control::Answers, State::On, vec![counts.words()]);
-        }
-        Ok(Played { preparation, aftermath, judgement, void: None, interrupted, gates })
+    }
+
+    /// Why nothing was judged, with what was seen of the service since.
+    pub(crate) fn explained(&self, mut void: Void, is_forbidden: bool, aftermath: &Aftermath) -> Void {
+        // A health check's command may hold a secret.
+        self.secrets.conceal_text(&mut void.reason);
+        let void = with_end(with_last_lines(void, aftermath), aftermath);
+        if is_forbidden { void } else { absent::explain(void, &aftermath.egress, &self.listeners()) }
     }
 
     /// Waits until the service is ready; gives back why it is not sent anything, if so.
@@ -308,7 +281,7 @@ impl Job<'_> {
 
     /// Ends what ran; what seems dead is first left the time to show that it ended by itself. What it logged may hold
     /// secrets, as every text of the service.
-    async fn finish(&self, mut running: Box<dyn Running>, seems_dead: bool) -> Aftermath {
+    pub(crate) async fn finish(&self, mut running: Box<dyn Running>, seems_dead: bool) -> Aftermath {
         if seems_dead {
             let gone = async {
                 while running.gone().is_none() {
@@ -328,14 +301,14 @@ impl Job<'_> {
     }
 
     /// What the run's exchanges ran in: this machine, and the recorded image or program only where it was that one.
-    fn fingerprint_here(&self, preparation: &Preparation, here: HostEnvironment) -> Fingerprint {
+    pub(crate) fn fingerprint_here(&self, preparation: &Preparation, here: HostEnvironment) -> Fingerprint {
         match self.recorded.filter(|_| preparation.pinned.relation.is_same()) {
             Some(recorded) => Fingerprint { host: here, ..recorded.clone() },
             None => Fingerprint { subject: Subject::Unknown, host: here, packages: Vec::new() },
         }
     }
 
-    fn answerer(&self) -> Result<Arc<Answerer>, ReplayError> {
+    pub(crate) fn answerer(&self) -> Result<Arc<Answerer>, ReplayError> {
         let parts = AnswererParts {
             archive: Arc::clone(&self.settings.archive),
             rules: self.settings.rules.clone(),
@@ -366,7 +339,8 @@ impl Job<'_> {
     }
 
     fn conclude(self, played: Played) -> Result<Replayed, ReplayError> {
-        let Played { preparation, aftermath, judgement, void, interrupted, gates } = played;
+        let Played { preparation, aftermath, judgement, void, interrupted, repeats, gates } = played;
+        let is_void = void.is_some();
         let replayed = judgement.results.iter().filter(|result| result.replayed_id.is_some()).count() as u64;
         let determinism = self.determinism(&preparation, gates, replayed > 0);
         let receipt = Receipt {
@@ -386,6 +360,7 @@ impl Job<'_> {
             ready: preparation.ready,
             injected: preparation.injected,
             beside: preparation.beside,
+            repeats: weigh(&self, repeats, &judgement.results, &preparation.environment).filter(|_| !is_void),
             environment: preparation.environment,
             rules: judgement.rules,
             headers_not_compared: headers_not_compared(),
@@ -394,6 +369,10 @@ impl Job<'_> {
             service_ended: aftermath.service_ended,
             interrupted,
         };
+        let noise = receipt.repeats.as_ref().map(|repeats| repeats.noise.as_slice()).unwrap_or_default();
+        if let Some(profile) = profile(&receipt.pinned, noise, &judgement.results) {
+            self.ledger.append_noise(profile);
+        }
         self.ledger.append_logs(aftermath.logs);
         aftermath.beside.into_iter().for_each(|ended| self.ledger.append_logs(ended.named_lines()));
         let record = Run {

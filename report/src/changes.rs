@@ -230,6 +230,7 @@ pub fn tally_line(tally: &Tally, style: Style) -> String {
         (tally.diverged, "diverged", Style::red as fn(Style, &str) -> String),
         (tally.failed, "failed", Style::red),
         (tally.changed, "changed", Style::red),
+        (tally.flaky, "flaky", Style::red),
         (tally.unjudged, "unjudged", Style::yellow),
         (tally.noise, "noise", Style::dim),
         (tally.same, "same", Style::green),

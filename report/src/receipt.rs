@@ -1,11 +1,14 @@
-//! The receipt of a replay, in at most eight lines: verdict first, then what proves it, the top differences, the command to
+//! The receipt of a replay, in at most eight lines, and a few more over repeats: verdict first, then what proves it, the top differences, the command to
 //! type next. The whole of it is in `--json`.
 
 use diff::{Cluster, ExchangeResult, Tally, Verdict};
 use replayer::receipt::{Absent, Beside, Egress, Receipt};
 use serde::Serialize;
 
-use crate::{Style, escape_line, json};
+use crate::{
+    Style, escape_line, json,
+    repeats::{conclusions, repeat_lines},
+};
 
 /// Differences shown on the terminal. The page has eight lines: five are the verdict, its three proofs and the next command.
 const TOP_DIFFERENCES: usize = 3;
@@ -32,7 +35,14 @@ pub struct ReceiptPage<'a> {
 impl ReceiptPage<'_> {
     /// The page for a machine: schema `retake.replay/0`, on one line, since a command may replay several times.
     pub fn to_json(&self) -> String {
-        json::line("replay", self)
+        #[derive(Serialize)]
+        struct Page<'a> {
+            #[serde(flatten)]
+            page: &'a ReceiptPage<'a>,
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            conclusions: Vec<String>,
+        }
+        json::line("replay", &Page { page: self, conclusions: conclusions(self.receipt, self.results) })
     }
 }
 
@@ -43,6 +53,8 @@ pub fn receipt_page(page: &ReceiptPage<'_>, style: Style) -> String {
     lines.push(labelled("pinned", &pinned_words(page.receipt), style));
     lines.push(labelled("answers", &answer_words(page.receipt), style));
     lines.push(labelled("held", &held_words(page.receipt), style));
+    let repeats = repeat_lines(page.receipt, page.results);
+    lines.extend(repeats.iter().map(|(label, words)| labelled(label, words, style)));
     let beside = beside_words(page.receipt).map(|words| labelled("beside", &words, style));
     let absent = absent_lines(page.receipt, style);
     let differences_max = TOP_DIFFERENCES.saturating_sub(absent.len() + beside.iter().len());
@@ -101,6 +113,7 @@ fn leading_word(tally: &Tally) -> &'static str {
     match tally {
         Tally { failed: 1.., .. } => "failed",
         Tally { diverged: 1.., .. } => "diverged",
+        Tally { changed: 0, flaky: 1.., .. } => "flaky",
         _ => "changed",
     }
 }
@@ -110,6 +123,7 @@ fn counted(tally: &Tally) -> Vec<String> {
         (tally.failed, "failed"),
         (tally.diverged, "diverged"),
         (tally.changed, "changed"),
+        (tally.flaky, "flaky"),
         (tally.unjudged, "unjudged"),
         (tally.noise, "noise"),
         (tally.same, "same"),

@@ -13,6 +13,7 @@ Examples:
   retake replay case.retake                                is it still what it was?
   retake replay case.retake --ignore /id --ignore '/choices/*/created'
   retake replay case.retake --image triage:next            what would this image have answered?
+  retake replay case.retake --only 3fa9c1 --repeat 300     how often does it fail?
   retake replay .retake --only 3fa9c1 --process ./target/debug/triage
   DOCKER_HOST=tcp://10.0.0.7:2375 retake replay case.retake    in an engine elsewhere, all copied in
   retake replay case.retake --mount /models=./models --env API_TOKEN --secrets secrets.txt
@@ -45,6 +46,18 @@ pub(crate) struct ReplayArgs {
     /// Send the requests to a service that is already running, and whose dependencies are its own
     #[arg(long, value_name = "URL")]
     pub(crate) target: Option<String>,
+    /// Replay so many times, and say how often each exchange fails (docs/repeats.md)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=REPEATS_MAX))]
+    pub(crate) repeat: Option<u32>,
+    /// Between repeats: a fresh container (or process), or nothing, which is faster and lets the service remember
+    #[arg(long, value_name = "HOW", value_enum, default_value = "container")]
+    pub(crate) reset: Reset,
+    /// End with the first repeat in which an exchange is neither same nor noise
+    #[arg(long, requires = "repeat")]
+    pub(crate) until_failure: bool,
+    /// The confidence of intervals and bounds over repeats, between 0.5 and 1
+    #[arg(long, value_name = "C", default_value = "0.95", value_parser = values::confidence)]
+    pub(crate) confidence: stats::Confidence,
     /// Leave this field out of the comparison, or 'POST /tickets /id' for one route; uses are counted (repeatable)
     #[arg(long, value_name = "POINTER")]
     pub(crate) ignore: Vec<String>,
@@ -102,6 +115,16 @@ pub(crate) struct ReplayArgs {
     /// Secrets that the recording knows by pseudonym, as PSEUDONYM=VALUE lines; `retake inspect` lists them
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) secrets: Option<PathBuf>,
+}
+
+/// Most repeats of one run. A choice: what is kept of each is held in memory.
+const REPEATS_MAX: i64 = 100_000;
+
+/// What is done between repeats: as `replayer::Reset` has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Reset {
+    None,
+    Container,
 }
 
 /// The way into a container: as `replayer::BridgeWay` has it.

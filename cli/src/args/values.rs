@@ -62,6 +62,11 @@ pub(crate) fn age(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(seconds))
 }
 
+/// A confidence: `0.95`.
+pub(crate) fn confidence(text: &str) -> Result<stats::Confidence, String> {
+    text.parse().map_err(|error: stats::ConfidenceError| error.to_string())
+}
+
 /// The first digits of an id, four at least.
 pub(crate) fn id_prefix(text: &str) -> Result<String, String> {
     let is_prefix = (4..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -180,5 +180,6 @@ fn of_entry(entry: &Entry, replayed_status: Option<u16>) -> ExchangeResult {
         verdict: Verdict::Same,
         calls_reordered: false,
         comparison: None,
+        repeated: None,
     }
 }

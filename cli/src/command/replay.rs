@@ -12,15 +12,15 @@ use bundle::{Archive, Store};
 use diff::Rules;
 use exchange::Id;
 use replayer::{
-    BridgeWay, GivenMount, GivenVariable, ReplayError,
+    BridgeWay, GivenMount, GivenVariable, Repeating, ReplayError,
     receipt::SourceProof,
-    replay::{Against, Replayed, SecretsFile, Settings, Watched, by_environment, replay as run_replay},
+    replay::{Against, Progressed, Replayed, SecretsFile, Settings, Watched, by_environment, replay as run_replay},
 };
 use report::{ReceiptPage, receipt_page};
 use tokio::sync::watch;
 
 use crate::{
-    args::{Bridge, ReplayArgs},
+    args::{Bridge, ReplayArgs, Reset},
     clock::Clock,
     console::{Console, Unit},
     env_file,
@@ -72,8 +72,12 @@ fn each_in_its_own(settings: Settings) -> Result<Vec<(Settings, Option<String>)>
 }
 
 async fn replay_one(settings: Settings, console: &Console, stop: watch::Receiver<bool>) -> Result<Replayed, Trouble> {
-    let bar = console.progress("replaying", Unit::Exchanges);
-    let progress = |done, total| bar.show(done, total);
+    let unit = if settings.repeating.count.is_some() { Unit::Repeats } else { Unit::Exchanges };
+    let bar = console.progress("replaying", unit);
+    let progress = |it: Progressed| match it.repeats {
+        1 => bar.show(it.done, it.total),
+        _ => bar.show_repeats(it.repeat, it.repeats, it.failed),
+    };
     Ok(run_replay(settings, Watched { progress: &progress, stop }).await?)
 }
 
@@ -125,6 +129,7 @@ fn settings_of(source: &str, args: &ReplayArgs) -> Result<Settings, Trouble> {
         determinism: determinism::asked(args)?,
         order: determinism::order(args.order),
         limits: wire::client::Limits::default(),
+        repeating: repeating(args),
         runs_folder: store.runs_dir(),
         executable: own_executable()?,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -164,6 +169,15 @@ fn against(args: &ReplayArgs) -> Result<Against, Trouble> {
         (.., Some(url)) => Against::Url(url.clone()),
         _ => Against::Recorded,
     })
+}
+
+/// How often, and what is done in between. A service that runs already is nobody's to reset.
+fn repeating(args: &ReplayArgs) -> Repeating {
+    let reset = match args.reset {
+        Reset::Container if args.target.is_none() => replayer::Reset::Container,
+        Reset::Container | Reset::None => replayer::Reset::None,
+    };
+    Repeating { count: args.repeat, reset, until_failure: args.until_failure, confidence: args.confidence }
 }
 
 fn way(bridge: Bridge) -> BridgeWay {

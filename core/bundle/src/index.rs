@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Record,
     layout::{INDEX_BYTES_MAX, INDEX_VALUE_BYTES},
+    record::record_kind,
     rows::Keys,
     varint,
 };
@@ -208,7 +209,7 @@ pub(crate) struct Index {
     pub(crate) fingerprints: Vec<(Digest, Place)>,
     pub(crate) events: Vec<Place>,
     pub(crate) log_lines: Vec<(Id, Place)>,
-    /// Records of kinds that the writer did not know, with their kinds.
+    /// Records of other kinds, known to the writer or not, with their kinds.
     pub(crate) others: Vec<(u8, Place)>,
     /// The blocks with pieces: where each begins, and the number of its first piece.
     pub(crate) piece_blocks: Vec<(u64, u32)>,
@@ -232,6 +233,7 @@ impl Index {
             Record::Fingerprint(_) => noted(&mut self.fingerprints, (Digest::of(payload), at)),
             Record::Event(_) => noted(&mut self.events, at),
             Record::LogLines(lines) => noted(&mut self.log_lines, (lines.session, at)),
+            Record::Noise(_) => noted(&mut self.others, (record_kind::NOISE, at)),
             Record::Unknown { kind, .. } => noted(&mut self.others, (*kind, at)),
         }
     }

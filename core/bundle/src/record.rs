@@ -5,13 +5,15 @@
 
 use std::io;
 
-use exchange::{Body, ClockPair, Event, Exchange, Fingerprint, Id, ImageRecord, LogLines, Run, Session, SessionEnd};
+use exchange::{
+    Body, ClockPair, Event, Exchange, Fingerprint, Id, ImageRecord, LogLines, NoiseProfile, Run, Session, SessionEnd,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::layout::{PIECE_BYTES_MAX, RECORD_BYTES_MAX, RECORD_HEADER_LEN, u32_at};
 
-/// Numbers of the record kinds. 5 is not used: exchanges stand in blocks of their own. 11 is reserved for noise profiles,
-/// which have no layout yet; tombstones are read by `tombstone`.
+/// Numbers of the record kinds. 5 is not used: exchanges stand in blocks of their own. Tombstones are read by
+/// `tombstone`.
 pub(crate) mod record_kind {
     pub(crate) const PIECE: u8 = 1;
     pub(crate) const SESSION: u8 = 2;
@@ -22,6 +24,7 @@ pub(crate) mod record_kind {
     pub(crate) const FINGERPRINT: u8 = 8;
     pub(crate) const RUN: u8 = 9;
     pub(crate) const IMAGE: u8 = 10;
+    pub(crate) const NOISE: u8 = 11;
     pub(crate) const TOMBSTONE: u8 = 12;
 }
 
@@ -51,6 +54,8 @@ pub enum Record {
     Run(Box<Run>),
     /// An image carried by the bundle; the pieces of its archive come before it.
     Image(Box<ImageRecord>),
+    /// What differs between answers of one version to the same request.
+    Noise(NoiseProfile),
     /// A record of a kind, or with flags, that this build does not know.
     Unknown {
         /// Its kind.
@@ -82,6 +87,7 @@ impl Record {
             Self::Fingerprint(_) => record_kind::FINGERPRINT,
             Self::Run(_) => record_kind::RUN,
             Self::Image(_) => record_kind::IMAGE,
+            Self::Noise(_) => record_kind::NOISE,
             Self::Unknown { kind, .. } => *kind,
         }
     }
@@ -129,6 +135,7 @@ impl Record {
             Self::Fingerprint(fingerprint) => json(fingerprint),
             Self::Run(run) => json(run),
             Self::Image(image) => json(image),
+            Self::Noise(profile) => json(profile),
             Self::Unknown { bytes, .. } => Ok(bytes.clone()),
         }
     }
@@ -154,6 +161,7 @@ impl Record {
             record_kind::FINGERPRINT => Self::Fingerprint(value(kind, payload)?),
             record_kind::RUN => Self::Run(value(kind, payload)?),
             record_kind::IMAGE => Self::Image(value(kind, payload)?),
+            record_kind::NOISE => Self::Noise(value(kind, payload)?),
             _ => Self::Unknown { kind, flags, bytes: payload.to_vec() },
         })
     }
@@ -179,6 +187,7 @@ pub(crate) fn kind_word(kind: u8) -> &'static str {
         record_kind::FINGERPRINT => "fingerprint",
         record_kind::RUN => "run",
         record_kind::IMAGE => "image",
+        record_kind::NOISE => "noise profile",
         record_kind::TOMBSTONE => "tombstone",
         _ => "record of an unknown kind",
     }

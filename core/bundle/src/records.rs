@@ -4,14 +4,14 @@
 
 use std::sync::Arc;
 
-use exchange::{Body, Digest, Event, Exchange, Fingerprint, Holding, Id, ImageRecord, LogLines, Run};
+use exchange::{Body, Digest, Event, Exchange, Fingerprint, Holding, Id, ImageRecord, LogLines, NoiseProfile, Run};
 
 use crate::{
     Archive, ReadError, Record,
     archive::merged,
     cache::Block,
     index::{Index, Place},
-    record::{RawRecord, record_at},
+    record::{RawRecord, record_at, record_kind},
     rows::RowRead,
 };
 
@@ -148,6 +148,23 @@ impl Archive {
             |index| index.images.clone(),
             |record| match record {
                 Record::Image(image) => Some(*image),
+                _ => None,
+            },
+        )
+    }
+
+    /// What was learned of noise.
+    ///
+    /// # Errors
+    /// As [`Archive::runs`].
+    pub fn noise_profiles(&self) -> Result<Vec<NoiseProfile>, ReadError> {
+        self.listed(
+            |index| {
+                let of_noise = |(kind, at): &(u8, Place)| (*kind == record_kind::NOISE).then_some(*at);
+                index.others.iter().filter_map(of_noise).collect()
+            },
+            |record| match record {
+                Record::Noise(profile) => Some(profile),
                 _ => None,
             },
         )

@@ -112,6 +112,11 @@ impl Library {
         }
     }
 
+    /// Forgets what was served: all recordings may be asked for again.
+    pub fn begin_anew(&mut self) {
+        self.entries.iter_mut().for_each(|entry| entry.served = Served::default());
+    }
+
     /// The recordings that neither their own exchange asked for, nor a call that belongs to nobody known, in the order in
     /// which they were added.
     pub fn never_asked(&self) -> Vec<Id> {

@@ -4,13 +4,13 @@ use std::{fmt, str::FromStr};
 
 use crate::special::normal_quantile;
 
-/// A confidence level: the share of such statements that hold, between 0 and 1, both left out.
+/// A confidence level: the share of such statements that hold.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Confidence(f64);
 
 /// Why something is no confidence level.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no confidence between 0 and 1, such as 0.95")]
+#[error("`{text}` is no confidence between 0.5 and 1, such as 0.95")]
 pub struct ConfidenceError {
     text: String,
 }
@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(Confidence::new(0.999).unwrap().to_string(), "99.9 %");
         assert_eq!(
             "95".parse::<Confidence>().unwrap_err().to_string(),
-            "`95` is no confidence between 0 and 1, such as 0.95"
+            "`95` is no confidence between 0.5 and 1, such as 0.95"
         );
         assert!(["", "NaN", "1", "0", "-0.9", "inf"].iter().all(|text| text.parse::<Confidence>().is_err()));
     }

@@ -145,7 +145,7 @@ impl Answerer {
             trailers: Vec::new(),
         });
         ledger.append_exchange(Exchange {
-            id: original.map_or_else(|| ledger.id_of_new(sequence), |original| Id::of_repeat(self.run, original, 0)),
+            id: original.map_or_else(|| ledger.id_of_new(sequence), |original| self.id_of_repeat(original)),
             session: self.run,
             sequence,
             role: Role::Dependency { name: conversed.dependency.to_owned(), parent: None },
@@ -166,7 +166,12 @@ impl Answerer {
             context: exchange::Context::default(),
             digests: Digests::default(),
             redactions: Vec::new(),
-            repeats: Some(Repeats { original, repeat: 0, target: self.target.clone(), replacements: Vec::new() }),
+            repeats: Some(Repeats {
+                original,
+                repeat: self.repeat(),
+                target: self.target.clone(),
+                replacements: Vec::new(),
+            }),
         });
     }
 }

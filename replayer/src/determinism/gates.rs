@@ -34,6 +34,12 @@ pub struct GateCounts {
 }
 
 impl GateCounts {
+    /// Those of another service too.
+    #[must_use]
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { held: self.held + other.held, opened: self.opened + other.opened }
+    }
+
     /// A few words for the receipt.
     pub(crate) fn words(self) -> String {
         match self.opened {
@@ -87,6 +93,11 @@ impl Gates {
             }
         }
         Self { after, ..Self::default() }
+    }
+
+    /// Begins a repeat: nothing was given yet. The counts go on.
+    pub(crate) fn begin_anew(&self) {
+        self.state().given.clear();
     }
 
     /// Waits until the answer to a recorded call may be given.

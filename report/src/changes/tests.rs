@@ -23,6 +23,7 @@ fn result(number: u8, verdict: Verdict, changes: Vec<Change>) -> ExchangeResult 
         verdict,
         calls_reordered: false,
         comparison: Some(Comparison { changes, compared_as: ComparedAs::Json, ..Comparison::default() }),
+        repeated: None,
     }
 }
 

@@ -22,6 +22,7 @@ fn result(number: u8, verdict: Verdict) -> ExchangeResult {
         verdict,
         calls_reordered: false,
         comparison: None,
+        repeated: None,
     }
 }
 
@@ -60,6 +61,7 @@ fn receipt(results: &[ExchangeResult]) -> Receipt {
         injected: Vec::new(),
         beside: Vec::new(),
         environment: Vec::new(),
+        repeats: None,
         rules: vec![RuleUse { rule: "/id".to_owned(), pointer: "/id".to_owned(), count: 2 }],
         headers_not_compared: Vec::new(),
         tally: Tally::of(results),

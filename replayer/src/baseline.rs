@@ -1,0 +1,102 @@
+//! The first answer to each exchange, so that later ones can be held against it.
+//!
+//! In: answers as they come, over all repeats. Out: where a later one parts from the first. What no longer fits into memory
+//! is not looked at, and counted.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use diff::{Apart, Output, Route, places_apart};
+use exchange::{Head, Id};
+
+/// Memory for first answers, in bytes. A choice: a thousand answers of a quarter of a megabyte.
+const KEPT_BYTES_MAX: usize = 256 << 20;
+
+/// The first answers of a run with repeats.
+#[derive(Debug, Default)]
+pub(crate) struct Baseline {
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    answers: BTreeMap<Id, Answer>,
+    bytes: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Answer {
+    head: Head,
+    body: Vec<u8>,
+    complete: bool,
+    whole: bool,
+}
+
+/// A later answer, held against the first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Looked {
+    /// Offset of the first byte of the body that differs.
+    pub(crate) first_divergence: Option<u64>,
+    /// The places that differ.
+    pub(crate) places: Vec<Apart>,
+}
+
+impl Baseline {
+    /// Keeps the first answer to an exchange; holds a later one against it. `None` for the first, and where the first is
+    /// not kept.
+    pub(crate) fn look(&self, exchange: Id, route: &Route, answer: &Output<'_>) -> Option<Looked> {
+        let first = {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            match kept.answers.get(&exchange) {
+                None => {
+                    kept.keep(exchange, answer);
+                    return None;
+                }
+                Some(first) if first.body == answer.body && first.head == *answer.head => {
+                    return Some(Looked::default());
+                }
+                // Comparing takes its time: others need not wait.
+                Some(first) => first.clone(),
+            }
+        };
+        let Answer { head, body, complete, whole } = &first;
+        let places = places_apart(&Output { head, body, complete: *complete, whole: *whole }, answer, route);
+        let first_divergence = stats::first_divergence(body, answer.body).map(|offset| offset as u64);
+        Some(Looked { first_divergence, places })
+    }
+}
+
+impl Kept {
+    fn keep(&mut self, exchange: Id, answer: &Output<'_>) {
+        let bytes = answer.body.len() + answer.head.bytes.len();
+        if self.bytes.saturating_add(bytes) > KEPT_BYTES_MAX {
+            return;
+        }
+        self.bytes += bytes;
+        let Output { head, body, complete, whole } = *answer;
+        self.answers.insert(exchange, Answer { head: head.clone(), body: body.to_vec(), complete, whole });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_answer_is_held_against_the_first_one() {
+        let baseline = Baseline::default();
+        let head = Head::new("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n".to_owned());
+        let look = |body: &str| {
+            let answer = Output { head: &head, body: body.as_bytes(), complete: true, whole: true };
+            baseline.look(Id([1; 16]), &Route::default(), &answer)
+        };
+        assert_eq!(look(r#"{"id":1,"a":2}"#), None);
+        assert_eq!(look(r#"{"id":1,"a":2}"#), Some(Looked::default()));
+        let looked = look(r#"{"id":7,"a":2}"#).unwrap();
+        assert_eq!(looked.first_divergence, Some(6));
+        assert_eq!(looked.places.len(), 1);
+        assert_eq!(looked.places[0].pointer, "/id");
+    }
+}

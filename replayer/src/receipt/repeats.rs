@@ -1,0 +1,68 @@
+//! What the repeats of a replay say together.
+
+use diff::Estimate;
+use exchange::NoisyPlace;
+use serde::{Deserialize, Serialize};
+
+use crate::repeat::Reset;
+
+/// How a selection was repeated, and what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RepeatsProof {
+    /// Repeats that were asked for.
+    pub asked: u32,
+    /// Repeats that were judged.
+    pub done: u32,
+    /// What was done between two of them.
+    pub reset: Reset,
+    /// True where the first failure was to end it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub until_failure: bool,
+    /// The confidence of every interval and bound.
+    pub confidence: f64,
+    /// Repeats whose service could not be judged, such as one that never became ready; the first few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_started: Vec<NotStarted>,
+    /// How many of those there were.
+    #[serde(default)]
+    pub not_started_count: u32,
+    /// Repeats in which an exchange failed.
+    pub failed: Estimate,
+    /// Where none did: the largest rate of such repeats that so many leave possible.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_missed_max: Option<f64>,
+    /// Recorded answers that are not the usual one, the outcome that came most often here.
+    pub unusual_in_production: Estimate,
+    /// Answers of the repeats that are not the usual one.
+    pub unusual_here: Estimate,
+    /// False where no rate lies in both intervals: production and these repeats are two different things.
+    pub intervals_overlap: bool,
+    /// How busy the service was in production.
+    pub production: Setting,
+    /// How busy it was here.
+    pub here: Setting,
+    /// What was otherwise than in production and may be why rates differ: timing, load, processors.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub otherwise: Vec<String>,
+    /// What differed between answers of the same service to the same request, rules or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub noise: Vec<NoisyPlace>,
+}
+
+/// A repeat that could not be judged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotStarted {
+    /// Its number, from 0.
+    pub repeat: u32,
+    /// Why.
+    pub reason: String,
+}
+
+/// How busy a service was while the exchanges ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Setting {
+    /// Most exchanges in flight at a time.
+    pub in_flight_max: u64,
+    /// Median time that one took, in milliseconds.
+    pub took_ms_median: f64,
+}

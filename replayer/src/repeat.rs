@@ -1,0 +1,475 @@
+//! Plays the selection as often as asked: each time in a fresh service, or again and again in the same one.
+//!
+//! In: a job and what was prepared for it. Out: what all repeats came to. One that cannot be judged, such as a service that
+//! does not become ready this time, is counted and does not end the others; only the first decides whether there is
+//! anything to be judged at all.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use bundle::ReadError;
+use diff::ExchangeResult;
+use exchange::{Digest, End, HostEnvironment, Id, Transport};
+use serde::{Deserialize, Serialize};
+use stats::Confidence;
+
+use crate::{
+    answer::Answerer,
+    baseline::Baseline,
+    beside,
+    determinism::{Control, GateCounts, State},
+    drive::{Driver, Outcome, Watch},
+    error::ReplayError,
+    job::{Halt, Job, Preparation, Started},
+    judge::{Case, Judgement},
+    pace::Pace,
+    receipt::{NotStarted, Void},
+    replay::{Played, Progressed, Watched},
+    service::Aftermath,
+    trials::Trials,
+};
+
+/// Repeats in a row that could not be judged, after which it is given up. A choice.
+const FALLEN_IN_A_ROW_MAX: u32 = 3;
+
+/// Repeats that could not be judged, of which it is told why. A choice.
+const FALLEN_TOLD_MAX: usize = 10;
+
+/// How often a selection is replayed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Repeating {
+    /// How often; `None` for once, without a word of repeats.
+    pub count: Option<u32>,
+    /// What is done between two repeats.
+    pub reset: Reset,
+    /// True when the first repeat with an exchange that is neither same nor noise is the last.
+    pub until_failure: bool,
+    /// The confidence of every interval and bound.
+    pub confidence: Confidence,
+}
+
+impl Repeating {
+    /// A single replay.
+    pub const ONCE: Self =
+        Self { count: None, reset: Reset::Container, until_failure: false, confidence: Confidence::DEFAULT };
+}
+
+/// What is done between two repeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Reset {
+    /// Nothing: the same service answers all repeats, with whatever it remembers of those before.
+    None,
+    /// A fresh container, or a fresh process where it is no container.
+    Container,
+}
+
+impl Reset {
+    /// The word that `--reset` takes.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Container => "container",
+        }
+    }
+}
+
+/// A service that is ready, and what answers its calls.
+struct Service {
+    started: Started,
+    answerer: Arc<Answerer>,
+    preparation: Preparation,
+    fingerprint: Option<Digest>,
+}
+
+/// A service that cannot be judged.
+pub(crate) struct Fallen {
+    pub(crate) void: Void,
+    pub(crate) preparation: Preparation,
+    pub(crate) aftermath: Aftermath,
+}
+
+/// The repeats so far.
+struct Tried {
+    trials: Trials,
+    preparation: Option<Preparation>,
+    aftermath: Option<Aftermath>,
+    fallen: Vec<NotStarted>,
+    fallen_count: u32,
+    fallen_in_a_row: u32,
+    done: u32,
+    pace: Pace,
+    gates: Option<GateCounts>,
+    interrupted: bool,
+}
+
+/// What is known of the repeats beside their judgement.
+#[derive(Debug, Default)]
+pub(crate) struct Count {
+    pub(crate) done: u32,
+    pub(crate) judged: u64,
+    pub(crate) failed: u64,
+    pub(crate) fallen: Vec<NotStarted>,
+    pub(crate) fallen_count: u32,
+    pub(crate) pace: Pace,
+}
+
+/// The repeats of a job under way.
+struct Repeats<'a, 'j> {
+    job: &'a Job<'j>,
+    prepared: Preparation,
+    here: &'a HostEnvironment,
+    watched: &'a Watched<'a>,
+    repeating: Repeating,
+    count: u32,
+    /// First answers, where there are several repeats.
+    baseline: Option<Arc<Baseline>>,
+    tried: Tried,
+    /// The service that answers the next repeat, where it stands already.
+    standing: Option<Result<Service, Halt>>,
+}
+
+/// What follows a repeat.
+enum Next {
+    /// The next one.
+    Repeat,
+    /// Nothing: it was the last.
+    End,
+    /// Nothing, since not even the first could be judged.
+    Void(Box<Fallen>),
+}
+
+impl Repeats<'_, '_> {
+    async fn play(mut self) -> Result<Played, ReplayError> {
+        for repeat in 0..self.count {
+            match self.once(repeat).await? {
+                Next::Repeat => {}
+                Next::End => break,
+                Next::Void(fallen) => return Ok(Played::void(*fallen)),
+            }
+        }
+        if let Some(Ok(service)) = self.standing.take() {
+            self.tried.gated(service.answerer.gate_counts().filter(|_| service.started.calls_observed));
+            let aftermath = self.job.let_go(service.started).await;
+            self.tried.ended(aftermath, self.job);
+        }
+        Ok(self.tried.conclude())
+    }
+
+    async fn once(&mut self, repeat: u32) -> Result<Next, ReplayError> {
+        if repeat > 0 && self.is_stopped() {
+            self.tried.interrupted = true;
+            return Ok(Next::End);
+        }
+        let service = match self.standing.take() {
+            Some(service) => service,
+            None => self.job.stand_up(&self.prepared, self.here, self.watched).await,
+        };
+        let service = match service {
+            Ok(service) => service,
+            Err(halt) => return self.fell(repeat, halt),
+        };
+        let outcomes = self.drive(&service, repeat).await;
+        let (judgement, outcomes) = if self.keeps(repeat, outcomes.as_ref().ok()) {
+            let outcomes = outcomes?;
+            let Started { calls_observed, not_served, .. } = &service.started;
+            let judgement = self.job.judge(&service.answerer, calls_observed.then_some(not_served), &outcomes);
+            self.tried.preparation.get_or_insert_with(|| service.preparation.clone());
+            self.standing = Some(Ok(service));
+            (judgement, outcomes)
+        } else {
+            match self.end(service, repeat, outcomes).await {
+                Ok(judged) => judged,
+                Err(halt) => return self.fell(repeat, halt),
+            }
+        };
+        let is_last = self.repeating.until_failure && judgement.results.iter().any(is_no_pass);
+        self.tried.add(repeat, judgement, &outcomes, self.job.selection.chosen.len());
+        Ok(if is_last { Next::End } else { Next::Repeat })
+    }
+
+    async fn drive(&self, service: &Service, repeat: u32) -> Result<BTreeMap<Id, Outcome>, ReadError> {
+        service.answerer.begin(repeat);
+        let (repeats, failed) = (self.count, self.tried.trials.failed);
+        let progress = |done, total| (self.watched.progress)(Progressed { done, total, repeat, repeats, failed });
+        let watch = Watch { progress: &progress, stop: self.watched.stop.clone() };
+        self.job.driver(service, repeat, self.baseline.clone()).drive(self.job.selection, watch).await
+    }
+
+    /// True where the same service answers the next repeat.
+    fn keeps(&self, repeat: u32, outcomes: Option<&BTreeMap<Id, Outcome>>) -> bool {
+        self.repeating.reset == Reset::None
+            && repeat + 1 < self.count
+            && outcomes.is_some_and(|outcomes| !seems_dead(outcomes))
+            && !self.is_stopped()
+    }
+
+    /// Ends a service, then judges: what it asks until it is gone counts. The next one may start meanwhile where the two
+    /// have nothing in common but the machine.
+    async fn end(
+        &mut self,
+        service: Service,
+        repeat: u32,
+        outcomes: Result<BTreeMap<Id, Outcome>, ReadError>,
+    ) -> Result<(Judgement, BTreeMap<Id, Outcome>), Halt> {
+        let Service { started, answerer, preparation, .. } = service;
+        let Started { doorway, running, calls_observed, not_served, .. } = started;
+        drop(doorway);
+        let starts_next = repeat + 1 < self.count
+            && self.job.runs_container()
+            && !self.repeating.until_failure
+            && outcomes.is_ok()
+            && !self.is_stopped();
+        let ending = self.job.finish(running, outcomes.as_ref().is_ok_and(seems_dead));
+        let aftermath = if starts_next {
+            let next = self.job.stand_up(&self.prepared, self.here, self.watched);
+            let (aftermath, next) = tokio::join!(ending, next);
+            self.standing = Some(next);
+            aftermath
+        } else {
+            ending.await
+        };
+        let outcomes = outcomes.map_err(ReplayError::from)?;
+        if let Some(void) = beside::gone(&aftermath.beside) {
+            self.tried.ended(aftermath, self.job);
+            return Err(Halt::Void(void, Box::new(preparation)));
+        }
+        self.tried.preparation.get_or_insert(preparation);
+        self.tried.ended(aftermath, self.job);
+        self.tried.gated(answerer.gate_counts().filter(|_| calls_observed));
+        Ok((self.job.judge(&answerer, calls_observed.then_some(&not_served), &outcomes), outcomes))
+    }
+
+    /// A repeat came to nothing. Of the first that decides all; of a later one it is remembered, errors too, since what was
+    /// judged before is to be kept.
+    fn fell(&mut self, repeat: u32, halt: Halt) -> Result<Next, ReplayError> {
+        let reason = match halt {
+            Halt::Error(error) if repeat == 0 => return Err(error),
+            Halt::Void(void, preparation) if repeat == 0 => {
+                let aftermath = self.tried.aftermath.take().unwrap_or_default();
+                return Ok(Next::Void(Box::new(Fallen { void, preparation: *preparation, aftermath })));
+            }
+            Halt::Fallen(fallen) if repeat == 0 => return Ok(Next::Void(fallen)),
+            Halt::Fallen(fallen) if self.is_stopped() => {
+                self.tried.ended(fallen.aftermath, self.job);
+                self.tried.interrupted = true;
+                return Ok(Next::End);
+            }
+            _ if self.is_stopped() => {
+                self.tried.interrupted = true;
+                return Ok(Next::End);
+            }
+            Halt::Error(error) => in_words(&error),
+            Halt::Void(void, _) => void.reason,
+            Halt::Fallen(fallen) => {
+                self.tried.ended(fallen.aftermath, self.job);
+                fallen.void.reason
+            }
+        };
+        Ok(if self.tried.fell(repeat, reason) { Next::Repeat } else { Next::End })
+    }
+
+    fn is_stopped(&self) -> bool {
+        *self.watched.stop.borrow()
+    }
+}
+
+/// An error and its causes.
+fn in_words(error: &ReplayError) -> String {
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(source) = cause {
+        words += &format!(": {source}");
+        cause = source.source();
+    }
+    words
+}
+
+impl Job<'_> {
+    /// Plays all repeats; `prepared` is what is known before any service runs.
+    pub(crate) async fn play_repeats(
+        &self,
+        prepared: Preparation,
+        here: &HostEnvironment,
+        watched: &Watched<'_>,
+    ) -> Result<Played, ReplayError> {
+        let repeating = self.settings.repeating;
+        let count = repeating.count.unwrap_or(1);
+        self.refuse_to_keep(repeating.reset == Reset::None && count > 1)?;
+        let baseline = repeating.count.map(|_| Arc::new(Baseline::default()));
+        let tried = Tried::new(&repeating);
+        let repeats = Repeats { job: self, prepared, here, watched, repeating, count, baseline, tried, standing: None };
+        repeats.play().await
+    }
+
+    /// Refuses to keep a service whose connections go on where they were: what was said on them answers once.
+    fn refuse_to_keep(&self, is_kept: bool) -> Result<(), ReplayError> {
+        let raw = self.selection.calls.iter().find(|call| call.transport == Transport::Raw).filter(|_| is_kept);
+        let dependency = raw.and_then(|call| call.role.dependency());
+        dependency.map_or(Ok(()), |name| Err(ReplayError::NeedsReset { dependency: name.to_owned() }))
+    }
+
+    /// Starts a service and waits until it is ready. Of one that is not sent anything, what it left behind is in the run.
+    async fn stand_up(
+        &self,
+        prepared: &Preparation,
+        here: &HostEnvironment,
+        watched: &Watched<'_>,
+    ) -> Result<Service, Halt> {
+        let answerer = self.answerer()?;
+        let mut preparation = prepared.clone();
+        let mut started = self.start(&answerer, &mut preparation).await?;
+        if let Some((void, is_forbidden)) = self.why_not_sent(&mut started, &mut preparation, watched).await {
+            let aftermath = self.let_go(started).await;
+            let void = self.explained(void, is_forbidden, &aftermath);
+            return Err(Halt::Fallen(Box::new(Fallen { void, preparation, aftermath })));
+        }
+        let fingerprint = self.ledger.put_fingerprint(&self.fingerprint_here(&preparation, here.clone()));
+        Ok(Service { started, answerer, preparation, fingerprint })
+    }
+
+    /// Ends a service of which nothing more is wanted.
+    async fn let_go(&self, started: Started) -> Aftermath {
+        let Started { doorway, running, .. } = started;
+        drop(doorway);
+        self.finish(running, false).await
+    }
+
+    fn driver(&self, service: &Service, repeat: u32, baseline: Option<Arc<Baseline>>) -> Arc<Driver> {
+        Arc::new(Driver {
+            archive: Arc::clone(&self.settings.archive),
+            answerer: Arc::clone(&service.answerer),
+            ledger: Arc::clone(&self.ledger),
+            rules: self.settings.rules.clone(),
+            doorway: service.started.doorway.clone(),
+            secrets: Arc::clone(&self.secrets),
+            limits: self.settings.limits,
+            run: self.run,
+            repeat,
+            baseline,
+            target: service.preparation.target.clone(),
+            fingerprint: service.fingerprint,
+            host: service.started.host.clone(),
+            clock: Arc::clone(&self.settings.clock),
+            order: self.settings.order,
+        })
+    }
+
+    /// Judges a repeat. `not_served` are the dependencies whose address could not be served; `None` where calls are not seen.
+    fn judge(
+        &self,
+        answerer: &Answerer,
+        not_served: Option<&BTreeSet<String>>,
+        outcomes: &BTreeMap<Id, Outcome>,
+    ) -> Judgement {
+        let nothing = BTreeSet::new();
+        Case {
+            selection: self.selection,
+            outcomes,
+            notes: &answerer.notes(),
+            never_asked: &answerer.never_asked(),
+            connections: answerer.connections(),
+            turns_never_asked: &answerer.turns_never_asked(),
+            not_served: not_served.unwrap_or(&nothing),
+            calls_observed: not_served.is_some(),
+            secrets: &self.secrets,
+        }
+        .judge()
+    }
+}
+
+/// True where the service seems to be gone.
+fn seems_dead(outcomes: &BTreeMap<Id, Outcome>) -> bool {
+    outcomes.values().any(|outcome| matches!(outcome.end, End::Unreachable { .. }))
+}
+
+fn is_no_pass(result: &ExchangeResult) -> bool {
+    !matches!(result.verdict, diff::Verdict::Same | diff::Verdict::Noise)
+}
+
+impl Tried {
+    fn new(repeating: &Repeating) -> Self {
+        Self {
+            trials: Trials::new(*repeating),
+            preparation: None,
+            aftermath: None,
+            fallen: Vec::new(),
+            fallen_count: 0,
+            fallen_in_a_row: 0,
+            done: 0,
+            pace: Pace::default(),
+            gates: None,
+            interrupted: false,
+        }
+    }
+
+    fn add(&mut self, repeat: u32, judgement: Judgement, outcomes: &BTreeMap<Id, Outcome>, wanted: usize) {
+        let stopped = |outcome: &Outcome| outcome.end == End::CaptureStopped;
+        self.interrupted |= outcomes.len() < wanted || outcomes.values().any(stopped);
+        self.done += u32::from(!self.interrupted);
+        self.fallen_in_a_row = 0;
+        self.pace.add(outcomes.values().map(|outcome| (outcome.started_ns, outcome.ended_ns)));
+        self.trials.add(repeat, judgement, outcomes);
+    }
+
+    /// Remembers a repeat that could not be judged; false where there were too many in a row to go on.
+    fn fell(&mut self, repeat: u32, reason: String) -> bool {
+        self.fallen_count += 1;
+        self.fallen_in_a_row += 1;
+        if self.fallen.len() < FALLEN_TOLD_MAX {
+            self.fallen.push(NotStarted { repeat, reason });
+        }
+        self.fallen_in_a_row < FALLEN_IN_A_ROW_MAX
+    }
+
+    /// Adds how often answers were held.
+    fn gated(&mut self, counts: Option<GateCounts>) {
+        self.gates = match (self.gates, counts) {
+            (Some(before), Some(counts)) => Some(before.and(counts)),
+            (before, counts) => before.or(counts),
+        };
+    }
+
+    /// Takes in what a service left behind. Its log is written at once: many repeats log much.
+    fn ended(&mut self, mut aftermath: Aftermath, job: &Job<'_>) {
+        job.ledger.append_logs(std::mem::take(&mut aftermath.logs));
+        for ended in std::mem::take(&mut aftermath.beside) {
+            job.ledger.append_logs(ended.named_lines());
+        }
+        self.aftermath = Some(match self.aftermath.take() {
+            None => aftermath,
+            Some(before) => Aftermath {
+                egress: before.egress.and(aftermath.egress),
+                service_ended: before.service_ended.or(aftermath.service_ended),
+                ..before
+            },
+        });
+    }
+
+    fn conclude(self) -> Played {
+        let count = Count {
+            done: self.done,
+            judged: self.trials.judged,
+            failed: self.trials.failed,
+            fallen: self.fallen,
+            fallen_count: self.fallen_count,
+            pace: self.pace,
+        };
+        let mut preparation = self.preparation.unwrap_or_default();
+        if let Some(counts) = self.gates {
+            preparation.controls.say(Control::Answers, State::On, vec![counts.words()]);
+        }
+        Played {
+            preparation,
+            aftermath: self.aftermath.unwrap_or_default(),
+            judgement: self.trials.conclude(),
+            void: None,
+            interrupted: self.interrupted,
+            repeats: count,
+            gates: self.gates,
+        }
+    }
+}

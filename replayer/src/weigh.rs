@@ -1,0 +1,141 @@
+//! What the repeats say together, and how that compares with production.
+//!
+//! In: the results over all repeats, and how busy the service was. Out: the receipt's part on repeats. The *usual* outcome of
+//! an exchange is the one that came most often here; production's rate of unusual answers and this one's are the same
+//! question asked twice, so that their intervals can be laid side by side.
+
+use std::collections::BTreeMap;
+
+use diff::{Estimate, ExchangeResult, Repeated};
+use exchange::{NoiseProfile, NoisyPlace};
+
+use crate::{
+    job::Job,
+    pace::Pace,
+    receipt::{EnvironmentDifference, Pinned, Relation, RepeatsProof, Setting},
+    repeat::Count,
+};
+
+/// Most noisy places that a receipt has. A choice.
+const NOISE_LEN_MAX: usize = 1_000;
+
+/// How many times as long, or as many at a time, is worth a word. A choice: below it, machines and moments differ.
+const WORTH_A_WORD: f64 = 1.5;
+
+/// The receipt's part on repeats; nothing where there were to be none.
+pub(crate) fn weigh(
+    job: &Job<'_>,
+    count: Count,
+    results: &[ExchangeResult],
+    environment: &[EnvironmentDifference],
+) -> Option<Box<RepeatsProof>> {
+    let repeating = &job.settings.repeating;
+    let asked = repeating.count?;
+    let confidence = repeating.confidence;
+    let repeated: Vec<&Repeated> = results.iter().filter_map(|result| result.repeated.as_deref()).collect();
+    let judged: Vec<&&Repeated> = repeated.iter().filter(|repeated| repeated.failed.of > 0).collect();
+    let unusual = judged.iter().filter(|repeated| repeated.production_is_unusual()).count() as u64;
+    let unusual_in_production = Estimate::new(unusual, judged.len() as u64, confidence);
+    let unusual_here = Estimate::new(
+        judged.iter().map(|repeated| repeated.unusual_count()).sum(),
+        judged.iter().map(|repeated| repeated.failed.of).sum(),
+        confidence,
+    );
+    let production = Pace::of_recorded(&job.settings.archive, &job.selection.chosen).setting();
+    let here = count.pace.setting();
+    let none_failed = count.failed == 0 && count.judged > 0;
+    Some(Box::new(RepeatsProof {
+        asked,
+        done: count.done,
+        reset: repeating.reset,
+        until_failure: repeating.until_failure,
+        confidence: confidence.level(),
+        not_started: count.fallen,
+        not_started_count: count.fallen_count,
+        failed: Estimate::new(count.failed, count.judged, confidence),
+        rate_missed_max: none_failed.then(|| stats::smallest_rate_missed(count.judged, confidence)),
+        unusual_in_production,
+        unusual_here,
+        intervals_overlap: unusual_in_production.interval().overlaps(&unusual_here.interval()),
+        production,
+        here,
+        otherwise: otherwise(&production, &here, environment),
+        noise: noise_of(results),
+    }))
+}
+
+/// What was learned of the noise of a version, where it is known which one ran and answers differed.
+pub(crate) fn profile(pinned: &Pinned, noise: &[NoisyPlace], results: &[ExchangeResult]) -> Option<NoiseProfile> {
+    let is_known = pinned.relation.is_same() || pinned.relation == Relation::OtherImage;
+    let compared = |result: &&ExchangeResult| result.repeated.as_ref().is_some_and(|it| it.compared_with_first > 0);
+    (is_known && !noise.is_empty()).then(|| NoiseProfile {
+        version: pinned.used.clone(),
+        places: noise.to_vec(),
+        learned_from: results
+            .iter()
+            .filter(compared)
+            .map(|result| result.id)
+            .take(NoiseProfile::LEARNED_FROM_LEN_MAX)
+            .collect(),
+    })
+}
+
+/// What was otherwise than in production, of the things that rates depend on.
+fn otherwise(production: &Setting, here: &Setting, environment: &[EnvironmentDifference]) -> Vec<String> {
+    let mut words = Vec::new();
+    let (was, is) = (production.in_flight_max, here.in_flight_max);
+    if was != is {
+        words.push(format!("load: at most {was} in flight in production, {is} here"));
+    }
+    let (was, is) = (production.took_ms_median, here.took_ms_median);
+    if was.max(is) > WORTH_A_WORD * was.min(is) {
+        words.push(format!("timing: an exchange took {was:.1} ms in production, {is:.1} ms here (medians)"));
+    }
+    let processors = environment.iter().filter(|difference| difference.what.to_lowercase().contains("cpu"));
+    words.extend(processors.map(|it| format!("{}: {} in production, {} here", it.what, it.recorded, it.here)));
+    words
+}
+
+/// What differed between equal requests to the same service, by route and place.
+fn noise_of(results: &[ExchangeResult]) -> Vec<NoisyPlace> {
+    let mut compared: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut differed: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for result in results {
+        let Some(repeated) = &result.repeated else { continue };
+        *compared.entry(&result.route).or_default() += repeated.compared_with_first;
+        for place in &repeated.apart {
+            *differed.entry((&result.route, &place.pointer)).or_default() += place.count;
+        }
+    }
+    let place = |((route, pointer), differed): ((&str, &str), u64)| NoisyPlace {
+        route: route.to_owned(),
+        pointer: pointer.to_owned(),
+        compared: compared.get(route).copied().unwrap_or_default(),
+        differed,
+    };
+    differed.into_iter().take(NOISE_LEN_MAX).map(place).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_otherwise_is_named_and_what_is_alike_is_not() {
+        let setting = |in_flight_max, took_ms_median| Setting { in_flight_max, took_ms_median };
+        let cpus =
+            EnvironmentDifference { what: "CPU limit".to_owned(), recorded: "4".to_owned(), here: "2".to_owned() };
+        let kernel =
+            EnvironmentDifference { what: "kernel".to_owned(), recorded: "6.1".to_owned(), here: "6.2".to_owned() };
+        let named = otherwise(&setting(8, 100.0), &setting(4, 5.0), &[cpus, kernel]);
+        assert_eq!(
+            named,
+            [
+                "load: at most 8 in flight in production, 4 here",
+                "timing: an exchange took 100.0 ms in production, 5.0 ms here (medians)",
+                "CPU limit: 4 in production, 2 here",
+            ]
+        );
+        assert!(otherwise(&setting(4, 100.0), &setting(4, 110.0), &[]).is_empty());
+    }
+}
