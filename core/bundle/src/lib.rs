@@ -17,6 +17,8 @@ mod cache;
 mod columns;
 mod error;
 mod export;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod index;
 mod layout;
 mod manifest;
