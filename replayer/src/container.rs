@@ -85,10 +85,12 @@ pub(crate) async fn start(
     let device = job.seeded_device(preparation)?;
     plan.mounts.extend(device.iter().flat_map(SeededDevice::mounts));
     let certificate = answerer.forward().map(|forward| forward.trust_inside(&mut variables));
+    let determinism = job.inside();
     let spec = ContainerSpec {
         argv,
         hosts: hosts_of(&addresses, &recorded.config.hostname),
         variables: variables.values.into_iter().collect(),
+        fixed_addresses: determinism.as_ref().is_some_and(|given| given.aslr_off),
         ..spec_of(job, &recorded, &image)
     };
     preparation.supplied.extend(variables.supplied);
@@ -96,7 +98,7 @@ pub(crate) async fn start(
     preparation.supplied.extend(addresses.hosts_in_words());
     preparation.replacements.extend(addresses.moved_ports_in_words());
     let waits = !plans.is_empty();
-    let order = Order { spec, addresses, waits, plan, forward: answerer.forward() };
+    let order = Order { spec, addresses, waits, plan, determinism, forward: answerer.forward() };
     let Reached { mut container, bridge, injected, folder, .. } = reached(job, &docker, &order, preparation).await?;
     let bridge = Arc::new(bridge);
     preparation.injected.extend(injected.into_iter().chain(certificate));
@@ -199,6 +201,7 @@ impl ContainerRun {
         let stopped = self.container.stop(STOP_PATIENCE).await;
         let told = tokio::time::timeout(STOP_PATIENCE, self.bridge.ended()).await;
         let observed = self.bridge.observed();
+        let reached = observed.reached.clone();
         self.answering.abort();
         let logs = self.container.remove().await.unwrap_or_default();
         let beside = beside::end(self.servers).await;
@@ -207,7 +210,7 @@ impl ContainerRun {
             egress.names = None;
             egress.without_route = None;
         }
-        Aftermath { egress, logs, service_ended, beside }
+        Aftermath { egress, logs, service_ended, beside, reached }
     }
 }
 

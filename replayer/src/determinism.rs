@@ -4,6 +4,7 @@
 //! A level is a claim, and every control that it takes has to be on for it; each can be switched off by itself.
 
 mod gates;
+mod inside;
 mod urandom;
 mod variables;
 
@@ -16,6 +17,7 @@ use crate::order::Order;
 pub use self::gates::GateCounts;
 pub(crate) use self::{
     gates::Gates,
+    inside::{recorded_time, say_reached, wall_clock},
     urandom::{DEVICES, SeededDevice},
     variables::{Processors, set_variables},
 };
@@ -155,6 +157,11 @@ impl Controls {
         self.0.retain(|one| one.control != control);
         self.0.push(Controlled { control, state, words });
         self.0.sort_by_key(|one| one.control);
+    }
+
+    /// True where a control was said to have failed.
+    fn has_failed(&self, control: Control) -> bool {
+        self.0.iter().any(|one| one.control == control && one.state == State::Failed)
     }
 
     /// True where none was heard of: nothing ran.

@@ -21,6 +21,7 @@ use crate::{
     answer::Answerer,
     baseline::{Baseline, Looked},
     compare::{Compared, compare},
+    determinism::{recorded_time, wall_clock},
     ledger::{BodyBytes, Ledger, redacted_response},
     order::{CausalOrder, Order, Progress},
     pieces::ranges,
@@ -78,6 +79,8 @@ pub(crate) struct Driver {
     pub(crate) host: Option<String>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) order: Order,
+    /// Whether the service's wall clock is set to the recorded times.
+    pub(crate) sets_clock: bool,
 }
 
 /// How a drive is watched and stopped.
@@ -124,6 +127,7 @@ impl Driver {
                     () = &mut gate => break,
                 }
             }
+            self.set_clock(at, exchange).await;
             // Connecting here and not in the task keeps the starting order.
             let stream = tokio::select! {
                 biased;
@@ -142,6 +146,16 @@ impl Driver {
         }
         let outcomes = std::mem::take(&mut *outcomes.lock().unwrap_or_else(PoisonError::into_inner));
         outcomes.into_iter().map(|(id, outcome)| Ok((id, outcome?))).collect()
+    }
+
+    /// Before each exchange where they go one after the other, else before the first.
+    async fn set_clock(&self, at: usize, exchange: &Exchange) {
+        if !self.sets_clock || self.order == Order::Recorded && at > 0 {
+            return;
+        }
+        if let Some(at_ns) = recorded_time(&self.archive, exchange) {
+            self.doorway.set_clock(wall_clock(self.order, at_ns)).await;
+        }
     }
 
     async fn send(

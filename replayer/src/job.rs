@@ -15,12 +15,15 @@ use diff::Rules;
 use exchange::{ContainerConfig, Fingerprint, HealthCheck, Id, Subject};
 use futures_util::future::BoxFuture;
 use host::RanInside;
-use wire::client::{Clock, Limits};
+use wire::{
+    bridge::Virtual,
+    client::{Clock, Limits},
+};
 
 use crate::{
     beside::GivenBeside,
     container::BridgeWay,
-    determinism::{Asked, Controls, Processors},
+    determinism::{Asked, Controls, Processors, recorded_time},
     environment::{Addresses, GivenMount, GivenVariable, RecordedAddresses, Told, Variables, looked_for},
     error::ReplayError,
     forward::FORWARD_PROXY,
@@ -150,6 +153,12 @@ impl Job<'_> {
             variables.replacements.extend(notes.into_iter().map(|note| format!("an argument: {note}")));
         }
         addresses
+    }
+
+    /// What of its time and chance the service is given.
+    pub(crate) fn inside(&self) -> Option<Virtual> {
+        let first = self.selection.chosen.first().and_then(|first| recorded_time(&self.settings.archive, first));
+        self.settings.determinism.inside(self.settings.order, first)
     }
 
     /// How the recorded container was started, where it was one.

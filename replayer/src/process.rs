@@ -231,6 +231,7 @@ impl Launch<'_> {
             "socket": socket,
             "listen": listen,
             "resolver": true,
+            "determinism": self.job.inside(),
             "program": self.program,
             "hosts": self.addresses.hosts,
         });
@@ -363,10 +364,12 @@ impl ProcessRun {
         let service_ended = self.gone().map(|status| format!("by itself, {status}"));
         self.end_child().await;
         let mut egress = Egress::default();
+        let mut reached = None;
         if let Some(bridge) = &self.bridge {
             let told = tokio::time::timeout(STOP_PATIENCE, bridge.ended()).await;
             let observed = bridge.observed();
             egress = egress_of(&observed, true);
+            reached = observed.reached;
             if told.is_err() {
                 (egress.names, egress.without_route) = (None, None);
             }
@@ -379,7 +382,7 @@ impl ProcessRun {
             }
         }
         let logs = std::mem::take(&mut *self.logs.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-        Aftermath { egress, logs, service_ended, ..Aftermath::default() }
+        Aftermath { egress, logs, service_ended, reached, ..Aftermath::default() }
     }
 
     async fn end_child(&mut self) {

@@ -14,12 +14,13 @@ use diff::ExchangeResult;
 use exchange::{Digest, End, HostEnvironment, Id, Transport};
 use serde::{Deserialize, Serialize};
 use stats::Confidence;
+use wire::bridge::Held;
 
 use crate::{
     answer::Answerer,
     baseline::Baseline,
     beside,
-    determinism::{Control, GateCounts, State},
+    determinism::{Control, GateCounts, State, say_reached},
     drive::{Driver, Outcome, Watch},
     error::ReplayError,
     job::{Halt, Job, Preparation, Started},
@@ -355,6 +356,7 @@ impl Job<'_> {
             host: service.started.host.clone(),
             clock: Arc::clone(&self.settings.clock),
             order: self.settings.order,
+            sets_clock: service.started.doorway.reached().is_some_and(|reached| reached.clock == Held::On),
         })
     }
 
@@ -438,6 +440,9 @@ impl Tried {
         job.ledger.append_logs(std::mem::take(&mut aftermath.logs));
         for ended in std::mem::take(&mut aftermath.beside) {
             job.ledger.append_logs(ended.named_lines());
+        }
+        if let Some(preparation) = &mut self.preparation {
+            say_reached(&mut preparation.controls, &job.settings.determinism, aftermath.reached.as_ref());
         }
         self.aftermath = Some(match self.aftermath.take() {
             None => aftermath,

@@ -16,7 +16,7 @@ use crate::{
     absent,
     answer::{Answerer, AnswererParts},
     container,
-    determinism::{self, Control, GateCounts, Processors, State},
+    determinism::{self, Control, GateCounts, Processors, State, say_reached},
     drive::told_to_stop,
     environment,
     error::ReplayError,
@@ -232,6 +232,8 @@ impl Job<'_> {
             Some(void) => Some((void, true)),
             None => {
                 let void = self.not_ready(started, preparation, watched).await;
+                let reached = started.doorway.reached();
+                say_reached(&mut preparation.controls, &self.settings.determinism, reached.as_ref());
                 Some((void.or_else(|| self.falls_short(preparation))?, false))
             }
         }

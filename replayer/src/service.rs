@@ -13,7 +13,7 @@ use tokio::{
 };
 use wire::{
     Connector, Upstream,
-    bridge::{self, Destination, Fate},
+    bridge::{self, Destination, Fate, Reached, WallClock},
     client::Clock,
     server::Served,
 };
@@ -66,6 +66,22 @@ impl Doorway {
         connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
+    /// Sets the service's wall clock, where that is given to it.
+    pub(crate) async fn set_clock(&self, wall: WallClock) {
+        if let Self::Bridge(bridge, _) = self {
+            // What fails here is told of the control itself.
+            drop(bridge.set_clock(wall).await);
+        }
+    }
+
+    /// How far the service's time and chance are given so far.
+    pub(crate) fn reached(&self) -> Option<Reached> {
+        match self {
+            Self::Bridge(bridge, _) => bridge.observed().reached,
+            Self::Loopback(_) | Self::Url(..) => None,
+        }
+    }
+
     async fn connect_at_leisure(&self) -> io::Result<Stream> {
         match self {
             Self::Bridge(bridge, port) => Ok(Box::new(bridge.open(*port).await?)),
@@ -93,6 +109,8 @@ pub(crate) struct Aftermath {
     pub(crate) service_ended: Option<String>,
     /// What ran beside it.
     pub(crate) beside: Vec<Ended>,
+    /// How far its time and chance were given.
+    pub(crate) reached: Option<Reached>,
 }
 
 /// Lines shown of what a service wrote before it was given up. A choice.

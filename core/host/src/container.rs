@@ -26,6 +26,7 @@ use crate::{
 
 mod body;
 mod logs;
+mod profile;
 
 /// What to start.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +53,8 @@ pub struct ContainerSpec {
     pub delivery: Delivery,
     /// The run's id, for the label.
     pub run: String,
+    /// Whether its programs may be started at fixed addresses, for which it gets a seccomp profile of ours.
+    pub fixed_addresses: bool,
 }
 
 /// Something to mount into a container.

@@ -4,13 +4,19 @@ use std::{os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 use host::{Delivery, INIT_SETTINGS};
 use serde_json::json;
+use wire::bridge::Virtual;
 
 use crate::{environment::Addresses, run_folder::RunFolder as Outer};
 
 /// The folder that becomes `/.retake/run`: the socket is made by the bridge where the folder is mounted, the settings here.
 /// Whoever is not us cannot reach it from outside, since the folder it is in is ours alone; a bind mount does not pass
 /// through that one.
-pub(super) fn run_folder(addresses: &Addresses, waits: bool, delivery: Delivery) -> std::io::Result<RunFolder> {
+pub(super) fn run_folder(
+    addresses: &Addresses,
+    waits: bool,
+    determinism: Option<&Virtual>,
+    delivery: Delivery,
+) -> std::io::Result<RunFolder> {
     let outer = Outer::make()?;
     let path = outer.path().join("run");
     // The service's user inside may be any.
@@ -25,6 +31,7 @@ pub(super) fn run_folder(addresses: &Addresses, waits: bool, delivery: Delivery)
     settings["detours"] = json!(addresses.detours());
     settings["waits"] = json!(waits);
     settings["resolver"] = json!(true);
+    settings["determinism"] = json!(determinism);
     std::fs::write(path.join(INIT_SETTINGS), settings.to_string())?;
     Ok(RunFolder { path, outer })
 }

@@ -8,7 +8,10 @@ use std::{sync::Arc, time::Duration};
 
 use exchange::LogLine;
 use host::{ContainerSpec, Delivery, Docker, DockerError, RunningContainer, Said};
-use wire::{bridge, client::Clock};
+use wire::{
+    bridge::{self, Virtual},
+    client::Clock,
+};
 
 use super::folder::{RunFolder, run_folder};
 use crate::{
@@ -47,6 +50,8 @@ pub(crate) struct Order<'a> {
     pub(crate) waits: bool,
     /// What it has mounted.
     pub(crate) plan: MountPlan,
+    /// What of its time and chance it is given.
+    pub(crate) determinism: Option<Virtual>,
     /// What plays the forward proxy, whose certificate it gets.
     pub(crate) forward: Option<&'a Forward>,
 }
@@ -97,7 +102,8 @@ async fn reach_by(
     order: &Order<'_>,
     clock: &Arc<Clock>,
 ) -> Result<Reached, Unreached> {
-    let folder = run_folder(&order.addresses, order.waits, delivery).map_err(ReplayError::Prepare)?;
+    let folder = run_folder(&order.addresses, order.waits, order.determinism.as_ref(), delivery)
+        .map_err(ReplayError::Prepare)?;
     if let Some(forward) = order.forward {
         forward.put_into(&folder.path).map_err(ReplayError::Prepare)?;
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bollard::models;
 use exchange::ContainerConfig;
 
-use super::{ContainerSpec, MountSource, MountSpec};
+use super::{ContainerSpec, MountSource, MountSpec, profile};
 use crate::{
     capabilities,
     deliver::{INIT_SETTINGS, INSIDE},
@@ -83,7 +83,7 @@ fn host_config(spec: &ContainerSpec, ours: Vec<models::Mount>) -> models::HostCo
         mounts: Some(ours.into_iter().chain(spec.mounts.iter().map(MountSpec::to_engine)).collect()),
         cap_drop: Some(vec!["ALL".to_owned()]),
         cap_add: Some(capabilities::kept(config)),
-        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        security_opt: Some(security_of(spec)),
         extra_hosts: Some(spec.hosts.iter().map(|(name, ip)| format!("{name}:{ip}")).collect()),
         dns: Some(vec!["127.0.0.1".to_owned()]),
         readonly_rootfs: Some(config.read_only),
@@ -100,6 +100,11 @@ fn host_config(spec: &ContainerSpec, ours: Vec<models::Mount>) -> models::HostCo
         device_requests: config.gpus.as_deref().map(|gpus| vec![gpu_request(gpus)]),
         ..Default::default()
     }
+}
+
+fn security_of(spec: &ContainerSpec) -> Vec<String> {
+    let profile = spec.fixed_addresses.then(|| format!("seccomp={}", profile::fixed_addresses()));
+    ["no-new-privileges".to_owned()].into_iter().chain(profile).collect()
 }
 
 /// The only devices that a replay gets: with them the service computes, and through others it would touch something real.

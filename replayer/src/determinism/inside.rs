@@ -1,0 +1,132 @@
+//! What the container's init is told of time and chance, and what it tells of them (level 3).
+//!
+//! In: what was asked for, and when the exchanges were recorded. Out: its settings, the moment that the wall clock is set to
+//! before each exchange, and what became of each control.
+
+use bundle::Archive;
+use exchange::Exchange;
+use wire::bridge::{Held, Reached, Virtual, WallClock};
+
+use super::{Asked, Control, Controls, State};
+use crate::order::Order;
+
+/// The controls that are its, and what each is called here.
+const CONTROLS: [Control; 3] = [Control::Clock, Control::Entropy, Control::Addresses];
+
+impl Asked {
+    /// What init is told; nothing where no control of its is asked for. The wall clock begins at the first exchange's time.
+    pub(crate) fn inside(&self, order: Order, first: Option<u64>) -> Option<Virtual> {
+        let [clock, entropy, aslr_off] = CONTROLS.map(|control| self.why_off(control).is_none());
+        (clock || entropy || aslr_off).then(|| Virtual {
+            seed: self.key("init"),
+            wall_clock: wall_clock(order, first.unwrap_or_default()),
+            clock: clock && first.is_some(),
+            entropy,
+            aslr_off,
+            tsc: false,
+            monotonic: wire::bridge::Monotonic::Real,
+            fallback: true,
+        })
+    }
+}
+
+/// One moment for each exchange where they go one after the other; else it goes on from the first exchange's.
+pub(crate) fn wall_clock(order: Order, at_ns: u64) -> WallClock {
+    match order {
+        Order::Serial => WallClock::Frozen { at_ns },
+        Order::Recorded => WallClock::Running { from_ns: at_ns },
+    }
+}
+
+/// When an exchange began by production's wall clock, in nanoseconds since 1970; nothing where its session is not known.
+pub(crate) fn recorded_time(archive: &Archive, exchange: &Exchange) -> Option<u64> {
+    let session = archive.sessions().iter().find(|session| session.id == exchange.session)?;
+    let since = exchange.times.started_ns.saturating_sub(session.started.monotonic_ns);
+    Some(session.started.wall_unix_ns.saturating_add(since)).filter(|at| *at > 0)
+}
+
+/// Says what became of init's controls; `None` for one that told nothing. What failed once stays so, whatever later repeats tell.
+pub(crate) fn say_reached(controls: &mut Controls, asked: &Asked, reached: Option<&Reached>) {
+    for control in CONTROLS.into_iter().filter(|control| asked.why_off(*control).is_none()) {
+        if controls.has_failed(control) {
+            continue;
+        }
+        let (state, words) = match reached {
+            None => (State::Failed, vec!["nothing was told of it from inside".to_owned()]),
+            Some(reached) => became(control, reached),
+        };
+        controls.say(control, state, words);
+    }
+}
+
+fn became(control: Control, reached: &Reached) -> (State, Vec<String>) {
+    let (held, count) = match control {
+        Control::Clock => (
+            &reached.clock,
+            format!(
+                "{} programs redirected, {} calls past the vDSO served",
+                reached.redirected_count, reached.clock_count
+            ),
+        ),
+        Control::Entropy => (&reached.entropy, format!("{} calls served", reached.random_count)),
+        _ => (&reached.aslr_off, String::new()),
+    };
+    match held {
+        Held::On => {
+            let words = [count].into_iter().filter(|words| !words.is_empty());
+            (State::On, words.chain(troubles(reached)).collect())
+        }
+        Held::Off => (State::Failed, vec!["it could not be given to this recording".to_owned()]),
+        Held::Failed { reason } => (State::Failed, vec![reason.clone()]),
+    }
+}
+
+/// What was not served, and what else went wrong.
+fn troubles(reached: &Reached) -> Vec<String> {
+    let counted = [
+        (reached.unserved_count, "calls could not be served and failed"),
+        (reached.refused_count, "processes were ended, as they could not have been served"),
+    ];
+    let counted = counted.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+    counted.chain(reached.troubles.iter().cloned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn init_is_told_of_what_is_asked_for_and_of_nothing_below_level_3() {
+        let asked = Asked { without: BTreeSet::from([Control::Entropy]), ..Asked::default() };
+        let told = asked.inside(Order::Serial, Some(7)).unwrap();
+        assert_eq!((told.clock, told.entropy, told.aslr_off), (true, false, true));
+        assert_eq!(told.wall_clock, WallClock::Frozen { at_ns: 7 });
+        assert_eq!(asked.inside(Order::Recorded, Some(7)).unwrap().wall_clock, WallClock::Running { from_ns: 7 });
+        assert!(!asked.inside(Order::Recorded, None).unwrap().clock);
+        assert_eq!(Asked { level: 2, ..Asked::default() }.inside(Order::Serial, Some(7)), None);
+    }
+
+    #[test]
+    fn a_control_that_failed_says_why_and_silence_is_no_success() {
+        let asked = Asked::default();
+        let mut silent = Controls::default();
+        say_reached(&mut silent, &asked, None);
+        assert!(silent.all(&asked).iter().all(|one| one.state != State::On));
+        let mut controls = Controls::default();
+        let failed = Held::Failed { reason: "refused".to_owned() };
+        let reached =
+            Reached { clock: Held::On, entropy: Held::On, aslr_off: failed, random_count: 3, ..Reached::default() };
+        say_reached(&mut controls, &asked, Some(&reached));
+        let of = |control| controls.all(&asked).into_iter().find(|one| one.control == control).unwrap();
+        assert_eq!(
+            (of(Control::Entropy).state, of(Control::Entropy).words),
+            (State::On, vec!["3 calls served".to_owned()])
+        );
+        assert_eq!(
+            (of(Control::Addresses).state, of(Control::Addresses).words),
+            (State::Failed, vec!["refused".to_owned()])
+        );
+    }
+}
