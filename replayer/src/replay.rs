@@ -396,9 +396,10 @@ impl Job<'_> {
     fn determinism(&self, preparation: &Preparation, gates: Option<GateCounts>, has_sent: bool) -> Determinism {
         let asked = &self.settings.determinism;
         let order = self.settings.order;
-        let controls = if preparation.controls.is_empty() { Vec::new() } else { preparation.controls.all(asked) };
+        let is_pinned = preparation.is_pinned;
+        let was_prepared = is_pinned || !preparation.controls.is_empty();
+        let controls = if was_prepared { preparation.controls.all(asked) } else { Vec::new() };
         let (level, short) = determinism::level_of(&controls, asked.level);
-        let is_pinned = preparation.is_pinned && !controls.is_empty();
         Determinism {
             level: is_pinned.then_some(level),
             asked: asked.level,

@@ -7,6 +7,7 @@ mod beside;
 mod captured;
 mod compared;
 mod contained;
+mod determined;
 mod doctor;
 mod engines;
 mod examples;

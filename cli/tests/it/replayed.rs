@@ -46,7 +46,7 @@ fn docker_two_hundred_tickets_are_the_same_twice_in_a_row_and_come_to_one_outcom
         assert_eq!(receipt["egress"]["prevented"], true);
         assert_eq!(receipt["egress"]["names"], serde_json::json!([]));
         assert_eq!(receipt["egress"]["without_route"], 0);
-        assert_eq!(receipt["determinism"]["level"], 2, "{}", receipt["determinism"]);
+        assert_eq!(receipt["determinism"]["level"], 3, "{}", receipt["determinism"]);
         assert_eq!(receipt["pinned"]["relation"], "same-config-digest");
         assert_eq!(receipt["sources"][0]["verified"], true);
         // Every rule that hid something is counted: each plain answer has a fresh id.
