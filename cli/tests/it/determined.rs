@@ -45,7 +45,7 @@ fn service() {
             "time_ns": u64::try_from(now.as_nanos()).unwrap(),
             "hash": RandomState::new().hash_one("retake"),
             "device": random,
-            "address": std::ptr::from_ref(&service as &fn()).addr(),
+            "address": std::ptr::from_ref(&stream).addr(),
         });
         let body = body.to_string();
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
@@ -124,7 +124,7 @@ fn is_the_same_at_level_3_alone(folder: &Path) {
     assert_ne!(outcome(&clock_alone), outcome(&determined[0]));
 
     let store = Archive::open(&folder.join(".retake")).unwrap();
-    let run = Archive::open(Path::new(determined[0]["run_path"].as_str().unwrap())).unwrap();
+    let run = Archive::open(&folder.join(determined[0]["run_path"].as_str().unwrap())).unwrap();
     let mut compared = 0;
     for entry in run.entries() {
         let again = run.exchange(&entry.id).unwrap();
