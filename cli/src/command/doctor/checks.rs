@@ -218,7 +218,7 @@ fn tracing(kernel: &KernelSurvey) -> Check {
         Some(scope) => Check::limited(
             NAME,
             format!("kernel.yama.ptrace_scope is {scope}"),
-            "debuggers cannot follow a replayed service; determinism levels above 2, which are not built yet, will need it",
+            "debuggers cannot follow a replayed service; determinism level 3 needs it",
             "`sysctl kernel.yama.ptrace_scope=1`",
         ),
     }
