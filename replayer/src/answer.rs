@@ -24,7 +24,7 @@ use exchange::{
 use matching::{Call, Found, Library, Miss, Recorded, Scope};
 use wire::{
     client::Clock,
-    server::{Answer, Cut, Handler, Held, Incoming},
+    server::{Answer, Cut, Handler, Hold, Incoming},
 };
 
 use crate::{
@@ -322,7 +322,7 @@ impl Answerer {
                 .collect(),
             trailers: response.body.trailers.clone(),
             cut,
-            held: Held::default(),
+            hold: Hold::default(),
         })
     }
 
@@ -416,14 +416,14 @@ impl Handler for DependencyAnswers {
             Ok(found) => self.answerer.recorded_answer(&found.id).unwrap_or_else(|error| damaged_answer(&error)),
             Err(miss) => miss_answer(miss, &self.answerer.others_than(&self.name)),
         };
-        let mut held = Held::default();
+        let mut hold = Hold::default();
         if let (Some(gates), Ok(found)) = (&self.answerer.gates, &note.outcome) {
             gates.may_answer(found.id).await;
-            held = Held::new(gates.ticket(found.id));
+            hold = Hold::new(gates.ticket(found.id));
         }
         self.answerer.write(&self.name, &incoming, &note, &answer);
         Answer {
-            held,
+            hold,
             head: secrets.reveal_head(&answer.head),
             pieces: answer.pieces.into_iter().map(|(pause, piece)| (pause, secrets.reveal_piece(&piece))).collect(),
             ..answer

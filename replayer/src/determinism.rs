@@ -59,6 +59,19 @@ impl Control {
         }
     }
 
+    /// What it holds still, in a few words.
+    pub fn what(self) -> &'static str {
+        match self {
+            Self::Variables => "Variables that languages take their randomness from",
+            Self::Threads => "How many threads numeric libraries start",
+            Self::Answers => "The recorded order of dependencies' answers",
+            Self::Urandom => "What /dev/urandom gives",
+            Self::Clock => "The wall clock",
+            Self::Entropy => "What getrandom gives",
+            Self::Addresses => "Where a program's memory lies",
+        }
+    }
+
     /// Its name on the command line and in a receipt.
     pub fn word(self) -> &'static str {
         match self {
@@ -116,10 +129,10 @@ impl Asked {
         }
     }
 
-    /// 32 bytes for one use of randomness, the same in each replay with this seed.
+    /// 32 bytes for one use of randomness, the same in each replay with this seed; `what` is the use, as BLAKE3's context of a
+    /// derived key.
     pub(crate) fn key(&self, what: &str) -> [u8; 32] {
-        let key = format!("retake determinism {} {what}", self.seed);
-        *blake3::hash(key.as_bytes()).as_bytes()
+        blake3::derive_key(what, &self.seed.to_le_bytes())
     }
 }
 
@@ -147,32 +160,41 @@ pub struct Controlled {
     pub words: Vec<String>,
 }
 
-/// What became of the controls, one entry for each that was heard of.
+/// What became of the controls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Controls(Vec<Controlled>);
+pub(crate) struct Controls {
+    /// One entry for each that was heard of.
+    said: Vec<Controlled>,
+    /// What was not served inside, and what else went wrong there, in words.
+    troubles: Vec<String>,
+}
 
 impl Controls {
     /// Says what became of a control; what was said of it before no longer counts.
     pub(crate) fn say(&mut self, control: Control, state: State, words: Vec<String>) {
-        self.0.retain(|one| one.control != control);
-        self.0.push(Controlled { control, state, words });
-        self.0.sort_by_key(|one| one.control);
+        self.said.retain(|one| one.control != control);
+        self.said.push(Controlled { control, state, words });
     }
 
     /// True where a control was said to have failed.
     fn has_failed(&self, control: Control) -> bool {
-        self.0.iter().any(|one| one.control == control && one.state == State::Failed)
+        self.said.iter().any(|one| one.control == control && one.state == State::Failed)
     }
 
     /// True where none was heard of: nothing ran.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.said.is_empty()
+    }
+
+    /// What was not served inside, and what else went wrong there.
+    pub(crate) fn troubles(&self) -> &[String] {
+        &self.troubles
     }
 
     /// All controls, those that were never heard of as failed or off.
     pub(crate) fn all(&self, asked: &Asked) -> Vec<Controlled> {
         let of = |control: Control| {
-            if let Some(said) = self.0.iter().find(|one| one.control == control) {
+            if let Some(said) = self.said.iter().find(|one| one.control == control) {
                 return said.clone();
             }
             match asked.why_off(control) {
@@ -255,8 +277,8 @@ mod tests {
     #[test]
     fn a_key_depends_on_the_seed_and_on_the_use() {
         let (one, other) = (Asked::default(), Asked { seed: 1, ..Asked::default() });
-        assert_eq!(one.key("urandom"), Asked::default().key("urandom"));
-        assert_ne!(one.key("urandom"), one.key("init"));
-        assert_ne!(one.key("urandom"), other.key("urandom"));
+        assert_eq!(one.key("a test"), Asked::default().key("a test"));
+        assert_ne!(one.key("a test"), one.key("another"));
+        assert_ne!(one.key("a test"), other.key("a test"));
     }
 }

@@ -355,7 +355,7 @@ pub struct Determinism {
     /// How often answers of dependencies were held for their order; `None` where they were not to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gates: Option<GateCounts>,
-    /// What the level does not claim, as far as it can be known from outside.
+    /// What the level does not claim, as far as it can be known from outside, and what went wrong inside.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclusions: Vec<String>,
     /// `recorded`: what overlapped overlaps, what followed an answer follows it. `serial`: one after the other. `nothing was

@@ -342,6 +342,7 @@ impl Job<'_> {
 
     fn conclude(self, played: Played) -> Result<Replayed, ReplayError> {
         let Played { preparation, aftermath, judgement, void, interrupted, repeats, gates } = played;
+        let void = void.or_else(|| self.falls_short(&preparation));
         let is_void = void.is_some();
         let replayed = judgement.results.iter().filter(|result| result.replayed_id.is_some()).count() as u64;
         let determinism = self.determinism(&preparation, gates, replayed > 0);
@@ -400,11 +401,16 @@ impl Job<'_> {
         let was_prepared = is_pinned || !preparation.controls.is_empty();
         let controls = if was_prepared { preparation.controls.all(asked) } else { Vec::new() };
         let (level, short) = determinism::level_of(&controls, asked.level);
+        let exclusions = determinism::exclusions(level, order);
         Determinism {
             level: is_pinned.then_some(level),
             asked: asked.level,
             short: short.filter(|_| is_pinned),
-            exclusions: if has_sent { determinism::exclusions(level, order) } else { Vec::new() },
+            exclusions: if has_sent {
+                [exclusions, preparation.controls.troubles().to_vec()].concat()
+            } else {
+                Vec::new()
+            },
             controls,
             gates,
             order: if has_sent { order.word() } else { NOTHING_SENT }.to_owned(),
@@ -412,7 +418,8 @@ impl Job<'_> {
         }
     }
 
-    /// Why nothing is judged where the level that is required cannot be had, as far as that is known before the first request.
+    /// Why nothing is judged where the level that is required cannot be had, as far as that is known before the first request,
+    /// or did not hold to the end.
     fn falls_short(&self, preparation: &Preparation) -> Option<Void> {
         let required = self.settings.determinism.required?;
         let mut controls = preparation.controls.clone();

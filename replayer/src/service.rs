@@ -69,7 +69,7 @@ impl Doorway {
     /// Sets the service's wall clock, where that is given to it.
     pub(crate) async fn set_clock(&self, wall: WallClock) {
         if let Self::Bridge(bridge, _) = self {
-            // What fails here is told of the control itself.
+            // What fails here counts as the control's failure, which is asked for at the end.
             drop(bridge.set_clock(wall).await);
         }
     }

@@ -108,7 +108,7 @@ pub fn around_page(page: &AroundPage<'_>, style: Style) -> String {
     let exchange = page.exchange;
     let began_ns = exchange.times.started_ns;
     let began = match page.session {
-        Some(session) => format!("{} UTC", instant(session.started.wall_unix_ns.saturating_add(began_ns))),
+        Some(session) => format!("{} UTC", instant(session.started.wall_at(began_ns))),
         None => format!("{} into a session that is not here", span(began_ns)),
     };
     let title = escape_line(&exchange.title()).into_owned();
@@ -130,7 +130,7 @@ pub fn around_page(page: &AroundPage<'_>, style: Style) -> String {
 /// The timeline as a document.
 pub fn around_json(page: &AroundPage<'_>) -> String {
     let times = &page.exchange.times;
-    let wall = page.session.map(|session| session.started.wall_unix_ns.saturating_add(times.started_ns));
+    let wall = page.session.map(|session| session.started.wall_at(times.started_ns));
     let fields = json!({
         "exchange": page.exchange.id,
         "session": page.exchange.session,

@@ -60,8 +60,7 @@ pub fn exchange_page(page: &ExchangePage<'_>, style: Style) -> String {
 impl<'a> ExchangePage<'a> {
     /// The whole record with both bodies as a document of schema `retake.exchange`.
     pub fn to_json(&self) -> String {
-        let wall =
-            self.session.map(|session| session.started.wall_unix_ns.saturating_add(self.exchange.times.started_ns));
+        let wall = self.session.map(|session| session.started.wall_at(self.exchange.times.started_ns));
         let children: Vec<_> = self.children.iter().map(|child| child.id).collect();
         document::document(
             "exchange",
@@ -167,7 +166,7 @@ fn began(page: &ExchangePage<'_>) -> String {
     let since = page.exchange.times.started_ns;
     match page.session {
         Some(session) => {
-            let wall = instant(session.started.wall_unix_ns.saturating_add(since));
+            let wall = instant(session.started.wall_at(since));
             format!("{wall} UTC, {} into session {}", span(since), session.id.short())
         }
         None => format!("{} into a session that is not here", span(since)),

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum, ValueHint};
+use replayer::determinism::Control;
 
 use super::{KeyArgs, StoreArgs, values};
 
@@ -82,7 +83,7 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "LEVEL", num_args = 0..=1, default_missing_value = "asked")]
     pub(crate) require_determinism: Option<String>,
     /// Leave off one control of a level (repeatable, or several with commas)
-    #[arg(long, value_name = "CONTROL", value_enum, value_delimiter = ',')]
+    #[arg(long, value_name = "CONTROL", value_parser = values::control(), value_delimiter = ',')]
     pub(crate) without: Vec<Control>,
     /// What the replay is to be alike to: production, whose numbers of threads it takes, or itself, with one thread and the
     /// paths of numeric libraries that are the same everywhere
@@ -133,25 +134,6 @@ pub(crate) enum Bridge {
     Auto,
     Socket,
     Exec,
-}
-
-/// A control of determinism: as `replayer::determinism::Control` has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Control {
-    /// Variables that languages take their randomness from
-    Variables,
-    /// How many threads numeric libraries start
-    Threads,
-    /// The recorded order of dependencies' answers
-    Answers,
-    /// What /dev/urandom gives
-    Urandom,
-    /// The wall clock
-    Clock,
-    /// What getrandom gives
-    Entropy,
-    /// Where a program's memory lies
-    Addresses,
 }
 
 /// What a replay is to be alike to: as `replayer::determinism::Alike` has it.

@@ -2,6 +2,9 @@
 
 use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use replayer::determinism::Control;
+
 /// Status codes from and to, both included.
 pub(crate) type StatusRange = RangeInclusive<u16>;
 
@@ -47,6 +50,13 @@ pub(crate) fn level(text: &str) -> Result<u8, String> {
         ),
         _ => Err("a level is a number from 0 to 3".to_owned()),
     }
+}
+
+/// A control of determinism, by its name.
+pub(crate) fn control() -> impl TypedValueParser<Value = Control> {
+    let named = Control::ALL.map(|control| PossibleValue::new(control.word()).help(control.what()));
+    let of_name = |name: String| Control::ALL.into_iter().find(|control| control.word() == name);
+    PossibleValuesParser::new(named).try_map(move |name| of_name(name).ok_or("it is none"))
 }
 
 /// How old something may be: a time span, or days or weeks: `30d`, `2w`.

@@ -2,6 +2,8 @@
 
 use std::{
     fs,
+    io::{Read as _, Write as _},
+    net::{TcpListener, ToSocketAddrs},
     os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Command, Stdio},
@@ -22,6 +24,23 @@ pub(crate) fn client(words: &[&str]) -> String {
     let output = Command::new("docker").args(words).output().unwrap();
     assert!(output.status.success(), "{words:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// Answers each request with 200 and what `body` makes of its beginning, for ever. A probe that connects and says nothing is no
+/// client.
+pub(crate) fn answer_each(address: impl ToSocketAddrs, mut body: impl FnMut(&[u8]) -> String) {
+    let listener = TcpListener::bind(address).unwrap();
+    for stream in listener.incoming() {
+        let mut stream = stream.unwrap();
+        let mut request = [0; 4096];
+        let len = stream.read(&mut request).unwrap_or(0);
+        if len == 0 {
+            continue;
+        }
+        let body = body(&request[..len]);
+        let len = body.len();
+        drop(write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n{body}"));
+    }
 }
 
 /// An image with the fixture service and nothing else; removed when dropped.

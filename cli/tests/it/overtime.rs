@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::tempdir;
 
 use crate::{
-    contained::{Container, Image, client},
+    contained::{Container, Image, answer_each, client},
     otherwise::{Capturing, capture_of, free_port, post, wait_until_it_accepts},
     retake,
     shipped::docker,
@@ -25,25 +25,16 @@ use crate::{
 fn service() {
     let Ok(port) = std::env::var("PORT") else { return };
     let host = std::env::var("HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
-    let listener = TcpListener::bind((host, port.parse().unwrap())).unwrap();
-    for stream in listener.incoming() {
-        let mut stream = stream.unwrap();
-        let mut request = [0; 4096];
-        let len = stream.read(&mut request).unwrap_or(0);
-        if len == 0 {
-            continue;
-        }
-        if request[..len].starts_with(b"POST /slow ") {
+    answer_each((host, port.parse().unwrap()), |request| {
+        if request.starts_with(b"POST /slow ") {
             pause(Duration::from_secs(3));
         }
         let mode = std::env::var("MODE").unwrap();
         // A log, past what takes the output of a test.
-        let asked = String::from_utf8_lossy(&request[..len]).lines().next().unwrap_or_default().to_owned();
+        let asked = String::from_utf8_lossy(request).lines().next().unwrap_or_default().to_owned();
         writeln!(io::stderr(), "{mode} was asked {asked}").unwrap();
-        let len = mode.len();
-        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n{mode}");
-        drop(stream.write_all(answer.as_bytes()));
-    }
+        mode
+    });
 }
 
 #[expect(clippy::disallowed_methods, reason = "no runtime runs in these tests")]

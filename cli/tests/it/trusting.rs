@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wire::ca::{CertificateAuthority, Validity};
 
 use crate::{
-    contained::{Container, Image},
+    contained::{Container, Image, answer_each},
     otherwise::{Capturing, capture_of, free_port},
     proxied::{ask, await_listener, model},
     retake,
@@ -40,17 +40,10 @@ fn service() {
         again.args(["--exact", "trusting::service", "--ignored", "--nocapture"]);
         panic!("{}", again.env("SSL_CERT_FILE", CERTIFICATE).exec());
     }
-    let listener = TcpListener::bind(("127.0.0.1", port.parse().unwrap())).unwrap();
-    for stream in listener.incoming() {
-        let mut stream = stream.unwrap();
-        if stream.read(&mut [0; 4096]).unwrap_or(0) == 0 {
-            continue;
-        }
+    answer_each(("127.0.0.1", port.parse().unwrap()), |_| {
         let answer = ask_through(proxy.strip_prefix("http://").unwrap(), &model);
-        let body = answer.split_once("\r\n\r\n").map_or(answer.as_str(), |(_, body)| body);
-        let len = body.len();
-        drop(write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n{body}"));
-    }
+        answer.split_once("\r\n\r\n").map_or(answer.as_str(), |(_, body)| body).to_owned()
+    });
 }
 
 /// One question over TLS in a tunnel; the answer, or why there was none.

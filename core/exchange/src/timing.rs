@@ -25,3 +25,11 @@ pub struct ClockPair {
     /// Nanoseconds since 1970-01-01T00:00:00Z, by this machine's wall clock.
     pub wall_unix_ns: u64,
 }
+
+impl ClockPair {
+    /// What the wall clock would have shown at another reading of the monotonic one, had nobody set it since; the last moment
+    /// that can be said where a recording claims a later one.
+    pub fn wall_at(&self, monotonic_ns: u64) -> u64 {
+        self.wall_unix_ns.saturating_add(monotonic_ns.saturating_sub(self.monotonic_ns))
+    }
+}

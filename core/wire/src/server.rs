@@ -39,21 +39,21 @@ pub struct Answer {
     /// How the answer stops short after its pieces.
     pub cut: Option<Cut>,
     /// Let go of once the answer was handed to the stream, or could not be.
-    pub held: Held,
+    pub hold: Hold,
 }
 
 /// Something whose end tells its owner that an answer is through.
 #[derive(Clone, Default)]
-pub struct Held(Option<Arc<dyn Any + Send + Sync>>);
+pub struct Hold(Option<Arc<dyn Any + Send + Sync>>);
 
-impl Held {
+impl Hold {
     /// Holds `thing` until the answer is through.
     pub fn new(thing: impl Any + Send + Sync) -> Self {
         Self(Some(Arc::new(thing)))
     }
 }
 
-impl fmt::Debug for Held {
+impl fmt::Debug for Hold {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(if self.0.is_some() { "held" } else { "nothing" })
     }

@@ -18,7 +18,7 @@ impl Asked {
     pub(crate) fn inside(&self, order: Order, first: Option<u64>) -> Option<Virtual> {
         let [clock, entropy, aslr_off] = CONTROLS.map(|control| self.why_off(control).is_none());
         (clock || entropy || aslr_off).then(|| Virtual {
-            seed: self.key("init"),
+            seed: self.key("retake 2026-11 what init gives"),
             wall_clock: wall_clock(order, first.unwrap_or_default()),
             clock: clock && first.is_some(),
             entropy,
@@ -41,8 +41,7 @@ pub(crate) fn wall_clock(order: Order, at_ns: u64) -> WallClock {
 /// When an exchange began by production's wall clock, in nanoseconds since 1970; nothing where its session is not known.
 pub(crate) fn recorded_time(archive: &Archive, exchange: &Exchange) -> Option<u64> {
     let session = archive.sessions().iter().find(|session| session.id == exchange.session)?;
-    let since = exchange.times.started_ns.saturating_sub(session.started.monotonic_ns);
-    Some(session.started.wall_unix_ns.saturating_add(since)).filter(|at| *at > 0)
+    Some(session.started.wall_at(exchange.times.started_ns)).filter(|at| *at > 0)
 }
 
 /// Says what became of init's controls; `None` for one that told nothing. What failed once stays so, whatever later repeats tell.
@@ -57,25 +56,23 @@ pub(crate) fn say_reached(controls: &mut Controls, asked: &Asked, reached: Optio
         };
         controls.say(control, state, words);
     }
+    let troubles = reached.map(troubles).unwrap_or_default();
+    if !troubles.is_empty() {
+        controls.troubles = troubles;
+    }
 }
 
 fn became(control: Control, reached: &Reached) -> (State, Vec<String>) {
     let (held, count) = match control {
-        Control::Clock => (
-            &reached.clock,
-            format!(
-                "{} programs redirected, {} calls past the vDSO served",
-                reached.redirected_count, reached.clock_count
-            ),
-        ),
-        Control::Entropy => (&reached.entropy, format!("{} calls served", reached.random_count)),
-        _ => (&reached.aslr_off, String::new()),
+        Control::Clock => {
+            let (programs, calls) = (reached.redirected_count, reached.clock_count);
+            (&reached.clock, Some(format!("{programs} programs redirected, {calls} calls past the vDSO served")))
+        }
+        Control::Entropy => (&reached.entropy, Some(format!("{} calls served", reached.random_count))),
+        _ => (&reached.aslr_off, None),
     };
     match held {
-        Held::On => {
-            let words = [count].into_iter().filter(|words| !words.is_empty());
-            (State::On, words.chain(troubles(reached)).collect())
-        }
+        Held::On => (State::On, count.into_iter().collect()),
         Held::Off => (State::Failed, vec!["it could not be given to this recording".to_owned()]),
         Held::Failed { reason } => (State::Failed, vec![reason.clone()]),
     }

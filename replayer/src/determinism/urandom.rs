@@ -30,7 +30,7 @@ impl SeededDevice {
         let folder = RunFolder::make()?;
         let device = Self { folder };
         let mut bytes = vec![0; LEN];
-        blake3::Hasher::new_keyed(&asked.key("urandom")).finalize_xof().fill(&mut bytes);
+        blake3::Hasher::new_keyed(&asked.key("retake 2026-11 /dev/urandom")).finalize_xof().fill(&mut bytes);
         fs::write(device.path(), bytes)?;
         fs::set_permissions(device.path(), fs::Permissions::from_mode(0o444))?;
         Ok(device)

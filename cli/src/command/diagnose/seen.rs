@@ -90,7 +90,7 @@ pub(super) fn read_run(archive: &Archive, run: &Run, answers: &mut Answers) -> R
             failed: letter != '.',
             started_ns: entry.started_ns,
             ended_ns: entry.ended_ns,
-            minute: run.started.wall_unix_ns.saturating_add(entry.started_ns) / 60_000_000_000,
+            minute: run.started.wall_at(entry.started_ns) / 60_000_000_000,
             timed_out: entry.end == "timed out" || matches!(entry.status, Some(408 | 504)),
             calls: calls.get(&entry.id).into_iter().flatten().map(|call| call_seen(call)).collect(),
             leaked: None,

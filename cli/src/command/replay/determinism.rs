@@ -3,7 +3,7 @@
 use replayer::{Order, determinism};
 
 use crate::{
-    args::{Alike, Control, ReplayArgs, ReplayOrder},
+    args::{Alike, ReplayArgs, ReplayOrder},
     trouble::Trouble,
 };
 
@@ -34,7 +34,7 @@ pub(super) fn asked(args: &ReplayArgs) -> Result<determinism::Asked, Trouble> {
     Ok(determinism::Asked {
         level: args.determinism,
         required,
-        without: args.without.iter().copied().map(control).collect(),
+        without: args.without.iter().copied().collect(),
         alike: match args.alike {
             Alike::Production => determinism::Alike::Production,
             Alike::Itself => determinism::Alike::Itself,
@@ -59,16 +59,4 @@ fn is_level(text: &str) -> bool {
 
 fn level(text: &str) -> Result<u8, Trouble> {
     crate::args::level(text).map_err(|why| Trouble::new(format!("`--require-determinism {text}`: {why}")))
-}
-
-fn control(control: Control) -> determinism::Control {
-    match control {
-        Control::Variables => determinism::Control::Variables,
-        Control::Threads => determinism::Control::Threads,
-        Control::Answers => determinism::Control::Answers,
-        Control::Urandom => determinism::Control::Urandom,
-        Control::Clock => determinism::Control::Clock,
-        Control::Entropy => determinism::Control::Entropy,
-        Control::Addresses => determinism::Control::Addresses,
-    }
 }

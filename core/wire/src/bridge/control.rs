@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::{
     determinism::WallClock,
     link::locked,
-    reached::{self, Reached},
+    reached::{self, Held, Reached},
 };
 
 /// How long an order may take. A choice: setting a clock takes microseconds, starting a service anew as long as its old
@@ -103,6 +103,8 @@ struct Table {
     waiting: BTreeMap<u64, oneshot::Sender<Result<(), ControlError>>>,
     gone: bool,
     reached: Option<Reached>,
+    /// Why a clock was not set, which nobody inside may have noticed.
+    clock_failure: Option<String>,
 }
 
 impl Orders {
@@ -145,8 +147,18 @@ impl Orders {
         number < table.next
     }
 
+    /// Remembers that a clock does not show what it was to show: from then on it has failed, whatever is told of it.
+    pub(super) fn clock_has_failed(&self, error: &ControlError) {
+        locked(&self.0).clock_failure.get_or_insert_with(|| error.to_string());
+    }
+
     pub(super) fn reached(&self) -> Option<Reached> {
-        locked(&self.0).reached.clone()
+        let table = locked(&self.0);
+        let mut reached = table.reached.clone()?;
+        if let Some(reason) = &table.clock_failure {
+            reached.clock = Held::Failed { reason: reason.clone() };
+        }
+        Some(reached)
     }
 }
 
@@ -193,6 +205,19 @@ mod tests {
         for line in ["", "1", "x\tready", "1\twall\tfrozen", "1\twall\tfrozen\t-1", "1\tready\t2", "-1\tready"] {
             assert_eq!(Order::read(line), None, "{line:?}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_was_not_set_has_failed_whatever_is_told_of_it() {
+        let orders = Orders::default();
+        let told = Reached { clock: Held::On, entropy: Held::On, ..Reached::default() };
+        assert!(told.lines().iter().all(|line| orders.take(line)));
+        assert_eq!(orders.reached(), Some(told.clone()));
+        orders.clock_has_failed(&ControlError::Silent { seconds: 30 });
+        assert!(told.lines().iter().all(|line| orders.take(line)));
+        let reached = orders.reached().unwrap();
+        assert!(matches!(&reached.clock, Held::Failed { reason } if reason.contains("30 s")), "{reached:?}");
+        assert_eq!(reached.entropy, Held::On);
     }
 
     #[tokio::test]

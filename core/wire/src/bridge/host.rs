@@ -186,12 +186,14 @@ impl Host {
         self.link.send(Kind::Go, 0, &[]);
     }
 
-    /// Has the wall clock of each of the service's processes show this. It does when this returns.
+    /// Has the wall clock of each of the service's processes show this. It does when this returns; where it does not, the clock
+    /// counts as failed from then on ([`Observed::reached`]).
     ///
     /// # Errors
     /// `Gone` where nobody traces the service, and what the tracer could not do.
     pub async fn set_clock(&self, wall: WallClock) -> Result<(), ControlError> {
-        self.order(Order::SetClock(wall)).await
+        let set = self.order(Order::SetClock(wall)).await;
+        set.inspect_err(|error| self.orders.clock_has_failed(error))
     }
 
     /// Says that the service is ready: monotonic clocks that were frozen until then go on.
