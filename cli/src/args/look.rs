@@ -109,7 +109,7 @@ Examples:
 Bodies are searched as they were before gzip and the like, JSON as it was written; with `--at` the value at that place, a \
 text without its quotes and escapes. What is found is printed as soon as it is. Exit code 0: something was found, 1: nothing.")]
 pub(crate) struct GrepArgs {
-    /// A regular expression (syntax of the `regex` crate: https://docs.rs/regex/#syntax)
+    /// A regular expression (syntax of the `regex` crate: docs.rs/regex#syntax)
     #[arg(value_name = "PATTERN", allow_hyphen_values = true)]
     pub(crate) pattern: String,
     /// Bundle file, store folder, run, or the first digits of an id in `--store` [default: the store]
