@@ -8,7 +8,7 @@ mod recording;
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
     mpsc::Sender,
 };
 
@@ -38,6 +38,8 @@ pub(crate) struct Recorder {
     pub(crate) session_key: [u8; 32],
     /// Name of the dependency of each listener, `None` for the clients'.
     pub(crate) listeners: Vec<Option<String>>,
+    /// Which listeners were called.
+    pub(crate) called: Vec<AtomicBool>,
     /// Which listeners lead to something that speaks no HTTP.
     pub(crate) raw_listeners: Vec<bool>,
     /// Names what is called through the forward proxy.
@@ -62,6 +64,9 @@ impl Observer for Recorder {
     fn begin(&self, start: Start<'_>) -> Option<Begun> {
         let sequence = start.ticket.sequence;
         let id = Id::derive(&self.session_key, sequence);
+        if let Some(called) = self.called.get(start.listener) {
+            called.store(true, Ordering::Relaxed);
+        }
         let dependency = match start.destination {
             Some(destination) => Some(self.behind.name_of(destination)),
             None => self.listeners.get(start.listener).cloned().flatten(),
@@ -128,6 +133,12 @@ impl Observer for Recorder {
 }
 
 impl Recorder {
+    /// The dependencies whose listeners nobody called, in the listeners' order.
+    pub(crate) fn never_called(&self) -> Vec<String> {
+        let silent = self.listeners.iter().zip(&self.called).filter(|(_, called)| !called.load(Ordering::Relaxed));
+        silent.filter_map(|(dependency, _)| dependency.clone()).collect()
+    }
+
     /// A trace for a request that has none: its id is the exchange's, so that either leads to the other.
     fn make_trace(&self, id: Id, sequence: u64) -> Trace {
         // Half of the counter's range is never reached by exchanges; span ids come from there.

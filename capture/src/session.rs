@@ -7,7 +7,7 @@ use std::{
     process::ExitStatus,
     sync::{
         Arc, Mutex,
-        atomic::AtomicU64,
+        atomic::{AtomicBool, AtomicU64},
         mpsc::{self, Sender},
     },
     time::Duration,
@@ -75,6 +75,8 @@ pub struct Summary {
     pub is_sealed: bool,
     /// How the service ended, where it was started here.
     pub child: Option<ExitStatus>,
+    /// The dependencies that nobody called where they listen.
+    pub never_called: Vec<String>,
 }
 
 /// Records until `shutdown` is done or the started service ends. `started` is told where it listens, `notify` of trouble
@@ -127,11 +129,24 @@ pub async fn run(
     let ended = record(&shared, &settings, listeners, begun, reach, started, shutdown).await;
     // Whatever happened: what was recorded until then is written.
     let written = shared.stop_writing(writing).await;
-    let child = ended?;
-    Ok(Summary { session, counts: written.counts, segments: written.segments, is_sealed: written.is_sealed, child })
+    let Ended { child, never_called } = ended?;
+    Ok(Summary {
+        session,
+        counts: written.counts,
+        segments: written.segments,
+        is_sealed: written.is_sealed,
+        child,
+        never_called,
+    })
 }
 
-/// Serves until the end; gives the service's status where it was started here.
+/// What is known when all that was served has ended, as in [`Summary`].
+struct Ended {
+    child: Option<ExitStatus>,
+    never_called: Vec<String>,
+}
+
+/// Serves until the end.
 async fn record(
     shared: &Shared,
     settings: &Settings,
@@ -140,12 +155,12 @@ async fn record(
     reach: Option<Reach>,
     started: impl FnOnce(&Started),
     shutdown: impl Future<Output = ()>,
-) -> Result<Option<ExitStatus>, CaptureError> {
+) -> Result<Ended, CaptureError> {
     let recorder = Arc::new(shared.recorder(settings, &begun));
     let (stop, stopping) = watch::channel(false);
     let (stop_raw, stopping_raw) = watch::channel(false);
     let stopping = Stopping { http: stopping, raw: stopping_raw };
-    let Serving { mut http, mut raw } = serve(listeners, &begun.listeners, settings, recorder, &stopping);
+    let Serving { mut http, mut raw } = serve(listeners, &begun.listeners, settings, recorder.clone(), &stopping);
     let lines = shared.line_recorder(settings);
     let mut child = match &settings.service {
         Service::Command(command) => {
@@ -188,7 +203,7 @@ async fn record(
     stop_raw.send_replace(true);
     while raw.join_next().await.is_some() {}
     advising.abort();
-    Ok(status)
+    Ok(Ended { child: status, never_called: recorder.never_called() })
 }
 
 /// Whose environment is recorded.
@@ -243,6 +258,7 @@ impl Shared {
             session: begun.session,
             session_key: self.session_key,
             listeners: begun.listeners.iter().map(|bound| bound.dependency.clone()).collect(),
+            called: begun.listeners.iter().map(|_| AtomicBool::new(false)).collect(),
             raw_listeners: begun.listeners.iter().map(|bound| bound.upstream.scheme == Scheme::Tcp).collect(),
             behind: Behind::new(settings, self.notify.clone()),
             warned: Arc::new(Warned::new(self.notify.clone())),

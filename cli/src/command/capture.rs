@@ -25,6 +25,8 @@ trouble_from!(CaptureError, DependencyError, AnnotateError, capture::PlaceError,
 
 /// Records, says where it listens and in the end what it kept, and passes on the status of a service that it started.
 pub(crate) fn capture(args: CaptureArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
+    let named = args.dependencies.iter().map(|text| Ok(text.parse::<Dependency>()?.name));
+    let named = named.collect::<Result<Vec<_>, DependencyError>>()?;
     let settings = settings(args)?;
     let runtime = tokio::runtime::Runtime::new()?;
     let said = |started: &Started| say_started(started, as_json, console);
@@ -38,7 +40,7 @@ pub(crate) fn capture(args: CaptureArgs, as_json: bool, console: &Console) -> Re
         capture::run(settings, Clock::start(), stopped, said, move |notice| notice::say(&notice, as_json, &style)).await
     })?;
     let exit = summary.child.map_or(Exit::Passed, exit_of);
-    say_summary(&summary, exit, as_json, console)
+    say_summary(&summary, &named, exit, as_json, console)
 }
 
 fn settings(args: CaptureArgs) -> Result<Settings, Trouble> {
@@ -175,7 +177,14 @@ fn listener(bound: &Bound) -> serde_json::Value {
     })
 }
 
-fn say_summary(summary: &Summary, exit: Exit, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
+/// What was kept, what was lost, and which of the dependencies that were `named` was never called.
+fn say_summary(
+    summary: &Summary,
+    named: &[String],
+    exit: Exit,
+    as_json: bool,
+    console: &Console,
+) -> Result<Exit, Trouble> {
     let counts = &summary.counts;
     if as_json {
         let fields = json!({
@@ -183,6 +192,7 @@ fn say_summary(summary: &Summary, exit: Exit, as_json: bool, console: &Console) 
             "counts": counts,
             "segments": summary.segments,
             "sealed": summary.is_sealed,
+            "never_called": summary.never_called,
         });
         return console.write(exit, |out| out.write_all(json::line("capture-ended", &fields).as_bytes()));
     }
@@ -196,8 +206,21 @@ fn say_summary(summary: &Summary, exit: Exit, as_json: bool, console: &Console) 
     if counts.log_lines_missed > 0 {
         console.warn(&format!("not recorded: {}, logged too fast", counted(counts.log_lines_missed, "log line")));
     }
+    never_called_words(summary, named).iter().for_each(|words| console.warn(words));
     console.note(&format!("recorded {}, session {}", recorded(counts), summary.session.short()));
     Ok(exit)
+}
+
+/// Of each of the dependencies that were `named`, that nobody called it, where there was traffic that could have.
+fn never_called_words(summary: &Summary, named: &[String]) -> Vec<String> {
+    let is_told = |name: &&String| summary.counts.exchanges > 0 && named.contains(name);
+    let words = |name| {
+        format!(
+            "the dependency `{name}` was never called where it listens: if the service calls it, then at another address, \
+             and a replay cannot answer that"
+        )
+    };
+    summary.never_called.iter().filter(is_told).map(words).collect()
 }
 
 /// What was recorded, each with how many there are.
@@ -226,6 +249,20 @@ mod tests {
         let counts = SessionCounts { exchanges: 1, log_lines: 2, ..SessionCounts::default() };
         assert_eq!(recorded(&counts), "1 exchange, 2 log lines");
         assert_eq!(recorded(&SessionCounts::default()), "0 exchanges");
+    }
+
+    #[test]
+    fn a_dependency_that_was_named_and_never_called_is_told_where_something_was_recorded() {
+        let counts = SessionCounts { exchanges: 1, ..SessionCounts::default() };
+        let never_called = vec!["llm".to_owned(), "openai".to_owned()];
+        let (segments, is_sealed) = (Vec::new(), true);
+        let mut summary =
+            Summary { session: exchange::Id([1; 16]), counts, segments, is_sealed, child: None, never_called };
+        let named = ["llm".to_owned(), "store".to_owned()];
+        let words = never_called_words(&summary, &named);
+        assert!(words.len() == 1 && words[0].contains("`llm` was never called"), "{words:?}");
+        summary.counts.exchanges = 0;
+        assert!(never_called_words(&summary, &named).is_empty());
     }
 
     #[test]

@@ -125,6 +125,22 @@ fn what_passed_is_in_the_store_with_its_secrets_replaced() {
 }
 
 #[test]
+fn a_dependency_that_nobody_called_is_named_at_the_end() {
+    let folder = tempdir().unwrap();
+    let (service, model) = (serve(1, "{}"), serve(1, "{}"));
+    let dependencies = [format!("llm=http://{model}"), format!("store=http://{model}")];
+    let upstream = format!("http://{service}");
+    let running = Running::start(
+        folder.path(),
+        &["--upstream", &upstream, "--dependency", &dependencies[0], "--dependency", &dependencies[1]],
+    );
+    ask(&running.address(0), "/tickets/1");
+    ask(&running.address(1), "/chat");
+    let (ended, ran) = running.stop();
+    assert_eq!((ran.code, &ended["never_called"]), (0, &serde_json::json!(["store"])), "{}", ran.err);
+}
+
+#[test]
 fn a_started_service_is_told_where_to_call_and_its_status_is_the_captures() {
     let folder = tempdir().unwrap();
     let service = "echo calls $OPENAI_BASE_URL; exit 7";
