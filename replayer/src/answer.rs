@@ -33,10 +33,11 @@ use crate::{
     determinism::{GateCounts, Gates},
     forward::Forward,
     ledger::{BodyBytes, Ledger, redacted_request, redacted_response},
-    pieces::ranges,
+    pieces::pieces,
     rules::MatchingRules,
     secrets::Secrets,
     select::{Selection, scope_of_call},
+    timing::Speed,
 };
 
 /// Largest body of a call that is held to be matched, in bytes. A choice: above the largest prompts seen, far below memory.
@@ -99,6 +100,7 @@ pub(crate) struct Answerer {
     forward: Option<Forward>,
     /// The recorded order of answers, where they are to keep it.
     gates: Option<Arc<Gates>>,
+    speed: Option<Speed>,
 }
 
 struct State {
@@ -127,6 +129,8 @@ pub(crate) struct AnswererParts {
     pub(crate) forward: Option<Forward>,
     /// Whether answers keep the recorded order within each exchange.
     pub(crate) in_order: bool,
+    /// At which speed recorded answers come in their pieces; `None` for at once.
+    pub(crate) speed: Option<Speed>,
 }
 
 impl Answerer {
@@ -176,7 +180,8 @@ impl Answerer {
             target: parts.target,
             clock: parts.clock,
             forward: parts.forward,
-            gates: parts.in_order.then(|| Arc::new(Gates::of(&selection.calls))),
+            speed: parts.speed,
+            gates: parts.in_order.then(|| Arc::new(Gates::of(&selection.calls, parts.speed))),
         })
     }
 
@@ -301,27 +306,35 @@ impl Answerer {
 
     fn recorded_answer(&self, id: &Id) -> Result<Answer, bundle::ReadError> {
         let Some(call) = self.calls.get(id) else { return Err(bundle::ReadError::NoExchange { id: *id }) };
+        let times = AnswerTimes { speed: self.speed, asked_ns: call.times.request_ended_ns.unwrap_or_default() };
+        let ends = times.after(call.times.ended_ns);
         let interim = call.interim.iter().map(|interim| interim.head.clone()).collect();
         let cut = match &call.end {
             End::Complete => None,
             End::UpstreamReset | End::CaptureStopped => Some(Cut::Reset),
+            // The proxy had given it up by then.
+            End::TimedOut if self.speed.is_some() => Some(Cut::Reset),
             End::ClientGone | End::TimedOut => Some(Cut::Hang),
-            End::Unreachable { reason } => return Ok(unreachable_answer(reason)),
+            End::Unreachable { reason } => return Ok(Answer { starts: ends, ..unreachable_answer(reason) }),
         };
+        // One that hangs ends when the service goes, whenever that is.
+        let ends = if cut == Some(Cut::Hang) { Duration::ZERO } else { ends };
         let Some(response) = &call.response else {
-            return Ok(Answer { interim, cut: cut.or(Some(Cut::Reset)), ..Answer::default() });
+            return Ok(Answer { interim, cut: cut.or(Some(Cut::Reset)), ends, ..Answer::default() });
         };
         let body = Bytes::from(self.archive.body(&response.body, ANSWER_BYTES_MAX)?);
         let cut = if response.body.is_whole() { cut } else { cut.or(Some(Cut::Reset)) };
         Ok(Answer {
             interim,
+            starts: call.times.response_started_ns.map_or(Duration::ZERO, |at_ns| times.after(at_ns)),
             head: response.head.bytes.clone(),
-            pieces: ranges(&response.body, body.len())
+            pieces: pieces(&response.body, body.len())
                 .into_iter()
-                .map(|piece| (Duration::ZERO, body.slice(piece)))
+                .map(|(at_ns, piece)| (times.after(at_ns), body.slice(piece)))
                 .collect(),
             trailers: response.body.trailers.clone(),
             cut,
+            ends,
             hold: Hold::default(),
         })
     }
@@ -381,6 +394,20 @@ impl Answerer {
                 replacements: Vec::new(),
             }),
         });
+    }
+}
+
+/// When the parts of a recorded answer are sent again.
+#[derive(Clone, Copy)]
+struct AnswerTimes {
+    speed: Option<Speed>,
+    asked_ns: u64,
+}
+
+impl AnswerTimes {
+    /// How long after the request that is which came at `at_ns`; at once where no times are to be kept.
+    fn after(self, at_ns: u64) -> Duration {
+        self.speed.map_or(Duration::ZERO, |speed| speed.of(at_ns.saturating_sub(self.asked_ns)))
     }
 }
 

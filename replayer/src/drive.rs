@@ -1,7 +1,8 @@
-//! Sends the recorded requests in causal order, with recorded overlap, as fast as that allows.
+//! Sends the recorded requests in causal order, with recorded overlap, as fast as that allows or at production's times.
 //!
 //! In: the selection and a way to the service. Out: for each exchange what came back, written to the run as it comes. An
-//! exchange is sent once all that had ended before it began have ended again, in recorded starting order.
+//! exchange is sent once all that had ended before it began have ended again, in recorded starting order; where it has a time,
+//! not before that (`timing`).
 
 use std::{
     collections::BTreeMap,
@@ -25,9 +26,11 @@ use crate::{
     ledger::{BodyBytes, Ledger, redacted_response},
     order::{CausalOrder, Order, Progress},
     pieces::ranges,
+    punctuality::Due,
     secrets::Secrets,
     select::{REQUEST_BODY_BYTES_MAX, Selection},
     service::{Doorway, Stream},
+    timing::{Loop, Pacing, Schedule},
 };
 
 /// Longest silence of the service, beyond the time the exchange took in production, until the client leaves that left in
@@ -53,6 +56,8 @@ pub(crate) struct Outcome {
     pub(crate) exact: Option<Digest>,
     /// The answer, held against the first repeat's.
     pub(crate) looked: Option<Looked>,
+    /// When it was to be sent, where it had a time.
+    pub(crate) due: Option<Due>,
     /// When it was sent.
     pub(crate) started_ns: u64,
     /// When it ended.
@@ -79,6 +84,7 @@ pub(crate) struct Driver {
     pub(crate) host: Option<String>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) order: Order,
+    pub(crate) pacing: Pacing,
     /// Whether the service's wall clock is set to the recorded times.
     pub(crate) sets_clock: bool,
 }
@@ -102,11 +108,7 @@ impl Driver {
         selection: &Selection,
         watched: Watch<'_>,
     ) -> Result<BTreeMap<Id, Outcome>, ReadError> {
-        let order = match self.order {
-            Order::Recorded => CausalOrder::of(&selection.spans()),
-            Order::Serial => CausalOrder::serial(selection.chosen.len()),
-        };
-        let progress = Arc::new(Progress::new(order));
+        let turns = Arc::new(Turns::of(&self, selection));
         let outcomes = Arc::new(Outcomes::default());
         let mut stop = watched.stop.clone();
         let mut tasks = JoinSet::new();
@@ -117,28 +119,35 @@ impl Driver {
             (watched.progress)(done, total);
         };
         'all: for (at, exchange) in selection.chosen.iter().enumerate() {
-            let gate = progress.may_send(at);
-            tokio::pin!(gate);
-            loop {
+            let turn = turns.before_sending(at);
+            tokio::pin!(turn);
+            let due = loop {
                 tokio::select! {
                     biased;
                     () = told_to_stop(&mut stop) => break 'all,
                     Some(_) = tasks.join_next() => one_more_done(),
-                    () = &mut gate => break,
+                    due = &mut turn => break due,
                 }
-            }
-            self.set_clock(at, exchange).await;
-            // Connecting here and not in the task keeps the starting order.
-            let stream = tokio::select! {
-                biased;
-                () = told_to_stop(&mut stop) => break,
-                stream = self.doorway.connect() => stream,
             };
-            let in_flight = InFlight::new(Arc::clone(&self), Arc::clone(&progress), at, exchange.id);
-            let (exchange, outcomes, stop) = (exchange.clone(), Arc::clone(&outcomes), stop.clone());
+            self.set_clock(at, exchange).await;
+            let sending =
+                Sending { driver: Arc::clone(&self), turns: Arc::clone(&turns), at, exchange: exchange.clone(), due };
+            let (outcomes, stop_sending) = (Arc::clone(&outcomes), stop.clone());
+            // Connecting here and not in the task keeps the starting order; what has a time of its own holds up nobody else.
+            let stream = if turns.wait_alone {
+                None
+            } else {
+                tokio::select! {
+                    biased;
+                    () = told_to_stop(&mut stop) => break,
+                    stream = self.doorway.connect() => Some((stream, sending.in_flight())),
+                }
+            };
             tasks.spawn(async move {
-                let outcome = in_flight.driver.send(&exchange, stream, stop).await;
-                outcomes.lock().unwrap_or_else(PoisonError::into_inner).insert(exchange.id, outcome);
+                let id = sending.exchange.id;
+                if let Some(outcome) = sending.send(stream, stop_sending).await {
+                    outcomes.lock().unwrap_or_else(PoisonError::into_inner).insert(id, outcome);
+                }
             });
         }
         while tasks.join_next().await.is_some() {
@@ -161,6 +170,7 @@ impl Driver {
     async fn send(
         &self,
         exchange: &Exchange,
+        due: Option<Due>,
         stream: io::Result<Stream>,
         mut stop: watch::Receiver<bool>,
     ) -> Result<Outcome, ReadError> {
@@ -190,7 +200,7 @@ impl Driver {
         };
         let mut reply = reply;
         self.conceal(&mut reply);
-        self.conclude(exchange, reply, ending, Sent { started_ns, body, replacements })
+        self.conclude(exchange, reply, ending, Sent { due, started_ns, body, replacements })
     }
 
     /// Secrets that were given for this replay become pseudonyms again before anybody looks at the answer.
@@ -307,6 +317,7 @@ impl Driver {
             compared,
             exact,
             looked,
+            due: sent.due,
             started_ns: sent.started_ns,
             ended_ns,
         })
@@ -322,30 +333,116 @@ fn exact_digest(status: u16, body: &[u8]) -> Digest {
 
 /// What was sent, as far as the run's file wants to know.
 struct Sent {
+    due: Option<Due>,
     started_ns: u64,
     body: Vec<u8>,
     replacements: Vec<String>,
 }
 
+/// When each exchange may be sent.
+struct Turns {
+    progress: Progress,
+    /// Where exchanges have times: when, and of which clock's moment that counts.
+    schedule: Option<(Schedule, u64)>,
+    /// True where each waits for its forerunners by itself, so that none holds up those behind it.
+    wait_alone: bool,
+    clock: Arc<Clock>,
+}
+
+impl Turns {
+    fn of(driver: &Driver, selection: &Selection) -> Self {
+        let spans = selection.spans();
+        let speed = driver.pacing.timing.speed();
+        let wait_alone = speed.is_some() && driver.pacing.waits == Loop::Open && driver.order == Order::Recorded;
+        let order = match driver.order {
+            Order::Serial => CausalOrder::serial(spans.len()),
+            Order::Recorded if wait_alone => CausalOrder::by_conversation(&spans, &selection.conversations()),
+            Order::Recorded => CausalOrder::of(&spans),
+        };
+        let schedule = speed.map(|speed| (Schedule::of(&spans, speed), (driver.clock)()));
+        Self { progress: Progress::new(order), schedule, wait_alone, clock: Arc::clone(&driver.clock) }
+    }
+
+    /// Waits until it is the turn of exchange `at`; where each waits alone, until its time has come.
+    async fn before_sending(&self, at: usize) -> Option<Due> {
+        let opened_ns = if self.wait_alone { 0 } else { self.progress.may_send(at).await };
+        let (schedule, began_ns) = self.schedule.as_ref()?;
+        let intended_ns = began_ns.saturating_add(schedule.at_ns[at]);
+        let could_ns = if opened_ns > 0 { opened_ns.saturating_add(schedule.thought_ns[at]) } else { 0 };
+        let left_ns = intended_ns.max(could_ns).saturating_sub((self.clock)());
+        if left_ns > 0 {
+            tokio::time::sleep(Duration::from_nanos(left_ns)).await;
+        }
+        Some(Due { intended_ns, could_ns })
+    }
+
+    /// What is left to wait for after that.
+    async fn alone(&self, at: usize, due: Option<Due>) -> Option<Due> {
+        let opened_ns = if self.wait_alone { self.progress.may_send(at).await } else { 0 };
+        due.map(|due| Due { could_ns: due.could_ns.max(opened_ns), ..due })
+    }
+}
+
+/// One exchange that is sent.
+struct Sending {
+    driver: Arc<Driver>,
+    turns: Arc<Turns>,
+    at: usize,
+    exchange: Exchange,
+    due: Option<Due>,
+}
+
+impl Sending {
+    fn in_flight(&self) -> InFlight {
+        InFlight::new(Arc::clone(&self.driver), Arc::clone(&self.turns), self.at, self.exchange.id)
+    }
+
+    /// Sends it, over a connection that is there already or once it may connect; nothing where it was stopped before.
+    async fn send(
+        self,
+        stream: Option<(io::Result<Stream>, InFlight)>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Option<Result<Outcome, ReadError>> {
+        let (due, (stream, in_flight)) = match stream {
+            Some(ready) => (self.due, ready),
+            None => tokio::select! {
+                biased;
+                () = told_to_stop(&mut stop) => {
+                    // Whoever waits for it is told to stop as well.
+                    self.turns.progress.ended(self.at, (self.driver.clock)());
+                    return None;
+                }
+                ready = async {
+                    let due = self.turns.alone(self.at, self.due).await;
+                    (due, (self.driver.doorway.connect().await, self.in_flight()))
+                } => ready,
+            },
+        };
+        let outcome = self.driver.send(&self.exchange, due, stream, stop).await;
+        drop(in_flight);
+        Some(outcome)
+    }
+}
+
 /// An exchange that is in flight until this is dropped, whatever becomes of the task that holds it.
 struct InFlight {
     driver: Arc<Driver>,
-    progress: Arc<Progress>,
+    turns: Arc<Turns>,
     at: usize,
     id: Id,
 }
 
 impl InFlight {
-    fn new(driver: Arc<Driver>, progress: Arc<Progress>, at: usize, id: Id) -> Self {
+    fn new(driver: Arc<Driver>, turns: Arc<Turns>, at: usize, id: Id) -> Self {
         driver.answerer.began(id);
-        Self { driver, progress, at, id }
+        Self { driver, turns, at, id }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.driver.answerer.ended(self.id);
-        self.progress.ended(self.at);
+        self.turns.progress.ended(self.at, (self.driver.clock)());
     }
 }
 

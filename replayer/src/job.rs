@@ -35,6 +35,7 @@ use crate::{
     select::Selection,
     serve::{Place, recorded_places},
     service::{Aftermath, Doorway},
+    timing::Pacing,
 };
 
 /// What a recording is replayed against.
@@ -85,6 +86,8 @@ pub struct Settings {
     pub determinism: Asked,
     /// In which order exchanges are sent.
     pub order: Order,
+    /// When they are sent.
+    pub pacing: Pacing,
     /// Limits on each exchange.
     pub limits: Limits,
     /// How often it is replayed.

@@ -2,7 +2,7 @@
 //!
 //! In: a verified recording and what to run it against. Out: a receipt, a verdict for each exchange, and the run as a bundle
 //! of its own. Read the modules in this order: [`replay`](mod@replay) is the sentence; `select` chooses exchanges, `order`
-//! keeps what came before what, `container`, `process` and `target` start the service, `beside` real servers with it, `drive`
+//! keeps what came before what, `timing` when, `container`, `process` and `target` start the service, `beside` real servers with it, `drive`
 //! sends, `compare` looks at each answer, `answer` plays the dependencies (`converse` those that are no HTTP), `judge` decides,
 //! `ledger` writes, [`receipt`] proves.
 
@@ -29,6 +29,7 @@ mod order;
 mod pace;
 mod pieces;
 mod process;
+mod punctuality;
 mod ready;
 pub mod receipt;
 mod rehearsal;
@@ -41,6 +42,7 @@ mod select;
 mod serve;
 mod service;
 mod target;
+mod timing;
 mod trials;
 mod unanswerable;
 mod weigh;
@@ -55,4 +57,5 @@ pub use repeat::{Repeating, Reset};
 pub use run_folder::dead_run_folders;
 pub use secrets::{Secrets, SecretsError};
 pub use serve::{Place, ServeSettings, Serving};
+pub use timing::{Loop, Pacing, Speed, Timing, TimingError};
 pub use unanswerable::{Unanswerable, unanswerable};

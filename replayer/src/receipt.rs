@@ -4,9 +4,11 @@ use diff::{RuleUse, Tally};
 use exchange::{Digest, Id};
 use serde::{Deserialize, Serialize};
 
+pub use self::punctuality::{Punctuality, Quantiles};
 pub use self::repeats::{NotStarted, RepeatsProof, Setting};
 pub use crate::determinism::{Control, Controlled, GateCounts, State};
 
+mod punctuality;
 mod repeats;
 
 /// The receipt of one replay.
@@ -57,6 +59,9 @@ pub struct Receipt {
     pub rules: Vec<RuleUse>,
     /// Header fields that are never compared.
     pub headers_not_compared: Vec<String>,
+    /// Where exchanges had times: how near they came to them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub punctuality: Option<Box<Punctuality>>,
     /// Where it was repeated: how, and what the repeats say together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeats: Option<Box<RepeatsProof>>,
@@ -361,7 +366,8 @@ pub struct Determinism {
     /// `recorded`: what overlapped overlaps, what followed an answer follows it. `serial`: one after the other. `nothing was
     /// sent` where nothing was.
     pub order: String,
-    /// `asap`: no waiting but for the order. As above where nothing was sent.
+    /// `asap`: no waiting but for the order; else `recorded` or how many times as fast, and which loop. As above where nothing was
+    /// sent.
     pub timing: String,
 }
 

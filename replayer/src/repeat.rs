@@ -26,6 +26,7 @@ use crate::{
     job::{Halt, Job, Preparation, Started},
     judge::{Case, Judgement},
     pace::Pace,
+    punctuality,
     receipt::{NotStarted, Void},
     replay::{Played, Progressed, Watched},
     service::Aftermath,
@@ -103,6 +104,7 @@ struct Tried {
     fallen_in_a_row: u32,
     done: u32,
     pace: Pace,
+    punctuality: punctuality::Watched,
     gates: Option<GateCounts>,
     interrupted: bool,
 }
@@ -116,6 +118,7 @@ pub(crate) struct Count {
     pub(crate) fallen: Vec<NotStarted>,
     pub(crate) fallen_count: u32,
     pub(crate) pace: Pace,
+    pub(crate) punctuality: punctuality::Watched,
 }
 
 /// The repeats of a job under way.
@@ -356,6 +359,7 @@ impl Job<'_> {
             host: service.started.host.clone(),
             clock: Arc::clone(&self.settings.clock),
             order: self.settings.order,
+            pacing: self.settings.pacing,
             sets_clock: service.started.doorway.reached().is_some_and(|reached| reached.clock == Held::On),
         })
     }
@@ -403,6 +407,7 @@ impl Tried {
             fallen_in_a_row: 0,
             done: 0,
             pace: Pace::default(),
+            punctuality: punctuality::Watched::default(),
             gates: None,
             interrupted: false,
         }
@@ -414,6 +419,9 @@ impl Tried {
         self.done += u32::from(!self.interrupted);
         self.fallen_in_a_row = 0;
         self.pace.add(outcomes.values().map(|outcome| (outcome.started_ns, outcome.ended_ns)));
+        for outcome in outcomes.values() {
+            outcome.due.into_iter().for_each(|due| self.punctuality.add(due, outcome.started_ns, outcome.ended_ns));
+        }
         self.trials.add(repeat, judgement, outcomes);
     }
 
@@ -462,6 +470,7 @@ impl Tried {
             fallen: self.fallen,
             fallen_count: self.fallen_count,
             pace: self.pace,
+            punctuality: self.punctuality,
         };
         let mut preparation = self.preparation.unwrap_or_default();
         if let Some(counts) = self.gates {

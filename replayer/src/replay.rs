@@ -321,6 +321,7 @@ impl Job<'_> {
             target: self.target_words(),
             clock: Arc::clone(&self.settings.clock),
             forward: Forward::of(&self.settings.archive, None).map_err(ReplayError::Prepare)?,
+            speed: self.settings.pacing.timing.speed(),
             in_order: self.settings.determinism.why_off(Control::Answers).is_none(),
         };
         Ok(Arc::new(Answerer::new(self.selection, parts)?))
@@ -341,7 +342,9 @@ impl Job<'_> {
     }
 
     fn conclude(self, played: Played) -> Result<Replayed, ReplayError> {
-        let Played { preparation, aftermath, judgement, void, interrupted, repeats, gates } = played;
+        let Played { preparation, aftermath, judgement, void, interrupted, mut repeats, gates } = played;
+        let took = self.selection.chosen.iter().map(|it| it.times.ended_ns.saturating_sub(it.times.started_ns));
+        let punctuality = std::mem::take(&mut repeats.punctuality).conclude(self.settings.pacing, took.collect());
         let void = void.or_else(|| self.falls_short(&preparation));
         let is_void = void.is_some();
         let replayed = judgement.results.iter().filter(|result| result.replayed_id.is_some()).count() as u64;
@@ -363,6 +366,7 @@ impl Job<'_> {
             ready: preparation.ready,
             injected: preparation.injected,
             beside: preparation.beside,
+            punctuality: punctuality.map(Box::new),
             repeats: weigh(&self, repeats, &judgement.results, &preparation.environment).filter(|_| !is_void),
             environment: preparation.environment,
             rules: judgement.rules,
@@ -414,7 +418,7 @@ impl Job<'_> {
             controls,
             gates,
             order: if has_sent { order.word() } else { NOTHING_SENT }.to_owned(),
-            timing: if has_sent { "asap" } else { NOTHING_SENT }.to_owned(),
+            timing: if has_sent { self.settings.pacing.words() } else { NOTHING_SENT.to_owned() },
         }
     }
 

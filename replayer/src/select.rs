@@ -99,6 +99,18 @@ impl Selection {
         self.chosen.iter().map(span).collect()
     }
 
+    /// The conversation of each chosen exchange, as a number, where one is known.
+    pub(crate) fn conversations(&self) -> Vec<Option<usize>> {
+        let mut known: BTreeMap<&exchange::Conversation, usize> = BTreeMap::new();
+        let mut numbers = Vec::with_capacity(self.chosen.len());
+        for exchange in &self.chosen {
+            let next = known.len();
+            let conversation = exchange.context.conversation.as_ref();
+            numbers.push(conversation.map(|conversation| *known.entry(conversation).or_insert(next)));
+        }
+        numbers
+    }
+
     /// The dependency calls that the recording says, or holds possible, a chosen exchange made.
     pub(crate) fn expected_calls(&self) -> impl Iterator<Item = &Exchange> {
         self.of_chosen(&self.calls)

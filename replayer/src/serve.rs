@@ -71,6 +71,7 @@ impl Serving {
             clock: Arc::clone(&settings.clock),
             forward,
             in_order: false,
+            speed: None,
         };
         let answerer = Arc::new(Answerer::new(&selection, parts)?);
         let mut serving = Self { listeners: Vec::new(), places: Vec::new(), answerer, clock: settings.clock };

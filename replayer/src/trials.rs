@@ -181,6 +181,7 @@ mod tests {
                 compared: Compared { outcome: Some(Digest::of(verdict.word().as_bytes())), ..Compared::default() },
                 exact: None,
                 looked: None,
+                due: None,
                 started_ns: 0,
                 ended_ns: 1,
             };

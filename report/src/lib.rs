@@ -17,6 +17,7 @@ mod human;
 mod inspection;
 pub mod json;
 mod receipt;
+mod pacing;
 mod repeats;
 mod sealed;
 mod style;

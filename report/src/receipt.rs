@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::{
     Style, escape_line, json,
+    pacing::pacing_lines,
     repeats::{conclusions, repeat_lines},
 };
 
@@ -53,7 +54,7 @@ pub fn receipt_page(page: &ReceiptPage<'_>, style: Style) -> String {
     lines.push(labelled("pinned", &pinned_words(page.receipt), style));
     lines.push(labelled("answers", &answer_words(page.receipt), style));
     lines.push(labelled("held", &held_words(page.receipt), style));
-    let repeats = repeat_lines(page.receipt, page.results);
+    let repeats = [pacing_lines(page.receipt), repeat_lines(page.receipt, page.results)].concat();
     lines.extend(repeats.iter().map(|(label, words)| labelled(label, words, style)));
     let beside = beside_words(page.receipt).map(|words| labelled("beside", &words, style));
     let absent = absent_lines(page.receipt, style);

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum, ValueHint};
-use replayer::determinism::Control;
+use replayer::{Timing, determinism::Control};
 
 use super::{KeyArgs, StoreArgs, values};
 
@@ -19,6 +19,7 @@ Examples:
   DOCKER_HOST=tcp://10.0.0.7:2375 retake replay case.retake    in an engine elsewhere, all copied in
   retake replay case.retake --mount /models=./models --env API_TOKEN --secrets secrets.txt
   retake replay case.retake --order serial --require-determinism
+  retake replay case.retake --timing recorded              as production sent it, with how late that was
   retake replay case.retake --beside db=postgres:16,dump=shop.sql,env=POSTGRES_PASSWORD=x
 
 The recorded image runs without any network; its dependency calls are answered from the recording. Another image \
@@ -95,6 +96,14 @@ pub(crate) struct ReplayArgs {
     /// In which order exchanges are sent: as recorded, where what overlapped overlaps, or one after the other
     #[arg(long, value_name = "ORDER", value_enum, default_value = "recorded")]
     pub(crate) order: ReplayOrder,
+    /// When exchanges are sent, and recorded answers given: as soon as the order allows (`asap`), at production's times
+    /// (`recorded`), or so many times as fast (`x2`, `x0.5`); the receipt says how late they were (docs/timing.md)
+    #[arg(long, value_name = "WHEN", default_value = "asap")]
+    pub(crate) timing: Timing,
+    /// With --timing: wait for earlier answers of the same conversation alone (open), or for all that came before, and then as
+    /// long as the client had taken (closed)
+    #[arg(long = "loop", value_name = "LOOP", value_enum)]
+    pub(crate) waits: Option<ReplayLoop>,
     /// Refuse to judge where anything of the environment differs (CPU model, kernel, limits, a variable); not for names that
     /// lead to recorded answers, nor for secrets and mounts that are given and are the recorded ones
     #[arg(long)]
@@ -148,6 +157,13 @@ pub(crate) enum Alike {
 pub(crate) enum ReplayOrder {
     Recorded,
     Serial,
+}
+
+/// What an exchange that has a time waits for: as `replayer::Loop` has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReplayLoop {
+    Open,
+    Closed,
 }
 
 /// Arguments of `retake serve`.

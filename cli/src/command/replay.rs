@@ -2,6 +2,7 @@
 
 mod beside;
 mod determinism;
+mod pacing;
 
 use std::{
     path::{Path, PathBuf},
@@ -128,6 +129,7 @@ fn settings_of(source: &str, args: &ReplayArgs) -> Result<Settings, Trouble> {
         strict_environment: args.strict_env,
         determinism: determinism::asked(args)?,
         order: determinism::order(args.order),
+        pacing: pacing::asked(args)?,
         limits: wire::client::Limits::default(),
         repeating: repeating(args),
         runs_folder: store.runs_dir(),

@@ -19,6 +19,7 @@ mod looked_at;
 mod mounted;
 mod otherwise;
 mod overtime;
+mod paced;
 mod proxied;
 mod raced;
 mod recordings;

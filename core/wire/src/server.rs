@@ -32,12 +32,16 @@ pub struct Answer {
     pub interim: Vec<Head>,
     /// The head's bytes, sent as they are; empty for the answer to a raw stream.
     pub head: Vec<u8>,
-    /// The payload in pieces, each sent no earlier than this long after the request was read; the first time also holds the head back.
+    /// How long after the request was read the head is sent at the earliest.
+    pub starts: Duration,
+    /// The payload in pieces, each sent no earlier than this long after the request was read.
     pub pieces: Vec<(Duration, Bytes)>,
     /// Trailer fields with their final blank line, or nothing.
     pub trailers: Vec<u8>,
     /// How the answer stops short after its pieces.
     pub cut: Option<Cut>,
+    /// How long after the request was read it ends, or stops short, at the earliest.
+    pub ends: Duration,
     /// Let go of once the answer was handed to the stream, or could not be.
     pub hold: Hold,
 }
@@ -249,12 +253,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             Some(facts) => facts.framing,
         };
         let mut sent_len = 0;
-        let mut bytes = answer.head.clone();
+        let mut bytes = Vec::new();
+        self.wait_until(received, answer.starts, &mut bytes).await?;
+        bytes.extend_from_slice(&answer.head);
         for (not_before, payload) in &answer.pieces {
-            if received + *not_before > Instant::now() {
-                self.write_out(&mut bytes).await?;
-                tokio::time::sleep_until(received + *not_before).await;
-            }
+            self.wait_until(received, *not_before, &mut bytes).await?;
             if framing == Framing::None {
                 break;
             }
@@ -265,6 +268,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             sent_len += payload.len() as u64;
             self.write_out(&mut bytes).await?;
         }
+        self.wait_until(received, answer.ends, &mut bytes).await?;
         if framing == Framing::Chunked && answer.cut.is_none() {
             write_last_chunk(&mut bytes, &answer.trailers);
         }
@@ -291,6 +295,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             None if framing == Framing::UntilClose || facts.is_none_or(|facts| facts.wants_close) => Ok(After::Close),
             None => Ok(After::Next),
         }
+    }
+
+    /// Waits for what is left of `not_before` since the request was read; what there is to be sent goes first.
+    async fn wait_until(&mut self, received: Instant, not_before: Duration, bytes: &mut Vec<u8>) -> io::Result<()> {
+        let left = not_before.saturating_sub(received.elapsed());
+        if !left.is_zero() {
+            self.stream.flush().await?;
+            self.write_out(bytes).await?;
+            tokio::time::sleep(left).await;
+        }
+        Ok(())
     }
 
     async fn write_out(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {

@@ -14,7 +14,7 @@ use exchange::{Exchange, Id, Times};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-use crate::answer::why_unanswerable;
+use crate::{answer::why_unanswerable, timing::Speed};
 
 /// How long an answer waits for those that ended before it. A choice: what overlapped in production is asked together here
 /// too, within what a service needs to get on; a service that asks otherwise now loses this once for each such call.
@@ -53,6 +53,8 @@ impl GateCounts {
 #[derive(Debug, Default)]
 pub(crate) struct Gates {
     after: BTreeMap<Id, Vec<Id>>,
+    /// How long after a call the last of its forerunners ended, where answers keep production's times.
+    lasts: BTreeMap<Id, Duration>,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -64,8 +66,9 @@ struct State {
 }
 
 impl Gates {
-    /// The gates of these calls. A call whose parent is not known waits for nothing, and nothing waits for it.
-    pub(crate) fn of<'a>(calls: impl IntoIterator<Item = &'a Exchange>) -> Self {
+    /// The gates of these calls, whose answers keep production's times at `speed`, if any. A call whose parent is not known
+    /// waits for nothing, and nothing waits for it.
+    pub(crate) fn of<'a>(calls: impl IntoIterator<Item = &'a Exchange>, speed: Option<Speed>) -> Self {
         let told = |call: &Exchange| {
             // Nobody can be waited for who is not answered.
             if why_unanswerable(call).is_some() {
@@ -74,25 +77,28 @@ impl Gates {
             let parent = call.role.parent()?.id;
             Some(Told { id: call.id, parent: (call.session, parent), times: call.times })
         };
-        Self::between(calls.into_iter().filter_map(told))
+        Self::between(calls.into_iter().filter_map(told), speed)
     }
 
-    fn between(calls: impl IntoIterator<Item = Told>) -> Self {
+    fn between(calls: impl IntoIterator<Item = Told>, speed: Option<Speed>) -> Self {
         let mut of_parent: BTreeMap<(Id, Id), Vec<Told>> = BTreeMap::new();
         for call in calls {
             of_parent.entry(call.parent).or_default().push(call);
         }
-        let mut after = BTreeMap::new();
+        let (mut after, mut lasts) = (BTreeMap::new(), BTreeMap::new());
         for calls in of_parent.values() {
             for call in calls {
                 let forerunners = calls.iter().filter(|it| overlapped_and_ended_before(&it.times, &call.times));
-                let forerunners: Vec<Id> = forerunners.map(|it| it.id).collect();
+                let forerunners: Vec<&Told> = forerunners.collect();
+                let last_ns = forerunners.iter().map(|it| it.times.ended_ns - call.times.started_ns).max();
+                lasts.extend(speed.zip(last_ns).map(|(speed, last_ns)| (call.id, speed.of(last_ns))));
+                let forerunners: Vec<Id> = forerunners.iter().map(|it| it.id).collect();
                 if !forerunners.is_empty() {
                     after.insert(call.id, forerunners);
                 }
             }
         }
-        Self { after, ..Self::default() }
+        Self { after, lasts, ..Self::default() }
     }
 
     /// Begins a repeat: nothing was given yet. The counts go on.
@@ -103,7 +109,8 @@ impl Gates {
     /// Waits until the answer to a recorded call may be given.
     pub(crate) async fn may_answer(&self, call: Id) {
         let Some(forerunners) = self.after.get(&call) else { return };
-        let in_time = tokio::time::timeout(PATIENCE, self.all_given(forerunners)).await.is_ok();
+        let patience = PATIENCE.saturating_add(self.lasts.get(&call).copied().unwrap_or_default());
+        let in_time = tokio::time::timeout(patience, self.all_given(forerunners)).await.is_ok();
         {
             let counts = &mut self.state().counts;
             if in_time { counts.held += 1 } else { counts.opened += 1 }
@@ -181,12 +188,12 @@ mod tests {
     #[test]
     fn only_what_overlapped_within_an_exchange_and_ended_first_is_waited_for() {
         let calls = [call(1, 9, (0, 50)), call(2, 9, (5, 20)), call(3, 9, (60, 70)), call(4, 8, (0, 10))];
-        assert_eq!(Gates::between(calls).after, BTreeMap::from([(id(1), vec![id(2)])]));
+        assert_eq!(Gates::between(calls, None).after, BTreeMap::from([(id(1), vec![id(2)])]));
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_waits_for_the_one_that_ended_first() {
-        let gates = Arc::new(Gates::between([call(1, 9, (0, 50)), call(2, 9, (5, 20))]));
+        let gates = Arc::new(Gates::between([call(1, 9, (0, 50)), call(2, 9, (5, 20))], None));
         let ticket = gates.ticket(id(2));
         let waiting = {
             let gates = Arc::clone(&gates);
@@ -201,7 +208,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_waits_in_vain_is_given_and_counted() {
-        let gates = Gates::between([call(1, 9, (0, 50)), call(2, 9, (5, 20))]);
+        let gates = Gates::between([call(1, 9, (0, 50)), call(2, 9, (5, 20))], None);
         gates.may_answer(id(1)).await;
         assert_eq!(gates.counts(), GateCounts { held: 0, opened: 1 });
     }

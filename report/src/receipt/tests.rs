@@ -61,6 +61,7 @@ fn receipt(results: &[ExchangeResult]) -> Receipt {
         injected: Vec::new(),
         beside: Vec::new(),
         environment: Vec::new(),
+        punctuality: None,
         repeats: None,
         rules: vec![RuleUse { rule: "/id".to_owned(), pointer: "/id".to_owned(), count: 2 }],
         headers_not_compared: Vec::new(),

@@ -96,6 +96,23 @@ async fn pieces_come_no_earlier_than_their_time() {
     assert_eq!(started.elapsed(), Duration::from_secs(3));
 }
 
+#[tokio::test(start_paused = true)]
+async fn head_and_end_come_no_earlier_than_their_times_and_neither_waits_for_the_other() {
+    let mut late = answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", &["a"]);
+    (late.starts, late.pieces[0].0, late.ends) =
+        (Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(9));
+    late.cut = Some(Cut::Reset);
+    let (mut stream, _, serving) = served(vec![late]);
+    let started = Instant::now();
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    stream.read_exact(&mut [0; 47]).await.unwrap();
+    assert_eq!(started.elapsed(), Duration::from_secs(1));
+    stream.read_exact(&mut [0; 6]).await.unwrap();
+    assert_eq!(started.elapsed(), Duration::from_secs(4));
+    assert!(matches!(serving.await.unwrap().unwrap(), Served::ToBeReset(_)));
+    assert_eq!(started.elapsed(), Duration::from_secs(9));
+}
+
 #[tokio::test]
 async fn a_body_that_waits_for_100_continue_is_called_for() {
     let (mut stream, handler, _serving) = served(vec![answer("HTTP/1.1 204 No Content\r\n\r\n", &[])]);
