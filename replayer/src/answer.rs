@@ -30,6 +30,7 @@ use wire::{
 use crate::{
     connections::Connections,
     conversations::Conversations,
+    copies,
     determinism::{GateCounts, Gates},
     forward::Forward,
     ledger::{BodyBytes, Ledger, redacted_request, redacted_response},
@@ -62,6 +63,8 @@ pub(crate) struct Note {
     pub(crate) certainty: Option<Certainty>,
     /// All exchanges that were in flight when the parent is not known.
     pub(crate) candidates: Vec<Id>,
+    /// The copies of sessions that it may belong to: one where that is known, or a recording was served to it.
+    pub(crate) copies: Vec<u32>,
     /// Dependency, method and target.
     pub(crate) title: String,
     /// What answered it.
@@ -85,7 +88,9 @@ pub(crate) struct TurnOf {
 pub(crate) struct Answerer {
     archive: Arc<Archive>,
     calls: BTreeMap<Id, Exchange>,
-    traces: BTreeMap<String, Vec<Id>>,
+    /// Of each trace: which copy's it is, and the recorded trace with its exchanges.
+    traces: BTreeMap<String, (u32, String)>,
+    of_trace: BTreeMap<String, Vec<Id>>,
     trace_of: BTreeMap<Id, String>,
     conversations: Conversations,
     connections: Connections,
@@ -98,18 +103,21 @@ pub(crate) struct Answerer {
     target: String,
     clock: Arc<Clock>,
     forward: Option<Forward>,
-    /// The recorded order of answers, where they are to keep it.
-    gates: Option<Arc<Gates>>,
+    /// The recorded order of answers, where they are to keep it, for each copy.
+    gates: Option<Vec<Arc<Gates>>>,
     speed: Option<Speed>,
+    copies: u32,
 }
 
 struct State {
-    library: Library,
+    /// What answers, for each copy.
+    libraries: Vec<Library>,
     /// What answers on connections that are no HTTP.
     turns: matching::conversation::Conversations,
     /// Recorded connections that were repeated on one of this run.
     repeated: BTreeSet<Id>,
-    in_flight: BTreeSet<Id>,
+    /// Copies and exchanges.
+    in_flight: BTreeSet<(u32, Id)>,
     notes: Vec<Note>,
 }
 
@@ -131,6 +139,8 @@ pub(crate) struct AnswererParts {
     pub(crate) in_order: bool,
     /// At which speed recorded answers come in their pieces; `None` for at once.
     pub(crate) speed: Option<Speed>,
+    /// How many copies of each session there are at once.
+    pub(crate) copies: u32,
 }
 
 impl Answerer {
@@ -139,11 +149,11 @@ impl Answerer {
     /// # Errors
     /// When a recorded call's body cannot be read.
     pub(crate) fn new(selection: &Selection, parts: AnswererParts) -> Result<Self, bundle::ReadError> {
-        let mut traces: BTreeMap<String, Vec<Id>> = BTreeMap::new();
+        let mut of_trace: BTreeMap<String, Vec<Id>> = BTreeMap::new();
         let mut trace_of = BTreeMap::new();
         for exchange in &selection.chosen {
             let Some(trace) = &exchange.trace else { continue };
-            traces.entry(trace.trace_id.clone()).or_default().push(exchange.id);
+            of_trace.entry(trace.trace_id.clone()).or_default().push(exchange.id);
             trace_of.insert(exchange.id, trace.trace_id.clone());
         }
         let conversations = Conversations::of(&parts.archive);
@@ -163,11 +173,19 @@ impl Answerer {
             });
         }
         let (connections, turns) = Connections::of(&parts.archive, selection, &parts.secrets, parts.reuse)?;
-        let state = State { library, turns, repeated: BTreeSet::new(), in_flight: BTreeSet::new(), notes: Vec::new() };
+        let copied = |trace: &String| {
+            let trace = trace.clone();
+            (0..parts.copies).map(move |copy| (copies::trace_id(&trace, copy), (copy, trace.clone())))
+        };
+        let traces = of_trace.keys().flat_map(copied).collect();
+        let gates = || Arc::new(Gates::of(&selection.calls, parts.speed));
+        let libraries = vec![library; parts.copies as usize];
+        let state = State { libraries, turns, repeated: BTreeSet::new(), in_flight: BTreeSet::new(), notes: Vec::new() };
         Ok(Self {
             archive: parts.archive,
             calls: selection.calls.iter().map(|call| (call.id, call.clone())).collect(),
             traces,
+            of_trace,
             trace_of,
             conversations,
             connections,
@@ -181,7 +199,8 @@ impl Answerer {
             clock: parts.clock,
             forward: parts.forward,
             speed: parts.speed,
-            gates: parts.in_order.then(|| Arc::new(Gates::of(&selection.calls, parts.speed))),
+            gates: parts.in_order.then(|| (0..parts.copies).map(|_| gates()).collect()),
+            copies: parts.copies,
         })
     }
 
@@ -189,45 +208,46 @@ impl Answerer {
     /// go on where they are.
     pub(crate) fn begin(&self, repeat: u32) {
         self.repeat.store(repeat, Ordering::Relaxed);
-        self.gates.iter().for_each(|gates| gates.begin_anew());
+        self.gates.iter().flatten().for_each(|gates| gates.begin_anew());
         let mut state = self.state();
-        state.library.begin_anew();
+        state.libraries.iter_mut().for_each(Library::begin_anew);
         state.repeated.clear();
         state.notes.clear();
     }
 
-    /// The id of what repeats something recorded.
-    fn id_of_repeat(&self, original: Id) -> Id {
-        Id::of_repeat(self.run, original, self.repeat())
+    /// The id of what repeats something recorded, for a copy.
+    fn id_of_repeat(&self, original: Id, copy: u32) -> Id {
+        Id::of_repeat(self.run, original, self.repeat(copy))
     }
 
-    fn repeat(&self) -> u32 {
-        self.repeat.load(Ordering::Relaxed)
+    /// The number of a copy's repeat.
+    fn repeat(&self, copy: u32) -> u32 {
+        self.repeat.load(Ordering::Relaxed) * self.copies + copy
     }
 
     /// Says that an exchange was sent.
-    pub(crate) fn began(&self, id: Id) {
-        self.state().in_flight.insert(id);
+    pub(crate) fn began(&self, copy: u32, id: Id) {
+        self.state().in_flight.insert((copy, id));
     }
 
     /// Says that an exchange has ended.
-    pub(crate) fn ended(&self, id: Id) {
-        self.state().in_flight.remove(&id);
+    pub(crate) fn ended(&self, copy: u32, id: Id) {
+        self.state().in_flight.remove(&(copy, id));
     }
 
-    /// All calls so far, in the order they came.
-    pub(crate) fn notes(&self) -> Vec<Note> {
-        self.state().notes.clone()
+    /// All calls so far that a copy made, or may have made, in the order they came.
+    pub(crate) fn notes(&self, copy: u32) -> Vec<Note> {
+        self.state().notes.iter().filter(|note| note.copies.contains(&copy)).cloned().collect()
     }
 
     /// How often answers were held so that they kept the recorded order; nothing where they were not to.
     pub(crate) fn gate_counts(&self) -> Option<GateCounts> {
-        self.gates.as_ref().map(|gates| gates.counts())
+        self.gates.iter().flatten().map(|gates| gates.counts()).reduce(GateCounts::and)
     }
 
-    /// The recorded calls that were not asked for.
-    pub(crate) fn never_asked(&self) -> BTreeSet<Id> {
-        self.state().library.never_asked().into_iter().collect()
+    /// The recorded calls that a copy did not ask for.
+    pub(crate) fn never_asked(&self, copy: u32) -> BTreeSet<Id> {
+        self.state().libraries[copy as usize].never_asked().into_iter().collect()
     }
 
     /// What plays the recorded forward proxy, where there was one.
@@ -266,15 +286,30 @@ impl Answerer {
             head: &incoming.head,
             body: &incoming.body,
         };
-        let answer = if self.reuse { state.library.ask_anew(call) } else { state.library.ask(call) };
-        let outcome = match answer {
-            matching::Answer::Found(found) => Ok(found),
-            matching::Answer::Missed(miss) => Err(miss),
+        // Copies are alike: of those that it may belong to, the first that still waits for it has asked.
+        let mut missed = None;
+        let mut found = None;
+        for &copy in &behalf.copies {
+            let library = &mut state.libraries[copy as usize];
+            match if self.reuse { library.ask_anew(call) } else { library.ask(call) } {
+                matching::Answer::Found(it) => {
+                    found = Some((copy, it));
+                    break;
+                }
+                matching::Answer::Missed(miss) => missed = missed.or(Some(miss)),
+            }
+        }
+        let (copies, outcome) = match found {
+            Some((copy, found)) => (vec![copy], Ok(found)),
+            None => (behalf.copies.clone(), Err(missed.expect("a call belongs to one copy at least"))),
         };
+        // Whose a miss is that several copies may have asked is not known.
+        let parent = behalf.parent.filter(|_| copies.len() == 1);
         let note = Note {
-            parent: behalf.parent,
+            parent,
             certainty: behalf.scope.map(|scope| scope.certainty),
             candidates: behalf.candidates,
+            copies,
             title: title_of(dependency, &incoming.head),
             outcome,
             digest: content::canonical::request_digest(&incoming.head, &incoming.body, incoming.transport),
@@ -286,22 +321,26 @@ impl Answerer {
         note
     }
 
-    /// By trace context, else by being the only one in flight.
-    fn on_behalf_of(&self, head: &Head, in_flight: &BTreeSet<Id>) -> Behalf {
-        let in_flight_of = |ids: &[Id]| ids.iter().copied().filter(|id| in_flight.contains(id)).collect::<Vec<_>>();
-        if let Some((key, ids)) = trace_id_of(head).and_then(|trace_id| self.traces.get_key_value(trace_id)) {
-            let flying = in_flight_of(ids);
+    /// By trace context, else by being the only one in flight, of whatever copy.
+    fn on_behalf_of(&self, head: &Head, in_flight: &BTreeSet<(u32, Id)>) -> Behalf {
+        let known = trace_id_of(head).and_then(|trace_id| self.traces.get(trace_id));
+        if let Some((copy, key)) = known {
+            let ids = &self.of_trace[key];
+            let flying: Vec<Id> = ids.iter().copied().filter(|id| in_flight.contains(&(*copy, *id))).collect();
             let parent = if let [only] = ids[..] { Some(only) } else { (flying.len() == 1).then(|| flying[0]) };
             let scope = Some(Scope { key: key.clone(), certainty: Certainty::Recorded });
             let candidates = if flying.is_empty() { ids.clone() } else { flying };
-            return Behalf { parent, scope, candidates };
+            return Behalf { parent, scope, candidates, copies: vec![*copy] };
         }
-        let candidates: Vec<Id> = in_flight.iter().copied().collect();
+        let candidates: BTreeSet<Id> = in_flight.iter().map(|(_, id)| *id).collect();
+        let candidates: Vec<Id> = candidates.into_iter().collect();
+        let copies: BTreeSet<u32> = in_flight.iter().map(|(copy, _)| *copy).collect();
+        let copies = if copies.is_empty() { vec![0] } else { copies.into_iter().collect() };
         let parent = if let [only] = candidates[..] { Some(only) } else { None };
         let scope = parent
             .and_then(|id| self.trace_of.get(&id))
             .map(|key| Scope { key: key.clone(), certainty: Certainty::Inferred });
-        Behalf { parent, scope, candidates }
+        Behalf { parent, scope, candidates, copies }
     }
 
     fn recorded_answer(&self, id: &Id) -> Result<Answer, bundle::ReadError> {
@@ -343,6 +382,7 @@ impl Answerer {
         let Some(ledger) = &self.ledger else { return };
         let sequence = ledger.next_sequence();
         let original = note.outcome.as_ref().ok().map(|found| found.id);
+        let copy = note.copies.first().copied().unwrap_or_default();
         let (request_head, mut redactions) = redacted_request(ledger.redactor(), &incoming.head);
         let request_body = ledger.put_body(BodyBytes {
             bytes: &incoming.body,
@@ -361,12 +401,12 @@ impl Answerer {
             trailers: answer.trailers.clone(),
         });
         let parent = note.parent.map(|original| Parent {
-            id: self.id_of_repeat(original),
+            id: self.id_of_repeat(original, copy),
             certainty: note.certainty.unwrap_or(Certainty::Inferred),
             candidates: Vec::new(),
         });
         ledger.append_exchange(Exchange {
-            id: original.map_or_else(|| ledger.id_of_new(sequence), |original| self.id_of_repeat(original)),
+            id: original.map_or_else(|| ledger.id_of_new(sequence), |original| self.id_of_repeat(original, copy)),
             session: self.run,
             sequence,
             role: Role::Dependency { name: dependency.to_owned(), parent },
@@ -389,7 +429,7 @@ impl Answerer {
             redactions,
             repeats: Some(Repeats {
                 original,
-                repeat: self.repeat(),
+                repeat: self.repeat(copy),
                 target: self.target.clone(),
                 replacements: Vec::new(),
             }),
@@ -418,12 +458,14 @@ pub(crate) struct Behalf {
     scope: Option<Scope>,
     /// All that it may be.
     pub(crate) candidates: Vec<Id>,
+    /// The copies of sessions that it may be of, one at least.
+    pub(crate) copies: Vec<u32>,
 }
 
 #[cfg(test)]
 impl Behalf {
     pub(crate) fn of(parent: Option<Id>, candidates: Vec<Id>) -> Self {
-        Self { parent, scope: None, candidates }
+        Self { parent, scope: None, candidates, copies: vec![0] }
     }
 }
 
@@ -444,7 +486,8 @@ impl Handler for DependencyAnswers {
             Err(miss) => miss_answer(miss, &self.answerer.others_than(&self.name)),
         };
         let mut hold = Hold::default();
-        if let (Some(gates), Ok(found)) = (&self.answerer.gates, &note.outcome) {
+        if let (Some(gates), Ok(found), [copy]) = (&self.answerer.gates, &note.outcome, &note.copies[..]) {
+            let gates = &gates[*copy as usize];
             gates.may_answer(found.id).await;
             hold = Hold::new(gates.ticket(found.id));
         }

@@ -14,7 +14,7 @@ use std::{
 use bundle::{Archive, ReadError};
 use bytes::Bytes;
 use diff::{Output, Route, Rules};
-use exchange::{Digest, Digests, End, Exchange, Id, Repeats, Request, Response, Role, Times, Transport};
+use exchange::{Digest, Digests, End, Exchange, Id, Repeats, Request, Response, Role, Times, Trace, Transport};
 use tokio::{sync::watch, task::JoinSet};
 use wire::client::{self, Clock, Limits, Outgoing, Reply, ReplyEnd};
 
@@ -22,6 +22,7 @@ use crate::{
     answer::Answerer,
     baseline::{Baseline, Looked},
     compare::{Compared, compare},
+    copies,
     determinism::{recorded_time, wall_clock},
     ledger::{BodyBytes, Ledger, redacted_response},
     order::{CausalOrder, Order, Progress},
@@ -74,8 +75,12 @@ pub(crate) struct Driver {
     pub(crate) secrets: Arc<Secrets>,
     pub(crate) limits: Limits,
     pub(crate) run: Id,
-    /// Which repeat this is, from 0.
+    /// Which repeat this is, from 0: each copy is one.
     pub(crate) repeat: u32,
+    /// Which copy of its sessions, from 0.
+    pub(crate) copy: u32,
+    /// How many there are at once.
+    pub(crate) copies: u32,
     /// First answers, where there are several repeats.
     pub(crate) baseline: Option<Arc<Baseline>>,
     pub(crate) target: String,
@@ -159,7 +164,7 @@ impl Driver {
 
     /// Before each exchange where they go one after the other, else before the first.
     async fn set_clock(&self, at: usize, exchange: &Exchange) {
-        if !self.sets_clock || self.order == Order::Recorded && at > 0 {
+        if !self.sets_clock || self.order == Order::Recorded && (at > 0 || self.copy > 0) {
             return;
         }
         if let Some(at_ns) = recorded_time(&self.archive, exchange) {
@@ -232,9 +237,13 @@ impl Driver {
     fn head_of(&self, exchange: &Exchange) -> (Vec<u8>, Vec<String>) {
         let mut head = exchange.request.head.bytes.clone();
         let mut replacements = Vec::new();
-        if let Some(trace) = exchange.trace.as_ref().filter(|trace| trace.made) {
-            let line = format!("traceparent: 00-{}-{}-01\r\n", trace.trace_id, trace.span_id);
-            insert_field(&mut head, line.as_bytes());
+        if let Some(trace) = &exchange.trace {
+            if trace.made {
+                let trace_id = copies::trace_id(&trace.trace_id, self.copy);
+                insert_field(&mut head, format!("traceparent: 00-{trace_id}-{}-01\r\n", trace.span_id).as_bytes());
+            } else if copies::retrace(&mut head, &trace.trace_id, self.copy) {
+                replacements.push(format!("header:traceparent: a trace of its own, as copy {}", self.copy + 1));
+            }
         }
         if let Some(host) = &self.host {
             replace_host(&mut head, host);
@@ -295,7 +304,10 @@ impl Driver {
                 response_started_ns: reply.response_started_ns,
                 ended_ns: reply.ended_ns,
             },
-            trace: exchange.trace.clone(),
+            trace: exchange
+                .trace
+                .clone()
+                .map(|trace| Trace { trace_id: copies::trace_id(&trace.trace_id, self.copy), ..trace }),
             seeds: exchange.seeds.clone(),
             fingerprint: self.fingerprint,
             context: exchange::Context::default(),
@@ -359,7 +371,11 @@ impl Turns {
             Order::Recorded if wait_alone => CausalOrder::by_conversation(&spans, &selection.conversations()),
             Order::Recorded => CausalOrder::of(&spans),
         };
-        let schedule = speed.map(|speed| (Schedule::of(&spans, speed), (driver.clock)()));
+        let schedule = speed.map(|speed| {
+            let schedule = Schedule::of(&spans, speed);
+            let shift_ns = schedule.shift_ns(driver.copy, driver.copies);
+            (schedule, (driver.clock)().saturating_add(shift_ns))
+        });
         Self { progress: Progress::new(order), schedule, wait_alone, clock: Arc::clone(&driver.clock) }
     }
 
@@ -434,14 +450,14 @@ struct InFlight {
 
 impl InFlight {
     fn new(driver: Arc<Driver>, turns: Arc<Turns>, at: usize, id: Id) -> Self {
-        driver.answerer.began(id);
+        driver.answerer.began(driver.copy, id);
         Self { driver, turns, at, id }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.driver.answerer.ended(self.id);
+        self.driver.answerer.ended(self.driver.copy, self.id);
         self.turns.progress.ended(self.at, (self.driver.clock)());
     }
 }

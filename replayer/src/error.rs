@@ -110,6 +110,12 @@ pub enum ReplayError {
         /// The dependency.
         dependency: String,
     },
+    /// What was said on a connection that is no HTTP answers once.
+    #[error("`--load` cannot multiply what was said to `{dependency}`, a connection that is no HTTP")]
+    NeedsOneCopy {
+        /// The dependency.
+        dependency: String,
+    },
     /// The bridge or a temporary folder failed.
     #[error("cannot prepare the run")]
     Prepare(#[source] std::io::Error),
@@ -154,6 +160,9 @@ impl ReplayError {
             }
             Self::Beside(source) => Some(source.help()),
             Self::NeedsReset { .. } => Some("say `--reset container`: each repeat gets a service of its own".to_owned()),
+            Self::NeedsOneCopy { .. } => {
+                Some("leave `--load` out, or run a real one beside the service with `--beside NAME=IMAGE`".to_owned())
+            }
             Self::NoPort => Some("say it with `--port N`".to_owned()),
             Self::PortTaken { .. } => {
                 Some("end it, or let the service listen elsewhere and say so with `--port N`".to_owned())

@@ -36,6 +36,8 @@ pub(crate) struct Judgement {
 /// All that judging needs.
 pub(crate) struct Case<'a> {
     pub(crate) selection: &'a Selection,
+    /// Which copy of its sessions is judged.
+    pub(crate) copy: u32,
     pub(crate) outcomes: &'a BTreeMap<Id, Outcome>,
     pub(crate) notes: &'a [Note],
     pub(crate) never_asked: &'a BTreeSet<Id>,
@@ -188,7 +190,8 @@ impl Case<'_> {
 
     fn answers(&self) -> Answers {
         let mut answers = Answers { observed: self.calls_observed, ..Answers::default() };
-        for note in self.notes {
+        // What several copies may have asked counts with the first of them.
+        for note in self.notes.iter().filter(|note| note.copies.first() == Some(&self.copy)) {
             *match &note.outcome {
                 Err(_) => &mut answers.missed,
                 Ok(found) => match found.scope {

@@ -15,6 +15,7 @@ mod connections;
 mod container;
 mod conversations;
 mod converse;
+mod copies;
 pub mod determinism;
 mod drive;
 mod environment;

@@ -6,7 +6,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bundle::ReadError;
@@ -46,6 +49,8 @@ pub struct Repeating {
     pub count: Option<u32>,
     /// What is done between two repeats.
     pub reset: Reset,
+    /// How many copies of each session one service answers at once: each counts as a repeat.
+    pub copies: u32,
     /// True when the first repeat with an exchange that is neither same nor noise is the last.
     pub until_failure: bool,
     /// The confidence of every interval and bound.
@@ -55,7 +60,13 @@ pub struct Repeating {
 impl Repeating {
     /// A single replay.
     pub const ONCE: Self =
-        Self { count: None, reset: Reset::Container, until_failure: false, confidence: Confidence::DEFAULT };
+        Self {
+        count: None,
+        reset: Reset::Container,
+        copies: 1,
+        until_failure: false,
+        confidence: Confidence::DEFAULT,
+    };
 }
 
 /// What is done between two repeats.
@@ -177,34 +188,45 @@ impl Repeats<'_, '_> {
             Err(halt) => return self.fell(repeat, halt),
         };
         let outcomes = self.drive(&service, repeat).await;
-        let (judgement, outcomes) = if self.keeps(repeat, outcomes.as_ref().ok()) {
+        let (judgements, outcomes) = if self.keeps(repeat, outcomes.as_ref().ok()) {
             let outcomes = outcomes?;
             let Started { calls_observed, not_served, .. } = &service.started;
-            let judgement = self.job.judge(&service.answerer, calls_observed.then_some(not_served), &outcomes);
+            let judgements = self.job.judge(&service.answerer, calls_observed.then_some(not_served), &outcomes);
             self.tried.preparation.get_or_insert_with(|| service.preparation.clone());
             self.standing = Some(Ok(service));
-            (judgement, outcomes)
+            (judgements, outcomes)
         } else {
             match self.end(service, repeat, outcomes).await {
                 Ok(judged) => judged,
                 Err(halt) => return self.fell(repeat, halt),
             }
         };
-        let is_last = self.repeating.until_failure && judgement.results.iter().any(is_no_pass);
-        self.tried.add(repeat, judgement, &outcomes, self.job.selection.chosen.len());
+        let mut results = judgements.iter().flat_map(|judgement| &judgement.results);
+        let is_last = self.repeating.until_failure && results.any(is_no_pass);
+        self.tried.add(repeat, judgements, &outcomes, self.job.selection.chosen.len());
         Ok(if is_last { Next::End } else { Next::Repeat })
     }
 
-    async fn drive(&self, service: &Service, repeat: u32) -> Result<BTreeMap<Id, Outcome>, ReadError> {
+    /// Sends all copies at once.
+    async fn drive(&self, service: &Service, repeat: u32) -> Result<Outcomes, ReadError> {
         service.answerer.begin(repeat);
         let (repeats, failed) = (self.count, self.tried.trials.failed);
-        let progress = |done, total| (self.watched.progress)(Progressed { done, total, repeat, repeats, failed });
-        let watch = Watch { progress: &progress, stop: self.watched.stop.clone() };
-        self.job.driver(service, repeat, self.baseline.clone()).drive(self.job.selection, watch).await
+        let copies = self.job.settings.repeating.copies;
+        let total = self.job.selection.chosen.len() as u64 * u64::from(copies);
+        let done = AtomicU64::new(0);
+        let progress = |_, _| {
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            (self.watched.progress)(Progressed { done, total, repeat, repeats, failed });
+        };
+        let copy = |copy| {
+            let watch = Watch { progress: &progress, stop: self.watched.stop.clone() };
+            self.job.driver(service, repeat, copy, self.baseline.clone()).drive(self.job.selection, watch)
+        };
+        futures_util::future::join_all((0..copies).map(copy)).await.into_iter().collect()
     }
 
     /// True where the same service answers the next repeat.
-    fn keeps(&self, repeat: u32, outcomes: Option<&BTreeMap<Id, Outcome>>) -> bool {
+    fn keeps(&self, repeat: u32, outcomes: Option<&Outcomes>) -> bool {
         self.repeating.reset == Reset::None
             && repeat + 1 < self.count
             && outcomes.is_some_and(|outcomes| !seems_dead(outcomes))
@@ -217,8 +239,8 @@ impl Repeats<'_, '_> {
         &mut self,
         service: Service,
         repeat: u32,
-        outcomes: Result<BTreeMap<Id, Outcome>, ReadError>,
-    ) -> Result<(Judgement, BTreeMap<Id, Outcome>), Halt> {
+        outcomes: Result<Outcomes, ReadError>,
+    ) -> Result<(Vec<Judgement>, Outcomes), Halt> {
         let Service { started, answerer, preparation, .. } = service;
         let Started { doorway, running, calls_observed, not_served, .. } = started;
         drop(doorway);
@@ -227,7 +249,7 @@ impl Repeats<'_, '_> {
             && !self.repeating.until_failure
             && outcomes.is_ok()
             && !self.is_stopped();
-        let ending = self.job.finish(running, outcomes.as_ref().is_ok_and(seems_dead));
+        let ending = self.job.finish(running, outcomes.as_ref().is_ok_and(|outcomes| seems_dead(outcomes)));
         let aftermath = if starts_next {
             let next = self.job.stand_up(&self.prepared, self.here, self.watched);
             let (aftermath, next) = tokio::join!(ending, next);
@@ -302,7 +324,7 @@ impl Job<'_> {
     ) -> Result<Played, ReplayError> {
         let repeating = self.settings.repeating;
         let count = repeating.count.unwrap_or(1);
-        self.refuse_to_keep(repeating.reset == Reset::None && count > 1)?;
+        self.refuse_to_keep(repeating.reset == Reset::None && count > 1, self.settings.repeating.copies > 1)?;
         let baseline = repeating.count.map(|_| Arc::new(Baseline::default()));
         let tried = Tried::new(&repeating);
         let repeats = Repeats { job: self, prepared, here, watched, repeating, count, baseline, tried, standing: None };
@@ -310,10 +332,14 @@ impl Job<'_> {
     }
 
     /// Refuses to keep a service whose connections go on where they were: what was said on them answers once.
-    fn refuse_to_keep(&self, is_kept: bool) -> Result<(), ReplayError> {
-        let raw = self.selection.calls.iter().find(|call| call.transport == Transport::Raw).filter(|_| is_kept);
-        let dependency = raw.and_then(|call| call.role.dependency());
-        dependency.map_or(Ok(()), |name| Err(ReplayError::NeedsReset { dependency: name.to_owned() }))
+    fn refuse_to_keep(&self, is_kept: bool, is_multiplied: bool) -> Result<(), ReplayError> {
+        let raw = self.selection.calls.iter().find(|call| call.transport == Transport::Raw);
+        let dependency = raw.and_then(|call| call.role.dependency()).unwrap_or_default().to_owned();
+        match raw {
+            Some(_) if is_multiplied => Err(ReplayError::NeedsOneCopy { dependency }),
+            Some(_) if is_kept => Err(ReplayError::NeedsReset { dependency }),
+            _ => Ok(()),
+        }
     }
 
     /// Starts a service and waits until it is ready. Of one that is not sent anything, what it left behind is in the run.
@@ -342,7 +368,7 @@ impl Job<'_> {
         self.finish(running, false).await
     }
 
-    fn driver(&self, service: &Service, repeat: u32, baseline: Option<Arc<Baseline>>) -> Arc<Driver> {
+    fn driver(&self, service: &Service, repeat: u32, copy: u32, baseline: Option<Arc<Baseline>>) -> Arc<Driver> {
         Arc::new(Driver {
             archive: Arc::clone(&self.settings.archive),
             answerer: Arc::clone(&service.answerer),
@@ -352,7 +378,9 @@ impl Job<'_> {
             secrets: Arc::clone(&self.secrets),
             limits: self.settings.limits,
             run: self.run,
-            repeat,
+            repeat: repeat * self.settings.repeating.copies + copy,
+            copy,
+            copies: self.settings.repeating.copies,
             baseline,
             target: service.preparation.target.clone(),
             fingerprint: service.fingerprint,
@@ -364,32 +392,40 @@ impl Job<'_> {
         })
     }
 
-    /// Judges a repeat. `not_served` are the dependencies whose address could not be served; `None` where calls are not seen.
+    /// Judges a repeat, each copy by itself. `not_served` are the dependencies whose address could not be served; `None` where
+    /// calls are not seen.
     fn judge(
         &self,
         answerer: &Answerer,
         not_served: Option<&BTreeSet<String>>,
-        outcomes: &BTreeMap<Id, Outcome>,
-    ) -> Judgement {
+        outcomes: &Outcomes,
+    ) -> Vec<Judgement> {
         let nothing = BTreeSet::new();
-        Case {
-            selection: self.selection,
-            outcomes,
-            notes: &answerer.notes(),
-            never_asked: &answerer.never_asked(),
-            connections: answerer.connections(),
-            turns_never_asked: &answerer.turns_never_asked(),
-            not_served: not_served.unwrap_or(&nothing),
-            calls_observed: not_served.is_some(),
-            secrets: &self.secrets,
-        }
-        .judge()
+        let judge = |(copy, outcomes): (u32, &BTreeMap<Id, Outcome>)| {
+            Case {
+                selection: self.selection,
+                copy,
+                outcomes,
+                notes: &answerer.notes(copy),
+                never_asked: &answerer.never_asked(copy),
+                connections: answerer.connections(),
+                turns_never_asked: &answerer.turns_never_asked(),
+                not_served: not_served.unwrap_or(&nothing),
+                calls_observed: not_served.is_some(),
+                secrets: &self.secrets,
+            }
+            .judge()
+        };
+        (0..).zip(outcomes).map(judge).collect()
     }
 }
 
+/// What became of each copy's exchanges.
+type Outcomes = Vec<BTreeMap<Id, Outcome>>;
+
 /// True where the service seems to be gone.
-fn seems_dead(outcomes: &BTreeMap<Id, Outcome>) -> bool {
-    outcomes.values().any(|outcome| matches!(outcome.end, End::Unreachable { .. }))
+fn seems_dead(outcomes: &[BTreeMap<Id, Outcome>]) -> bool {
+    outcomes.iter().flat_map(BTreeMap::values).any(|outcome| matches!(outcome.end, End::Unreachable { .. }))
 }
 
 fn is_no_pass(result: &ExchangeResult) -> bool {
@@ -413,16 +449,20 @@ impl Tried {
         }
     }
 
-    fn add(&mut self, repeat: u32, judgement: Judgement, outcomes: &BTreeMap<Id, Outcome>, wanted: usize) {
+    fn add(&mut self, repeat: u32, judgements: Vec<Judgement>, outcomes: &Outcomes, wanted: usize) {
         let stopped = |outcome: &Outcome| outcome.end == End::CaptureStopped;
-        self.interrupted |= outcomes.len() < wanted || outcomes.values().any(stopped);
-        self.done += u32::from(!self.interrupted);
+        let all = || outcomes.iter().flat_map(BTreeMap::values);
+        self.interrupted |= outcomes.iter().any(|copy| copy.len() < wanted) || all().any(stopped);
+        let copies = u32::try_from(outcomes.len()).unwrap_or(u32::MAX);
+        self.done += if self.interrupted { 0 } else { copies };
         self.fallen_in_a_row = 0;
-        self.pace.add(outcomes.values().map(|outcome| (outcome.started_ns, outcome.ended_ns)));
-        for outcome in outcomes.values() {
+        self.pace.add(all().map(|outcome| (outcome.started_ns, outcome.ended_ns)));
+        for outcome in all() {
             outcome.due.into_iter().for_each(|due| self.punctuality.add(due, outcome.started_ns, outcome.ended_ns));
         }
-        self.trials.add(repeat, judgement, outcomes);
+        for (copy, (judgement, outcomes)) in (0..).zip(judgements.into_iter().zip(outcomes)) {
+            self.trials.add(repeat * copies + copy, judgement, outcomes);
+        }
     }
 
     /// Remembers a repeat that could not be judged; false where there were too many in a row to go on.

@@ -322,6 +322,7 @@ impl Job<'_> {
             clock: Arc::clone(&self.settings.clock),
             forward: Forward::of(&self.settings.archive, None).map_err(ReplayError::Prepare)?,
             speed: self.settings.pacing.timing.speed(),
+            copies: self.settings.repeating.copies,
             in_order: self.settings.determinism.why_off(Control::Answers).is_none(),
         };
         Ok(Arc::new(Answerer::new(self.selection, parts)?))

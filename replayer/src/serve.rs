@@ -72,6 +72,7 @@ impl Serving {
             forward,
             in_order: false,
             speed: None,
+            copies: 1,
         };
         let answerer = Arc::new(Answerer::new(&selection, parts)?);
         let mut serving = Self { listeners: Vec::new(), places: Vec::new(), answerer, clock: settings.clock };

@@ -133,6 +133,15 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
+    /// How much later than the first copy one of `copies` begins: evenly within production's mean gap, so that there are so many
+    /// times as many arrivals and no volleys.
+    pub(crate) fn shift_ns(&self, copy: u32, copies: u32) -> u64 {
+        let gaps = self.at_ns.len().saturating_sub(1) as u64;
+        let mean_ns = self.at_ns.last().map_or(0, |last_ns| last_ns / gaps.max(1));
+        (mean_ns / u64::from(copies.max(1))).saturating_mul(u64::from(copy))
+    }
+
+
     /// That of `spans`, sorted by session and start. Sessions have no common clock: a later one begins where all of the
     /// earlier one had ended.
     pub(crate) fn of(spans: &[Span], speed: Speed) -> Self {
@@ -186,6 +195,13 @@ mod tests {
     fn a_later_session_begins_where_the_earlier_one_ended_whatever_its_clock_says() {
         let spans = [span(0, 500, 700), span(0, 600, 900), span(1, 7, 8), span(1, 107, 108)];
         assert_eq!(Schedule::of(&spans, Speed(1.0)).at_ns, [0, 100, 400, 500]);
+    }
+
+    #[test]
+    fn copies_are_spread_evenly_over_the_mean_gap() {
+        let schedule = Schedule::of(&[span(0, 0, 5), span(0, 100, 105), span(0, 800, 805)], Speed(1.0));
+        assert_eq!([0, 1, 3].map(|copy| schedule.shift_ns(copy, 4)), [0, 100, 300]);
+        assert_eq!(Schedule::of(&[span(0, 7, 9)], Speed(1.0)).shift_ns(3, 4), 0);
     }
 
     #[test]

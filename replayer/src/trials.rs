@@ -126,7 +126,7 @@ impl Tracked {
 
     fn conclude(self, repeating: &Repeating) -> ExchangeResult {
         let mut repeated = Repeated::of(&self.trials, repeating.confidence, self.apart);
-        if repeated.class == Class::Deterministic && repeating.reset == Reset::None {
+        if repeated.class == Class::Deterministic && (repeating.reset == Reset::None || repeating.copies > 1) {
             // One service that remembers may well give one answer.
             repeated.class = Class::Unconfirmed;
         }

@@ -30,7 +30,8 @@ pub(crate) fn weigh(
     environment: &[EnvironmentDifference],
 ) -> Option<Box<RepeatsProof>> {
     let repeating = &job.settings.repeating;
-    let asked = repeating.count?;
+    let copies = job.settings.repeating.copies;
+    let asked = repeating.count?.saturating_mul(copies);
     let confidence = repeating.confidence;
     let repeated: Vec<&Repeated> = results.iter().filter_map(|result| result.repeated.as_deref()).collect();
     let judged: Vec<&&Repeated> = repeated.iter().filter(|repeated| repeated.failed.of > 0).collect();
@@ -46,6 +47,7 @@ pub(crate) fn weigh(
     let none_failed = count.failed == 0 && count.judged > 0;
     Some(Box::new(RepeatsProof {
         asked,
+        copies,
         done: count.done,
         reset: repeating.reset,
         until_failure: repeating.until_failure,
@@ -122,7 +124,7 @@ mod tests {
 
     #[test]
     fn what_is_otherwise_is_named_and_what_is_alike_is_not() {
-        let setting = |in_flight_max, took_ms_median| Setting { in_flight_max, took_ms_median };
+        let setting = |in_flight_max, took_ms_median| Setting { in_flight_max, took_ms_median, requests_per_s: 0.0 };
         let cpus =
             EnvironmentDifference { what: "CPU limit".to_owned(), recorded: "4".to_owned(), here: "2".to_owned() };
         let kernel =

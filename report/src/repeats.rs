@@ -16,6 +16,7 @@ const NOISE_SHOWN_MAX: usize = 4;
 pub(crate) fn repeat_lines(receipt: &Receipt, results: &[ExchangeResult]) -> Vec<(&'static str, String)> {
     let Some(repeats) = &receipt.repeats else { return Vec::new() };
     let mut lines = vec![("repeats", how_often(repeats)), ("against", against_production(repeats))];
+    lines.extend(load_words(repeats).map(|words| ("load", words)));
     lines.extend(told(results).map(|(result, repeated)| (word(repeated), exchange_words(result, repeated))));
     if !repeats.noise.is_empty() {
         lines.push(("noise", noise_words(&repeats.noise)));
@@ -52,6 +53,17 @@ fn against_production(repeats: &RepeatsProof) -> String {
     };
     let otherwise = if repeats.intervals_overlap { String::new() } else { format!("; {otherwise}") };
     format!("unusual answers in production {production}, here {here}; {overlap}{otherwise}")
+}
+
+/// `x4: most 31 in flight (production 8), 208.1 exchanges/s (production 52.4)`.
+fn load_words(repeats: &RepeatsProof) -> Option<String> {
+    let RepeatsProof { copies, production, here, .. } = repeats;
+    (*copies > 1).then(|| {
+        format!(
+            "x{copies}: most {} in flight (production {}), {:.1} exchanges/s (production {:.1})",
+            here.in_flight_max, production.in_flight_max, here.requests_per_s, production.requests_per_s
+        )
+    })
 }
 
 /// The exchanges that say most: flaky ones first, then those that fail each time.
@@ -133,7 +145,12 @@ pub(crate) fn conclusions(receipt: &Receipt, results: &[ExchangeResult]) -> Vec<
     if steady && is_serial && repeats.production.in_flight_max > 1 {
         sentences.push(without_overlap(repeats));
     }
-    if repeats.reset == replayer::Reset::None {
+    if repeats.copies > 1 {
+        let copies = repeats.copies;
+        sentences.push(format!(
+            "one service answered {copies} copies at once, and they may have met in it: none is called deterministic"
+        ));
+    } else if repeats.reset == replayer::Reset::None {
         sentences.push(
             "one service answered all repeats, and may have remembered some: none is called deterministic".to_owned(),
         );

@@ -19,6 +19,7 @@ Examples:
   DOCKER_HOST=tcp://10.0.0.7:2375 retake replay case.retake    in an engine elsewhere, all copied in
   retake replay case.retake --mount /models=./models --env API_TOKEN --secrets secrets.txt
   retake replay case.retake --order serial --require-determinism
+  retake replay case.retake --timing recorded --load x4    four times as many clients, each as fast as it was
   retake replay case.retake --timing recorded              as production sent it, with how late that was
   retake replay case.retake --beside db=postgres:16,dump=shop.sql,env=POSTGRES_PASSWORD=x
 
@@ -104,6 +105,10 @@ pub(crate) struct ReplayArgs {
     /// long as the client had taken (closed)
     #[arg(long = "loop", value_name = "LOOP", value_enum)]
     pub(crate) waits: Option<ReplayLoop>,
+    /// Send so many copies of each session (connection, conversation) at once, each with exchanges of its own: x4 is four times
+    /// as many clients; the receipt says what was in flight
+    #[arg(long, value_name = "xN", default_value = "x1", value_parser = values::load)]
+    pub(crate) load: u32,
     /// Refuse to judge where anything of the environment differs (CPU model, kernel, limits, a variable); not for names that
     /// lead to recorded answers, nor for secrets and mounts that are given and are the recorded ones
     #[arg(long)]

@@ -59,6 +59,15 @@ pub(crate) fn control() -> impl TypedValueParser<Value = Control> {
     PossibleValuesParser::new(named).try_map(move |name| of_name(name).ok_or("it is none"))
 }
 
+/// How many copies of each session: `x4`, or `4`.
+pub(crate) fn load(text: &str) -> Result<u32, String> {
+    /// A choice: each copy has a memory of its own of what it was answered.
+    const COPIES_MAX: u32 = 256;
+    let number = text.strip_prefix('x').unwrap_or(text);
+    let copies = number.parse().ok().filter(|copies| (1..=COPIES_MAX).contains(copies));
+    copies.ok_or_else(|| format!("a load is x and how many copies of each session, from x1 to x{COPIES_MAX}"))
+}
+
 /// How old something may be: a time span, or days or weeks: `30d`, `2w`.
 pub(crate) fn age(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);
@@ -165,6 +174,12 @@ mod tests {
         assert_eq!(age("2w"), Ok(Duration::from_secs(14 * 86_400)));
         assert_eq!(age("12h"), Ok(Duration::from_secs(12 * 3600)));
         assert!(age("3y").is_err_and(|help| help.contains("d, w")) && age("99999999999999999d").is_err());
+    }
+
+    #[test]
+    fn a_load_is_a_whole_number_of_copies() {
+        assert_eq!((load("x4"), load("1")), (Ok(4), Ok(1)));
+        assert!(["x0", "x1.5", "x257", "", "4x", "-1"].iter().all(|text| load(text).is_err()));
     }
 
     #[test]

@@ -179,7 +179,13 @@ fn repeating(args: &ReplayArgs) -> Repeating {
         Reset::Container if args.target.is_none() => replayer::Reset::Container,
         Reset::Container | Reset::None => replayer::Reset::None,
     };
-    Repeating { count: args.repeat, reset, until_failure: args.until_failure, confidence: args.confidence }
+    Repeating {
+        count: args.repeat.or((args.load > 1).then_some(1)),
+        reset,
+        copies: args.load,
+        until_failure: args.until_failure,
+        confidence: args.confidence,
+    }
 }
 
 fn way(bridge: Bridge) -> BridgeWay {

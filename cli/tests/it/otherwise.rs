@@ -36,7 +36,11 @@ pub(crate) fn free_port() -> u16 {
 
 /// `retake serve` of the shipped recording; gives the addresses of model and store.
 pub(crate) fn serve(folder: &Path) -> (Ended, String, String) {
-    let source = shipped();
+    serve_of(folder, &shipped())
+}
+
+/// The same of another recording with its dependencies.
+pub(crate) fn serve_of(folder: &Path, source: &Path) -> (Ended, String, String) {
     let arguments =
         ["serve", source.to_str().unwrap(), "--listen", "model=127.0.0.1:0", "--listen", "store=127.0.0.1:0"];
     let mut child = command(folder, &arguments).stdout(Stdio::piped()).spawn().unwrap();

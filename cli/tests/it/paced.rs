@@ -9,15 +9,15 @@ use std::{
 };
 
 use bundle::Archive;
-use exchange::{Conversation, ConversationSource, End, Exchange, Times};
+use exchange::{Conversation, ConversationSource, End, Exchange, Id, Times};
 use serde_json::Value;
 use tempfile::tempdir;
 
 use crate::{
     Ran, retake,
-    otherwise::Ended,
+    otherwise::serve_of,
     shipped::{Alter, altered, shipped},
-    untrue::{first_tickets, replay_script},
+    untrue::{first_tickets, replay_script, triage},
 };
 
 const MS: u64 = 1_000_000;
@@ -178,7 +178,7 @@ fn recorded_answers_take_as_long_as_they_did_where_that_is_asked_for() {
 fn an_answer_that_broke_off_breaks_off_again_and_one_that_was_given_up_never_ends() {
     let folder = tempdir().unwrap();
     let source = folder.path().join("broken.retake");
-    let (_, ends) = (first_tickets(2), [End::UpstreamReset, End::ClientGone]);
+    let ends = [End::UpstreamReset, End::ClientGone];
     let left = std::cell::Cell::new(0);
     with_times(&source, &[(0, 10), (20, 30)], &|exchange| {
         if exchange.role.dependency() == Some("model") {
@@ -192,7 +192,7 @@ fn an_answer_that_broke_off_breaks_off_again_and_one_that_was_given_up_never_end
         .filter(|entry| entry.dependency.as_deref() == Some("model"))
         .map(|entry| archive.exchange(&entry.id).unwrap())
         .collect();
-    let (_serving, address) = serve_model(folder.path(), &source);
+    let (_serving, address, _) = serve_of(folder.path(), &source);
     for call in &calls {
         let mut stream = TcpStream::connect(&address).unwrap();
         stream.set_read_timeout(Some(Duration::from_millis(700))).unwrap();
@@ -211,15 +211,51 @@ fn an_answer_that_broke_off_breaks_off_again_and_one_that_was_given_up_never_end
     }
 }
 
-/// `retake serve` of a recording; gives where its model is.
-fn serve_model(folder: &Path, source: &Path) -> (Ended, String) {
-    let arguments =
-        ["serve", source.to_str().unwrap(), "--listen", "model=127.0.0.1:0", "--listen", "store=127.0.0.1:0"];
-    let mut child = crate::command(folder, &arguments).stdout(std::process::Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
-    let address = line.trim().strip_prefix("model at http://").unwrap_or_else(|| panic!("{line}")).to_owned();
-    (Ended(child), address)
+#[test]
+fn copies_of_sessions_are_sent_at_once_each_with_exchanges_and_answers_of_its_own() {
+    let folder = tempdir().unwrap();
+    let more = ["--load", "x4", "--determinism", "1"];
+    let (ran, document) = replay_script(folder.path(), &shipped(), 5, "exec \"$0\"", &more);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let (answers, repeats) = (&document["receipt"]["answers"], &document["receipt"]["repeats"]);
+    let counts = ["served_by_parent", "missed", "never_asked"].map(|field| answers[field].as_u64().unwrap());
+    assert_eq!(counts, [40, 0, 0], "{answers}");
+    assert_eq!((&repeats["copies"], &repeats["asked"], &repeats["done"]), (&4.into(), &4.into(), &4.into()));
+    assert!(repeats["here"]["in_flight_max"].as_u64() > Some(1), "{repeats}");
+    assert!(repeats["here"]["requests_per_s"].as_f64() > Some(0.0), "{repeats}");
+    assert_eq!(document["results"][0]["repeated"]["verdicts"], "....");
+    let run: Id = document["receipt"]["run"].as_str().unwrap().parse().unwrap();
+    let archive = Archive::open(&folder.path().join(document["run_path"].as_str().unwrap())).unwrap();
+    let clients: Vec<_> = archive.entries().iter().filter(|entry| entry.dependency.is_none()).collect();
+    assert_eq!(clients.len(), 20);
+    let mut traces = std::collections::BTreeSet::new();
+    for entry in clients {
+        let (original, copy) = (entry.original.unwrap(), entry.repeat.unwrap());
+        assert!(copy < 4 && entry.id == Id::of_repeat(run, original, copy));
+        traces.insert(archive.exchange(&entry.id).unwrap().trace.unwrap().trace_id);
+        let calls = archive.entries().iter().filter(|call| call.parent == Some(entry.id));
+        assert!(calls.clone().count() == 2 && calls.clone().all(|call| call.repeat == Some(copy)));
+    }
+    assert_eq!(traces.len(), 20, "each copy has traces of its own");
+    let (only, process, source) = (first_tickets(2), triage(), shipped());
+    let arguments = ["replay", source.to_str().unwrap(), "--only", &only, "--process", &process];
+    let arguments = [&arguments[..], &crate::shipped::IGNORED, &["--load", "x2", "--repeat", "2"]].concat();
+    let text = retake(folder.path(), &arguments).out;
+    assert!(text.contains("4 of 4, reset container") && text.contains("load     x2: most "), "{text}");
+}
+
+#[test]
+fn a_service_that_passes_no_trace_on_is_answered_for_all_copies_all_the_same() {
+    let folder = tempdir().unwrap();
+    let source = folder.path().join("traceless.retake");
+    with_times(&source, &[(0, 10), (20, 30)], &|exchange| exchange.trace = None);
+    let (ran, document) = replay_script(folder.path(), &source, 2, "exec \"$0\"", &["--load", "x3"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let answers = &document["receipt"]["answers"];
+    assert_eq!((&answers["missed"], &answers["never_asked"]), (&0.into(), &0.into()), "{answers}");
+    let served = ["served_by_parent", "served_by_inference", "served_by_conversation", "served_anywhere"];
+    let served: u64 = served.iter().map(|field| answers[*field].as_u64().unwrap()).sum();
+    assert_eq!(served, 12, "{answers}");
 }
 
 #[test]
@@ -231,6 +267,8 @@ fn times_that_contradict_each_other_or_are_none_are_refused() {
         (&["--timing", "x0"], "a timing is asap, recorded, or x"),
         (&["--loop", "open"], "say `--timing recorded` too"),
         (&["--timing", "recorded", "--order", "serial", "--loop", "open"], "leave one of them out"),
+        (&["--load", "x0"], "from x1 to x256"),
+        (&["--load", "x2", "--order", "serial"], "leave one of them out"),
     ] {
         let ran = retake(folder.path(), &[&["replay", source.to_str().unwrap()], wrong].concat());
         assert!(ran.code == 2 && ran.err.contains(words), "{wrong:?}: {}", ran.err);

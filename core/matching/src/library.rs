@@ -5,7 +5,10 @@
 //! next. Recordings of no known parent are served once in all. Where a call's own scope has none, those of its conversation
 //! come before all others.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use exchange::{Certainty, Digest, Id};
 
@@ -14,9 +17,10 @@ use crate::{Answer, Call, Found, LeftOut, MatchScope, Miss, Nearest, Normalise, 
 /// Memory for bodies that are kept to explain misses, in bytes. A choice; beyond it a miss tells less.
 const EXPLAINED_BYTES_MAX: usize = 64 << 20;
 
-/// The recorded calls of a replay.
+/// The recorded calls of a replay. A copy shares what was recorded, and remembers for itself what was served.
+#[derive(Clone)]
 pub struct Library {
-    normalise: Box<dyn Normalise>,
+    normalise: Arc<dyn Normalise>,
     /// In the order in which they were added.
     entries: Vec<Entry>,
     /// Positions of equal recordings, in that order.
@@ -26,17 +30,17 @@ pub struct Library {
     explained_bytes_left: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     id: Id,
     scope: Option<Scope>,
     conversation: Option<String>,
-    keyed: Keyed,
+    keyed: Arc<Keyed>,
     served: Served,
 }
 
 /// To whom a recording was served.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Served {
     /// To its own scope, or to calls that belong to nobody known.
     to_its_own: bool,
@@ -48,7 +52,7 @@ impl Library {
     /// A library without recordings.
     pub fn new(normalise: Box<dyn Normalise>) -> Self {
         Self {
-            normalise,
+            normalise: Arc::from(normalise),
             entries: Vec::new(),
             equal: HashMap::new(),
             by_dependency: BTreeMap::new(),
@@ -65,7 +69,7 @@ impl Library {
         self.equal.entry(keyed.key).or_default().push(at);
         self.by_dependency.entry(dependency).or_default().push(at);
         let scope = scope.filter(|scope| scope.certainty != Certainty::Ambiguous);
-        self.entries.push(Entry { id, scope, conversation, keyed, served: Served::default() });
+        self.entries.push(Entry { id, scope, conversation, keyed: Arc::new(keyed), served: Served::default() });
     }
 
     /// How many recordings there are.
@@ -153,7 +157,7 @@ impl Library {
             let other_place = (entry.keyed.target != asked.target, entry.keyed.method != asked.method);
             (other_place, !owned(entry), !entry.may_serve(scope))
         });
-        nearest::of(asked, candidates.iter().map(|entry| (entry.id, &entry.keyed)))
+        nearest::of(asked, candidates.iter().map(|entry| (entry.id, &*entry.keyed)))
     }
 
     fn keep_within_memory(&mut self, keyed: &mut Keyed) {

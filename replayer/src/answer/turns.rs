@@ -145,7 +145,7 @@ impl Answerer {
             trailers: Vec::new(),
         });
         ledger.append_exchange(Exchange {
-            id: original.map_or_else(|| ledger.id_of_new(sequence), |original| self.id_of_repeat(original)),
+            id: original.map_or_else(|| ledger.id_of_new(sequence), |original| self.id_of_repeat(original, 0)),
             session: self.run,
             sequence,
             role: Role::Dependency { name: conversed.dependency.to_owned(), parent: None },
@@ -168,7 +168,7 @@ impl Answerer {
             redactions: Vec::new(),
             repeats: Some(Repeats {
                 original,
-                repeat: self.repeat(),
+                repeat: self.repeat(0),
                 target: self.target.clone(),
                 replacements: Vec::new(),
             }),
@@ -194,6 +194,7 @@ fn note(behalf: Behalf, title: String, outcome: Result<Found, matching::Miss>, d
         parent: behalf.parent,
         certainty: behalf.scope.map(|scope| scope.certainty),
         candidates: behalf.candidates,
+        copies: vec![0],
         title,
         outcome,
         digest,

@@ -9,8 +9,11 @@ use crate::repeat::Reset;
 /// How a selection was repeated, and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RepeatsProof {
-    /// Repeats that were asked for.
+    /// Repeats that were asked for, each copy of the sessions one.
     pub asked: u32,
+    /// How many copies of each session were sent at once.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub copies: u32,
     /// Repeats that were judged.
     pub done: u32,
     /// What was done between two of them.
@@ -65,4 +68,16 @@ pub struct Setting {
     pub in_flight_max: u64,
     /// Median time that one took, in milliseconds.
     pub took_ms_median: f64,
+    /// Exchanges in a second, from the first start to the last end.
+    #[serde(default)]
+    pub requests_per_s: f64,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_one(count: &u32) -> bool {
+    *count == 1
 }

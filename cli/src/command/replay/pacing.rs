@@ -14,6 +14,10 @@ pub(super) fn asked(args: &ReplayArgs) -> Result<Pacing, Trouble> {
             .help("say `--timing recorded` too, or a speed such as `--timing x2`"));
     }
     let is_serial = args.order == ReplayOrder::Serial;
+    if is_serial && args.load > 1 {
+        return Err(Trouble::new("`--order serial` sends one exchange at a time, and `--load` several at once")
+            .help("leave one of them out"));
+    }
     if is_serial && args.waits == Some(ReplayLoop::Open) {
         return Err(Trouble::new("`--order serial` sends one exchange at a time, and an open loop whatever is in flight")
             .help("leave one of them out"));
