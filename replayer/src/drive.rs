@@ -13,8 +13,9 @@ use std::{
 
 use bundle::{Archive, ReadError};
 use bytes::Bytes;
+use content::seeds;
 use diff::{Output, Route, Rules};
-use exchange::{Digest, Digests, End, Exchange, Id, Repeats, Request, Response, Role, Times, Trace, Transport};
+use exchange::{Digest, Digests, End, Exchange, Id, Repeats, Request, Response, Role, SeedPlace, Times, Trace, Transport};
 use tokio::{sync::watch, task::JoinSet};
 use wire::client::{self, Clock, Limits, Outgoing, Reply, ReplyEnd};
 
@@ -59,6 +60,8 @@ pub(crate) struct Outcome {
     pub(crate) looked: Option<Looked>,
     /// When it was to be sent, where it had a time.
     pub(crate) due: Option<Due>,
+    /// True where a seed was set in its request.
+    pub(crate) is_seeded: bool,
     /// When it was sent.
     pub(crate) started_ns: u64,
     /// When it ended.
@@ -90,6 +93,8 @@ pub(crate) struct Driver {
     pub(crate) clock: Arc<Clock>,
     pub(crate) order: Order,
     pub(crate) pacing: Pacing,
+    /// Set in requests that have a place for it.
+    pub(crate) seed: Option<u32>,
     /// Whether the service's wall clock is set to the recorded times.
     pub(crate) sets_clock: bool,
 }
@@ -180,8 +185,15 @@ impl Driver {
         mut stop: watch::Receiver<bool>,
     ) -> Result<Outcome, ReadError> {
         let started_ns = (self.clock)();
-        let (head, replacements) = self.head_of(exchange);
-        let body = self.archive.body(&exchange.request.body, REQUEST_BODY_BYTES_MAX)?;
+        let (mut head, mut replacements) = self.head_of(exchange);
+        let mut body = self.archive.body(&exchange.request.body, REQUEST_BODY_BYTES_MAX)?;
+        let seeded = self.seed.and_then(|seed| seeds::set_in_request(&exchange.request.head, &body, seed).zip(Some(seed)));
+        let is_seeded = seeded.is_some();
+        if let Some((seeded, seed)) = seeded {
+            body = seeded.body;
+            replace_length(&mut head, body.len());
+            replacements.extend(seeded.pointers.iter().map(|pointer| format!("body:{pointer}: {seed}, by `--seed`")));
+        }
         let (reply, ending) = match stream {
             Err(error) => self.without_answer(End::Unreachable { reason: error.to_string() }),
             Ok(mut stream) => {
@@ -205,7 +217,7 @@ impl Driver {
         };
         let mut reply = reply;
         self.conceal(&mut reply);
-        self.conclude(exchange, reply, ending, Sent { due, started_ns, body, replacements })
+        self.conclude(exchange, reply, ending, Sent { due, started_ns, body, is_seeded, replacements })
     }
 
     /// Secrets that were given for this replay become pseudonyms again before anybody looks at the answer.
@@ -282,6 +294,17 @@ impl Driver {
                 trailers: reply.trailers,
             }),
         });
+        // What stands in the run is the recorded head, but for a body of its own.
+        let mut request_head = exchange.request.head.clone();
+        let mut request_digest = exchange.digests.request;
+        let mut request_seeds = exchange.seeds.clone();
+        if sent.is_seeded {
+            replace_length(&mut request_head.bytes, sent.body.len());
+            request_digest =
+                Some(content::canonical::request_digest(&request_head, &sent.body, exchange.transport));
+            request_seeds.retain(|seed| seed.place != SeedPlace::Request);
+            request_seeds.extend(seeds::find_in_request(&request_head, &sent.body));
+        }
         let request_body = self.ledger.put_body(BodyBytes {
             bytes: &sent.body,
             len: sent.body.len() as u64,
@@ -294,7 +317,7 @@ impl Driver {
             sequence: self.ledger.next_sequence(),
             role: Role::Ingress,
             transport: Transport::Http1,
-            request: Request { head: exchange.request.head.clone(), body: request_body },
+            request: Request { head: request_head, body: request_body },
             interim: reply.interim,
             response,
             end: ending.end.clone(),
@@ -308,10 +331,10 @@ impl Driver {
                 .trace
                 .clone()
                 .map(|trace| Trace { trace_id: copies::trace_id(&trace.trace_id, self.copy), ..trace }),
-            seeds: exchange.seeds.clone(),
+            seeds: request_seeds,
             fingerprint: self.fingerprint,
             context: exchange::Context::default(),
-            digests: Digests { request: exchange.digests.request, response: response_digest },
+            digests: Digests { request: request_digest, response: response_digest },
             redactions,
             repeats: Some(Repeats {
                 original: Some(exchange.id),
@@ -330,6 +353,7 @@ impl Driver {
             exact,
             looked,
             due: sent.due,
+            is_seeded: sent.is_seeded,
             started_ns: sent.started_ns,
             ended_ns,
         })
@@ -348,6 +372,7 @@ struct Sent {
     due: Option<Due>,
     started_ns: u64,
     body: Vec<u8>,
+    is_seeded: bool,
     replacements: Vec<String>,
 }
 
@@ -501,6 +526,22 @@ fn insert_field(head: &mut Vec<u8>, line: &[u8]) {
     head.splice(at..at, line.iter().copied());
 }
 
+/// Writes the length of a body over the value of each `Content-Length` field; where there is none, nothing says its length.
+fn replace_length(head: &mut Vec<u8>, len: usize) {
+    const NAME: &[u8] = b"content-length:";
+    let mut new = Vec::with_capacity(head.len() + 8);
+    for line in head.split_inclusive(|&byte| byte == b'\n') {
+        let is_field = !new.is_empty() && line.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME));
+        if is_field {
+            new.extend_from_slice(&line[..NAME.len()]);
+            new.extend_from_slice(format!(" {len}\r\n").as_bytes());
+        } else {
+            new.extend_from_slice(line);
+        }
+    }
+    *head = new;
+}
+
 /// Writes `host` over the value of the first `Host` field, or adds one.
 fn replace_host(head: &mut Vec<u8>, host: &str) {
     let mut start = 0;
@@ -527,6 +568,16 @@ mod tests {
         let mut bare = b"GET / HTTP/1.1\na: 1\n\n".to_vec();
         insert_field(&mut bare, b"t: 2\r\n");
         assert_eq!(bare, b"GET / HTTP/1.1\na: 1\nt: 2\r\n\n");
+    }
+
+    #[test]
+    fn the_length_keeps_its_place_and_its_name_and_is_not_added() {
+        let mut head = b"POST / HTTP/1.1\r\nContent-length:3\r\nb: 2\r\n\r\n".to_vec();
+        replace_length(&mut head, 120);
+        assert_eq!(head, b"POST / HTTP/1.1\r\nContent-length: 120\r\nb: 2\r\n\r\n");
+        let mut chunked = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+        replace_length(&mut chunked, 120);
+        assert_eq!(chunked, b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
     }
 
     #[test]

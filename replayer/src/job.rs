@@ -88,6 +88,8 @@ pub struct Settings {
     pub order: Order,
     /// When they are sent.
     pub pacing: Pacing,
+    /// A seed that is set in requests whose format has a place for one.
+    pub seed: Option<u32>,
     /// Limits on each exchange.
     pub limits: Limits,
     /// How often it is replayed.

@@ -116,6 +116,8 @@ struct Tried {
     done: u32,
     pace: Pace,
     punctuality: punctuality::Watched,
+    /// Requests that were sent, and those among them in which a seed was set.
+    seeded: (u64, u64),
     gates: Option<GateCounts>,
     interrupted: bool,
 }
@@ -130,6 +132,7 @@ pub(crate) struct Count {
     pub(crate) fallen_count: u32,
     pub(crate) pace: Pace,
     pub(crate) punctuality: punctuality::Watched,
+    pub(crate) seeded: (u64, u64),
 }
 
 /// The repeats of a job under way.
@@ -388,6 +391,7 @@ impl Job<'_> {
             clock: Arc::clone(&self.settings.clock),
             order: self.settings.order,
             pacing: self.settings.pacing,
+            seed: self.settings.seed,
             sets_clock: service.started.doorway.reached().is_some_and(|reached| reached.clock == Held::On),
         })
     }
@@ -444,6 +448,7 @@ impl Tried {
             done: 0,
             pace: Pace::default(),
             punctuality: punctuality::Watched::default(),
+            seeded: (0, 0),
             gates: None,
             interrupted: false,
         }
@@ -458,6 +463,7 @@ impl Tried {
         self.fallen_in_a_row = 0;
         self.pace.add(all().map(|outcome| (outcome.started_ns, outcome.ended_ns)));
         for outcome in all() {
+            self.seeded = (self.seeded.0 + 1, self.seeded.1 + u64::from(outcome.is_seeded));
             outcome.due.into_iter().for_each(|due| self.punctuality.add(due, outcome.started_ns, outcome.ended_ns));
         }
         for (copy, (judgement, outcomes)) in (0..).zip(judgements.into_iter().zip(outcomes)) {
@@ -511,6 +517,7 @@ impl Tried {
             fallen_count: self.fallen_count,
             pace: self.pace,
             punctuality: self.punctuality,
+            seeded: self.seeded,
         };
         let mut preparation = self.preparation.unwrap_or_default();
         if let Some(counts) = self.gates {

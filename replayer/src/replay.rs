@@ -348,6 +348,7 @@ impl Job<'_> {
         let punctuality = std::mem::take(&mut repeats.punctuality).conclude(self.settings.pacing, took.collect());
         let void = void.or_else(|| self.falls_short(&preparation));
         let is_void = void.is_some();
+        let seeded = seed_words(self.settings.seed, repeats.seeded);
         let replayed = judgement.results.iter().filter(|result| result.replayed_id.is_some()).count() as u64;
         let determinism = self.determinism(&preparation, gates, replayed > 0);
         let receipt = Receipt {
@@ -363,7 +364,7 @@ impl Job<'_> {
             absent: absent::absent(&aftermath.egress, &self.listeners()),
             egress: aftermath.egress,
             determinism,
-            replacements: [preparation.supplied, preparation.replacements].concat(),
+            replacements: [preparation.supplied, preparation.replacements, seeded].concat(),
             ready: preparation.ready,
             injected: preparation.injected,
             beside: preparation.beside,
@@ -445,6 +446,15 @@ impl Job<'_> {
             ..Void::default()
         })
     }
+}
+
+/// In how many of the requests that were sent `--seed` was set.
+fn seed_words(seed: Option<u32>, (sent, seeded): (u64, u64)) -> Vec<String> {
+    let words = |seed| match seeded {
+        0 => format!("no seed: none of {sent} requests has a place for {seed}"),
+        _ => format!("seed {seed} in {seeded} of {sent} requests, by `--seed`"),
+    };
+    seed.filter(|_| sent > 0).map(words).into_iter().collect()
 }
 
 /// Adds what the service wrote last, unless something else's last lines say why.

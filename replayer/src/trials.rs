@@ -182,6 +182,7 @@ mod tests {
                 exact: None,
                 looked: None,
                 due: None,
+                is_seeded: false,
                 started_ns: 0,
                 ended_ns: 1,
             };

@@ -94,6 +94,10 @@ pub(crate) struct ReplayArgs {
     /// What all that is random in the service is derived from
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) random: u64,
+    /// Set this seed in requests whose format has one (OpenAI's `seed`, `options.seed` of Ollama, `generationConfig.seed` of
+    /// Gemini, `parameters.seed` of TGI, `random_seed` where it is there); the receipt counts them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=2_147_483_647))]
+    pub(crate) seed: Option<u32>,
     /// In which order exchanges are sent: as recorded, where what overlapped overlaps, or one after the other
     #[arg(long, value_name = "ORDER", value_enum, default_value = "recorded")]
     pub(crate) order: ReplayOrder,

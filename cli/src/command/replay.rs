@@ -130,6 +130,7 @@ fn settings_of(source: &str, args: &ReplayArgs) -> Result<Settings, Trouble> {
         determinism: determinism::asked(args)?,
         order: determinism::order(args.order),
         pacing: pacing::asked(args)?,
+        seed: args.seed,
         limits: wire::client::Limits::default(),
         repeating: repeating(args),
         runs_folder: store.runs_dir(),

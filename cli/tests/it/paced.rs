@@ -16,6 +16,7 @@ use tempfile::tempdir;
 use crate::{
     Ran, retake,
     otherwise::serve_of,
+    recordings::{self, Told},
     shipped::{Alter, altered, shipped},
     untrue::{first_tickets, replay_script, triage},
 };
@@ -256,6 +257,36 @@ fn a_service_that_passes_no_trace_on_is_answered_for_all_copies_all_the_same() {
     let served = ["served_by_parent", "served_by_inference", "served_by_conversation", "served_anywhere"];
     let served: u64 = served.iter().map(|field| answers[*field].as_u64().unwrap()).sum();
     assert_eq!(served, 12, "{answers}");
+}
+
+#[test]
+fn a_seed_is_set_where_the_format_has_one_and_counted() {
+    let folder = tempdir().unwrap();
+    let source = folder.path().join("case.retake");
+    let chat = r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"seed":1}"#;
+    let told = [
+        Told { number: 1, path: "/v1/chat/completions", asked: chat, answered: Some("{}"), ..Told::default() },
+        Told { number: 2, path: "/tickets", answered: Some("{}"), ..Told::default() },
+    ];
+    recordings::bundle(&source, &told);
+    let url = slow_service(Duration::ZERO);
+    let arguments = ["replay", source.to_str().unwrap(), "--json", "--target", &url, "--seed", "7"];
+    let document = retake(folder.path(), &arguments).json();
+    let replacements = document["receipt"]["replacements"].to_string();
+    assert!(replacements.contains("seed 7 in 1 of 2 requests, by `--seed`"), "{replacements}");
+    let archive = Archive::open(&folder.path().join(document["run_path"].as_str().unwrap())).unwrap();
+    let sent = |number: u8| {
+        let entry = archive.entries().iter().find(|entry| entry.original == Some(recordings::id(number))).unwrap();
+        archive.exchange(&entry.id).unwrap()
+    };
+    let body = |exchange: &Exchange| archive.body(&exchange.request.body, 1 << 20).unwrap();
+    assert_eq!(String::from_utf8(body(&sent(1))).unwrap(), chat.replace("\"seed\":1", "\"seed\":7"));
+    assert!(sent(1).repeats.unwrap().replacements.contains(&"body:/seed: 7, by `--seed`".to_owned()));
+    assert!(sent(1).seeds.iter().any(|seed| seed.pointer == "/seed" && seed.value == "7"));
+    assert_eq!(body(&sent(2)), Told::default().asked.as_bytes());
+    for wrong in ["-1", "x", "4294967295"] {
+        assert_eq!(retake(folder.path(), &["replay", "case.retake", "--seed", wrong]).code, 2);
+    }
 }
 
 #[test]

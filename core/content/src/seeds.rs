@@ -4,7 +4,11 @@
 //! JSON bodies, from the first events of a stream that have them, and from header fields. The environment's part
 //! (`PYTHONHASHSEED`) is left to the fingerprint.
 
+mod set;
+
 use exchange::{Head, Seed, SeedPlace};
+
+pub use set::{Seeded, set_in_request};
 
 use crate::{
     canonical::{self, CanonicalBody},

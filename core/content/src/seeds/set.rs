@@ -245,7 +245,6 @@ mod tests {
             let (after, pointers) = set("/v1/chat/completions", &before).unwrap();
             let mut after: serde_json::Value = serde_json::from_str(&after).unwrap();
             for pointer in &pointers {
-                prop_assert_eq!(&after[&pointer[1..].split('/').next().unwrap()], &after.clone()[&pointer[1..].split('/').next().unwrap()]);
                 prop_assert_eq!(after.pointer(pointer).unwrap(), &serde_json::json!(7));
             }
             // Apart from the seeds nothing differs.
