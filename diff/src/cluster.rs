@@ -117,6 +117,7 @@ mod tests {
             replayed_status: Some(200),
             verdict,
             calls_reordered: false,
+            trajectory: None,
             comparison: Some(Comparison { changes, ..Comparison::default() }),
             repeated: None,
         }

@@ -22,6 +22,7 @@ mod route;
 mod rules;
 mod stream;
 mod text;
+mod trajectory;
 mod verdict;
 mod view;
 
@@ -40,4 +41,5 @@ pub use repeats::{Class, Estimate, PassHat, RepeatOutcome, Repeated, SCREEN_COUN
 pub use result::{ExchangeResult, Tally};
 pub use route::Route;
 pub use rules::{RuleError, RuleFault, RuleUse, Rules, TakenOut};
+pub use trajectory::{RecordedCall, ReplayedCall, StepKind, Trajectory, TrajectoryStep};
 pub use verdict::{Came, Divergence, Evidence, Failure, Flaky, MissedCall, Unjudged, Verdict, decide};

@@ -5,7 +5,7 @@
 use exchange::Id;
 use serde::{Deserialize, Serialize};
 
-use crate::{Comparison, Repeated, Verdict};
+use crate::{Comparison, Repeated, Trajectory, Verdict};
 
 /// One exchange that was replayed, or was to be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,10 @@ pub struct ExchangeResult {
     /// True when the same calls were made in another order.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub calls_reordered: bool,
+    /// Which calls were made, in which order, with which arguments, against production's; absent where nothing differs in that,
+    /// and where it is not known whose calls they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trajectory: Option<Box<Trajectory>>,
     /// How the answers differ; absent when they were not compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,
@@ -139,6 +143,7 @@ mod tests {
             replayed_status: Some(502),
             verdict: Verdict::Diverged(Divergence { missed, ..Divergence::default() }),
             calls_reordered: false,
+            trajectory: None,
             comparison: Some(Comparison::default()),
             repeated: None,
         };

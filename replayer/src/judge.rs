@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use diff::{
-    Came, Divergence, Evidence, ExchangeResult, Failure, MissedCall, Route, RuleUse, Tally, Unjudged, Verdict, decide,
+    Came, Divergence, Evidence, ExchangeResult, Failure, MissedCall, RecordedCall, ReplayedCall, Route, RuleUse, Tally,
+    Trajectory, Unjudged, Verdict, decide,
 };
 use exchange::{Certainty, Digest, End, Exchange, Id};
 use matching::{MatchScope, conversation::NeverAsked};
@@ -91,6 +92,7 @@ impl Case<'_> {
                 None => Verdict::Unjudged(Unjudged::because("it was not sent: the replay was stopped before")),
             },
             calls_reordered: calls.divergence.reordered,
+            trajectory: calls.trajectory().map(Box::new),
             comparison: outcome.and_then(|outcome| outcome.compared.comparison.clone()),
             repeated: None,
         }
@@ -130,7 +132,8 @@ impl Case<'_> {
             if let Some(why) = self.why_unjudgeable(call) {
                 maybe.iter().for_each(|id| calls.entry(*id).or_default().unjudgeable = Some(format!("{title} {why}")));
             } else if parent.certainty != Certainty::Ambiguous {
-                calls.entry(parent.id).or_default().recorded(call.id, never.then_some(title));
+                let named = title_of(call.role.dependency().unwrap_or_default(), &call.request.head);
+                calls.entry(parent.id).or_default().recorded(call.id, named, never.then_some(title));
             } else if never {
                 maybe.iter().for_each(|id| calls.entry(*id).or_default().may_have_left_out(&title));
             }
@@ -244,6 +247,8 @@ struct Calls {
     asked: Vec<Id>,
     /// Recorded calls in recorded order.
     recorded: Vec<Id>,
+    /// What was called here, and had been in production, each in order.
+    steps: (Vec<ReplayedCall>, Vec<RecordedCall>),
     /// What was asked, for the outcome's digest.
     digests: Vec<[u8; 32]>,
 }
@@ -252,6 +257,7 @@ impl Calls {
     fn asked(&mut self, note: &Note, digests: &BTreeMap<Id, Digest>) {
         if note.turn.is_none() {
             self.digests.push(digest_of(note, digests));
+            self.steps.0.push(replayed_call(note));
         }
         match &note.outcome {
             Ok(found) => {
@@ -278,9 +284,19 @@ impl Calls {
         self.doubt = Some(format!("{title} was not asked for, and which exchange had asked it is not known"));
     }
 
-    fn recorded(&mut self, id: Id, never_asked: Option<String>) {
+    fn recorded(&mut self, id: Id, title: String, never_asked: Option<String>) {
         self.recorded.push(id);
+        self.steps.1.push(RecordedCall { id, title });
         self.divergence.never_asked.extend(never_asked);
+    }
+
+    /// The calls against production's, where any of them is not the same and all are known to be this exchange's.
+    fn trajectory(&self) -> Option<Trajectory> {
+        if self.doubt.is_some() || self.unjudgeable.is_some() {
+            return None;
+        }
+        let trajectory = Trajectory::of(&self.steps.1, &self.steps.0);
+        (!trajectory.is_same()).then_some(trajectory)
     }
 
     fn effects(&self) -> Digest {
@@ -340,6 +356,17 @@ fn past(word: &'static str) -> &'static str {
         "changed" => "answers otherwise",
         "failed" => "fails",
         _ => "asks its dependencies otherwise",
+    }
+}
+
+/// A call that was made here, with the recorded one that answered it or comes nearest.
+fn replayed_call(note: &Note) -> ReplayedCall {
+    let found = note.outcome.as_ref().ok().filter(|found| !found.borrowed);
+    let nearest = note.outcome.as_ref().err().and_then(|miss| miss.nearest.as_ref());
+    ReplayedCall {
+        title: note.title.clone(),
+        repeats: found.map(|found| found.id),
+        nearest: nearest.map(|nearest| (nearest.id, nearest.differences.clone())),
     }
 }
 

@@ -164,6 +164,7 @@ mod tests {
             replayed_status: Some(200),
             verdict,
             calls_reordered: false,
+            trajectory: None,
             comparison: None,
             repeated: None,
         }

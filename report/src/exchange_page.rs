@@ -13,6 +13,7 @@ use crate::{
     Style,
     body::{BodyView, pretty_body},
     bytes, escape_line, instant, json as document, span,
+    trajectory::trajectory_lines,
 };
 
 /// An exchange and what is shown with it.
@@ -24,6 +25,8 @@ pub struct ExchangePage<'a> {
     pub session: Option<&'a Session>,
     /// The dependency calls that were, or may have been, made for it.
     pub children: &'a [&'a Entry],
+    /// In a run: its calls against production's, where they differ.
+    pub trajectory: Option<&'a diff::Trajectory>,
     /// The environment it ran in.
     pub fingerprint: Option<&'a Fingerprint>,
     /// Kept bytes of the request's body, from the beginning.
@@ -35,6 +38,9 @@ pub struct ExchangePage<'a> {
 /// The page for a person.
 pub fn exchange_page(page: &ExchangePage<'_>, style: Style) -> String {
     let mut text = facts(page, style);
+    if let Some(trajectory) = page.trajectory {
+        text += &trajectory_lines(trajectory, style);
+    }
     let exchange = page.exchange;
     if is_conversation(exchange) {
         return text + &turns::turns(page, style);
@@ -70,6 +76,7 @@ impl<'a> ExchangePage<'a> {
                 "request_body": body_value(self.request_body),
                 "response_body": body_value(self.response_body),
                 "children": children,
+                "trajectory": self.trajectory,
                 "fingerprint": self.fingerprint,
             }),
         )

@@ -22,6 +22,7 @@ mod repeats;
 mod sealed;
 mod style;
 mod table;
+mod trajectory;
 mod verification;
 
 pub use around::{AroundPage, Moment, What, around_json, around_page};

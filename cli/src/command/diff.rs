@@ -179,6 +179,7 @@ fn of_entry(entry: &Entry, replayed_status: Option<u16>) -> ExchangeResult {
         replayed_status,
         verdict: Verdict::Same,
         calls_reordered: false,
+        trajectory: None,
         comparison: None,
         repeated: None,
     }

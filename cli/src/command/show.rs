@@ -5,6 +5,7 @@ mod around;
 use std::io::{self, Write};
 
 use bundle::{Entry, ReadError};
+use diff::{ExchangeResult, Trajectory};
 use exchange::Exchange;
 use interchange::{Har, Interchange as _, Telling, Told};
 use report::{ExchangePage, curl_command, escape_lines, exchange_page};
@@ -84,14 +85,32 @@ fn with_page(
         Some(digest) => source.archive.fingerprint(digest)?,
         None => None,
     };
+    let trajectory = trajectory_of(source, exchange)?;
     Ok(render(&ExchangePage {
         exchange,
+        trajectory: trajectory.as_deref(),
         session: source.session(&exchange.session),
         children: &children,
         fingerprint: fingerprint.as_ref(),
         request_body: &bodies.request,
         response_body: &bodies.response,
     }))
+}
+
+/// Of an exchange of a run: its calls against production's, where they differ.
+fn trajectory_of(source: &Source, exchange: &Exchange) -> Result<Option<Box<Trajectory>>, Trouble> {
+    if exchange.repeats.is_none() {
+        return Ok(None);
+    }
+    for run in source.archive.runs()? {
+        // What another version wrote otherwise is left out.
+        let results: Vec<ExchangeResult> = serde_json::from_value(run.comparison).unwrap_or_default();
+        let of_this = results.into_iter().find(|result| result.replayed_id == Some(exchange.id));
+        if let Some(result) = of_this {
+            return Ok(result.trajectory);
+        }
+    }
+    Ok(None)
 }
 
 fn curl(source: &Source, exchange: &Exchange, console: &Console) -> Result<Exit, Trouble> {

@@ -22,6 +22,7 @@ fn result(number: u8, verdict: Verdict, changes: Vec<Change>) -> ExchangeResult 
         replayed_status: Some(200),
         verdict,
         calls_reordered: false,
+        trajectory: None,
         comparison: Some(Comparison { changes, compared_as: ComparedAs::Json, ..Comparison::default() }),
         repeated: None,
     }

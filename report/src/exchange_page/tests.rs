@@ -63,6 +63,7 @@ fn a_page_has_what_is_known_first_and_then_what_was_said() {
         packages: Vec::new(),
     };
     let page = ExchangePage {
+        trajectory: None,
         exchange: &exchange,
         session: Some(&session),
         children: &[],
@@ -109,6 +110,7 @@ fn a_page_has_what_is_known_first_and_then_what_was_said() {
 fn the_record_for_machines_has_both_bodies_as_sent() {
     let exchange = call_of_a_service();
     let page = ExchangePage {
+        trajectory: None,
         exchange: &exchange,
         session: None,
         children: &[],

@@ -21,6 +21,7 @@ fn result(number: u8, verdict: Verdict) -> ExchangeResult {
         replayed_status: Some(200),
         verdict,
         calls_reordered: false,
+        trajectory: None,
         comparison: None,
         repeated: None,
     }
