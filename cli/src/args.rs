@@ -22,7 +22,7 @@ pub(crate) use look::{
     CompletionsArgs, DiffArgs, DoctorArgs, ExportArgs, ExportFormat, GrepArgs, IndexArgs, InspectArgs, LsArgs, ManArgs,
     RunsArgs, Select, ShowArgs, ShowAs, VerifyArgs,
 };
-pub(crate) use play::{Alike, Bridge, DemoArgs, ReplayArgs, ReplayLoop, ReplayOrder, Reset, ServeArgs};
+pub(crate) use play::{Alike, Bridge, DemoArgs, MissAnswer, ReplayArgs, ReplayLoop, ReplayOrder, Reset, ServeArgs};
 pub(crate) use record::{CaArgs, CaptureArgs};
 pub(crate) use values::level;
 

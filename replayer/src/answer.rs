@@ -34,6 +34,7 @@ use crate::{
     determinism::{GateCounts, Gates},
     forward::Forward,
     ledger::{BodyBytes, Ledger, redacted_request, redacted_response},
+    on_miss::Misses,
     pieces::pieces,
     rules::MatchingRules,
     secrets::Secrets,
@@ -107,6 +108,7 @@ pub(crate) struct Answerer {
     gates: Option<Vec<Arc<Gates>>>,
     speed: Option<Speed>,
     copies: u32,
+    misses: Option<Arc<Misses>>,
 }
 
 struct State {
@@ -141,6 +143,8 @@ pub(crate) struct AnswererParts {
     pub(crate) speed: Option<Speed>,
     /// How many copies of each session there are at once.
     pub(crate) copies: u32,
+    /// What answers what was not recorded, where that may be more than an explanation.
+    pub(crate) misses: Option<Arc<Misses>>,
 }
 
 impl Answerer {
@@ -201,6 +205,7 @@ impl Answerer {
             speed: parts.speed,
             gates: parts.in_order.then(|| (0..parts.copies).map(|_| gates()).collect()),
             copies: parts.copies,
+            misses: parts.misses,
         })
     }
 
@@ -343,6 +348,10 @@ impl Answerer {
         Behalf { parent, scope, candidates, copies }
     }
 
+    fn has(&self, id: &Id) -> bool {
+        self.calls.contains_key(id)
+    }
+
     fn recorded_answer(&self, id: &Id) -> Result<Answer, bundle::ReadError> {
         let Some(call) = self.calls.get(id) else { return Err(bundle::ReadError::NoExchange { id: *id }) };
         let times = AnswerTimes { speed: self.speed, asked_ns: call.times.request_ended_ns.unwrap_or_default() };
@@ -483,7 +492,7 @@ impl Handler for DependencyAnswers {
         let note = self.answerer.look_up(&self.name, &incoming);
         let answer = match &note.outcome {
             Ok(found) => self.answerer.recorded_answer(&found.id).unwrap_or_else(|error| damaged_answer(&error)),
-            Err(miss) => miss_answer(miss, &self.answerer.others_than(&self.name)),
+            Err(miss) => self.answer_missed(miss, &incoming).await,
         };
         let mut hold = Hold::default();
         if let (Some(gates), Ok(found), [copy]) = (&self.answerer.gates, &note.outcome, &note.copies[..]) {
@@ -498,6 +507,29 @@ impl Handler for DependencyAnswers {
             pieces: answer.pieces.into_iter().map(|(pause, piece)| (pause, secrets.reveal_piece(&piece))).collect(),
             ..answer
         }
+    }
+}
+
+impl DependencyAnswers {
+    /// The answer to a call that no recording answers: a real one, or the nearest, where that is allowed; else why there is none.
+    async fn answer_missed(&self, miss: &Miss, incoming: &Incoming) -> Answer {
+        let answerer = &self.answerer;
+        if let Some(misses) = &answerer.misses {
+            if let Some(mut answer) = misses.live(&self.name, incoming, &answerer.secrets, &*answerer.clock).await {
+                // Secrets that it says are the recording's pseudonyms again, as everywhere here.
+                let mut body: Vec<u8> = answer.pieces.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect();
+                let mut head = Head::new(answer.head);
+                answerer.secrets.conceal_message(&mut head, &mut body, &mut Vec::new());
+                answer.head = head.bytes;
+                answer.pieces = if body.is_empty() { Vec::new() } else { vec![(Duration::ZERO, Bytes::from(body))] };
+                return answer;
+            }
+            let nearest = miss.nearest.as_ref().filter(|nearest| misses.takes_nearest(answerer.has(&nearest.id)));
+            if let Some(nearest) = nearest {
+                return answerer.recorded_answer(&nearest.id).unwrap_or_else(|error| damaged_answer(&error));
+            }
+        }
+        miss_answer(miss, &answerer.others_than(&self.name))
     }
 }
 

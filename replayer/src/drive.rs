@@ -543,7 +543,7 @@ fn replace_length(head: &mut Vec<u8>, len: usize) {
 }
 
 /// Writes `host` over the value of the first `Host` field, or adds one.
-fn replace_host(head: &mut Vec<u8>, host: &str) {
+pub(crate) fn replace_host(head: &mut Vec<u8>, host: &str) {
     let mut start = 0;
     for line in head.clone().split_inclusive(|&byte| byte == b'\n') {
         if start > 0 && line.len() >= 5 && line[..5].eq_ignore_ascii_case(b"host:") {

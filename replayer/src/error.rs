@@ -110,6 +110,14 @@ pub enum ReplayError {
         /// The dependency.
         dependency: String,
     },
+    /// Something is given for a dependency that was not recorded.
+    #[error("`--live {name}=…`: no dependency of that name was recorded")]
+    NoSuchDependency {
+        /// The name.
+        name: String,
+        /// Those that were.
+        known: Vec<String>,
+    },
     /// What was said on a connection that is no HTTP answers once.
     #[error("`--load` cannot multiply what was said to `{dependency}`, a connection that is no HTTP")]
     NeedsOneCopy {
@@ -160,6 +168,8 @@ impl ReplayError {
             }
             Self::Beside(source) => Some(source.help()),
             Self::NeedsReset { .. } => Some("say `--reset container`: each repeat gets a service of its own".to_owned()),
+            Self::NoSuchDependency { known, .. } if known.is_empty() => Some("none was recorded".to_owned()),
+            Self::NoSuchDependency { known, .. } => Some(format!("recorded are {}", known.join(", "))),
             Self::NeedsOneCopy { .. } => {
                 Some("leave `--load` out, or run a real one beside the service with `--beside NAME=IMAGE`".to_owned())
             }

@@ -28,6 +28,7 @@ use crate::{
     error::ReplayError,
     forward::FORWARD_PROXY,
     ledger::Ledger,
+    on_miss::{GivenLive, Misses, OnMiss},
     order::Order,
     receipt::{self, EnvironmentDifference, Pinned, SourceProof, Void},
     repeat::{Fallen, Repeating},
@@ -88,6 +89,10 @@ pub struct Settings {
     pub order: Order,
     /// When they are sent.
     pub pacing: Pacing,
+    /// What answers a call that was not recorded.
+    pub on_miss: OnMiss,
+    /// Real dependencies that do, before that.
+    pub live: Vec<GivenLive>,
     /// A seed that is set in requests whose format has a place for one.
     pub seed: Option<u32>,
     /// Limits on each exchange.
@@ -122,6 +127,7 @@ pub(crate) struct Job<'a> {
     pub(crate) selection: &'a Selection,
     pub(crate) recorded: Option<&'a Fingerprint>,
     pub(crate) run: Id,
+    pub(crate) misses: Arc<Misses>,
     pub(crate) ledger: Arc<Ledger>,
 }
 

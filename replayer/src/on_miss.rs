@@ -79,6 +79,7 @@ impl Misses {
         };
         let mut head = secrets.reveal_head(&call.head.bytes);
         replace_host(&mut head, &given.upstream.authority());
+        put_before_path(&mut head, &given.upstream.base_path);
         let body = secrets.reveal_piece(&Bytes::from(call.body.clone()));
         let pieces: [&[u8]; 1] = [&body];
         let request = Outgoing {
@@ -104,6 +105,14 @@ impl Misses {
     }
 }
 
+/// Puts the path of a URL before that of the request line.
+fn put_before_path(head: &mut Vec<u8>, base_path: &str) {
+    let target = head.iter().position(|&byte| byte == b' ').map(|space| space + 1);
+    if let Some(at) = target.filter(|&at| head.get(at) == Some(&b'/')) {
+        head.splice(at..at, base_path.bytes());
+    }
+}
+
 /// What came from a real dependency, to be passed on as it came.
 fn answer_of(reply: Reply) -> Answer {
     let Some(head) = reply.head else {
@@ -114,4 +123,29 @@ fn answer_of(reply: Reply) -> Answer {
     let pieces = if body.is_empty() { Vec::new() } else { vec![(Duration::ZERO, body)] };
     let cut = (reply.end != ReplyEnd::Complete).then_some(Cut::Reset);
     Answer { interim, head: head.bytes.clone(), pieces, trailers: reply.trailers, cut, ..Answer::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_of_a_url_goes_before_that_of_the_request_and_nowhere_else() {
+        let mut head = b"POST /chat HTTP/1.1\r\nX: /\r\n\r\n".to_vec();
+        put_before_path(&mut head, "/v1");
+        assert_eq!(head, b"POST /v1/chat HTTP/1.1\r\nX: /\r\n\r\n");
+        put_before_path(&mut head, "");
+        let mut odd = b"OPTIONS * HTTP/1.1\r\n\r\n".to_vec();
+        put_before_path(&mut odd, "/v1");
+        assert_eq!(odd, b"OPTIONS * HTTP/1.1\r\n\r\n");
+    }
+
+    #[test]
+    fn only_what_was_allowed_is_taken_and_counted() {
+        let misses = Misses::new(OnMiss::Fail, &[]);
+        assert!(!misses.takes_nearest(true) && misses.counts().is_empty());
+        let misses = Misses::new(OnMiss::Nearest, &[]);
+        assert!(misses.takes_nearest(true) && !misses.takes_nearest(false));
+        assert_eq!(misses.counts(), MissesAnswered { by_nearest: 1, live: Vec::new() });
+    }
 }

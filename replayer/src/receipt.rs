@@ -4,10 +4,12 @@ use diff::{RuleUse, Tally};
 use exchange::{Digest, Id};
 use serde::{Deserialize, Serialize};
 
+pub use self::misses::{LiveCalls, MissesAnswered};
 pub use self::punctuality::{Punctuality, Quantiles};
 pub use self::repeats::{NotStarted, RepeatsProof, Setting};
 pub use crate::determinism::{Control, Controlled, GateCounts, State};
 
+mod misses;
 mod punctuality;
 mod repeats;
 
@@ -36,6 +38,9 @@ pub struct Receipt {
     pub skipped: Vec<Skipped>,
     /// Dependency calls and where their answers came from.
     pub answers: Answers,
+    /// What answered calls that were not recorded, where that was more than an explanation.
+    #[serde(default, skip_serializing_if = "MissesAnswered::is_empty")]
+    pub misses: MissesAnswered,
     /// What tried to leave.
     pub egress: Egress,
     /// What the service looked for and did not find, since it was not recorded.

@@ -24,6 +24,7 @@ use crate::{
     job::{Halt, Job, Preparation, Running, Started},
     judge::Judgement,
     ledger::Ledger,
+    on_miss::Misses,
     process,
     ready::{ENDED, Ready},
     receipt::{Determinism, Pinned, Receipt, Void},
@@ -86,7 +87,9 @@ pub async fn replay(settings: Settings, watched: Watched<'_>) -> Result<Replayed
     let redactor = Redactor::new(new_key()?, &Extra::default())
         .knowing(pseudonyms.iter().map(|value| (value.clone(), value.clone())));
     let ledger = Arc::new(Ledger::create(&settings.runs_folder, run, redactor)?);
-    let job = Job { secrets, settings: &settings, selection: &selection, recorded: recorded.as_ref(), run, ledger };
+    let misses = Arc::new(Misses::new(settings.on_miss, &settings.live));
+    refuse_unknown(&settings, &selection)?;
+    let job = Job { misses, secrets, settings: &settings, selection: &selection, recorded: recorded.as_ref(), run, ledger };
     let played = match job.refuse_beside() {
         Ok(()) => job.play(&watched).await,
         Err(error) => Err(error.into()),
@@ -321,6 +324,7 @@ impl Job<'_> {
             target: self.target_words(),
             clock: Arc::clone(&self.settings.clock),
             forward: Forward::of(&self.settings.archive, None).map_err(ReplayError::Prepare)?,
+            misses: Some(Arc::clone(&self.misses)),
             speed: self.settings.pacing.timing.speed(),
             copies: self.settings.repeating.copies,
             in_order: self.settings.determinism.why_off(Control::Answers).is_none(),
@@ -343,9 +347,11 @@ impl Job<'_> {
     }
 
     fn conclude(self, played: Played) -> Result<Replayed, ReplayError> {
-        let Played { preparation, aftermath, judgement, void, interrupted, mut repeats, gates } = played;
+        let Played { mut preparation, aftermath, judgement, void, interrupted, mut repeats, gates } = played;
         let took = self.selection.chosen.iter().map(|it| it.times.ended_ns.saturating_sub(it.times.started_ns));
         let punctuality = std::mem::take(&mut repeats.punctuality).conclude(self.settings.pacing, took.collect());
+        // What a real dependency answers is no recorded one's: there is no level with it.
+        preparation.is_pinned &= self.settings.live.is_empty();
         let void = void.or_else(|| self.falls_short(&preparation));
         let is_void = void.is_some();
         let seeded = seed_words(self.settings.seed, repeats.seeded);
@@ -362,6 +368,7 @@ impl Job<'_> {
             skipped: self.selection.skipped.clone(),
             answers: judgement.answers,
             absent: absent::absent(&aftermath.egress, &self.listeners()),
+            misses: self.misses.counts(),
             egress: aftermath.egress,
             determinism,
             replacements: [preparation.supplied, preparation.replacements, seeded].concat(),
@@ -446,6 +453,16 @@ impl Job<'_> {
             ..Void::default()
         })
     }
+}
+
+/// A dependency that was never recorded is never missed: its name is a mistake.
+fn refuse_unknown(settings: &Settings, selection: &Selection) -> Result<(), ReplayError> {
+    let known: BTreeSet<&str> = selection.calls.iter().filter_map(|call| call.role.dependency()).collect();
+    let unknown = settings.live.iter().find(|given| !known.contains(given.name.as_str()));
+    unknown.map_or(Ok(()), |given| {
+        let known = known.into_iter().map(str::to_owned).collect();
+        Err(ReplayError::NoSuchDependency { name: given.name.clone(), known })
+    })
 }
 
 /// In how many of the requests that were sent `--seed` was set.

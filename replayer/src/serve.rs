@@ -73,6 +73,7 @@ impl Serving {
             in_order: false,
             speed: None,
             copies: 1,
+            misses: None,
         };
         let answerer = Arc::new(Answerer::new(&selection, parts)?);
         let mut serving = Self { listeners: Vec::new(), places: Vec::new(), answerer, clock: settings.clock };

@@ -1,13 +1,27 @@
-//! Whether a replay kept production's times, in a line or two under the receipt.
+//! Whether a replay kept production's times, and what answered in the place of recordings, in a line or two under the receipt.
 //!
 //! In: the receipt. Out: lines for a person.
 
-use replayer::receipt::{Punctuality, Quantiles, Receipt};
+use replayer::receipt::{MissesAnswered, Punctuality, Quantiles, Receipt};
 
 /// Labelled lines.
 pub(crate) fn pacing_lines(receipt: &Receipt) -> Vec<(&'static str, String)> {
-    let Some(punctuality) = &receipt.punctuality else { return Vec::new() };
-    vec![("timing", punctuality_words(punctuality))]
+    let mut lines = misses_lines(&receipt.misses);
+    lines.extend(receipt.punctuality.iter().map(|it| ("timing", punctuality_words(it))));
+    lines
+}
+
+/// `NOT HERMETIC: 3 calls that were not recorded went to llm at https://api.example.com`.
+fn misses_lines(misses: &MissesAnswered) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    if !misses.live.is_empty() {
+        let calls: Vec<_> = misses.live.iter().map(|it| format!("{} to {} at {}", it.calls, it.name, it.url)).collect();
+        lines.push(("live", format!("NOT HERMETIC: calls that were not recorded went out, {}", calls.join(", "))));
+    }
+    if misses.by_nearest > 0 {
+        lines.push(("misses", format!("{} answered with the nearest recording", misses.by_nearest)));
+    }
+    lines
 }
 
 /// `kept: 200 sent late by 0.4 ms, 99 % by at most 1.2 ms, all by at most 3 ms; took …`.

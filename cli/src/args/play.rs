@@ -94,6 +94,14 @@ pub(crate) struct ReplayArgs {
     /// What all that is random in the service is derived from
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) random: u64,
+    /// What answers a call that was not recorded: an error that explains it, the nearest recording, or the real dependency that
+    /// --live names. The exchange is diverged all the same
+    #[arg(long, value_name = "WHAT", value_enum, default_value = "fail")]
+    pub(crate) on_miss: MissAnswer,
+    /// Pass calls to this dependency that were not recorded on to a real one: the run is not hermetic, and the receipt says so
+    /// (repeatable)
+    #[arg(long, value_name = "NAME=URL")]
+    pub(crate) live: Vec<String>,
     /// Set this seed in requests whose format has one (OpenAI's `seed`, `options.seed` of Ollama, `generationConfig.seed` of
     /// Gemini, `parameters.seed` of TGI, `random_seed` where it is there); the receipt counts them
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=2_147_483_647))]
@@ -166,6 +174,14 @@ pub(crate) enum Alike {
 pub(crate) enum ReplayOrder {
     Recorded,
     Serial,
+}
+
+/// What answers a call that was not recorded: as `replayer::OnMiss` has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MissAnswer {
+    Fail,
+    Nearest,
+    Live,
 }
 
 /// What an exchange that has a time waits for: as `replayer::Loop` has it.

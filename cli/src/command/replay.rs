@@ -2,6 +2,7 @@
 
 mod beside;
 mod determinism;
+mod on_miss;
 mod pacing;
 
 use std::{
@@ -131,6 +132,8 @@ fn settings_of(source: &str, args: &ReplayArgs) -> Result<Settings, Trouble> {
         order: determinism::order(args.order),
         pacing: pacing::asked(args)?,
         seed: args.seed,
+        on_miss: on_miss::asked(args)?,
+        live: on_miss::live(args)?,
         limits: wire::client::Limits::default(),
         repeating: repeating(args),
         runs_folder: store.runs_dir(),

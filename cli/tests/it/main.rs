@@ -16,6 +16,7 @@ mod imported;
 mod inspected;
 mod kept;
 mod looked_at;
+mod missed;
 mod mounted;
 mod otherwise;
 mod overtime;

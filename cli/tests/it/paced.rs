@@ -86,7 +86,7 @@ fn exchanges_are_sent_at_production_s_times_at_the_speed_that_was_asked_for_and_
 }
 
 /// A service that answers each request after a while, however many there are.
-fn slow_service(time: Duration) -> String {
+pub(crate) fn slow_service(time: Duration) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {

@@ -1,7 +1,7 @@
 use diff::{Change, Comparison, Divergence, MissedCall, RuleUse, Unjudged};
 use exchange::{Digest, Id};
 use replayer::receipt::{
-    Absent, Answers, Attempt, Beside, Determinism, DumpProof, EnvironmentDifference, Found, Pinned, Relation, Skipped,
+    Absent, Answers, Attempt, Beside, Determinism, DumpProof, EnvironmentDifference, Found, MissesAnswered, Pinned, Relation, Skipped,
     SourceProof, Transport, Void,
 };
 
@@ -39,6 +39,7 @@ fn receipt(results: &[ExchangeResult]) -> Receipt {
         replayed: results.len() as u64,
         skipped: Vec::new(),
         answers: Answers { observed: true, served_by_parent: 2, ..Answers::default() },
+        misses: MissesAnswered::default(),
         egress: Egress {
             prevented: true,
             names: Some(Vec::new()),
