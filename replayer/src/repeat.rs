@@ -217,7 +217,7 @@ impl Repeats<'_, '_> {
         let copies = self.job.settings.repeating.copies;
         let total = self.job.selection.chosen.len() as u64 * u64::from(copies);
         let done = AtomicU64::new(0);
-        let progress = |_, _| {
+        let progress = |_: u64, _: u64| {
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             (self.watched.progress)(Progressed { done, total, repeat, repeats, failed });
         };
