@@ -122,7 +122,9 @@ impl Trajectory {
         let mut missing = missing.into_iter().peekable();
         for (at, (call, counterpart)) in replayed.iter().zip(&counterpart).enumerate() {
             // What is missing stood before the next call that kept its order.
-            while let Some(gone) = missing.next_if(|gone| in_order.contains(&at) && counterpart.is_some_and(|it| *gone < it)) {
+            while let Some(gone) =
+                missing.next_if(|gone| in_order.contains(&at) && counterpart.is_some_and(|it| *gone < it))
+            {
                 steps.push(missing_step(recorded, gone));
             }
             let step = match (counterpart, call.repeats.is_some(), in_order.contains(&at)) {

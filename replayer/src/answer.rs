@@ -184,7 +184,8 @@ impl Answerer {
         let traces = of_trace.keys().flat_map(copied).collect();
         let gates = || Arc::new(Gates::of(&selection.calls, parts.speed));
         let libraries = vec![library; parts.copies as usize];
-        let state = State { libraries, turns, repeated: BTreeSet::new(), in_flight: BTreeSet::new(), notes: Vec::new() };
+        let state =
+            State { libraries, turns, repeated: BTreeSet::new(), in_flight: BTreeSet::new(), notes: Vec::new() };
         Ok(Self {
             archive: parts.archive,
             calls: selection.calls.iter().map(|call| (call.id, call.clone())).collect(),

@@ -49,7 +49,9 @@ mod tests {
 
     #[test]
     fn only_the_traceparent_is_changed_and_nothing_of_its_length() {
-        let text = format!("GET /{RECORDED} HTTP/1.1\r\nX: {RECORDED}\r\nTraceParent: 00-{RECORDED}-b7ad6b7169203331-01\r\n\r\n");
+        let text = format!(
+            "GET /{RECORDED} HTTP/1.1\r\nX: {RECORDED}\r\nTraceParent: 00-{RECORDED}-b7ad6b7169203331-01\r\n\r\n"
+        );
         let mut head = text.clone().into_bytes();
         assert!(!retrace(&mut head, RECORDED, 0) && head == text.as_bytes());
         assert!(retrace(&mut head, RECORDED, 3));

@@ -15,7 +15,9 @@ use bundle::{Archive, ReadError};
 use bytes::Bytes;
 use content::seeds;
 use diff::{Output, Route, Rules};
-use exchange::{Digest, Digests, End, Exchange, Id, Repeats, Request, Response, Role, SeedPlace, Times, Trace, Transport};
+use exchange::{
+    Digest, Digests, End, Exchange, Id, Repeats, Request, Response, Role, SeedPlace, Times, Trace, Transport,
+};
 use tokio::{sync::watch, task::JoinSet};
 use wire::client::{self, Clock, Limits, Outgoing, Reply, ReplyEnd};
 
@@ -187,7 +189,8 @@ impl Driver {
         let started_ns = (self.clock)();
         let (mut head, mut replacements) = self.head_of(exchange);
         let mut body = self.archive.body(&exchange.request.body, REQUEST_BODY_BYTES_MAX)?;
-        let seeded = self.seed.and_then(|seed| seeds::set_in_request(&exchange.request.head, &body, seed).zip(Some(seed)));
+        let seeded =
+            self.seed.and_then(|seed| seeds::set_in_request(&exchange.request.head, &body, seed).zip(Some(seed)));
         let is_seeded = seeded.is_some();
         if let Some((seeded, seed)) = seeded {
             body = seeded.body;
@@ -300,8 +303,7 @@ impl Driver {
         let mut request_seeds = exchange.seeds.clone();
         if sent.is_seeded {
             replace_length(&mut request_head.bytes, sent.body.len());
-            request_digest =
-                Some(content::canonical::request_digest(&request_head, &sent.body, exchange.transport));
+            request_digest = Some(content::canonical::request_digest(&request_head, &sent.body, exchange.transport));
             request_seeds.retain(|seed| seed.place != SeedPlace::Request);
             request_seeds.extend(seeds::find_in_request(&request_head, &sent.body));
         }

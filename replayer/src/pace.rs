@@ -52,7 +52,8 @@ impl Pace {
     fn lasted(&mut self, spans: &[(u64, u64)]) {
         self.count += spans.len() as u64;
         let (first, last) = (spans.iter().map(|it| it.0).min(), spans.iter().map(|it| it.1).max());
-        self.lasted_ns = self.lasted_ns.saturating_add(last.zip(first).map_or(0, |(last, first)| last.saturating_sub(first)));
+        self.lasted_ns =
+            self.lasted_ns.saturating_add(last.zip(first).map_or(0, |(last, first)| last.saturating_sub(first)));
     }
 
     /// All numbers.

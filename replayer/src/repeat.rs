@@ -60,13 +60,7 @@ pub struct Repeating {
 impl Repeating {
     /// A single replay.
     pub const ONCE: Self =
-        Self {
-        count: None,
-        reset: Reset::Container,
-        copies: 1,
-        until_failure: false,
-        confidence: Confidence::DEFAULT,
-    };
+        Self { count: None, reset: Reset::Container, copies: 1, until_failure: false, confidence: Confidence::DEFAULT };
 }
 
 /// What is done between two repeats.
@@ -398,12 +392,7 @@ impl Job<'_> {
 
     /// Judges a repeat, each copy by itself. `not_served` are the dependencies whose address could not be served; `None` where
     /// calls are not seen.
-    fn judge(
-        &self,
-        answerer: &Answerer,
-        not_served: Option<&BTreeSet<String>>,
-        outcomes: &Outcomes,
-    ) -> Vec<Judgement> {
+    fn judge(&self, answerer: &Answerer, not_served: Option<&BTreeSet<String>>, outcomes: &Outcomes) -> Vec<Judgement> {
         let nothing = BTreeSet::new();
         let judge = |(copy, outcomes): (u32, &BTreeMap<Id, Outcome>)| {
             Case {

@@ -79,6 +79,7 @@ impl Replayed {
 pub async fn replay(settings: Settings, watched: Watched<'_>) -> Result<Replayed, ReplayError> {
     let real = settings.beside.iter().map(|given| given.name.as_str());
     let selection = Selection::of(&settings.archive, &settings.only)?.without(real);
+    refuse_unknown(&settings, &selection)?;
     let recorded = recorded_fingerprint(&settings, &selection)?;
     let run = new_id()?;
     let pseudonyms = pseudonyms_of(&selection, recorded.as_ref());
@@ -88,8 +89,8 @@ pub async fn replay(settings: Settings, watched: Watched<'_>) -> Result<Replayed
         .knowing(pseudonyms.iter().map(|value| (value.clone(), value.clone())));
     let ledger = Arc::new(Ledger::create(&settings.runs_folder, run, redactor)?);
     let misses = Arc::new(Misses::new(settings.on_miss, &settings.live));
-    refuse_unknown(&settings, &selection)?;
-    let job = Job { misses, secrets, settings: &settings, selection: &selection, recorded: recorded.as_ref(), run, ledger };
+    let job =
+        Job { misses, secrets, settings: &settings, selection: &selection, recorded: recorded.as_ref(), run, ledger };
     let played = match job.refuse_beside() {
         Ok(()) => job.play(&watched).await,
         Err(error) => Err(error.into()),

@@ -141,7 +141,6 @@ impl Schedule {
         (mean_ns / u64::from(copies.max(1))).saturating_mul(u64::from(copy))
     }
 
-
     /// That of `spans`, sorted by session and start. Sessions have no common clock: a later one begins where all of the
     /// earlier one had ended.
     pub(crate) fn of(spans: &[Span], speed: Speed) -> Self {

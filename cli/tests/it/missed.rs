@@ -62,7 +62,8 @@ fn a_miss_fails_or_takes_the_nearest_answer_or_a_real_one_and_is_a_divergence_ea
     assert_eq!(live["receipt"]["determinism"].get("level"), None, "nothing is claimed");
 
     // The real answer is what the service got: this one is no model's.
-    let other = replayed(&["--on-miss", "live", "--live", &format!("model={}", slow_service(std::time::Duration::ZERO))]);
+    let other =
+        replayed(&["--on-miss", "live", "--live", &format!("model={}", slow_service(std::time::Duration::ZERO))]);
     assert_ne!(other["results"][0]["replayed_status"], 200);
 }
 
@@ -89,7 +90,11 @@ fn a_live_dependency_is_said_loudly_and_a_wrong_one_is_refused() {
     let url = slow_service(std::time::Duration::ZERO);
     let base = ["replay", source.to_str().unwrap(), "--only", &only, "--process", &process];
     let ran = retake(folder.path(), &[&base[..], &["--live", &format!("model={url}")]].concat());
-    assert!(ran.out.contains(&format!("NOT HERMETIC: calls that were not recorded went out, 1 to model at {url}")), "{}", ran.out);
+    assert!(
+        ran.out.contains(&format!("NOT HERMETIC: calls that were not recorded went out, 1 to model at {url}")),
+        "{}",
+        ran.out
+    );
     for (wrong, words) in [
         (&["--on-miss", "live"][..], "say which and where"),
         (&["--live", "model"], "it is not a dependency's name"),

@@ -14,9 +14,10 @@ use serde_json::Value;
 use tempfile::tempdir;
 
 use crate::{
-    Ran, retake,
+    Ran,
     otherwise::serve_of,
     recordings::{self, Told},
+    retake,
     shipped::{Alter, altered, shipped},
     untrue::{first_tickets, replay_script, triage},
 };
@@ -142,8 +143,7 @@ fn a_slow_service_is_told_from_a_slow_client_and_an_open_loop_waits_for_no_other
         let id = exchange.id.to_string();
         let name = if id == talks[2] { "other" } else { "one" };
         if talks.contains(&id) {
-            exchange.context.conversation =
-                Some(Conversation { id: name.to_owned(), how: ConversationSource::Given });
+            exchange.context.conversation = Some(Conversation { id: name.to_owned(), how: ConversationSource::Given });
         }
     });
     let (ran, document) = replay_slowly(folder.path(), &source, 3, &["--timing", "recorded"]);

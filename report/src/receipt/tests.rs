@@ -1,8 +1,8 @@
 use diff::{Change, Comparison, Divergence, MissedCall, RuleUse, Unjudged};
 use exchange::{Digest, Id};
 use replayer::receipt::{
-    Absent, Answers, Attempt, Beside, Determinism, DumpProof, EnvironmentDifference, Found, MissesAnswered, Pinned, Relation, Skipped,
-    SourceProof, Transport, Void,
+    Absent, Answers, Attempt, Beside, Determinism, DumpProof, EnvironmentDifference, Found, MissesAnswered, Pinned,
+    Relation, Skipped, SourceProof, Transport, Void,
 };
 
 use super::*;

@@ -11,14 +11,18 @@ use crate::{
 /// What is asked for, where it can be had.
 pub(super) fn asked(args: &ReplayArgs) -> Result<OnMiss, Trouble> {
     if args.target.is_some() && (args.on_miss != MissAnswer::Fail || !args.live.is_empty()) {
-        return Err(Trouble::new("with `--target` the service's calls go to its own dependencies, and none is missed here")
-            .help("leave `--on-miss` and `--live` out, or replay the recorded image"));
+        return Err(Trouble::new(
+            "with `--target` the service's calls go to its own dependencies, and none is missed here",
+        )
+        .help("leave `--on-miss` and `--live` out, or replay the recorded image"));
     }
     match args.on_miss {
         MissAnswer::Fail => Ok(OnMiss::Fail),
         MissAnswer::Nearest => Ok(OnMiss::Nearest),
-        MissAnswer::Live if args.live.is_empty() => Err(Trouble::new("`--on-miss live` calls a real dependency, and none is given")
-            .help("say which and where, as `--live llm=https://api.example.com`")),
+        MissAnswer::Live if args.live.is_empty() => {
+            Err(Trouble::new("`--on-miss live` calls a real dependency, and none is given")
+                .help("say which and where, as `--live llm=https://api.example.com`"))
+        }
         MissAnswer::Live => Ok(OnMiss::Fail),
     }
 }

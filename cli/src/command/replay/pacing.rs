@@ -19,8 +19,10 @@ pub(super) fn asked(args: &ReplayArgs) -> Result<Pacing, Trouble> {
             .help("leave one of them out"));
     }
     if is_serial && args.waits == Some(ReplayLoop::Open) {
-        return Err(Trouble::new("`--order serial` sends one exchange at a time, and an open loop whatever is in flight")
-            .help("leave one of them out"));
+        return Err(Trouble::new(
+            "`--order serial` sends one exchange at a time, and an open loop whatever is in flight",
+        )
+        .help("leave one of them out"));
     }
     let waits = match args.waits {
         Some(ReplayLoop::Closed) => Loop::Closed,

@@ -209,7 +209,11 @@ mod tests {
             ("/v1/completions", r#"{"prompt":"p"}"#, r#"{"seed":7,"prompt":"p"}"#),
             ("/api/chat", r#"{"messages":[]}"#, r#"{"options":{"seed":7},"messages":[]}"#),
             ("/api/generate", r#"{"prompt":"p","options":{ }}"#, r#"{"prompt":"p","options":{"seed":7 }}"#),
-            ("/v1beta/models/g:generateContent", r#"{"contents":[]}"#, r#"{"generationConfig":{"seed":7},"contents":[]}"#),
+            (
+                "/v1beta/models/g:generateContent",
+                r#"{"contents":[]}"#,
+                r#"{"generationConfig":{"seed":7},"contents":[]}"#,
+            ),
             ("/generate", r#"{"inputs":"i","parameters":{"a":1}}"#, r#"{"inputs":"i","parameters":{"seed":7,"a":1}}"#),
         ];
         for (path, before, after) in cases {
