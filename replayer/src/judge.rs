@@ -295,7 +295,10 @@ impl Calls {
         if self.doubt.is_some() || self.unjudgeable.is_some() {
             return None;
         }
-        let trajectory = Trajectory::of(&self.steps.1, &self.steps.0);
+        // What answers a call and is not known to be this exchange's says nothing of its way.
+        let is_known = |call: &&ReplayedCall| call.repeats.is_none_or(|id| self.recorded.contains(&id));
+        let replayed: Vec<_> = self.steps.0.iter().filter(is_known).cloned().collect();
+        let trajectory = Trajectory::of(&self.steps.1, &replayed);
         (!trajectory.is_same()).then_some(trajectory)
     }
 

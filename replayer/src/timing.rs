@@ -7,7 +7,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use crate::order::Span;
 
-/// When exchanges are sent, what waits for what, and how many copies of each session there are.
+/// When exchanges are sent, and what waits for what.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pacing {
     /// When they are sent.
