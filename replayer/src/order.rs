@@ -42,7 +42,7 @@ pub(crate) struct Span {
 impl Span {
     /// A recording may claim that something ended before it began; then it ended as it began, so that nothing waits for
     /// itself or for what comes after it.
-    fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.ended_ns.max(self.started_ns)
     }
 }
