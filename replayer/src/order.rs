@@ -104,11 +104,6 @@ impl CausalOrder {
         }
     }
 
-    /// How many exchanges there are.
-    pub(crate) fn len(&self) -> usize {
-        self.gates.len()
-    }
-
     /// For each exchange the lines that it stands in, and those that it waits for.
     fn in_lines(spans: &[Span], stands: &[Vec<usize>], waits: &[Vec<usize>], lines: usize) -> Self {
         let mut by_end: Vec<usize> = (0..spans.len()).collect();
@@ -224,12 +219,12 @@ mod tests {
         let is_before = |other: &usize| {
             order.gates[at].iter().any(|gate| order.places[*other].iter().any(|place| holds(gate, place)))
         };
-        (0..order.len()).filter(is_before).collect()
+        (0..order.gates.len()).filter(is_before).collect()
     }
 
     /// How many each waits for.
     fn counts(order: &CausalOrder) -> Vec<usize> {
-        (0..order.len()).map(|at| waited_for(order, at).len()).collect()
+        (0..order.gates.len()).map(|at| waited_for(order, at).len()).collect()
     }
 
     proptest! {
