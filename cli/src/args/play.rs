@@ -19,8 +19,8 @@ Examples:
   DOCKER_HOST=tcp://10.0.0.7:2375 retake replay case.retake    in an engine elsewhere, all copied in
   retake replay case.retake --mount /models=./models --env API_TOKEN --secrets secrets.txt
   retake replay case.retake --order serial --require-determinism
-  retake replay case.retake --timing recorded --load x4    four times as many clients, each as fast as it was
-  retake replay case.retake --timing recorded              as production sent it, with how late that was
+  retake replay case.retake --timing recorded --load x4    from four times as many clients
+  retake replay case.retake --timing recorded              as it was sent, and how late that was
   retake replay case.retake --beside db=postgres:16,dump=shop.sql,env=POSTGRES_PASSWORD=x
 
 The recorded image runs without any network; its dependency calls are answered from the recording. Another image \
