@@ -10,10 +10,9 @@ mod open_all;
 use std::{
     cmp::Ordering,
     collections::{BTreeMap, HashSet},
-    fs::File,
     io,
-    path::Path,
-    sync::OnceLock,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
 };
 
 use exchange::{ClockPair, Digest, Id, Session, SessionEnd};
@@ -21,7 +20,7 @@ use exchange::{ClockPair, Digest, Id, Session, SessionEnd};
 pub use self::entries::Entries;
 use self::open_all::opened_all;
 use crate::{
-    Damage, Entry, FindError, OpenError, TornTail,
+    Damage, Entry, FindError, OpenError, ReadAt, TornTail,
     cache::KeptBlocks,
     index::{Index, IndexedExchange, Place},
     segment::{Opened, Segment, Source},
@@ -89,12 +88,13 @@ impl Archive {
         Self::of_source_verified(Source::open(path)?)
     }
 
-    /// Opens a sealed bundle that is open as a file already, one without a name perhaps. `name` is what it is called.
+    /// Opens a sealed bundle that is open already: a file without a name perhaps, or one that is on no disk of this machine.
+    /// `name` is what it is called.
     ///
     /// # Errors
     /// As [`Archive::open`].
-    pub fn open_file(file: File, name: &Path) -> Result<Self, OpenError> {
-        let segment = Segment::of_sealed(Source::of(file, name)?)?;
+    pub fn open_file(file: impl ReadAt + 'static, name: &Path) -> Result<Self, OpenError> {
+        let segment = Segment::of_sealed(Source::of(Arc::new(file), name)?)?;
         Ok(Self::of(vec![segment], Vec::new(), Vec::new()))
     }
 
@@ -102,8 +102,18 @@ impl Archive {
     ///
     /// # Errors
     /// As [`Archive::open_verified`].
-    pub fn open_file_verified(file: File, name: &Path) -> Result<Self, OpenError> {
-        Self::of_source_verified(Source::of(file, name)?)
+    pub fn open_file_verified(file: impl ReadAt + 'static, name: &Path) -> Result<Self, OpenError> {
+        Self::of_source_verified(Source::of(Arc::new(file), name)?)
+    }
+
+    /// Opens the files of a store that is no folder: each open already, with what it is called, in whatever state it is in.
+    ///
+    /// # Errors
+    /// As [`Archive::open`].
+    pub fn open_files(files: Vec<(PathBuf, Arc<dyn ReadAt>)>) -> Result<Self, OpenError> {
+        let paths: Vec<_> = files.iter().map(|(path, _)| path.clone()).collect();
+        let opened = opened_all(&files, |(path, file)| Segment::of_any(Source::of(Arc::clone(file), path)?));
+        Self::of_opened(&paths, opened)
     }
 
     fn of_source_verified(source: Source) -> Result<Self, OpenError> {
@@ -134,11 +144,17 @@ impl Archive {
     }
 
     fn open_store(folder: &Path) -> Result<Self, OpenError> {
+        let paths = store::segment_paths(folder)?;
+        let opened = opened_all(&paths, |path| Segment::open_any(path));
+        Self::of_opened(&paths, opened)
+    }
+
+    /// What was opened of a store's files, each beside its path.
+    fn of_opened(paths: &[PathBuf], opened: Vec<Result<Opened, OpenError>>) -> Result<Self, OpenError> {
         let mut segments = Vec::new();
         let mut damage = Vec::new();
         let mut torn = Vec::new();
-        let paths = store::segment_paths(folder)?;
-        for (path, opened) in paths.iter().zip(opened_all(&paths)) {
+        for (path, opened) in paths.iter().zip(opened) {
             match opened {
                 Ok(Opened { segment, damage: more, torn: tail }) => {
                     segments.push(segment);

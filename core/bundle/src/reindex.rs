@@ -77,7 +77,7 @@ fn reindex_file(source: &Source) -> Result<IndexState, OpenError> {
     let Some(footer) = source.footer()? else { return Ok(IndexState::None) };
     let seal = source.read_manifest(&footer)?;
     let span = *seal.manifest.index_span().expect("a manifest that covers its file has pieces");
-    let scanned = scan(&source.file, &source.path, OPENING_LEN..span.offset, &mut ()).map_err(refused)?;
+    let scanned = scan(&*source.file, &source.path, OPENING_LEN..span.offset, &mut ()).map_err(refused)?;
     let (raw, cuts) = scanned.index.to_bytes(&scanned.keys).map_err(refused)?;
     let first_piece = scanned.pieces.next();
     let block =

@@ -3,12 +3,12 @@
 //! In: a file, sealed or not. Out: the index that sealing it writes, which bodies lack pieces, damage, and the torn tail,
 //! which is never looked into. No body is put together for that: how long a piece is follows from those before it.
 
-use std::{fs::File, io, ops::Range, path::Path};
+use std::{io, ops::Range, path::Path};
 
 use exchange::Digest;
 
 use crate::{
-    Counts, Damage, Record, TornTail,
+    Counts, Damage, ReadAt, Record, TornTail,
     block::open_frame,
     index::{BLOCK_ENTRY_BYTES_MAX, Index, Place},
     layout::{BlockHeader, HEADER_LEN, INDEX_BYTES_MAX, block_kind},
@@ -63,7 +63,7 @@ impl Watch for () {
 ///
 /// # Errors
 /// The operating system's; whatever else is wrong is part of what it found.
-pub(crate) fn scan(file: &File, path: &Path, range: Range<u64>, watch: &mut dyn Watch) -> io::Result<Scanned> {
+pub(crate) fn scan(file: &dyn ReadAt, path: &Path, range: Range<u64>, watch: &mut dyn Watch) -> io::Result<Scanned> {
     let mut scanned = Scanned { held_end: range.start, ..Scanned::default() };
     let mut bounds = Bounds::from(range.start);
     let end = walk(file, range.clone(), &mut |step| {

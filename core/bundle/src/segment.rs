@@ -7,14 +7,14 @@ use std::{
     fs::{self, File},
     io,
     ops::Range,
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use exchange::Digest;
 
 use crate::{
-    Damage, NEWEST, OpenError, ReadError, TornTail,
+    Damage, NEWEST, OpenError, ReadAt, ReadError, TornTail,
     block::open_frame,
     cache::Block,
     index::{Index, Place},
@@ -26,8 +26,8 @@ use crate::{
 /// One file that can be read.
 pub(crate) struct Segment {
     pub(crate) path: PathBuf,
-    /// Absent in a store, which may have more files than a process may hold open.
-    file: Option<File>,
+    /// Absent in a store folder, which may have more files than a process may hold open.
+    file: Option<Arc<dyn ReadAt>>,
     /// What it holds and where; an archive takes out of it what it lists itself.
     pub(crate) index: Index,
     /// Absent where the file is not sealed.
@@ -48,10 +48,10 @@ pub(crate) struct Opened {
     pub(crate) torn: Option<TornTail>,
 }
 
-/// A regular file and its length now; later growth is not looked at.
+/// A regular file, or what else can be read by ranges, and its length now; later growth is not looked at.
 pub(crate) struct Source {
     pub(crate) path: PathBuf,
-    pub(crate) file: File,
+    pub(crate) file: Arc<dyn ReadAt>,
     pub(crate) len: u64,
 }
 
@@ -62,12 +62,12 @@ impl Source {
         if !fs::metadata(path).map_err(refused)?.is_file() {
             return Err(OpenError::NotAStore { path: path.to_owned() });
         }
-        Self::of(File::open(path).map_err(refused)?, path)
+        Self::of(Arc::new(File::open(path).map_err(refused)?), path)
     }
 
     /// A regular file that is open already, whatever became of its name; `path` is what it is called.
-    pub(crate) fn of(file: File, path: &Path) -> Result<Self, OpenError> {
-        let len = file.metadata().map_err(|source| OpenError::Io { path: path.to_owned(), source })?.len();
+    pub(crate) fn of(file: Arc<dyn ReadAt>, path: &Path) -> Result<Self, OpenError> {
+        let len = file.len().map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), file, len })
     }
 
@@ -153,7 +153,7 @@ impl Source {
 
     /// Bytes of the file. The range is inside the file's length, which bounds what is allocated.
     fn bytes(&self, range: Range<u64>) -> Result<Vec<u8>, OpenError> {
-        read_range(&self.file, range).map_err(|source| OpenError::Io { path: self.path.clone(), source })
+        read_range(&*self.file, range).map_err(|source| OpenError::Io { path: self.path.clone(), source })
     }
 
     pub(crate) fn damage(&self, range: Range<u64>, what: impl Into<String>) -> Damage {
@@ -189,7 +189,18 @@ impl Segment {
     /// # Errors
     /// `Io`, `NotABundle`, `TooNew`; damage is part of what is opened.
     pub(crate) fn open_any(path: &Path) -> Result<Opened, OpenError> {
-        let source = Source::open(path)?;
+        Self::of_any_source(Source::open(path)?)
+    }
+
+    /// Like [`Segment::open_any`], of what is open already and stays so.
+    pub(crate) fn of_any(source: Source) -> Result<Opened, OpenError> {
+        let file = Arc::clone(&source.file);
+        let mut opened = Self::of_any_source(source)?;
+        opened.segment.file = Some(file);
+        Ok(opened)
+    }
+
+    fn of_any_source(source: Source) -> Result<Opened, OpenError> {
         if source.len < OPENING_LEN {
             return Ok(Opened::begun(source));
         }
@@ -227,7 +238,7 @@ impl Segment {
     pub(crate) fn block(&self, offset: u64) -> Result<Block, ReadError> {
         let header_range = offset..offset.saturating_add(HEADER_LEN);
         match &self.file {
-            Some(file) => self.block_from(file, header_range),
+            Some(file) => self.block_from(&**file, header_range),
             None => {
                 let refused = |source| ReadError::Io { path: self.path.clone(), source };
                 self.block_from(&File::open(&self.path).map_err(refused)?, header_range)
@@ -235,7 +246,7 @@ impl Segment {
         }
     }
 
-    fn block_from(&self, file: &File, header_range: Range<u64>) -> Result<Block, ReadError> {
+    fn block_from(&self, file: &dyn ReadAt, header_range: Range<u64>) -> Result<Block, ReadError> {
         let offset = header_range.start;
         let head = self.bytes(file, header_range.clone())?;
         let not_a_block = || self.damaged(header_range, "there is no block here");
@@ -259,7 +270,7 @@ impl Segment {
         seal.manifest.span_at(range.start).is_some_and(|span| span.range() == *range && span.digest == digest)
     }
 
-    fn bytes(&self, file: &File, range: Range<u64>) -> Result<Vec<u8>, ReadError> {
+    fn bytes(&self, file: &dyn ReadAt, range: Range<u64>) -> Result<Vec<u8>, ReadError> {
         read_range(file, range.clone()).map_err(|source| match source.kind() {
             io::ErrorKind::UnexpectedEof => self.damaged(range, "the file ends before"),
             _ => ReadError::Io { path: self.path.clone(), source },
@@ -292,7 +303,7 @@ impl Opened {
     /// A file without a seal that holds: what its blocks say, up to `end`.
     fn scanned(source: &Source, end: u64, mut damage: Vec<Damage>) -> Result<Self, OpenError> {
         let refused = |error| OpenError::Io { path: source.path.clone(), source: error };
-        let scanned = scan(&source.file, &source.path, OPENING_LEN..end, &mut ()).map_err(refused)?;
+        let scanned = scan(&*source.file, &source.path, OPENING_LEN..end, &mut ()).map_err(refused)?;
         damage.extend(scanned.damage);
         let segment = Segment { path: source.path.clone(), file: None, index: scanned.index, seal: None };
         Ok(Self { segment, damage, torn: scanned.torn })
@@ -300,9 +311,9 @@ impl Opened {
 }
 
 /// Bytes of a file. The file's own length bounds what is allocated.
-fn read_range(file: &File, range: Range<u64>) -> io::Result<Vec<u8>> {
+fn read_range(file: &dyn ReadAt, range: Range<u64>) -> io::Result<Vec<u8>> {
     let len = range.end.saturating_sub(range.start);
-    if range.end > file.metadata()?.len() {
+    if range.end > file.len()? {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     let mut bytes = vec![0; usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?];

@@ -22,13 +22,14 @@ use crate::{
 };
 
 /// The file that makes a folder a store.
-const MARKER: &str = "retake-store";
+pub const STORE_MARKER: &str = "retake-store";
 /// What stands in it.
-const MARKER_TEXT: &str = "retake store, format 1\n";
+pub const STORE_MARKER_TEXT: &str = "retake store, format 1\n";
 /// The file of the redaction key.
 const KEY: &str = "key";
 const KEY_LEN: usize = 32;
-const SEGMENTS: &str = "segments";
+/// The folder of a store's segments.
+pub const STORE_SEGMENTS: &str = "segments";
 const RUNS: &str = "runs";
 
 /// A store folder.
@@ -50,9 +51,9 @@ impl Store {
             if store.has_other_things()? && !store.check_marker()? {
                 return Err(StoreError::NotAStore { path: folder.to_owned() });
             }
-            store.place(MARKER, MARKER_TEXT.as_bytes())?;
+            store.place(STORE_MARKER, STORE_MARKER_TEXT.as_bytes())?;
         }
-        make_folder(&folder.join(SEGMENTS))?;
+        make_folder(&folder.join(STORE_SEGMENTS))?;
         make_folder(&folder.join(RUNS))?;
         Ok(store)
     }
@@ -97,7 +98,7 @@ impl Store {
     /// # Errors
     /// As [`Store::segment_writer`].
     pub fn segment_writer_with(&self, session: Id, options: WriterOptions) -> Result<Writer, StoreError> {
-        let folder = self.folder.join(SEGMENTS);
+        let folder = self.folder.join(STORE_SEGMENTS);
         for number in 0_u32.. {
             let path = folder.join(format!("{session}-{number:03}.{EXTENSION}"));
             match Writer::create_with(&path, options) {
@@ -129,8 +130,8 @@ impl Store {
     /// # Errors
     /// `Io`. Files of other formats and damage inside a file are left as they are.
     pub fn recover(&self) -> Result<Vec<TornTail>, StoreError> {
-        let mut paths =
-            bundle_paths(&self.folder.join(SEGMENTS)).map_err(failed("read", &self.folder.join(SEGMENTS)))?;
+        let mut paths = bundle_paths(&self.folder.join(STORE_SEGMENTS))
+            .map_err(failed("read", &self.folder.join(STORE_SEGMENTS)))?;
         paths.extend(bundle_paths(&self.runs_dir()).map_err(failed("read", &self.runs_dir()))?);
         let recovered = paths.iter().map(|path| recover_file(path).map_err(failed("recover", path)).transpose());
         recovered.flatten().collect()
@@ -138,12 +139,12 @@ impl Store {
 
     /// True when the folder says that it is a store, false when it says nothing.
     fn check_marker(&self) -> Result<bool, StoreError> {
-        let path = self.folder.join(MARKER);
+        let path = self.folder.join(STORE_MARKER);
         match fs::read(&path) {
-            Ok(text) if text == MARKER_TEXT.as_bytes() => Ok(true),
+            Ok(text) if text == STORE_MARKER_TEXT.as_bytes() => Ok(true),
             Ok(text) => {
                 let found = String::from_utf8_lossy(&text[..text.len().min(80)]).trim_end().to_owned();
-                Err(StoreError::OtherFormat { path, found, known: MARKER_TEXT.trim_ascii_end() })
+                Err(StoreError::OtherFormat { path, found, known: STORE_MARKER_TEXT.trim_ascii_end() })
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(failed("read", &path)(error)),
@@ -154,7 +155,7 @@ impl Store {
     fn has_other_things(&self) -> Result<bool, StoreError> {
         for entry in fs::read_dir(&self.folder).map_err(failed("read", &self.folder))? {
             let name = entry.map_err(failed("read", &self.folder))?.file_name();
-            if !name.to_string_lossy().starts_with(MARKER) {
+            if !name.to_string_lossy().starts_with(STORE_MARKER) {
                 return Ok(true);
             }
         }
@@ -166,7 +167,7 @@ impl Store {
         let path = self.folder.join(name);
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|error| failed("create", &path)(io::Error::from(error)))?;
-        let temporary = self.folder.join(format!("{MARKER}.{:016x}.tmp", u64::from_le_bytes(random)));
+        let temporary = self.folder.join(format!("{STORE_MARKER}.{:016x}.tmp", u64::from_le_bytes(random)));
         let placed = write_new(&temporary, content).and_then(|()| fs::hard_link(&temporary, &path));
         let removed = fs::remove_file(&temporary);
         match placed {
@@ -183,8 +184,12 @@ fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
+/// A folder that is made has its name on the disk before anything is put into it: what is synced later is found again.
 fn make_folder(folder: &Path) -> Result<(), StoreError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed("create", folder))
+    let is_missing = |it: &&Path| !it.as_os_str().is_empty() && !it.exists();
+    let missing: Vec<&Path> = folder.ancestors().take_while(is_missing).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed("create", folder))?;
+    missing.into_iter().rev().try_for_each(|made| sync_folder_of(made).map_err(failed("sync", made)))
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
@@ -222,7 +227,7 @@ fn whole_len(source: &Source) -> io::Result<u64> {
     // A power loss may leave a block unfinished before the one that is cut off here.
     loop {
         let mut bounds = Bounds::from(OPENING_LEN);
-        let held = walk(&source.file, OPENING_LEN..end, &mut |step| {
+        let held = walk(&*source.file, OPENING_LEN..end, &mut |step| {
             bounds.take(&step);
             Ok(())
         })?;
@@ -238,7 +243,7 @@ fn whole_len(source: &Source) -> io::Result<u64> {
 
 /// The files of a store's segments, sorted by name.
 pub(crate) fn segment_paths(folder: &Path) -> Result<Vec<PathBuf>, OpenError> {
-    paths_of(folder, SEGMENTS)
+    paths_of(folder, STORE_SEGMENTS)
 }
 
 /// The files of a store's runs, sorted by name.
@@ -247,7 +252,7 @@ pub(crate) fn run_paths(folder: &Path) -> Result<Vec<PathBuf>, OpenError> {
 }
 
 fn paths_of(folder: &Path, room: &str) -> Result<Vec<PathBuf>, OpenError> {
-    if !folder.join(MARKER).is_file() {
+    if !folder.join(STORE_MARKER).is_file() {
         return Err(OpenError::NotAStore { path: folder.to_owned() });
     }
     let room = folder.join(room);
@@ -275,7 +280,7 @@ fn bundle_paths(folder: &Path) -> io::Result<Vec<PathBuf>> {
 /// Files in the making, which no reader looks at.
 pub(crate) fn temporary_paths(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let mut paths = Vec::new();
-    for room in [SEGMENTS, RUNS].map(|room| folder.join(room)) {
+    for room in [STORE_SEGMENTS, RUNS].map(|room| folder.join(room)) {
         let entries = match fs::read_dir(&room) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             entries => entries.map_err(failed("read", &room))?,

@@ -5,16 +5,16 @@
 
 use std::{
     collections::BTreeSet,
-    fs::File,
     io,
     ops::Range,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use exchange::{Digest, Id};
 
 use crate::{
-    Damage, NEWEST, OpenError, Record, TornTail,
+    Damage, NEWEST, OpenError, ReadAt, Record, TornTail,
     index::{Index, Place},
     layout::{FOOTER_LEN, FormatVersion, HEADER_LEN, OPENING_LEN},
     pieces::Lack,
@@ -47,9 +47,11 @@ pub struct VerifyReport {
 }
 
 impl VerifyReport {
+    /// Nothing, where everything holds.
+    ///
     /// # Errors
     /// `Damaged` where anything does not hold; a torn tail is no damage.
-    pub(crate) fn into_result(self) -> Result<(), OpenError> {
+    pub fn into_result(self) -> Result<(), OpenError> {
         if self.damage.is_empty() { Ok(()) } else { Err(OpenError::Damaged { damage: self.damage }) }
     }
 }
@@ -71,12 +73,33 @@ pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<VerifyR
     Ok(verifying.finish())
 }
 
-/// Verifies a bundle that is open as a file already, one without a name perhaps. `name` is what it is called.
+/// Verifies a bundle that is open already, as [`Archive::open_file`](crate::Archive::open_file) takes it.
 ///
 /// # Errors
 /// As [`verify`].
-pub fn verify_file(file: File, name: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<VerifyReport, OpenError> {
-    verify_source(&Source::of(file, name)?, progress)
+pub fn verify_file(
+    file: impl ReadAt + 'static,
+    name: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<VerifyReport, OpenError> {
+    verify_source(&Source::of(Arc::new(file), name)?, progress)
+}
+
+/// Verifies the files of a store that is no folder, as [`Archive::open_files`](crate::Archive::open_files) takes them.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_files(
+    files: &[(PathBuf, Arc<dyn ReadAt>)],
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<VerifyReport, OpenError> {
+    let sources = files.iter().map(|(path, file)| Source::of(Arc::clone(file), path));
+    let sources: Vec<_> = sources.collect::<Result<_, _>>()?;
+    let mut verifying = Verifying::new(progress, sources.iter().map(|source| source.len).sum());
+    for source in &sources {
+        verifying.take_file_of_store(source)?;
+    }
+    Ok(verifying.finish())
 }
 
 /// Verifies one bundle.
@@ -231,7 +254,7 @@ impl<'a> Verifying<'a> {
     fn scan(&mut self, source: &Source, end: u64) -> Result<Scanned, OpenError> {
         self.watching.paths.push(source.path.clone());
         let refused = |error: io::Error| OpenError::Io { path: source.path.clone(), source: error };
-        scan(&source.file, &source.path, OPENING_LEN..end.max(OPENING_LEN), &mut self.watching).map_err(refused)
+        scan(&*source.file, &source.path, OPENING_LEN..end.max(OPENING_LEN), &mut self.watching).map_err(refused)
     }
 
     /// Counts what a scan found. `index` is the one that was sealed: it knows what damaged blocks held.

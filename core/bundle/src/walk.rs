@@ -3,11 +3,14 @@
 //! In: a file and the bytes of it that blocks should fill. Out: each block whose frame is what its header says, each piece
 //! that is not, and where a tail begins that is no block. After damage it goes on at the next header that holds.
 
-use std::{fs::File, io, ops::Range, os::unix::fs::FileExt};
+use std::{io, ops::Range};
 
 use exchange::Digest;
 
-use crate::layout::{BlockHeader, FOOTER_LEN, HEADER_LEN, block_kind, find_block_magic};
+use crate::{
+    ReadAt,
+    layout::{BlockHeader, FOOTER_LEN, HEADER_LEN, block_kind, find_block_magic},
+};
 
 /// Bytes searched at once for the next header.
 const SEARCH_BYTES: u64 = 64 << 10;
@@ -73,7 +76,7 @@ pub(crate) fn is_ending(kind: u8) -> bool {
 /// # Errors
 /// The operating system's.
 pub(crate) fn walk(
-    file: &File,
+    file: &dyn ReadAt,
     range: Range<u64>,
     visit: &mut dyn FnMut(Step<'_>) -> io::Result<()>,
 ) -> io::Result<u64> {
@@ -113,7 +116,7 @@ fn never_reached_the_disk(block: &[u8]) -> bool {
     !tail.is_empty() && tail.iter().all(|&byte| byte == 0)
 }
 
-fn header_at(file: &File, at: u64, end: u64) -> io::Result<Option<BlockHeader>> {
+fn header_at(file: &dyn ReadAt, at: u64, end: u64) -> io::Result<Option<BlockHeader>> {
     if end.saturating_sub(at) < HEADER_LEN {
         return Ok(None);
     }
@@ -123,7 +126,7 @@ fn header_at(file: &File, at: u64, end: u64) -> io::Result<Option<BlockHeader>> 
 }
 
 /// Where the next header that holds begins, at or after `from`.
-fn find_header(file: &File, from: u64, end: u64) -> io::Result<Option<u64>> {
+fn find_header(file: &dyn ReadAt, from: u64, end: u64) -> io::Result<Option<u64>> {
     let mut bytes = Vec::new();
     let mut at = from;
     while end.saturating_sub(at) >= HEADER_LEN {
@@ -141,7 +144,7 @@ fn find_header(file: &File, from: u64, end: u64) -> io::Result<Option<u64>> {
     Ok(None)
 }
 
-fn read_into(bytes: &mut Vec<u8>, file: &File, range: Range<u64>) -> io::Result<()> {
+fn read_into(bytes: &mut Vec<u8>, file: &dyn ReadAt, range: Range<u64>) -> io::Result<()> {
     let len = usize::try_from(range.end - range.start).map_err(|_| io::ErrorKind::OutOfMemory)?;
     bytes.resize(len, 0);
     file.read_exact_at(bytes, range.start)

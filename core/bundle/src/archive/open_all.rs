@@ -2,7 +2,6 @@
 
 use std::{
     num::NonZero,
-    path::PathBuf,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -10,27 +9,27 @@ use std::{
     thread,
 };
 
-use crate::{
-    OpenError,
-    segment::{Opened, Segment},
-};
+use crate::{OpenError, segment::Opened};
 
 /// Files opened at once at most. A choice: each may hold an index in the making.
 const AT_ONCE_MAX: usize = 4;
 
-/// Each file, sealed or not, in the order of the paths.
-pub(super) fn opened_all(paths: &[PathBuf]) -> Vec<Result<Opened, OpenError>> {
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(AT_ONCE_MAX).min(paths.len());
+/// Each file as `open` opens it, in the order of the files.
+pub(super) fn opened_all<T: Sync>(
+    files: &[T],
+    open: impl Fn(&T) -> Result<Opened, OpenError> + Sync,
+) -> Vec<Result<Opened, OpenError>> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(AT_ONCE_MAX).min(files.len());
     if threads < 2 {
-        return paths.iter().map(|path| Segment::open_any(path)).collect();
+        return files.iter().map(open).collect();
     }
     let next = AtomicUsize::new(0);
-    let opened = Mutex::new(Vec::with_capacity(paths.len()));
+    let opened = Mutex::new(Vec::with_capacity(files.len()));
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while let Some((at, path)) = numbered(paths, next.fetch_add(1, Ordering::Relaxed)) {
-                    let one = Segment::open_any(path);
+                while let Some((at, file)) = numbered(files, next.fetch_add(1, Ordering::Relaxed)) {
+                    let one = open(file);
                     opened.lock().unwrap_or_else(PoisonError::into_inner).push((at, one));
                 }
             });
@@ -41,6 +40,6 @@ pub(super) fn opened_all(paths: &[PathBuf]) -> Vec<Result<Opened, OpenError>> {
     opened.into_iter().map(|(_, one)| one).collect()
 }
 
-fn numbered(paths: &[PathBuf], at: usize) -> Option<(usize, &PathBuf)> {
-    Some((at, paths.get(at)?))
+fn numbered<T>(files: &[T], at: usize) -> Option<(usize, &T)> {
+    Some((at, files.get(at)?))
 }

@@ -86,7 +86,7 @@ fn look_through(path: &Path, plan: &Plan, query: &Query<'_>) -> Result<Vec<Strin
 /// Each block as it is, so that what nothing refers to is seen too.
 fn look_through_blocks(path: &Path, query: &Query<'_>, found: &mut Vec<String>) -> Result<(), PruneError> {
     let source = Source::open(path)?;
-    let walked = walk(&source.file, OPENING_LEN..source.len, &mut |step| {
+    let walked = walk(&*source.file, OPENING_LEN..source.len, &mut |step| {
         if let Step::Block { header, bytes } = step {
             match open_frame(&header, &bytes[HEADER_LEN as usize..]) {
                 Ok(raw) if query.values.is_in(&raw) => {

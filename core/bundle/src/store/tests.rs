@@ -30,13 +30,13 @@ fn a_folder_with_other_things_in_it_is_left_alone() {
 #[test]
 fn a_store_of_a_later_release_is_refused_and_a_short_key_too() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join(MARKER), "retake store, format 7\n").unwrap();
+    fs::write(folder.path().join(STORE_MARKER), "retake store, format 7\n").unwrap();
     let error = Store::open_or_create(folder.path()).unwrap_err();
     assert!(
         error.to_string().contains("says `retake store, format 7`; this build knows `retake store, format 1`"),
         "{error}"
     );
-    fs::write(folder.path().join(MARKER), MARKER_TEXT).unwrap();
+    fs::write(folder.path().join(STORE_MARKER), STORE_MARKER_TEXT).unwrap();
     fs::write(folder.path().join(KEY), "short").unwrap();
     let store = Store::open_or_create(folder.path()).unwrap();
     assert!(matches!(store.redaction_key(), Err(StoreError::BadKey { len: 5, .. })));
@@ -57,6 +57,49 @@ fn whoever_races_for_a_new_store_gets_the_same_key() {
         });
         assert!(keys.iter().all(|key| *key == keys[0] && *key != [0; 32]));
     }
+}
+
+/// What the disk may have of a file that is written, synced and then named: nothing or anything under the name that it is
+/// made by, and under its own nothing or all of it.
+fn states<'a>(temporary: &'a str, name: &'a str, content: &'a [u8]) -> Vec<Vec<(&'a str, Vec<u8>)>> {
+    let zeros = vec![0; content.len()];
+    let made = [None, Some(vec![]), Some(zeros), Some(content[..content.len() / 2].to_vec()), Some(content.to_vec())];
+    let files = |made: Option<Vec<u8>>, named: Option<Vec<u8>>| {
+        let made = made.map(|bytes| (temporary, bytes));
+        made.into_iter().chain(named.map(|bytes| (name, bytes))).collect()
+    };
+    made.into_iter().flat_map(|made| [files(made.clone(), None), files(made, Some(content.to_vec()))]).collect()
+}
+
+#[test]
+fn a_store_whose_making_was_cut_off_anywhere_is_made_to_its_end_and_its_key_is_never_half() {
+    let markers = states("retake-store.0123.tmp", STORE_MARKER, STORE_MARKER_TEXT.as_bytes());
+    let keys = states("retake-store.4567.tmp", KEY, &[7; KEY_LEN]);
+    let mut disks = 0;
+    for marker in &markers {
+        let is_named = marker.iter().any(|(name, _)| *name == STORE_MARKER);
+        // Rooms and key come after the marker has its name on the disk.
+        let rooms: &[&[&str]] =
+            if is_named { &[&[], &[STORE_SEGMENTS], &[RUNS], &[STORE_SEGMENTS, RUNS]] } else { &[&[]] };
+        for (rooms, key) in rooms.iter().flat_map(|rooms| keys.iter().map(move |key| (rooms, key))) {
+            if !key.is_empty() && rooms.len() < 2 {
+                continue;
+            }
+            let folder = tempfile::tempdir().unwrap();
+            rooms.iter().for_each(|room| fs::create_dir(folder.path().join(room)).unwrap());
+            marker.iter().chain(key).for_each(|(name, bytes)| fs::write(folder.path().join(name), bytes).unwrap());
+            let store = Store::open_or_create(folder.path()).unwrap();
+            let made = store.redaction_key().unwrap();
+            assert!(made != [0; KEY_LEN], "{rooms:?} {marker:?} {key:?}");
+            let had = key.iter().any(|(name, _)| *name == KEY);
+            assert_eq!(had, made == [7; KEY_LEN], "a key that was there stays, one that was in the making does not");
+            store.segment_writer(sample::id(1)).unwrap().seal().unwrap();
+            assert_eq!(Store::open_or_create(folder.path()).unwrap().redaction_key().unwrap(), made);
+            assert_eq!(segment_paths(folder.path()).unwrap().len(), 1);
+            disks += 1;
+        }
+    }
+    assert_eq!(disks, 5 + 5 * (3 + 10));
 }
 
 #[test]
