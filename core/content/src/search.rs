@@ -47,6 +47,11 @@ impl Search {
         self.finders.is_empty()
     }
 
+    /// Bytes of the longest form of a value: as many, less one, of what came before have to be looked at with what comes.
+    pub fn longest(&self) -> usize {
+        self.finders.iter().map(|finder| finder.needle().len()).max().unwrap_or_default()
+    }
+
     /// True when a value stands in these bytes: as it is, as JSON escapes it at least, or as in a URL.
     pub fn is_in(&self, bytes: &[u8]) -> bool {
         self.finders.iter().any(|finder| finder.find(bytes).is_some())

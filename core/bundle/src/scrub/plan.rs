@@ -165,10 +165,19 @@ fn body_has(archive: &Archive, head: &Head, body: &Body, query: &Query<'_>) -> R
     if body.kept_len() <= BODY_BYTES_MAX {
         return Ok(query.values.is_in_body(head, &archive.body(body, BODY_BYTES_MAX)?));
     }
-    for part in &body.parts {
-        if query.values.is_in(&archive.part(part)?) {
+    is_in_parts(body.parts.iter().map(|part| archive.part(part)), query)
+}
+
+/// True where a value stands in these bytes, as they are, in one part or across two.
+fn is_in_parts(parts: impl Iterator<Item = Result<Vec<u8>, ReadError>>, query: &Query<'_>) -> Result<bool, ReadError> {
+    let before_max = query.values.longest().saturating_sub(1);
+    let mut bytes = Vec::new();
+    for part in parts {
+        bytes.extend_from_slice(&part?);
+        if query.values.is_in(&bytes) {
             return Ok(true);
         }
+        bytes.drain(..bytes.len().saturating_sub(before_max));
     }
     Ok(false)
 }
@@ -240,4 +249,29 @@ pub(super) fn records_beside(archive: &Archive) -> Result<Vec<(String, Vec<u8>)>
         all.push((format!("log lines of {}", lines.session), written(&Record::LogLines(lines))));
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use content::search::Search;
+
+    use super::*;
+
+    #[test]
+    fn in_a_long_body_a_value_is_found_across_its_parts_and_half_of_it_is_none() {
+        let values = Search::of(["ann@b.example"]);
+        let query = Query { chooses: &|_| true, values: &values };
+        let has = |text: &str, len: usize| {
+            let parts = text.as_bytes().chunks(len).map(|part| Ok(part.to_vec()));
+            is_in_parts(parts, &query).unwrap()
+        };
+        for len in 1..40 {
+            assert!(has("asked by ann@b.example and nobody else", len), "{len}");
+            assert!(has("asked by ann%40b.example", len), "{len}");
+            assert!(!has("asked by ann@b.exampl and nobody else", len), "{len}");
+        }
+        let nothing = Search::of([]);
+        let query = Query { chooses: &|_| true, values: &nothing };
+        assert!(!is_in_parts([Ok(b"ann".to_vec())].into_iter(), &query).unwrap());
+    }
 }
