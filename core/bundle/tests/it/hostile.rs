@@ -360,3 +360,134 @@ fn slow_big_records_that_unfold_in_memory_are_refused() {
     drop(archive);
     assert!(!verify(store.path(), &mut |_, _| {}).unwrap().damage.is_empty());
 }
+
+/// Memory that a bomb may take of a reader, and processor time. The time is ten times what was aimed at: other tests run beside
+/// this one, and these are not built for speed.
+const BOMB_BYTES_MAX: u64 = 64 << 20;
+const BOMB_CPU_MS_MAX: u64 = 1000;
+
+/// Files of a few kilobytes, or one that has a million pieces, that would take gigabytes or minutes if they were believed.
+#[test]
+fn bombs_are_refused_at_once_and_in_little_memory() {
+    const ID: &str = "hostile::bombs_are_refused_at_once_and_in_little_memory";
+    if !is_confined(ID) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open_or_create(&folder.path().join("store")).unwrap();
+    let segment = store.path().join("segments").join(format!("{}-000.retake", "0".repeat(32)));
+    for (name, file) in bombs() {
+        fs::write(&segment, &file).unwrap();
+        let (memory, time) = (peak_bytes(), cpu_ms());
+        let report = verify(store.path(), &mut |_, _| {}).unwrap();
+        let archive = Archive::open(store.path()).unwrap();
+        let damaged = !report.damage.is_empty() || !report.torn.is_empty();
+        assert!(damaged && archive.entries().is_empty(), "{name}: {report:?}");
+        drop(archive);
+        let (memory, time) = (peak_bytes() - memory, cpu_ms() - time);
+        eprintln!("{name}: {} bytes of file, {} KiB, {time} ms: {:?}", file.len(), memory >> 10, report.damage.first());
+        assert!(memory <= BOMB_BYTES_MAX && time <= BOMB_CPU_MS_MAX, "{name}: {memory} bytes, {time} ms");
+    }
+}
+
+fn bombs() -> Vec<(&'static str, Vec<u8>)> {
+    let record = |kind: u8, flags: u8, payload: &[u8]| {
+        [&[kind, flags][..], &u32::try_from(payload.len()).unwrap().to_le_bytes(), payload].concat()
+    };
+    let data = |len| record(1, 0, &vec![b'x'; len]);
+    // A step that gives the piece before its own, first or after another such step: 1, no separator, distance -1.
+    let before = 1 << 3 | 1;
+    let twice = record(1, 1, &[before, before]);
+    let of = |records: &[Vec<u8>]| {
+        let raw = records.concat();
+        file_of(&[Block { kind: RECORDS, raw, record_count: records.len() as u32, first_piece: 0 }])
+    };
+    let doubled: Vec<_> = std::iter::once(data(1 << 20)).chain((0..40).map(|_| twice.clone())).collect();
+    let chained: Vec<_> = std::iter::once(data(1)).chain((0..1_000_000).map(|_| record(1, 1, &[before]))).collect();
+    // One prefix of a byte for each of countless texts of no bytes.
+    let events = [varint(5 + 2), varint(1 << 33), varint(1), varint(0), vec![2, b'x']].concat();
+    let huge = [&[1, 0][..], &u32::MAX.to_le_bytes(), b"x"].concat();
+    vec![
+        ("pieces that double", of(&doubled)),
+        ("a chain of a million pieces", of(&chained)),
+        ("texts without number", of(&[record(1, 2, &events)])),
+        ("a record of 4 GiB", of(&[huge])),
+        ("a frame with a window of 2 GiB", with_frame(&[&frame_head(0xa8)[..], &[9, 0, 0, b'x']].concat(), 1)),
+        ("a frame that holds a gigabyte and says a byte", with_frame(&zeros(8192), 1)),
+        ("a frame that holds a gigabyte and says 8 MiB", with_frame(&zeros(8192), 8 << 20)),
+        ("rows without number", rows(u32::MAX, &[1, 1, 1])),
+        ("a column of 2^63 bytes", rows(1, &[1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0])),
+    ]
+}
+
+fn rows(count: u32, raw: &[u8]) -> Vec<u8> {
+    file_of(&[Block { kind: 4, raw: raw.to_vec(), record_count: count, first_piece: 0 }])
+}
+
+/// A file of these blocks that is not sealed.
+fn file_of(blocks: &[Block]) -> Vec<u8> {
+    let mut file = opening();
+    for block in blocks {
+        let bytes = block_bytes(block, file.len());
+        file.extend_from_slice(&bytes);
+    }
+    file.extend_from_slice(&block_bytes(&session_block(), file.len()));
+    file
+}
+
+/// So that a file's last block is none of those that are wrong.
+fn session_block() -> Block {
+    let id = "0".repeat(32);
+    let payload = format!(
+        "{{\"id\":\"{id}\",\"tool_version\":\"\",\"started\":{{\"monotonic_ns\":0,\"wall_unix_ns\":0}},\"listeners\":[]}}"
+    );
+    let raw = [&[2, 0][..], &u32::try_from(payload.len()).unwrap().to_le_bytes(), payload.as_bytes()].concat();
+    Block { kind: RECORDS, raw, record_count: 1, first_piece: 0 }
+}
+
+/// A file with one block of this frame, which its header says to hold so many bytes.
+fn with_frame(frame: &[u8], raw_len: u32) -> Vec<u8> {
+    let mut bytes = [0x184D_2A51_u32.to_le_bytes(), 80_u32.to_le_bytes(), *b"RTKB"].concat();
+    bytes.extend_from_slice(&[RECORDS, 0, 0, 0]);
+    for number in [u32::try_from(frame.len()).unwrap(), raw_len, 1, 0] {
+        bytes.extend_from_slice(&number.to_le_bytes());
+    }
+    bytes.extend_from_slice(&40_u64.to_le_bytes());
+    bytes.extend_from_slice(blake3::hash(frame).as_bytes());
+    let mut file = opening();
+    file.extend_from_slice(&with_check(bytes));
+    file.extend_from_slice(frame);
+    let after = block_bytes(&session_block(), file.len());
+    file.extend_from_slice(&after);
+    file
+}
+
+/// The head of a zstd frame (RFC 8878, section 3.1.1.1) without a content size, and with this window.
+fn frame_head(window: u8) -> Vec<u8> {
+    [&0xFD2F_B528_u32.to_le_bytes()[..], &[0, window]].concat()
+}
+
+/// A frame of blocks of 128 KiB of zeros, in four bytes each.
+fn zeros(blocks: usize) -> Vec<u8> {
+    let block = |is_last: u32| ((128 << 10) << 3 | 1 << 1 | is_last).to_le_bytes();
+    let mut frame = frame_head(7 << 3);
+    for number in 0..blocks {
+        frame.extend_from_slice(&block(u32::from(number + 1 == blocks))[..3]);
+        frame.push(0);
+    }
+    frame
+}
+
+/// The most memory that this process has had, in bytes.
+fn peak_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
+}
+
+/// Processor time of this process, in milliseconds: `/proc/self/stat` counts hundredths of a second.
+fn cpu_ms() -> u64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()) * 10
+}

@@ -5,6 +5,7 @@
 mod golden;
 mod hostile;
 mod provider;
+mod weight;
 
 /// What zstd frames hold, skippable ones passed over. The fixtures hold a few MiB at most.
 fn unpacked(frames: impl std::io::Read) -> Vec<u8> {

@@ -60,7 +60,13 @@ fn slow_provider_every_exchange_is_read_back_to_the_byte() {
 
     assert_eq!(sealed.counts.exchanges, all.len() as u64);
     let raw_len: usize = all.iter().map(|it| it.request.len() + it.response.len()).sum();
-    eprintln!("{} exchanges, {raw_len} bytes of bodies, {} bytes of bundle", all.len(), sealed.len);
+    let alone_len: usize = all.iter().flat_map(|it| [&it.request, &it.response]).map(|body| alone(body)).sum();
+    eprintln!(
+        "{} exchanges, {raw_len} bytes of bodies, {alone_len} each by itself, {} bytes of bundle",
+        all.len(),
+        sealed.len
+    );
+    assert!(sealed.len < alone_len as u64, "with all that is kept beside them it is shorter than the bodies alone");
 
     let archive = Archive::open_verified(&path).unwrap();
     for (recorded, written) in all.iter().zip(&written) {
@@ -71,6 +77,11 @@ fn slow_provider_every_exchange_is_read_back_to_the_byte() {
         assert_eq!(archive.body(&response, 8 << 20).unwrap(), recorded.response, "line {}", recorded.line);
     }
     assert_seeds(&all, &written);
+}
+
+/// Length of a body that zstd has packed by itself, as its tool does at its default level.
+fn alone(body: &[u8]) -> usize {
+    zstd::bulk::compress(body, 3).unwrap().len()
 }
 
 /// Every request's own model, temperature and so on is among its seeds, whatever the provider calls its body's type.
