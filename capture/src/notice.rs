@@ -16,6 +16,11 @@ pub enum Notice {
     },
     /// The store takes what is recorded again.
     StoreWorks,
+    /// The wall's clock was set, or the machine slept. Order and durations are another clock's, and stay right.
+    ClockSet {
+        /// By how much, in nanoseconds: less than 0 where it went back.
+        by_ns: i64,
+    },
     /// The service's environment could not be seen.
     EnvironmentUnknown {
         /// Why.

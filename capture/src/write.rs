@@ -31,6 +31,7 @@ pub(crate) use self::notes::Wanted;
 use self::{bodies::Bodies, environments::Replicas, output::Output};
 use crate::{
     Clock, Notice,
+    clock::WallWatch,
     queue::{Budget, Held, Item, Losses, Seen, Side},
 };
 
@@ -94,6 +95,7 @@ impl Writing {
         let sync_interval_ns = u64::try_from(setup.sync_interval.as_nanos()).unwrap_or(u64::MAX);
         let options = WriterOptions { dedup_bytes_max: setup.dedup_bytes_max, ..WriterOptions::default() };
         let session = (setup.session, setup.session_key);
+        let notify = Arc::clone(&setup.notify);
         let output = Output::open(setup.store, options, session, setup.losses.clone(), setup.notify, hurries.clone());
         let worker = Worker {
             output: output.map_err(StartError::Store)?,
@@ -112,6 +114,8 @@ impl Writing {
             is_dirty: false,
             synced_ns: 0,
             clock_ns: 0,
+            wall: WallWatch::from(setup.clock.pair()),
+            notify,
         };
         let thread = thread::Builder::new().name("retake-write".to_owned()).spawn(move || worker.run(&queue));
         Ok(Self { thread: thread.map_err(StartError::Thread)?, hurries })
@@ -152,6 +156,8 @@ struct Worker {
     is_dirty: bool,
     synced_ns: u64,
     clock_ns: u64,
+    wall: WallWatch,
+    notify: Notify,
 }
 
 impl Worker {
@@ -287,10 +293,15 @@ impl Worker {
 
     fn do_what_is_due(&mut self) {
         self.write_settled();
-        let now_ns = self.clock.now_ns();
-        if now_ns.saturating_sub(self.clock_ns) >= CLOCK_INTERVAL_NS {
+        let pair = self.clock.pair();
+        let now_ns = pair.monotonic_ns;
+        let set_by = self.wall.set_by(pair);
+        if let Some(by_ns) = set_by {
+            (self.notify)(Notice::ClockSet { by_ns });
+        }
+        if set_by.is_some() || now_ns.saturating_sub(self.clock_ns) >= CLOCK_INTERVAL_NS {
             self.clock_ns = now_ns;
-            let record = Record::Clock { session: self.output.session(), pair: self.clock.pair() };
+            let record = Record::Clock { session: self.output.session(), pair };
             self.output.put(|writer| writer.append(&record));
             self.is_dirty = true;
         }

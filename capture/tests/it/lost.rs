@@ -2,8 +2,11 @@
 
 use std::{
     process::Command,
-    sync::{Arc, Mutex},
-    time::Duration,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
 };
 
 use capture::{CaptureError, Clock, Notice, Settings};
@@ -93,4 +96,38 @@ async fn a_store_that_is_none_is_refused_before_anything_listens() {
     let settings = settings("127.0.0.1:1".parse().unwrap(), folder.path());
     let error = capture::run(settings, Clock::start(), std::future::pending(), |_| {}, |_| {}).await.unwrap_err();
     assert!(matches!(error, CaptureError::Store(_)) && error.help().is_some(), "{error:?}");
+}
+
+/// Seconds that the wall's clock of the test below was set back by.
+static SET_BACK_S: AtomicU64 = AtomicU64::new(0);
+
+#[expect(clippy::disallowed_methods, reason = "this is a clock")]
+fn wall() -> SystemTime {
+    SystemTime::now() - Duration::from_secs(SET_BACK_S.load(Ordering::Relaxed))
+}
+
+#[tokio::test]
+async fn a_clock_that_goes_back_is_said_and_order_and_durations_stay_right() {
+    let store = tempfile::tempdir().unwrap();
+    let service = Arc::new(Service { dependency: Mutex::default() });
+    let settings = settings(serve(service).await, store.path());
+    let running = Running::start_at(settings, Clock::beside(wall)).await;
+    send_noise(running.address(0), 1).await;
+    SET_BACK_S.store(3600, Ordering::Relaxed);
+    send_noise(running.address(0), 2).await;
+    let notices = running.notices.clone();
+    within(async {
+        while notices.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let said = notices.lock().unwrap().clone();
+    assert!(matches!(said[..], [Notice::ClockSet { by_ns: ..-3_599_000_000_000 }]), "{said:?}");
+    assert_eq!(running.stop().await.counts.exchanges, 2);
+    let (archive, exchanges) = exchanges(store.path());
+    let [first, second] = &exchanges[..] else { panic!("{exchanges:?}") };
+    assert!(first.times.ended_ns <= second.times.started_ns && second.times.started_ns <= second.times.ended_ns);
+    let pairs = archive.clocks(&first.session);
+    assert!(pairs.iter().any(|pair| pair.wall_unix_ns < archive.sessions()[0].started.wall_unix_ns), "{pairs:?}");
 }

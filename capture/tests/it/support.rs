@@ -94,6 +94,10 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) async fn start(settings: Settings) -> Self {
+        Self::start_at(settings, Clock::start()).await
+    }
+
+    pub(crate) async fn start_at(settings: Settings, clock: Clock) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let (tell, told) = oneshot::channel();
         let notices: Arc<Mutex<Vec<Notice>>> = Arc::default();
@@ -102,7 +106,7 @@ impl Running {
             let shutdown = async move { drop(stopped.await) };
             let started = |started: &Started| tell.send(started.clone()).unwrap();
             let notify = move |notice| heard.lock().unwrap().push(notice);
-            capture::run(settings, Clock::start(), shutdown, started, notify).await.unwrap()
+            capture::run(settings, clock, shutdown, started, notify).await.unwrap()
         });
         let started = within(told).await.unwrap();
         Self { started, notices, stop: Some(stop), running }

@@ -32,6 +32,11 @@ fn in_words(notice: &Notice) -> (&'static str, bool, String) {
             ("store-fails", true, format!("the store takes nothing, requests go on and recordings are lost: {reason}"))
         }
         Notice::StoreWorks => ("store-works", false, "the store takes what is recorded again".to_owned()),
+        Notice::ClockSet { by_ns } => {
+            let (seconds, way) = (by_ns.unsigned_abs() / 1_000_000_000, if *by_ns < 0 { "back" } else { "forward" });
+            let words = format!("this machine's clock went {way} by {seconds} s: order and durations stay right");
+            ("clock-set", true, words)
+        }
         Notice::EnvironmentUnknown { reason } => {
             ("environment-unknown", true, format!("the service's environment is not recorded: {reason}"))
         }
