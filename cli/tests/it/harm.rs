@@ -5,6 +5,7 @@ mod around;
 mod bounded;
 mod killed;
 pub(crate) mod secret;
+mod together;
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
