@@ -114,6 +114,7 @@ pub(crate) enum When {
 pub(crate) struct StoreArgs {
     /// Folder that captures and runs are kept in
     #[arg(long, value_name = "DIR", default_value = "./.retake", value_hint = ValueHint::DirPath)]
+    #[arg(value_parser = values::folder())]
     pub(crate) store: PathBuf,
 }
 

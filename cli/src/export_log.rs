@@ -27,7 +27,7 @@ const SCRUBBED: &str = "(scrubbed)";
 pub(crate) struct Exported {
     /// When, in nanoseconds since 1970.
     pub(crate) at_unix_ns: u64,
-    /// The file, as an absolute path, or `-`.
+    /// The file, as an absolute path; an object's address; or `-`.
     pub(crate) file: String,
     /// What chose the exchanges, as it was typed.
     pub(crate) query: Vec<String>,
@@ -40,7 +40,8 @@ pub(crate) struct Exported {
 
 impl Exported {
     pub(crate) fn new(at_unix_ns: u64, file: &Path, select: &Select, named: &[String], chosen: &[Id]) -> Self {
-        let file = if file == Path::new("-") { file.to_owned() } else { std::path::absolute(file).unwrap_or_default() };
+        let is_path = file != Path::new("-") && !file.starts_with("s3:");
+        let file = if !is_path { file.to_owned() } else { std::path::absolute(file).unwrap_or_default() };
         let ids = if chosen.len() <= IDS_MAX { chosen.to_vec() } else { Vec::new() };
         let query = named.iter().cloned().chain(select.words()).collect();
         Self { at_unix_ns, file: file.display().to_string(), query, exchanges: chosen.len() as u64, ids }

@@ -5,6 +5,7 @@
 
 mod args;
 mod authority;
+mod bucket;
 mod clock;
 mod command;
 mod console;

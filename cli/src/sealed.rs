@@ -16,10 +16,20 @@ use sealing::{
 
 use crate::{
     args::KeyArgs,
+    bucket::{self, Opened},
     trouble::{Trouble, trouble_from},
 };
 
 trouble_from!(KeyError, EncryptError, DecryptError, SignatureError);
+
+/// The file at this path, or the object at this address, open, where it is an encrypted one.
+pub(crate) fn open_encrypted(path: &Path) -> Result<Option<File>, Trouble> {
+    let Some(address) = bucket::address(path)? else { return open(path) };
+    match bucket::open(&address)? {
+        Opened::Other(file) if is_encrypted(&file, path)? => Ok(Some(file)),
+        _ => Ok(None),
+    }
+}
 
 /// The file at this path, open, where it is an encrypted one.
 pub(crate) fn open(path: &Path) -> Result<Option<File>, Trouble> {
@@ -27,8 +37,12 @@ pub(crate) fn open(path: &Path) -> Result<Option<File>, Trouble> {
         return Ok(None);
     }
     let file = open_any(path)?;
-    let is_encrypted = sealing::is_encrypted(&file).map_err(|error| cannot_read(path, &error))?;
-    Ok(is_encrypted.then_some(file))
+    Ok(is_encrypted(&file, path)?.then_some(file))
+}
+
+/// True for an encrypted file. `path` is what it is called.
+pub(crate) fn is_encrypted(file: &File, path: &Path) -> Result<bool, Trouble> {
+    sealing::is_encrypted(file).map_err(|error| cannot_read(path, &error))
 }
 
 /// The file at this path, open.
@@ -61,19 +75,27 @@ pub(crate) fn signature_path(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// The signature that lies beside a file, and whether it holds. Whose key made it is not known here.
+/// The signature that lies beside a file or an object, and whether it holds. Whose key made it is not known here.
 pub(crate) fn signature_beside(path: &Path) -> Result<Option<SignatureFound>, Trouble> {
+    if let Some(address) = bucket::address(path)? {
+        let Some(signature) = bucket::signature(&address)? else { return Ok(None) };
+        let name = bucket::signature_address(&address).to_string();
+        return Ok(Some(found(&bucket::fetch(&address)?, path, name, signature.path())));
+    }
     let beside = signature_path(path);
     if !path.is_file() || !beside.exists() {
         return Ok(None);
     }
-    let file = open_any(path)?;
-    let read = Signature::read(&beside).and_then(|signature| signature.prove(&file, path).map(|()| signature));
+    Ok(Some(found(&open_any(path)?, path, beside.display().to_string(), &beside)))
+}
+
+fn found(file: &File, path: &Path, name: String, signature: &Path) -> SignatureFound {
+    let read = Signature::read(signature).and_then(|signature| signature.prove(file, path).map(|()| signature));
     let (key, why) = match read {
         Ok(signature) => (Some(signature.key_name()), None),
         Err(error) => (None, Some(error.to_string())),
     };
-    Ok(Some(SignatureFound { path: beside.display().to_string(), key, why }))
+    SignatureFound { path: name, key, why }
 }
 
 fn cannot_read(path: &Path, error: &std::io::Error) -> Trouble {

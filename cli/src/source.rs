@@ -8,9 +8,11 @@ use std::{
 
 use bundle::{Archive, FindError, OpenError, ReadError};
 use exchange::{Body, Exchange, Id, Session};
+use remote::Address;
 
 use crate::{
     args::KeyArgs,
+    bucket::{self, Opened},
     console::Console,
     exit::Exit,
     sealed,
@@ -39,6 +41,9 @@ impl Source {
     pub(crate) fn open(text: Option<&str>, store: &Path, keys: &KeyArgs) -> Result<Self, Trouble> {
         let Some(text) = text else { return Self::at(store, store.display().to_string()) };
         let path = Path::new(text);
+        if let Some(address) = bucket::address(path)? {
+            return Self::of_object(&address, path, keys);
+        }
         if let Some(encrypted) = sealed::open(path)? {
             return Self::of_encrypted(&encrypted, path, keys);
         }
@@ -52,6 +57,17 @@ impl Source {
     fn at(path: &Path, name: String) -> Result<Self, Trouble> {
         check_exists(path)?;
         Ok(Self { name, archive: Archive::open(path)?, only: None, decrypted: None })
+    }
+
+    /// Opens an object or a store of them, of which as much is read as is asked for; an encrypted one is fetched.
+    fn of_object(address: &Address, path: &Path, keys: &KeyArgs) -> Result<Self, Trouble> {
+        let archive = match bucket::open(address)? {
+            Opened::Other(file) if sealed::is_encrypted(&file, path)? => return Self::of_encrypted(&file, path, keys),
+            Opened::Other(file) => Archive::open_file(file, path)?,
+            Opened::Bundle(object) => Archive::open_file(object, path)?,
+            Opened::Store(files) => Archive::open_files(files)?,
+        };
+        Ok(Self { name: address.to_string(), archive, only: None, decrypted: None })
     }
 
     /// Decrypts a bundle, and opens what is in it.
@@ -181,6 +197,7 @@ pub(crate) fn tell_scrubbed(archive: &Archive, console: &Console) {
 /// # Errors
 /// When there is nothing at this path, with advice that an operating system does not give.
 pub(crate) fn check_exists(path: &Path) -> Result<(), Trouble> {
+    bucket::refuse(path)?;
     if path.exists() {
         return Ok(());
     }

@@ -10,10 +10,11 @@ use std::collections::BTreeMap;
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Our crates by row, the highest first. A crate may use those of the rows below its own, and no others.
-const ROWS: [(&str, &[&str]); 9] = [
+const ROWS: [(&str, &[&str]); 10] = [
     ("program", &["retake"]),
     ("pages", &["retake-report"]),
     ("actors", &["retake-capture", "retake-replayer"]),
+    ("edges", &["retake-remote"]),
     ("edges", &["retake-wire", "retake-bundle", "retake-host", "retake-sealing"]),
     ("pure", &["retake-diagnose"]),
     ("pure", &["retake-diff"]),
@@ -29,7 +30,7 @@ const APART: [(&str, &[&str]); 1] = [("retake-init", &["retake-wire"])];
 const MAY_EMBED: &[&str] = &["retake"];
 
 /// Heavy or dangerous dependencies and the packages that may use them.
-const HOMES: [(&str, &[&str]); 25] = [
+const HOMES: [(&str, &[&str]); 26] = [
     ("age", &["retake-sealing"]),
     ("argon2", &["retake-host"]),
     ("bollard", &["retake-host"]),
@@ -43,6 +44,7 @@ const HOMES: [(&str, &[&str]); 25] = [
     ("hyper-util", &[]),
     ("indicatif", &["retake"]),
     ("jiff", &["retake", "retake-report"]),
+    ("object_store", &["retake-remote"]),
     ("pem", &["retake-wire"]),
     ("rcgen", &["retake-wire"]),
     ("ring", &["retake-wire"]),

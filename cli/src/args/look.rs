@@ -191,6 +191,8 @@ Examples:
   retake export .retake --failed --route 'POST /tickets' -o failed.retake
   retake export .retake --failed -o failed.har          for a browser's tools; or --format har -o -
   retake export .retake 3fa9c1 -o case.retake --encrypt-to @ann.pub --sign ~/.ssh/id_ed25519
+  retake export .retake 3fa9c1 -o s3://cases/3fa9c1.retake     to object storage (docs/sharing.md)
+  retake export .retake --failed -o s3://cases/team/           into a store there
 
 The calls that a chosen exchange made, its session and its fingerprint come along. The same selection gives the same \
 bytes. The key of the store's pseudonyms never enters a bundle. A HAR has exchanges alone; what it has no place for is \

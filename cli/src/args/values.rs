@@ -1,12 +1,20 @@
 //! Values that people write with a unit: sizes, times, ranges of status codes.
 
-use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PathBufValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use replayer::determinism::Control;
 
 /// Status codes from and to, both included.
 pub(crate) type StatusRange = RangeInclusive<u16>;
+
+/// A folder of this machine.
+pub(crate) fn folder() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| match path.starts_with("s3:") {
+        true => Err("captures and runs are kept in a folder; a store on object storage is read as SOURCE"),
+        false => Ok(path),
+    })
+}
 
 /// A size in bytes: `64MiB`, `64M` (both powers of 1024), `64MB` (of 1000), `1024`.
 pub(crate) fn size(text: &str) -> Result<u64, String> {

@@ -16,6 +16,7 @@ use self::{
 };
 use crate::{
     args::{ExportArgs, ExportFormat},
+    bucket,
     clock::Clock,
     console::{Console, Unit},
     exit::Exit,
@@ -35,6 +36,10 @@ pub(crate) fn export(args: &ExportArgs, as_json: bool, console: &Console) -> Res
     let exit = source.warn(console);
     let chosen = choose(&source, args, &selection)?;
     if args.format() == ExportFormat::Har {
+        if let Some(address) = bucket::address(&args.output)? {
+            return Err(Trouble::new(format!("`{address}` can be a bundle, and no HAR"))
+                .help("write the HAR to a file, and send that"));
+        }
         if !args.encrypt_to.is_empty() || args.sign.is_some() {
             return Err(Trouble::new("a HAR is written as it is")
                 .help("encrypt it with `age`, sign it with `ssh-keygen -Y sign`"));
@@ -72,7 +77,7 @@ pub(crate) fn export(args: &ExportArgs, as_json: bool, console: &Console) -> Res
 /// noted nowhere.
 fn log(args: &ExportArgs, output: &Path, chosen: &[Id], console: &Console) {
     let source = Path::new(&args.source);
-    let store = match source.exists() {
+    let store = match source.exists() || matches!(bucket::address(source), Ok(Some(_))) {
         true if source.is_dir() => source,
         true => return,
         false => &args.store.store,

@@ -50,7 +50,7 @@ pub(crate) fn inspect(args: &InspectArgs, as_json: bool, console: &Console) -> R
 /// The file, where it is encrypted and no key was given.
 fn encrypted_without_key(args: &InspectArgs) -> Result<Option<File>, Trouble> {
     match args.source.as_deref().filter(|_| args.keys.identity.is_empty()) {
-        Some(source) => sealed::open(Path::new(source)),
+        Some(source) => sealed::open_encrypted(Path::new(source)),
         None => Ok(None),
     }
 }

@@ -23,6 +23,7 @@ use tokio::sync::watch;
 
 use crate::{
     args::{Bridge, ReplayArgs, Reset},
+    bucket,
     clock::Clock,
     console::{Console, Unit},
     env_file,
@@ -151,19 +152,20 @@ fn open_verified(source: &str, args: &ReplayArgs) -> Result<Source, Trouble> {
     let mut opened = Source::open(Some(source), store, &args.keys)?;
     let path = if opened.only.is_some() {
         store.to_owned()
-    } else if Path::new(source).exists() {
+    } else if Path::new(source).exists() || bucket::address(Path::new(source))?.is_some() {
         PathBuf::from(source)
     } else {
         let run = opened.archive.runs()?.into_iter().next();
         let name = run.map(|run| format!("{}.{}", run.id, bundle::EXTENSION)).unwrap_or_default();
         store.join("runs").join(name)
     };
-    let verified = match opened.decrypted.take() {
-        Some(decrypted) => Archive::open_file_verified(decrypted, &path),
-        None => Archive::open_verified(&path),
+    let verified = match (opened.decrypted.take(), bucket::address(&path)?) {
+        (Some(decrypted), _) => Archive::open_file_verified(decrypted, &path).map_err(Trouble::from),
+        (None, Some(address)) => bucket::open_verified(&address, &path),
+        (None, None) => Archive::open_verified(&path).map_err(Trouble::from),
     };
-    opened.archive = verified.map_err(|error| {
-        Trouble::from(error).while_doing(format!("`{}` cannot be trusted, so nothing was replayed", path.display()))
+    opened.archive = verified.map_err(|trouble| {
+        trouble.while_doing(format!("`{}` cannot be trusted, so nothing was replayed", path.display()))
     })?;
     Ok(opened)
 }

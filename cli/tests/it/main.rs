@@ -18,6 +18,7 @@ mod kept;
 mod looked_at;
 mod missed;
 mod mounted;
+mod objects;
 mod otherwise;
 mod overtime;
 mod paced;

@@ -14,7 +14,12 @@ use sealing::{ENCRYPTED_EXTENSION, Recipients, SigningKey};
 use tempfile::NamedTempFile;
 
 use super::EXISTS;
-use crate::{args::ExportArgs, sealed, trouble::Trouble};
+use crate::{
+    args::ExportArgs,
+    bucket::{self, Outgoing},
+    sealed,
+    trouble::Trouble,
+};
 
 /// What goes around the bundle.
 pub(super) struct Wrap {
@@ -23,6 +28,8 @@ pub(super) struct Wrap {
     /// The file to write.
     output: PathBuf,
     overwrite: bool,
+    /// Set where it goes to object storage.
+    outgoing: Option<Outgoing>,
 }
 
 /// What was put around a bundle.
@@ -38,19 +45,35 @@ pub(super) struct Wrapped {
 }
 
 impl Wrap {
-    /// Reads the keys, and refuses names that are taken.
+    /// Reads the keys, and refuses names that are taken. What goes to object storage is made in a folder of its own first.
     pub(super) fn of(args: &ExportArgs) -> Result<Self, Trouble> {
+        let outgoing = bucket::address(&args.output)?.map(Outgoing::to).transpose()?;
+        let output = outgoing.as_ref().map_or_else(|| args.output.clone(), Outgoing::path);
         let mut recipients = Recipients::new();
         args.encrypt_to.iter().try_for_each(|text| recipients.add(text))?;
         let key = args.sign.as_deref().map(SigningKey::read).transpose()?;
-        let output = if recipients.is_empty() { args.output.clone() } else { with_ending(&args.output) };
-        let wrap = Self { recipients, key, output, overwrite: args.force };
+        let output = if recipients.is_empty() { output } else { with_ending(&output) };
+        let wrap = Self { recipients, key, output, overwrite: args.force, outgoing };
         let signature = wrap.key.is_some().then(|| sealed::signature_path(&wrap.output));
-        let taken = [Some(wrap.output.clone()), signature].into_iter().flatten().find(|path| path.exists());
+        let mut names = [Some(wrap.output.clone()), signature].into_iter().flatten();
+        if let Some(outgoing) = &wrap.outgoing {
+            wrap.check_outgoing(outgoing, &names.collect::<Vec<_>>())?;
+            return Ok(wrap);
+        }
+        let taken = names.find(|path| path.exists());
         match taken.filter(|_| !wrap.overwrite) {
             Some(path) => Err(Trouble::new(format!("`{}` exists already", path.display())).help(EXISTS)),
             None => Ok(wrap),
         }
+    }
+
+    fn check_outgoing(&self, outgoing: &Outgoing, names: &[PathBuf]) -> Result<(), Trouble> {
+        if outgoing.is_for_store() {
+            let is_plain = self.recipients.is_empty() && self.key.is_none();
+            let trouble = || Trouble::new("bundles in a store are neither encrypted nor signed");
+            return if is_plain { Ok(()) } else { Err(trouble().help("name an object: `-o s3://BUCKET/KEY`")) };
+        }
+        if self.overwrite { Ok(()) } else { outgoing.check_free(names, EXISTS) }
     }
 
     /// The signature of what is replaced, which is none of what replaces it.
@@ -67,7 +90,16 @@ impl Wrap {
         let signature = self.key.as_ref().map(|key| self.signed(key)).transpose()?;
         let len = fs::metadata(&self.output).map_err(|error| self.cannot_write(&error))?.len();
         let recipients = self.recipients.len();
-        Ok((sealed, Wrapped { path: self.output.clone(), len, recipients, signature }))
+        let mut wrapped = Wrapped { path: self.output.clone(), len, recipients, signature };
+        if let Some(outgoing) = &self.outgoing {
+            // The signature first: who sees the bundle finds it.
+            if let Some((path, _)) = &mut wrapped.signature {
+                *path = outgoing.send(path)?;
+            }
+            let path = &wrapped.path;
+            wrapped.path = if outgoing.is_for_store() { outgoing.add(path, &sealed)? } else { outgoing.send(path)? };
+        }
+        Ok((sealed, wrapped))
     }
 
     /// The plain bundle is written into a folder that nobody else may enter, and loses its name before it is encrypted.
