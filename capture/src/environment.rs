@@ -53,6 +53,15 @@ pub(crate) enum Whose {
     Process(u32),
 }
 
+impl Whose {
+    fn pid(&self) -> Option<u32> {
+        match self {
+            Self::Process(pid) => Some(*pid),
+            Self::Container(_) | Self::Nobody => None,
+        }
+    }
+}
+
 /// What could not be seen, and why.
 #[derive(Debug, Default)]
 pub(crate) struct Unseen {

@@ -248,7 +248,7 @@ impl Shared {
                 conversation: settings.conversation.as_ref().map(|it| it.place.clone()),
             },
             replicas: 1 + settings.replicas.len(),
-            follows_container: matches!(settings.service, Service::Container(_)),
+            follows: !matches!(settings.service, Service::Unknown),
         }
     }
 

@@ -65,7 +65,7 @@ pub(crate) struct Setup {
     /// How many containers the service has, or 1. An environment of each is to come: exchanges that end before wait for it.
     pub(crate) replicas: usize,
     /// True when that is a container's, which may change.
-    pub(crate) follows_container: bool,
+    pub(crate) follows: bool,
 }
 
 /// What the writing thread leaves behind.
@@ -106,7 +106,7 @@ impl Writing {
             losses: setup.losses,
             wanted: setup.wanted,
             open: HashMap::new(),
-            replicas: Replicas::new(setup.replicas, setup.follows_container),
+            replicas: Replicas::new(setup.replicas, setup.follows),
             waiting: VecDeque::new(),
             exchanges: 0,
             log_lines: 0,

@@ -1,13 +1,13 @@
 //! Looks at what is recorded when the capture begins, and again whenever it may have changed.
 //!
-//! In: whose environment it is, and the changes that the engine's events may have made. Out: what was seen, in the queue, with
-//! the times between which the one before ceased to hold. Never on the proxy's path: exchanges wait in the writer meanwhile.
+//! In: whose environment it is, and the changes that the engine's events may have made, or a process that runs another
+//! program. Out: what was seen, in the queue, with the times between which the one before ceased to hold. Never on the proxy's path: exchanges wait in the writer meanwhile.
 
 use std::{collections::BTreeSet, mem, sync::Arc, time::Duration};
 
 use content::redact::Redactor;
 use exchange::{ContainerIdentity, Fingerprint, Subject};
-use host::Docker;
+use host::{Docker, ProgramMark};
 use tokio::{
     sync::{mpsc::UnboundedReceiver, watch},
     time,
@@ -24,6 +24,14 @@ use crate::{
 /// How long after the first look changes from before it are waited for: the engine tells them as soon as it is connected. A
 /// choice.
 const EARLY_CHANGES: Duration = Duration::from_millis(200);
+
+/// How often it is looked whether a process runs another program: less than exchanges wait for it
+/// (`SETTLE_NS`). A choice: two system calls each time.
+const PROGRAM_EVERY: Duration = Duration::from_millis(50);
+
+/// How long a process has to run the same program before the capture takes it for the service: one that a script runs in its
+/// place served from the beginning. A choice: longer than shims of version managers take.
+const SAME_PROGRAM: Duration = Duration::from_millis(300);
 
 /// Looks at what is recorded.
 pub(crate) struct Following {
@@ -59,9 +67,12 @@ impl Following {
     /// Looks once, and where it is a container again after each change, until the capture stops.
     pub(crate) async fn follow(mut self, mut changes: UnboundedReceiver<Change>, stopping: watch::Receiver<bool>) {
         let looked_ns = self.clock.now_ns();
+        let program = self.whose.pid().and_then(host::program_of);
         let fingerprint = self.look(self.whose.clone()).await;
-        let Whose::Container(name) = self.whose.clone() else {
-            return self.send(self.seen_at_first(fingerprint));
+        let name = match self.whose.clone() {
+            Whose::Container(name) => name,
+            Whose::Process(pid) => return self.follow_process(pid, (looked_ns, program), fingerprint, stopping).await,
+            Whose::Nobody => return self.send(self.seen_at_first(fingerprint)),
         };
         let mut heard = until_quiet(&mut changes).await;
         // What was there before the first look, if it was another one, is not known any more.
@@ -93,6 +104,64 @@ impl Following {
                 self.send(Seen { replica, fingerprint, container, number, ceased_ns, from_ns });
             }
         }
+    }
+
+    /// Looks again whenever a process runs another program.
+    async fn follow_process(
+        mut self,
+        pid: u32,
+        (mut looked_ns, mut program): (u64, Option<ProgramMark>),
+        mut fingerprint: Fingerprint,
+        stopping: watch::Receiver<bool>,
+    ) {
+        let stops = stopped(stopping);
+        tokio::pin!(stops);
+        let mut same_since_ns = self.clock.now_ns();
+        let mut number = 0;
+        let mut is_sent = false;
+        loop {
+            let is_over = tokio::select! {
+                biased;
+                () = &mut stops => true,
+                () = time::sleep(PROGRAM_EVERY) => false,
+            };
+            let now = host::program_of(pid);
+            let now_ns = self.clock.now_ns();
+            if now.is_some() && now != program {
+                let ceased_ns = looked_ns;
+                if is_sent {
+                    number += 1;
+                    self.queue.send(Item::Changing(self.change(number, ceased_ns, now_ns))).ok();
+                }
+                let seen = self.look(Whose::Process(pid)).await;
+                if is_sent {
+                    let fingerprint = Some(seen.clone());
+                    self.send(Seen {
+                        replica: self.replica,
+                        fingerprint,
+                        container: None,
+                        number,
+                        ceased_ns,
+                        from_ns: now_ns,
+                    });
+                }
+                (fingerprint, program, same_since_ns) = (seen, now.clone(), self.clock.now_ns());
+            }
+            looked_ns = now_ns;
+            let is_same = u128::from(now_ns.saturating_sub(same_since_ns)) >= SAME_PROGRAM.as_nanos();
+            if !is_sent && (is_same || is_over || now.is_none()) {
+                self.send(self.seen_at_first(fingerprint.clone()));
+                is_sent = true;
+            }
+            if is_over || now.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// What may have been another program between these times.
+    fn change(&self, number: u64, ceased_ns: u64, from_ns: u64) -> Change {
+        Change { replica: self.replica, number, id: String::new(), ceased_ns, from_ns, had_another: true }
     }
 
     /// Looks at a container that may have changed; nothing where it does not run.

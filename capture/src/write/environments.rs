@@ -31,7 +31,7 @@ struct Environments {
     /// Something happened, and was not looked at yet.
     changing: Option<Change>,
     /// True when changes are to be expected at any time.
-    follows_container: bool,
+    follows: bool,
 }
 
 /// An environment that held.
@@ -59,9 +59,9 @@ pub(super) struct RanIn {
 }
 
 impl Environments {
-    /// None yet. `follows_container` where they are a container's, which may change.
-    fn new(follows_container: bool) -> Self {
-        Self { follows_container, ..Self::default() }
+    /// None yet. `follows` where they may change.
+    fn new(follows: bool) -> Self {
+        Self { follows, ..Self::default() }
     }
 
     /// Something happened.
@@ -97,7 +97,7 @@ impl Environments {
 
     /// When it is, if nothing happens until then.
     fn settles_ns(&self, ended_ns: u64) -> u64 {
-        if self.follows_container { ended_ns.saturating_add(SETTLE_NS) } else { ended_ns }
+        if self.follows { ended_ns.saturating_add(SETTLE_NS) } else { ended_ns }
     }
 
     /// What it may have run in that was under way between these times.
@@ -136,9 +136,9 @@ impl Maybe<'_> {
 }
 
 impl Replicas {
-    /// None yet, of as many containers. `follows_container` where they are containers, which may change.
-    pub(super) fn new(count: usize, follows_container: bool) -> Self {
-        Self { all: (0..count).map(|_| Environments::new(follows_container)).collect(), kinds: 0 }
+    /// None yet, of as many containers. `follows` where they may change.
+    pub(super) fn new(count: usize, follows: bool) -> Self {
+        Self { all: (0..count).map(|_| Environments::new(follows)).collect(), kinds: 0 }
     }
 
     /// True once each was seen, or was found not to be seen.
@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn with_a_container_an_exchange_waits_a_little_for_what_the_engine_tells() {
         let mut environments = two();
-        environments.all[0].follows_container = true;
+        environments.all[0].follows = true;
         assert!(!environments.is_settled(300, 300) && environments.is_settled(300, 300 + SETTLE_NS));
     }
 

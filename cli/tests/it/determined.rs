@@ -20,6 +20,9 @@ use crate::{
 /// Exchanges recorded.
 const COUNT: usize = 3;
 
+/// The service beside these tests.
+pub(crate) const SERVICE: &str = "determined::service";
+
 /// Not a test: a service whose answers are never the same. Run as `EXECUTABLE --exact NAME --ignored`.
 #[test]
 #[ignore = "the service of the tests beside it"]
@@ -40,13 +43,13 @@ fn service() {
     });
 }
 
-/// The service's words, in this executable at `path`.
-fn words(path: &str) -> Vec<String> {
-    [path, "--exact", "determined::service", "--ignored", "--nocapture"].map(str::to_owned).to_vec()
+/// The words of a service among these tests, in this executable at `path`.
+fn words(path: &str, service: &str) -> Vec<String> {
+    [path, "--exact", service, "--ignored", "--nocapture"].map(str::to_owned).to_vec()
 }
 
 /// Asks the service behind a capture some times, once it answers.
-fn ask(capture: &Capturing) {
+pub(crate) fn ask(capture: &Capturing) {
     eventually("the service", || post(&capture.address, "/", b"", "").contains("time_ns").then_some(()));
     for _ in 1..COUNT {
         assert!(post(&capture.address, "/", b"", "").contains("time_ns"));
@@ -59,7 +62,7 @@ fn recorded_as_process() -> TempDir {
     let upstream = format!("http://127.0.0.1:{port}");
     let executable = std::env::current_exe().unwrap();
     let mut arguments = vec!["capture", "--json", "--listen", "127.0.0.1:0", "--upstream", &upstream, "--"];
-    let words = words(executable.to_str().unwrap());
+    let words = words(executable.to_str().unwrap(), SERVICE);
     arguments.extend(words.iter().map(String::as_str));
     let mut capture = command(folder.path(), &arguments);
     capture.env("PORT", port.to_string());
@@ -69,14 +72,15 @@ fn recorded_as_process() -> TempDir {
     folder
 }
 
-fn recorded_in_docker(image: &Image) -> TempDir {
+/// A recording of what `ask` has of a service among these tests, in a container.
+pub(crate) fn recorded_in_docker(image: &Image, service: &str, ask: impl Fn(&Capturing)) -> TempDir {
     let folder = tempdir().unwrap();
     let port = free_port();
     let (variable, upstream) = (format!("PORT={port}"), format!("http://127.0.0.1:{port}"));
-    let words = words("/it");
+    let words = words("/it", service);
     let options = ["--network", "host", "--env", &variable, &image.0];
     let options: Vec<&str> = options.into_iter().chain(words.iter().map(String::as_str)).collect();
-    let container = Container::run("determined", &options);
+    let container = Container::run(&service.replace("::", "-"), &options);
     let arguments =
         ["capture", "--json", "--listen", "127.0.0.1:0", "--upstream", &upstream, "--container", &container.0];
     let capture = Capturing::start(command(folder.path(), &arguments));
@@ -86,13 +90,13 @@ fn recorded_in_docker(image: &Image) -> TempDir {
     folder
 }
 
-fn replayed(folder: &Path, more: &[&str]) -> (Ran, Value) {
+pub(crate) fn replayed(folder: &Path, more: &[&str]) -> (Ran, Value) {
     let ran = retake(folder, &[&["replay", ".retake", "--json"], more].concat());
     let document = ran.json();
     (ran, document)
 }
 
-fn outcome(document: &Value) -> &str {
+pub(crate) fn outcome(document: &Value) -> &str {
     document["receipt"]["outcome_digest"].as_str().unwrap_or_else(|| panic!("{document}"))
 }
 
@@ -140,7 +144,7 @@ fn docker_a_container_gives_the_same_at_each_replay() {
         return;
     }
     let image = Image::of_these_tests("determined", &[]);
-    let folder = recorded_in_docker(&image);
+    let folder = recorded_in_docker(&image, SERVICE, ask);
     is_the_same_at_level_3_alone(folder.path());
 }
 

@@ -39,6 +39,7 @@ mod surrounded;
 mod trusting;
 mod unrecorded;
 mod untrue;
+mod wrapped;
 
 use std::{
     path::Path,

@@ -4,7 +4,10 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Read},
-    os::unix::ffi::OsStrExt as _,
+    os::{
+        fd::AsRawFd as _,
+        unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    },
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -47,18 +50,21 @@ pub fn process_identity(
         move |source| ProcessError::Unreadable { path, source }
     };
     let read = |name: &str| read_capped(&proc.join(name)).map_err(unreadable(&proc.join(name)));
-    let arguments = texts(&read_once_set(|| read("cmdline"))?);
-    let environment = texts(&read("environ")?);
     let link = |name: &str| fs::read_link(proc.join(name)).map_err(unreadable(&proc.join(name)));
-    let (executable, working_dir) = (link("exe")?, link("cwd")?);
+    let look = || -> Result<_, ProcessError> {
+        let program = Program::opened(&proc).map_err(unreadable(&proc.join("exe")))?;
+        let arguments = texts(&read_once_set(|| read("cmdline"))?);
+        Ok((program, arguments, texts(&read("environ")?), link("cwd")?))
+    };
+    let (program, arguments, environment, working_dir) = of_one_program(|| program_of(pid), look)?;
     // The files as the process sees them, which may have a root of its own.
     let root = proc.join("root");
     let mut salt = [0; 16];
     getrandom::fill(&mut salt).map_err(|error| ProcessError::Random(error.into()))?;
     let NamedFiles { files, secrets } = files_of(&arguments, &working_dir, &root, salt);
     Ok(ProcessIdentity {
-        executable: text_of(&executable),
-        digest: file_digest(&proc.join("exe")).ok(),
+        executable: text_of(&program.path),
+        digest: program.file.and_then(|file| digest_of(file).ok()),
         files,
         salt: (!secrets.is_empty()).then(|| secret::hex(&salt)),
         secret_files: secrets,
@@ -131,9 +137,66 @@ pub fn secret_file_digest(path: &Path, salt_hex: &str) -> io::Result<Digest> {
 /// `InvalidInput` for what is no regular file, else whatever reading it fails with.
 pub fn file_digest(path: &Path) -> io::Result<Digest> {
     must_be_regular(path)?;
+    digest_of(File::open(path)?)
+}
+
+fn digest_of(file: File) -> io::Result<Digest> {
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path)?)?;
+    hasher.update_reader(file)?;
     Ok(Digest(*hasher.finalize().as_bytes()))
+}
+
+/// Which program a process runs: another each time it runs one, whatever it calls itself meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramMark {
+    /// Device and inode of its file.
+    file: (u64, u64),
+    /// What the kernel gave it at its start (`AT_RANDOM` and other addresses, getauxval(3)); empty where it is not ours to read.
+    given: Vec<u8>,
+}
+
+/// Which program `pid` runs now; `None` where it has ended, or is not ours to look at.
+pub fn program_of(pid: u32) -> Option<ProgramMark> {
+    let proc = PathBuf::from(format!("/proc/{pid}"));
+    let file = fs::metadata(proc.join("exe")).ok()?;
+    Some(ProgramMark { file: (file.dev(), file.ino()), given: read_capped(&proc.join("auxv")).unwrap_or_default() })
+}
+
+/// A process's executable: what is read of the file is of what the path was then, also where the process runs another one.
+struct Program {
+    path: PathBuf,
+    /// `None` where it may be run and not read.
+    file: Option<File>,
+}
+
+impl Program {
+    fn opened(proc: &Path) -> io::Result<Self> {
+        let exe = proc.join("exe");
+        match File::open(&exe) {
+            Ok(file) => {
+                let path = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+                Ok(Self { path, file: Some(file) })
+            }
+            Err(_) => Ok(Self { path: fs::read_link(&exe)?, file: None }),
+        }
+    }
+}
+
+/// What is seen by several looks, all of one program: a script that runs another one in its place is met between the two
+/// otherwise.
+fn of_one_program<T, M: PartialEq>(
+    mark: impl Fn() -> M,
+    look: impl Fn() -> Result<T, ProcessError>,
+) -> Result<T, ProcessError> {
+    for _ in 1..SETTLING_TRIES {
+        let before = mark();
+        let seen = look();
+        if mark() == before {
+            return seen;
+        }
+        pause();
+    }
+    look()
 }
 
 fn must_be_regular(path: &Path) -> io::Result<()> {
@@ -259,6 +322,36 @@ mod tests {
         };
         assert_eq!(texts(&read_once_set(read).unwrap()), ["serve"]);
         assert!(read_once_set(|| Ok(Vec::new())).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_seen_of_a_process_is_of_one_program() {
+        let (runs, looked) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+        let look = || {
+            looked.set(looked.get() + 1);
+            // It runs another one while the first three looks are taken.
+            runs.set(runs.get() + u32::from(looked.get() <= 3));
+            Ok(looked.get())
+        };
+        assert_eq!(of_one_program(|| runs.get(), look).unwrap(), 4);
+    }
+
+    #[test]
+    fn a_process_that_runs_another_program_has_another_mark_and_one_that_does_not_has_the_same() {
+        let script = "read line; exec /bin/sh -c 'echo up; read line; exec sleep 60'";
+        let mut child = Command::new("/bin/sh");
+        let child = child.args(["-c", script]).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = Killed(child.spawn().unwrap());
+        let (mut input, output) = (child.0.stdin.take().unwrap(), child.0.stdout.take().unwrap());
+        let mark = || program_of(child.0.id()).unwrap();
+        let first = mark();
+        assert_eq!(mark(), first);
+        io::Write::write_all(&mut input, b"\n").unwrap();
+        let mut line = String::new();
+        io::BufRead::read_line(&mut io::BufReader::new(output), &mut line).unwrap();
+        // The same file once more is another start all the same.
+        assert_ne!(mark(), first);
+        assert_eq!(program_of(u32::MAX), None);
     }
 
     #[test]
