@@ -22,6 +22,7 @@ use exchange::{
     Transport,
 };
 use matching::{Call, Found, Library, Miss, Recorded, Scope};
+use tokio::sync::watch;
 use wire::{
     client::Clock,
     server::{Answer, Cut, Handler, Hold, Incoming},
@@ -109,6 +110,17 @@ pub(crate) struct Answerer {
     speed: Option<Speed>,
     copies: u32,
     misses: Option<Arc<Misses>>,
+    /// How many connections the service has.
+    open: watch::Sender<usize>,
+}
+
+/// A connection of the service.
+pub(crate) struct Connected(watch::Sender<usize>);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 struct State {
@@ -207,6 +219,7 @@ impl Answerer {
             gates: parts.in_order.then(|| (0..parts.copies).map(|_| gates()).collect()),
             copies: parts.copies,
             misses: parts.misses,
+            open: watch::Sender::new(0),
         })
     }
 
@@ -219,6 +232,23 @@ impl Answerer {
         state.libraries.iter_mut().for_each(Library::begin_anew);
         state.repeated.clear();
         state.notes.clear();
+    }
+
+    /// Makes connections that are no HTTP begin where they began when they were recorded: whoever was on them is gone.
+    pub(crate) fn forget_connections(&self) {
+        self.state().turns.start_over();
+    }
+
+    /// Counts a connection of the service for as long as what comes back is held.
+    pub(crate) fn hold_open(&self) -> Connected {
+        self.open.send_modify(|count| *count += 1);
+        Connected(self.open.clone())
+    }
+
+    /// Waits until the service has no connection any more, for at most `patience`.
+    pub(crate) async fn quiet(&self, patience: Duration) {
+        let mut open = self.open.subscribe();
+        drop(tokio::time::timeout(patience, open.wait_for(|count| *count == 0)).await);
     }
 
     /// The id of what repeats something recorded, for a copy.

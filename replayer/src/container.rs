@@ -10,7 +10,10 @@ use exchange::{ContainerIdentity, HealthCheck, ImageIdentity, Subject};
 use futures_util::future::BoxFuture;
 use host::{ContainerSpec, Docker, DockerError, FoundImage, RanInside, RunningContainer};
 use tokio::task::JoinHandle;
-use wire::{bridge, client::Clock};
+use wire::{
+    bridge::{self, ControlError},
+    client::Clock,
+};
 
 pub(crate) use self::image::name_of;
 pub use self::reach::BridgeWay;
@@ -18,12 +21,12 @@ use self::{
     folder::RunFolder,
     image::{asked_for, pinned_image},
     reach::{Order, Reached, Unreached, reach},
-    spec::{argv_of, hosts_of, spec_of},
+    spec::{argv_of, hosts_of, signal_of, spec_of},
 };
 use crate::{
     answer::Answerer,
     beside,
-    determinism::{SeededDevice, set_variables},
+    determinism::{SHIM, SeededDevice, set_variables, shim_words},
     environment::{container_variables, devices_left_out, reveal_commands},
     error::ReplayError,
     forward::Forward,
@@ -49,6 +52,9 @@ pub(crate) struct ContainerRun {
     servers: Vec<beside::Server>,
     /// True until it is let go.
     waits: bool,
+    /// What it may write to and the engine does not list, if anything.
+    unlisted: Option<String>,
+    stop_signal: i32,
     clock: Arc<Clock>,
     _folder: RunFolder,
     _device: Option<SeededDevice>,
@@ -98,10 +104,12 @@ pub(crate) async fn start(
     preparation.supplied.extend(addresses.hosts_in_words());
     preparation.replacements.extend(addresses.moved_ports_in_words());
     let waits = !plans.is_empty();
-    let order = Order { spec, addresses, waits, plan, determinism, forward: answerer.forward() };
+    let preload = job.preload();
+    let order = Order { spec, addresses, waits, plan, determinism, preload, forward: answerer.forward() };
     let Reached { mut container, bridge, injected, folder, .. } = reached(job, &docker, &order, preparation).await?;
     let bridge = Arc::new(bridge);
     preparation.injected.extend(injected.into_iter().chain(certificate));
+    preparation.injected.extend(preload.map(|_| shim_words(&format!("/.retake/run/{SHIM}"))));
     preparation.environment.extend(engine_warnings(&container));
     let started = beside::start(&docker, plans, &container, &job.run.to_string(), &job.settings.clock).await;
     let servers = match started {
@@ -110,6 +118,10 @@ pub(crate) async fn start(
             drop(container.remove().await);
             return Err(error.into());
         }
+    };
+    let unlisted = match job.settings.repeating.renews() {
+        true => container.writable_mount().await?,
+        false => None,
     };
     let not_served = job.not_served(&listened_on(&bridge, &order.addresses, &mut preparation.replacements));
     // What is pinned is the recorded image with recorded dependencies; with others there is no level to speak of.
@@ -123,6 +135,8 @@ pub(crate) async fn start(
         answering: tokio::spawn(answering),
         servers,
         waits,
+        unlisted,
+        stop_signal: signal_of(&order.spec.config.stop_signal),
         clock: Arc::clone(&job.settings.clock),
         _folder: folder,
         _device: device,
@@ -173,6 +187,33 @@ impl Running for ContainerRun {
             }
             Ok(known)
         })
+    }
+
+    fn why_not_anew(&self) -> Option<String> {
+        if !self.bridge.is_controlled() {
+            return Some("its init does not trace the service, which level 3 does".to_owned());
+        }
+        if !self.servers.is_empty() {
+            return Some("what runs beside it remembers".to_owned());
+        }
+        self.unlisted.as_ref().map(|path| format!("what it writes to `{path}`, which is mounted, is not looked at"))
+    }
+
+    fn stop_service(&mut self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            let stopped = tokio::time::timeout(STOP_PATIENCE, self.bridge.stop_service(self.stop_signal)).await;
+            let stopped = stopped.map_err(|_| "it did not end when it was asked to".to_owned())?;
+            stopped.map_err(|error| match error {
+                ControlError::Failed { reason } => reason,
+                other => other.to_string(),
+            })?;
+            let changed = self.container.changed_files().await.map_err(|error| error.to_string())?;
+            changed.first().map_or(Ok(()), |path| Err(format!("it wrote to its files, first `{path}`")))
+        })
+    }
+
+    fn start_anew(&mut self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move { self.bridge.restart().await.map_err(|error| error.to_string()) })
     }
 
     fn gone(&mut self) -> Option<String> {

@@ -17,7 +17,7 @@ use crate::order::Order;
 pub use self::gates::GateCounts;
 pub(crate) use self::{
     gates::Gates,
-    inside::{recorded_time, say_reached, wall_clock},
+    inside::{SHIM, recorded_time, say_reached, shim_words, wall_clock},
     urandom::{DEVICES, SeededDevice},
     variables::{Processors, set_variables},
 };
@@ -43,19 +43,29 @@ pub enum Control {
     Entropy,
     /// Level 3: where a program's memory lies.
     Addresses,
+    /// Level 3: what C++'s `std::random_device` gives, which asks the processor.
+    RandomDevice,
 }
 
 impl Control {
     /// All of them, lower levels first.
-    pub const ALL: [Self; 7] =
-        [Self::Variables, Self::Threads, Self::Answers, Self::Urandom, Self::Clock, Self::Entropy, Self::Addresses];
+    pub const ALL: [Self; 8] = [
+        Self::Variables,
+        Self::Threads,
+        Self::Answers,
+        Self::Urandom,
+        Self::Clock,
+        Self::Entropy,
+        Self::Addresses,
+        Self::RandomDevice,
+    ];
 
     /// The level that it is part of.
     pub fn level(self) -> u8 {
         match self {
             Self::Variables | Self::Threads => 1,
             Self::Answers | Self::Urandom => 2,
-            Self::Clock | Self::Entropy | Self::Addresses => 3,
+            Self::Clock | Self::Entropy | Self::Addresses | Self::RandomDevice => 3,
         }
     }
 
@@ -69,6 +79,7 @@ impl Control {
             Self::Clock => "The wall clock",
             Self::Entropy => "What getrandom gives",
             Self::Addresses => "Where a program's memory lies",
+            Self::RandomDevice => "What C++'s std::random_device gives",
         }
     }
 
@@ -82,6 +93,7 @@ impl Control {
             Self::Clock => "clock",
             Self::Entropy => "entropy",
             Self::Addresses => "addresses",
+            Self::RandomDevice => "random-device",
         }
     }
 }
@@ -124,6 +136,9 @@ impl Asked {
             Some(format!("left off by `--without {}`", control.word()))
         } else if control.level() > self.level {
             Some(format!("left off by `--determinism {}`", self.level))
+        } else if control == Control::RandomDevice && self.without.contains(&Control::Entropy) {
+            // What it gives is what `getrandom` gives.
+            Some(format!("left off by `--without {}`", Control::Entropy.word()))
         } else {
             None
         }
@@ -234,7 +249,7 @@ pub(crate) fn exclusions(level: u8, order: Order) -> Vec<String> {
     match level {
         3 => left_out.push(
             "how long things take (the monotonic clock is real), process ids, file times, ports, Go's map order, and what \
-             asks the processor itself for random numbers",
+             asks the processor itself for random numbers, but for std::random_device of glibc's programs",
         ),
         _ => left_out.push("the wall clock, random numbers and addresses of memory"),
     }

@@ -23,7 +23,7 @@ use wire::{
 use crate::{
     beside::GivenBeside,
     container::BridgeWay,
-    determinism::{Asked, Controls, Processors, recorded_time},
+    determinism::{Asked, Control, Controls, Processors, recorded_time},
     environment::{Addresses, GivenMount, GivenVariable, RecordedAddresses, Told, Variables, looked_for},
     error::ReplayError,
     forward::FORWARD_PROXY,
@@ -103,6 +103,8 @@ pub struct Settings {
     pub runs_folder: PathBuf,
     /// This very program, statically linked: what becomes the container's init.
     pub executable: PathBuf,
+    /// The library that is loaded before the service's own: `init`'s shim.
+    pub shim: &'static [u8],
     /// Version of this program.
     pub tool_version: String,
     /// The wall clock when `clock` was 0, in nanoseconds since 1970.
@@ -170,6 +172,11 @@ impl Job<'_> {
     pub(crate) fn inside(&self) -> Option<Virtual> {
         let first = self.selection.chosen.first().and_then(|first| recorded_time(&self.settings.archive, first));
         self.settings.determinism.inside(self.settings.order, first)
+    }
+
+    /// The library that is loaded before the service's own, where that is asked for.
+    pub(crate) fn preload(&self) -> Option<&'static [u8]> {
+        self.settings.determinism.why_off(Control::RandomDevice).is_none().then_some(self.settings.shim)
     }
 
     /// How the recorded container was started, where it was one.
@@ -265,6 +272,22 @@ pub(crate) trait Running: Send + Sync {
     /// was known, for each in the receipt's order.
     fn begin<'a>(&'a mut self, _patience: Duration) -> BoxFuture<'a, Result<Vec<String>, Void>> {
         Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// Why the service cannot be started anew in the place that it has, if so.
+    fn why_not_anew(&self) -> Option<String> {
+        Some("it is not run by this program".to_owned())
+    }
+
+    /// Ends the service alone, as it would be ended with its place. An error, in words, is why another cannot be started in
+    /// that place as if it were the first: something is left in it.
+    fn stop_service(&mut self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { Err("it cannot be stopped by itself".to_owned()) })
+    }
+
+    /// Starts it again, in the place that was left to it.
+    fn start_anew(&mut self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { Err("it cannot be started again".to_owned()) })
     }
 
     /// How the service ended, if it did.

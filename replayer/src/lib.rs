@@ -35,6 +35,7 @@ mod punctuality;
 mod ready;
 pub mod receipt;
 mod rehearsal;
+mod renew;
 mod repeat;
 pub mod replay;
 mod rules;

@@ -24,7 +24,7 @@ use wire::{bridge, client::Clock};
 
 use crate::{
     answer::Answerer,
-    determinism::{DEVICES, SeededDevice, set_variables},
+    determinism::{DEVICES, SHIM, SeededDevice, set_variables, shim_words},
     environment::{Addresses, Variables, process_variables, reveal_arguments},
     error::ReplayError,
     job::{Halt, Job, Preparation, Running, Started},
@@ -226,12 +226,17 @@ impl Launch<'_> {
         let socket = folder.path().join(bridge::SOCKET_NAME);
         let device = self.job.seeded_device(preparation)?;
         let over = device.as_ref().map(|device| DEVICES.map(|path| (path, device.path())));
+        let preload = self.job.preload().map(|_| folder.path().join(SHIM));
+        if let (Some(library), Some(path)) = (self.job.preload(), &preload) {
+            std::fs::write(path, library).map_err(ReplayError::Prepare)?;
+        }
         let settings = serde_json::json!({
             "over": over.into_iter().flatten().collect::<BTreeMap<_, _>>(),
             "socket": socket,
             "listen": listen,
             "resolver": true,
             "determinism": self.job.inside(),
+            "preload": preload,
             "program": self.program,
             "hosts": self.addresses.hosts,
         });
@@ -254,6 +259,7 @@ impl Launch<'_> {
             }
         };
         preparation.injected = vec!["name spaces of its own: network with a loopback only, processes".to_owned()];
+        preparation.injected.extend(preload.map(|_| shim_words(SHIM)));
         let not_served = self.job.not_served(&listened_on(&bridge, &self.addresses, &mut preparation.replacements));
         let clock = Arc::clone(&self.job.settings.clock);
         run.answering.push(tokio::spawn(answer_bridge(Arc::clone(&bridge), places, Arc::clone(answerer), clock)));

@@ -30,7 +30,7 @@ use crate::{
     judge::{Case, Judgement},
     pace::Pace,
     punctuality,
-    receipt::{NotStarted, Void},
+    receipt::{NotStarted, Resets, Void},
     replay::{Played, Progressed, Watched},
     service::Aftermath,
     trials::Trials,
@@ -61,6 +61,11 @@ impl Repeating {
     /// A single replay.
     pub const ONCE: Self =
         Self { count: None, reset: Reset::Container, copies: 1, until_failure: false, confidence: Confidence::DEFAULT };
+
+    /// True where a container may get its service started anew.
+    pub(crate) fn renews(&self) -> bool {
+        self.reset == Reset::Process && self.count.is_some_and(|count| count > 1)
+    }
 }
 
 /// What is done between two repeats.
@@ -70,6 +75,9 @@ impl Repeating {
 pub enum Reset {
     /// Nothing: the same service answers all repeats, with whatever it remembers of those before.
     None,
+    /// The service is started anew in its container, with the same seeds; in a fresh one where something else than the service
+    /// might remember. A fresh process where it is no container.
+    Process,
     /// A fresh container, or a fresh process where it is no container.
     Container,
 }
@@ -79,17 +87,18 @@ impl Reset {
     pub fn word(self) -> &'static str {
         match self {
             Self::None => "none",
+            Self::Process => "process",
             Self::Container => "container",
         }
     }
 }
 
 /// A service that is ready, and what answers its calls.
-struct Service {
-    started: Started,
-    answerer: Arc<Answerer>,
-    preparation: Preparation,
-    fingerprint: Option<Digest>,
+pub(crate) struct Service {
+    pub(crate) started: Started,
+    pub(crate) answerer: Arc<Answerer>,
+    pub(crate) preparation: Preparation,
+    pub(crate) fingerprint: Option<Digest>,
 }
 
 /// A service that cannot be judged.
@@ -100,9 +109,9 @@ pub(crate) struct Fallen {
 }
 
 /// The repeats so far.
-struct Tried {
+pub(crate) struct Tried {
     trials: Trials,
-    preparation: Option<Preparation>,
+    pub(crate) preparation: Option<Preparation>,
     aftermath: Option<Aftermath>,
     fallen: Vec<NotStarted>,
     fallen_count: u32,
@@ -113,6 +122,7 @@ struct Tried {
     /// Requests that were sent, and those among them in which a seed was set.
     seeded: (u64, u64),
     gates: Option<GateCounts>,
+    pub(crate) resets: Resets,
     interrupted: bool,
 }
 
@@ -127,21 +137,22 @@ pub(crate) struct Count {
     pub(crate) pace: Pace,
     pub(crate) punctuality: punctuality::Watched,
     pub(crate) seeded: (u64, u64),
+    pub(crate) resets: Resets,
 }
 
 /// The repeats of a job under way.
-struct Repeats<'a, 'j> {
-    job: &'a Job<'j>,
-    prepared: Preparation,
-    here: &'a HostEnvironment,
-    watched: &'a Watched<'a>,
-    repeating: Repeating,
-    count: u32,
+pub(crate) struct Repeats<'a, 'j> {
+    pub(crate) job: &'a Job<'j>,
+    pub(crate) prepared: Preparation,
+    pub(crate) here: &'a HostEnvironment,
+    pub(crate) watched: &'a Watched<'a>,
+    pub(crate) repeating: Repeating,
+    pub(crate) count: u32,
     /// First answers, where there are several repeats.
     baseline: Option<Arc<Baseline>>,
-    tried: Tried,
+    pub(crate) tried: Tried,
     /// The service that answers the next repeat, where it stands already.
-    standing: Option<Result<Service, Halt>>,
+    pub(crate) standing: Option<Result<Service, Halt>>,
 }
 
 /// What follows a repeat.
@@ -187,11 +198,13 @@ impl Repeats<'_, '_> {
         let outcomes = self.drive(&service, repeat).await;
         let (judgements, outcomes) = if self.keeps(repeat, outcomes.as_ref().ok()) {
             let outcomes = outcomes?;
-            let Started { calls_observed, not_served, .. } = &service.started;
-            let judgements = self.job.judge(&service.answerer, calls_observed.then_some(not_served), &outcomes);
+            let judgements = self.job.judge_now(&service, &outcomes);
             self.tried.preparation.get_or_insert_with(|| service.preparation.clone());
             self.standing = Some(Ok(service));
             (judgements, outcomes)
+        } else if self.renews(repeat, &service, outcomes.as_ref().ok()) {
+            let outcomes = outcomes?;
+            (self.renew(repeat, service, &outcomes).await, outcomes)
         } else {
             match self.end(service, repeat, outcomes).await {
                 Ok(judged) => judged,
@@ -295,7 +308,7 @@ impl Repeats<'_, '_> {
         Ok(if self.tried.fell(repeat, reason) { Next::Repeat } else { Next::End })
     }
 
-    fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         *self.watched.stop.borrow()
     }
 }
@@ -340,7 +353,7 @@ impl Job<'_> {
     }
 
     /// Starts a service and waits until it is ready. Of one that is not sent anything, what it left behind is in the run.
-    async fn stand_up(
+    pub(crate) async fn stand_up(
         &self,
         prepared: &Preparation,
         here: &HostEnvironment,
@@ -348,18 +361,28 @@ impl Job<'_> {
     ) -> Result<Service, Halt> {
         let answerer = self.answerer()?;
         let mut preparation = prepared.clone();
-        let mut started = self.start(&answerer, &mut preparation).await?;
-        if let Some((void, is_forbidden)) = self.why_not_sent(&mut started, &mut preparation, watched).await {
-            let aftermath = self.let_go(started).await;
-            let void = self.explained(void, is_forbidden, &aftermath);
-            return Err(Halt::Fallen(Box::new(Fallen { void, preparation, aftermath })));
-        }
-        let fingerprint = self.ledger.put_fingerprint(&self.fingerprint_here(&preparation, here.clone()));
-        Ok(Service { started, answerer, preparation, fingerprint })
+        let started = self.start(&answerer, &mut preparation).await?;
+        let service = Service { started, answerer, preparation, fingerprint: None };
+        let mut service = self.made_ready(service, watched).await?;
+        let here = self.fingerprint_here(&service.preparation, here.clone());
+        service.fingerprint = self.ledger.put_fingerprint(&here);
+        Ok(service)
+    }
+
+    /// Waits until a service that was started is ready.
+    pub(crate) async fn made_ready(&self, mut service: Service, watched: &Watched<'_>) -> Result<Service, Halt> {
+        let Service { started, preparation, .. } = &mut service;
+        let Some((void, is_forbidden)) = self.why_not_sent(started, preparation, watched).await else {
+            return Ok(service);
+        };
+        let Service { started, preparation, .. } = service;
+        let aftermath = self.let_go(started).await;
+        let void = self.explained(void, is_forbidden, &aftermath);
+        Err(Halt::Fallen(Box::new(Fallen { void, preparation, aftermath })))
     }
 
     /// Ends a service of which nothing more is wanted.
-    async fn let_go(&self, started: Started) -> Aftermath {
+    pub(crate) async fn let_go(&self, started: Started) -> Aftermath {
         let Started { doorway, running, .. } = started;
         drop(doorway);
         self.finish(running, false).await
@@ -390,6 +413,12 @@ impl Job<'_> {
         })
     }
 
+    /// Judges a repeat of a service that goes on, or has left nobody who asks.
+    pub(crate) fn judge_now(&self, service: &Service, outcomes: &Outcomes) -> Vec<Judgement> {
+        let Started { calls_observed, not_served, .. } = &service.started;
+        self.judge(&service.answerer, calls_observed.then_some(not_served), outcomes)
+    }
+
     /// Judges a repeat, each copy by itself. `not_served` are the dependencies whose address could not be served; `None` where
     /// calls are not seen.
     fn judge(&self, answerer: &Answerer, not_served: Option<&BTreeSet<String>>, outcomes: &Outcomes) -> Vec<Judgement> {
@@ -414,14 +443,14 @@ impl Job<'_> {
 }
 
 /// What became of each copy's exchanges.
-type Outcomes = Vec<BTreeMap<Id, Outcome>>;
+pub(crate) type Outcomes = Vec<BTreeMap<Id, Outcome>>;
 
 /// True where the service seems to be gone.
-fn seems_dead(outcomes: &[BTreeMap<Id, Outcome>]) -> bool {
+pub(crate) fn seems_dead(outcomes: &[BTreeMap<Id, Outcome>]) -> bool {
     outcomes.iter().flat_map(BTreeMap::values).any(|outcome| matches!(outcome.end, End::Unreachable { .. }))
 }
 
-fn is_no_pass(result: &ExchangeResult) -> bool {
+pub(crate) fn is_no_pass(result: &ExchangeResult) -> bool {
     !matches!(result.verdict, diff::Verdict::Same | diff::Verdict::Noise)
 }
 
@@ -439,6 +468,7 @@ impl Tried {
             punctuality: punctuality::Watched::default(),
             seeded: (0, 0),
             gates: None,
+            resets: Resets::default(),
             interrupted: false,
         }
     }
@@ -471,7 +501,7 @@ impl Tried {
     }
 
     /// Adds how often answers were held.
-    fn gated(&mut self, counts: Option<GateCounts>) {
+    pub(crate) fn gated(&mut self, counts: Option<GateCounts>) {
         self.gates = match (self.gates, counts) {
             (Some(before), Some(counts)) => Some(before.and(counts)),
             (before, counts) => before.or(counts),
@@ -479,7 +509,7 @@ impl Tried {
     }
 
     /// Takes in what a service left behind. Its log is written at once: many repeats log much.
-    fn ended(&mut self, mut aftermath: Aftermath, job: &Job<'_>) {
+    pub(crate) fn ended(&mut self, mut aftermath: Aftermath, job: &Job<'_>) {
         job.ledger.append_logs(std::mem::take(&mut aftermath.logs));
         for ended in std::mem::take(&mut aftermath.beside) {
             job.ledger.append_logs(ended.named_lines());
@@ -507,6 +537,7 @@ impl Tried {
             pace: self.pace,
             punctuality: self.punctuality,
             seeded: self.seeded,
+            resets: self.resets,
         };
         let mut preparation = self.preparation.unwrap_or_default();
         if let Some(counts) = self.gates {

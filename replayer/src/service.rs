@@ -134,7 +134,12 @@ pub(crate) async fn answer_bridge(
             incoming = bridge.incoming() => {
                 let Some((address, stream)) = incoming else { break };
                 let Some(place) = places.iter().find(|place| place.address == address) else { continue };
-                connections.spawn(answer_stream(stream, place.name.clone(), answerer.clone(), clock.clone()));
+                let connected = answerer.hold_open();
+                let answered = answer_stream(stream, place.name.clone(), answerer.clone(), clock.clone());
+                connections.spawn(async move {
+                    answered.await;
+                    drop(connected);
+                });
             }
             Some(_) = connections.join_next() => {}
         }

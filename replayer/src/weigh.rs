@@ -50,6 +50,7 @@ pub(crate) fn weigh(
         copies,
         done: count.done,
         reset: repeating.reset,
+        resets: count.resets,
         until_failure: repeating.until_failure,
         confidence: confidence.level(),
         not_started: count.fallen,

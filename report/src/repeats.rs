@@ -5,7 +5,7 @@
 
 use diff::{Class, ExchangeResult, Repeated};
 use exchange::NoisyPlace;
-use replayer::receipt::{Receipt, RepeatsProof};
+use replayer::receipt::{Receipt, RepeatsProof, Resets};
 
 /// Exchanges that are told of, the most telling first. The rest is in `--json`. A choice.
 const EXCHANGES_SHOWN_MAX: usize = 3;
@@ -17,6 +17,7 @@ pub(crate) fn repeat_lines(receipt: &Receipt, results: &[ExchangeResult]) -> Vec
     let Some(repeats) = &receipt.repeats else { return Vec::new() };
     let mut lines = vec![("repeats", how_often(repeats)), ("against", against_production(repeats))];
     lines.extend(load_words(repeats).map(|words| ("load", words)));
+    lines.extend(reset_words(&repeats.resets).map(|words| ("reset", words)));
     lines.extend(told(results).map(|(result, repeated)| (word(repeated), exchange_words(result, repeated))));
     if !repeats.noise.is_empty() {
         lines.push(("noise", noise_words(&repeats.noise)));
@@ -40,6 +41,14 @@ fn how_often(repeats: &RepeatsProof) -> String {
         }
     };
     format!("{done} of {asked}, reset {}: {failed}, at {confidence} confidence{fallen}", repeats.reset.word())
+}
+
+/// `9 fresh containers, 3 starts in the same one: it wrote to its files, first `/data/log` (9)`; nothing where all was as asked.
+fn reset_words(resets: &Resets) -> Option<String> {
+    let why: Vec<_> = resets.why.iter().map(|why| format!("{} ({})", why.reason, why.count)).collect();
+    let many = |count: u32, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+    let (fresh, starts) = (many(resets.containers, "fresh container"), many(resets.processes, "start"));
+    (resets.containers > 0).then(|| format!("{fresh}, {starts} in the same one: {}", why.join("; ")))
 }
 
 /// Both rates of unusual answers side by side.

@@ -52,8 +52,9 @@ pub(crate) struct ReplayArgs {
     /// Replay so many times, and say how often each exchange fails (docs/repeats.md)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=REPEATS_MAX))]
     pub(crate) repeat: Option<u32>,
-    /// Between repeats: a fresh container (or process), or nothing, which is faster and lets the service remember
-    #[arg(long, value_name = "HOW", value_enum, default_value = "container")]
+    /// Between repeats: the service started anew in its container, which is kept unless the service wrote to it; a fresh
+    /// container each time; or nothing, which is fastest and lets the service remember
+    #[arg(long, value_name = "HOW", value_enum, default_value = "process")]
     pub(crate) reset: Reset,
     /// End with the first repeat in which an exchange is neither same nor noise
     #[arg(long, requires = "repeat")]
@@ -151,6 +152,7 @@ const REPEATS_MAX: i64 = 100_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Reset {
     None,
+    Process,
     Container,
 }
 

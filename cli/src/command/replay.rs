@@ -139,6 +139,7 @@ fn settings_of(source: &str, args: &ReplayArgs) -> Result<Settings, Trouble> {
         repeating: repeating(args),
         runs_folder: store.runs_dir(),
         executable: own_executable()?,
+        shim: init::SHIM,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         started_unix_ns: clock.started_unix_ns,
         clock: clock.monotonic,
@@ -183,7 +184,8 @@ fn against(args: &ReplayArgs) -> Result<Against, Trouble> {
 fn repeating(args: &ReplayArgs) -> Repeating {
     let reset = match args.reset {
         Reset::Container if args.target.is_none() => replayer::Reset::Container,
-        Reset::Container | Reset::None => replayer::Reset::None,
+        Reset::Process if args.target.is_none() => replayer::Reset::Process,
+        Reset::Container | Reset::Process | Reset::None => replayer::Reset::None,
     };
     Repeating {
         count: args.repeat.or((args.load > 1).then_some(1)),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may stop the test")]
 
 mod advised;
+mod anew;
 mod beside;
 mod captured;
 mod compared;
@@ -22,6 +23,7 @@ mod objects;
 mod otherwise;
 mod overtime;
 mod paced;
+mod preloaded;
 mod proxied;
 mod raced;
 mod recordings;

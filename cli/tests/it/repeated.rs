@@ -33,7 +33,8 @@ fn each_repeat_has_a_service_of_its_own_and_exchanges_of_its_own_in_one_run() {
     let (ran, document) = replay_script(folder.path(), &shipped(), 2, &script, &more);
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
     let repeats = &document["receipt"]["repeats"];
-    assert_eq!((&repeats["asked"], &repeats["done"], &repeats["reset"]), (&3.into(), &3.into(), &"container".into()));
+    assert_eq!((&repeats["asked"], &repeats["done"], &repeats["reset"]), (&3.into(), &3.into(), &"process".into()));
+    assert_eq!(repeats["resets"], json!({ "processes": 2, "containers": 0 }));
     assert_eq!(fs::read_to_string(folder.path().join("starts")).unwrap().len(), 3);
     for at in 0..2 {
         let repeated = repeated(&document, at);
@@ -157,7 +158,7 @@ fn repeats_are_told_in_words_and_wrong_numbers_are_refused() {
     let line =
         |label: &str| ran.out.lines().find(|line| line.starts_with(label)).unwrap_or_else(|| panic!("{}", ran.out));
     assert!(
-        line("repeats").contains("2 of 2, reset container: none failed; what fails in 77.6 % or more"),
+        line("repeats").contains("2 of 2, reset process: none failed; what fails in 77.6 % or more"),
         "{}",
         ran.out
     );

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use self::{
     body::{body_of, without_ipv6},
+    changed::made_by_engine,
     logs::follow,
 };
 use crate::{
@@ -25,6 +26,7 @@ use crate::{
 };
 
 mod body;
+mod changed;
 mod logs;
 mod profile;
 
@@ -91,6 +93,8 @@ pub struct RunningContainer {
     warnings: Vec<String>,
     /// Volumes made for it, which go with it.
     volumes: Vec<String>,
+    /// Where the engine made something in it so that there is something to mount on.
+    made: Vec<String>,
     removed: bool,
 }
 
@@ -159,6 +163,7 @@ impl Docker {
         files: Option<&(PathBuf, String)>,
         clock: Arc<dyn Fn() -> u64 + Send + Sync>,
     ) -> Result<RunningContainer, DockerError> {
+        let made = made_by_engine(&body);
         let created = self.engine.create_container(None, body).await;
         let created = created.map_err(DockerError::refused("create the container"))?;
         let id = created.id;
@@ -173,6 +178,7 @@ impl Docker {
             id,
             warnings: created.warnings,
             volumes: Vec::new(),
+            made,
             removed: false,
         };
         if let Err(error) = started {

@@ -179,6 +179,13 @@ impl Conversations {
         self.entries.push(Entry { conversation, has_begun: false, next: 0, served });
     }
 
+    /// Makes all of them as they were before the first connection.
+    pub fn start_over(&mut self) {
+        let entries = std::mem::take(&mut self.entries);
+        *self = Self::new(self.reuses);
+        entries.into_iter().for_each(|entry| self.add(entry.conversation));
+    }
+
     /// A connection is made: the recorded one that it will repeat if it says the same, and where that one's server spoke
     /// first, what it said.
     pub fn connect(&mut self, dependency: &str) -> (Caller, Option<(Id, Range<usize>)>) {

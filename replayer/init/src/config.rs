@@ -47,6 +47,9 @@ pub struct Config {
     /// The program's file, where the command's first word is not where it is found.
     #[serde(default)]
     pub program: Option<PathBuf>,
+    /// A library to be loaded before the service's own, where programs here load glibc's.
+    #[serde(default)]
+    pub preload: Option<PathBuf>,
     /// What of its time and chance the service is given; nothing where this is left out.
     #[serde(default)]
     pub determinism: Option<Virtual>,

@@ -17,6 +17,7 @@ mod bridge;
 mod config;
 mod isolate;
 mod plant;
+mod preload;
 mod relay;
 mod service;
 #[allow(unsafe_code, reason = "signals, name spaces, mounts and filters have no safe wrapper in the standard library")]

@@ -15,7 +15,7 @@ use std::{
 use crate::{
     Config, InitError, WORD,
     bridge::Bridge,
-    say, system,
+    preload, say, system,
     watch::{self, Bell},
 };
 
@@ -44,9 +44,10 @@ pub(crate) fn run(config: &Path, command: &[OsString]) -> Result<u8, InitError> 
         true => Launch::traced(config, control, command),
         false => {
             let program = settings.program.clone().map_or_else(|| command[0].clone(), OsString::from);
-            Launch { program, command: command.to_vec(), left_open: Arc::default() }
+            Launch { program, command: command.to_vec(), left_open: Arc::default(), variable: None }
         }
     };
+    let launch = Launch { variable: preload::variable(settings.preload.as_ref()), ..launch };
     let (service, bell) = match &bridge {
         Some(bridge) => watch::start(&settings, &launch, &bridge.stop)?,
         None => (launch.start()?, None),
@@ -73,6 +74,8 @@ pub(crate) struct Launch {
     command: Vec<OsString>,
     /// A descriptor that it is started with and that is nobody else's.
     left_open: Arc<Mutex<Option<OwnedFd>>>,
+    /// A variable that is set for it.
+    variable: Option<(&'static str, OsString)>,
 }
 
 impl Launch {
@@ -82,11 +85,12 @@ impl Launch {
         let number = control.as_ref().map_or_else(|| "none".to_owned(), |control| control.as_raw_fd().to_string());
         let mut words = vec![program.clone(), WORD.into(), "--trace".into(), config.into(), number.into(), "--".into()];
         words.extend_from_slice(command);
-        Self { program, command: words, left_open: Arc::new(Mutex::new(control)) }
+        Self { program, command: words, left_open: Arc::new(Mutex::new(control)), variable: None }
     }
 
     pub(crate) fn start(&self) -> Result<Child, InitError> {
         let mut command = Command::new(&self.program);
+        command.envs(self.variable.clone());
         let left_open = self.left_open.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(descriptor) = &left_open {
             system::leave_open(&mut command, descriptor);

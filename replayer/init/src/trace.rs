@@ -14,6 +14,7 @@ mod clock;
 mod control;
 mod deadlines;
 mod entropy;
+mod leftovers;
 mod memory;
 mod processes;
 mod program;
@@ -33,7 +34,7 @@ use program::Controls;
 use tracer::{Job, Tracer};
 
 use crate::{
-    Config, InitError, say,
+    Config, InitError, preload, say,
     system::{self, launch, launch::Step},
 };
 
@@ -45,7 +46,9 @@ pub(crate) fn run(config: &Path, control: Option<i32>, command: &[OsString]) -> 
     let mut control = Control::open(control)
         .map_err(|source| InitError::System { what: "reach the bridge from the tracer", source })?;
     let program = settings.program.map_or_else(|| command[0].clone(), OsString::from);
-    let (controls, reached) = check::held(&asked).unwrap_or_else(|reason| (Controls::default(), none(&asked, &reason)));
+    let (controls, mut reached) =
+        check::held(&asked).unwrap_or_else(|reason| (Controls::default(), none(&asked, &reason)));
+    reached.preload = preload::held(settings.preload.as_ref());
     control.tell(&reached);
     if let Some(reasons) = failed(&reached) {
         if !asked.fallback {

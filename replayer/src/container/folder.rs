@@ -6,7 +6,7 @@ use host::{Delivery, INIT_SETTINGS};
 use serde_json::json;
 use wire::bridge::Virtual;
 
-use crate::{environment::Addresses, run_folder::RunFolder as Outer};
+use crate::{determinism::SHIM, environment::Addresses, run_folder::RunFolder as Outer};
 
 /// The folder that becomes `/.retake/run`: the socket is made by the bridge where the folder is mounted, the settings here.
 /// Whoever is not us cannot reach it from outside, since the folder it is in is ours alone; a bind mount does not pass
@@ -15,6 +15,7 @@ pub(super) fn run_folder(
     addresses: &Addresses,
     waits: bool,
     determinism: Option<&Virtual>,
+    preload: Option<&[u8]>,
     delivery: Delivery,
 ) -> std::io::Result<RunFolder> {
     let outer = Outer::make()?;
@@ -32,6 +33,12 @@ pub(super) fn run_folder(
     settings["waits"] = json!(waits);
     settings["resolver"] = json!(true);
     settings["determinism"] = json!(determinism);
+    if let Some(library) = preload {
+        let file = path.join(SHIM);
+        std::fs::write(&file, library)?;
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o444))?;
+        settings["preload"] = json!(format!("/.retake/run/{SHIM}"));
+    }
     std::fs::write(path.join(INIT_SETTINGS), settings.to_string())?;
     Ok(RunFolder { path, outer })
 }

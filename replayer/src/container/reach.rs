@@ -52,6 +52,8 @@ pub(crate) struct Order<'a> {
     pub(crate) plan: MountPlan,
     /// What of its time and chance it is given.
     pub(crate) determinism: Option<Virtual>,
+    /// The library that is loaded before its own, if one is.
+    pub(crate) preload: Option<&'static [u8]>,
     /// What plays the forward proxy, whose certificate it gets.
     pub(crate) forward: Option<&'a Forward>,
 }
@@ -102,7 +104,7 @@ async fn reach_by(
     order: &Order<'_>,
     clock: &Arc<Clock>,
 ) -> Result<Reached, Unreached> {
-    let folder = run_folder(&order.addresses, order.waits, order.determinism.as_ref(), delivery)
+    let folder = run_folder(&order.addresses, order.waits, order.determinism.as_ref(), order.preload, delivery)
         .map_err(ReplayError::Prepare)?;
     if let Some(forward) = order.forward {
         forward.put_into(&folder.path).map_err(ReplayError::Prepare)?;

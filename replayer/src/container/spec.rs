@@ -46,3 +46,31 @@ pub(super) fn spec_of(job: &Job<'_>, recorded: &ContainerIdentity, image: &Found
         ..ContainerSpec::default()
     }
 }
+
+/// `SIGRTMIN` as glibc has it, which is what engines mean by it.
+const FIRST_REAL_TIME: i32 = 34;
+
+/// The number of the signal that ends a container: `SIGTERM`, `TERM`, `15`, `SIGRTMIN+3`. What says nothing known is 15, the
+/// engine's own default.
+pub(super) fn signal_of(name: &str) -> i32 {
+    let name = name.trim().to_ascii_uppercase();
+    let name = name.strip_prefix("SIG").unwrap_or(&name);
+    if let Some(more) = name.strip_prefix("RTMIN") {
+        return more.parse().map_or(FIRST_REAL_TIME, |more: i32| FIRST_REAL_TIME.saturating_add(more).clamp(1, 64));
+    }
+    let numbers = [("HUP", 1), ("INT", 2), ("QUIT", 3), ("KILL", 9), ("USR1", 10), ("USR2", 12), ("WINCH", 28)];
+    let known = numbers.iter().find(|(known, _)| *known == name).map(|(_, number)| *number);
+    known.or_else(|| name.parse().ok().filter(|number| (1..=64).contains(number))).unwrap_or(15)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_has_a_name_or_a_number() {
+        let signals =
+            ["", "SIGTERM", "15", "SIGINT", "quit", "SIGRTMIN+3", "RTMIN", "3", "0", "-1", "99", "SIGRTMIN+99"];
+        assert_eq!(signals.map(signal_of), [15, 15, 15, 2, 3, 37, 34, 3, 15, 15, 15, 64]);
+    }
+}

@@ -11,12 +11,22 @@ use super::{Asked, Control, Controls, State};
 use crate::order::Order;
 
 /// The controls that are its, and what each is called here.
-const CONTROLS: [Control; 3] = [Control::Clock, Control::Entropy, Control::Addresses];
+const CONTROLS: [Control; 4] = [Control::Clock, Control::Entropy, Control::Addresses, Control::RandomDevice];
+
+/// Name of the file of the library that is loaded before the service's own.
+pub(crate) const SHIM: &str = "shim.so";
+
+/// What is said of it in the receipt.
+pub(crate) fn shim_words(path: &str) -> String {
+    format!(
+        "{path}: loaded before the service's own libraries where these are glibc's (LD_PRELOAD), for std::random_device"
+    )
+}
 
 impl Asked {
     /// What init is told; nothing where no control of its is asked for. The wall clock begins at the first exchange's time.
     pub(crate) fn inside(&self, order: Order, first: Option<u64>) -> Option<Virtual> {
-        let [clock, entropy, aslr_off] = CONTROLS.map(|control| self.why_off(control).is_none());
+        let [clock, entropy, aslr_off, _] = CONTROLS.map(|control| self.why_off(control).is_none());
         (clock || entropy || aslr_off).then(|| Virtual {
             seed: self.key("retake 2026-11 what init gives"),
             wall_clock: wall_clock(order, first.unwrap_or_default()),
@@ -69,6 +79,10 @@ fn became(control: Control, reached: &Reached) -> (State, Vec<String>) {
             (&reached.clock, Some(format!("{programs} programs redirected, {calls} calls past the vDSO served")))
         }
         Control::Entropy => (&reached.entropy, Some(format!("{} calls served", reached.random_count))),
+        Control::RandomDevice => match &reached.preload {
+            Held::Off => return (State::On, vec!["no program here loads libraries of glibc".to_owned()]),
+            held => (held, Some("asked of getrandom, by a library that is loaded first".to_owned())),
+        },
         _ => (&reached.aslr_off, None),
     };
     match held {

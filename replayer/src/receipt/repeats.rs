@@ -18,6 +18,9 @@ pub struct RepeatsProof {
     pub done: u32,
     /// What was done between two of them.
     pub reset: Reset,
+    /// What each repeat after the first began with, where the service was to be started anew in its container.
+    #[serde(default, skip_serializing_if = "Resets::is_none")]
+    pub resets: Resets,
     /// True where the first failure was to end it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub until_failure: bool,
@@ -50,6 +53,47 @@ pub struct RepeatsProof {
     /// What differed between answers of the same service to the same request, rules or not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub noise: Vec<NoisyPlace>,
+}
+
+/// How often the service was started anew in its place, and how often its place was fresh too.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resets {
+    /// Starts in the same container, or of a process.
+    pub processes: u32,
+    /// Fresh containers.
+    pub containers: u32,
+    /// Why those were needed; the first few reasons.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub why: Vec<WhyFresh>,
+}
+
+/// Why there were fresh containers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhyFresh {
+    /// Why.
+    pub reason: String,
+    /// How many.
+    pub count: u32,
+}
+
+/// Different reasons that are told. A choice.
+const REASONS_MAX: usize = 10;
+
+impl Resets {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Counts a fresh container.
+    pub(crate) fn fresh(&mut self, reason: String) {
+        self.containers += 1;
+        let has_room = self.why.len() < REASONS_MAX;
+        match self.why.iter_mut().find(|why| why.reason == reason) {
+            Some(why) => why.count += 1,
+            None if has_room => self.why.push(WhyFresh { reason, count: 1 }),
+            None => {}
+        }
+    }
 }
 
 /// A repeat that could not be judged.

@@ -55,6 +55,19 @@ fn a_connection_follows_a_recorded_one_and_what_is_left_is_told() {
 }
 
 #[test]
+fn what_starts_over_answers_a_new_service_as_it_did_the_first() {
+    let mut library = library(&[&[b"a\n", b"b\n"], &[b"a\n"]]);
+    for _ in 0..2 {
+        let [(mut one, _), (mut other, _)] = [(); 2].map(|()| library.connect("cache"));
+        assert_eq!(answers(&mut library, &mut one, b"a\n"), [(1, 0)]);
+        assert_eq!(answers(&mut library, &mut other, b"a\n"), [(2, 0)]);
+        assert_eq!(library.never_asked().len(), 1);
+        library.start_over();
+        assert_eq!(library.never_asked().len(), 3);
+    }
+}
+
+#[test]
 fn pools_that_deal_their_connections_out_otherwise_get_the_same_answers() {
     let (set, get, other) = (command("SET a 1"), command("GET a"), command("GET b"));
     let mut library = library(&[&[&set, &get], &[&other, &get]]);

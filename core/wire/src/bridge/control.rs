@@ -35,6 +35,11 @@ pub enum Order {
     SetClock(WallClock),
     /// It is ready: monotonic clocks that were frozen until then are so no longer.
     Ready,
+    /// Its own process gets this signal; once that has ended, so does whatever else is left of it. Nothing is started.
+    Stop {
+        /// The signal's number.
+        signal: i32,
+    },
     /// All its processes end, and it is started anew with the same seed.
     Restart,
 }
@@ -46,6 +51,7 @@ impl Order {
             Self::SetClock(WallClock::Frozen { at_ns }) => format!("{number}\twall\tfrozen\t{at_ns}"),
             Self::SetClock(WallClock::Running { from_ns }) => format!("{number}\twall\trunning\t{from_ns}"),
             Self::Ready => format!("{number}\tready"),
+            Self::Stop { signal } => format!("{number}\tstop\t{signal}"),
             Self::Restart => format!("{number}\trestart"),
         }
     }
@@ -57,6 +63,7 @@ impl Order {
             ["wall", "frozen", at] => Self::SetClock(WallClock::Frozen { at_ns: at.parse().ok()? }),
             ["wall", "running", from] => Self::SetClock(WallClock::Running { from_ns: from.parse().ok()? }),
             ["ready"] => Self::Ready,
+            ["stop", signal] => Self::Stop { signal: signal.parse().ok()? },
             ["restart"] => Self::Restart,
             _ => return None,
         };
@@ -152,6 +159,12 @@ impl Orders {
         locked(&self.0).clock_failure.get_or_insert_with(|| error.to_string());
     }
 
+    /// True while somebody inside takes orders.
+    pub(super) fn are_taken(&self) -> bool {
+        let table = locked(&self.0);
+        table.reached.is_some() && !table.gone
+    }
+
     pub(super) fn reached(&self) -> Option<Reached> {
         let table = locked(&self.0);
         let mut reached = table.reached.clone()?;
@@ -197,12 +210,15 @@ mod tests {
             Order::SetClock(WallClock::Frozen { at_ns: u64::MAX }),
             Order::SetClock(WallClock::Running { from_ns: 0 }),
             Order::Ready,
+            Order::Stop { signal: 15 },
             Order::Restart,
         ];
         for (number, order) in (7..).zip(orders) {
             assert_eq!(Order::read(&order.line(number)), Some((number, order)));
         }
-        for line in ["", "1", "x\tready", "1\twall\tfrozen", "1\twall\tfrozen\t-1", "1\tready\t2", "-1\tready"] {
+        for line in
+            ["", "1", "x\tready", "1\twall\tfrozen", "1\twall\tfrozen\t-1", "1\tready\t2", "-1\tready", "1\tstop"]
+        {
             assert_eq!(Order::read(line), None, "{line:?}");
         }
     }

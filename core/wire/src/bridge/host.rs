@@ -204,6 +204,20 @@ impl Host {
         self.order(Order::Ready).await
     }
 
+    /// True while the service is traced, so that it can be stopped and started anew.
+    pub fn is_controlled(&self) -> bool {
+        self.orders.are_taken()
+    }
+
+    /// Sends the service's own process a signal, and ends what is left of it once that one has ended. All of it is gone when
+    /// this returns, and nothing of it where the engine does not look: in shared memory, queues, or files in memory.
+    ///
+    /// # Errors
+    /// As [`Self::set_clock`]; `Failed` also where something is left, which it names.
+    pub async fn stop_service(&self, signal: i32) -> Result<(), ControlError> {
+        self.order(Order::Stop { signal }).await
+    }
+
     /// Ends all the service's processes and starts it anew, with the same seed and the wall clock of its first start.
     /// Its program runs again when this returns; what it listens on is not there yet.
     ///

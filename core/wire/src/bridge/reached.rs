@@ -38,6 +38,8 @@ pub struct Reached {
     pub tsc: Held,
     /// The monotonic clocks, frozen until the service is ready.
     pub monotonic: Held,
+    /// The library that is loaded before the service's own; off where no program would load it.
+    pub preload: Held,
     /// Programs started whose vDSO was redirected.
     pub redirected_count: u64,
     /// Programs started whose vDSO was taken away, for want of room in it.
@@ -88,13 +90,14 @@ impl Reached {
     }
 
     /// Each control with its name in lines and receipts.
-    pub fn controls(&mut self) -> [(&'static str, &mut Held); 5] {
+    pub fn controls(&mut self) -> [(&'static str, &mut Held); 6] {
         [
             ("clock", &mut self.clock),
             ("entropy", &mut self.entropy),
             ("aslr_off", &mut self.aslr_off),
             ("tsc", &mut self.tsc),
             ("monotonic", &mut self.monotonic),
+            ("preload", &mut self.preload),
         ]
     }
 

@@ -8,6 +8,16 @@ use std::{
 
 use super::{all_but_faults, check};
 
+/// Signals that are read at a time. A choice: as a rule there is one.
+const SIGNALS_MAX: usize = 8;
+
+/// What there is to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Readable {
+    pub(crate) signals: bool,
+    pub(crate) input: bool,
+}
+
 /// Signals as something to read (signalfd(2)). They have to be blocked.
 #[derive(Debug)]
 pub(crate) struct Signals(OwnedFd);
@@ -22,28 +32,30 @@ impl Signals {
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// The next signal that has arrived, and the process that sent it.
-    pub(crate) fn next(&self) -> Option<(i32, i32)> {
-        // SAFETY: all zeroes is a valid value, and the kernel writes one of this size or nothing.
-        let (info, len) = unsafe {
-            let mut info: libc::signalfd_siginfo = mem::zeroed();
-            let len = libc::read(self.0.as_raw_fd(), (&raw mut info).cast(), size_of_val(&info));
-            (info, len)
+    /// Signals that have arrived, each with the process that sent it; when there are more, they can still be read.
+    pub(crate) fn take(&self) -> impl Iterator<Item = (i32, i32)> {
+        // SAFETY: all zeroes is a valid value, and the kernel writes whole ones, as many as there is room for.
+        let (infos, len) = unsafe {
+            let mut infos: [libc::signalfd_siginfo; SIGNALS_MAX] = mem::zeroed();
+            let len = libc::read(self.0.as_raw_fd(), infos.as_mut_ptr().cast(), size_of_val(&infos));
+            (infos, len)
         };
-        let is_whole = usize::try_from(len) == Ok(size_of_val(&info));
-        is_whole.then(|| (info.ssi_signo.cast_signed(), info.ssi_pid.cast_signed()))
+        let count = usize::try_from(len).unwrap_or(0) / size_of::<libc::signalfd_siginfo>();
+        infos.into_iter().take(count).map(|info| (info.ssi_signo.cast_signed(), info.ssi_pid.cast_signed()))
     }
 }
 
 /// Waits until there is a signal or something to read, at most as long as `patience`.
-pub(crate) fn wait(signals: &Signals, input: Option<BorrowedFd<'_>>, patience: Option<Duration>) {
-    let entry = |fd: BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    let mut entries: Vec<_> = [Some(signals.0.as_fd()), input].into_iter().flatten().map(entry).collect();
+pub(crate) fn wait(signals: &Signals, input: Option<BorrowedFd<'_>>, patience: Option<Duration>) -> Readable {
+    // A number below zero is passed over.
+    let entry = |fd: i32| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let mut entries = [signals.0.as_raw_fd(), input.map_or(-1, |input| input.as_raw_fd())].map(entry);
     let millis = patience.map_or(-1, |patience| i32::try_from(patience.as_millis()).unwrap_or(i32::MAX));
-    let count = libc::nfds_t::try_from(entries.len()).expect("two at most");
-    // An interruption is as good as an event: whoever waits looks at everything.
-    // SAFETY: the entries outlive the call.
-    unsafe { libc::poll(entries.as_mut_ptr(), count, millis) };
+    // No signal interrupts it: all are blocked.
+    // SAFETY: the two entries outlive the call.
+    unsafe { libc::poll(entries.as_mut_ptr(), 2, millis) };
+    let [signals, input] = entries.map(|entry| entry.revents != 0);
+    Readable { signals, input }
 }
 
 /// The machine's monotonic clock, in nanoseconds.

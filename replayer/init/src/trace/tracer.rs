@@ -22,6 +22,7 @@ use super::{
     control::Control,
     deadlines::{self, Changed},
     entropy::{Lineage, Purpose},
+    leftovers::Leftovers,
     memory::Memory,
     processes::{Process, Processes},
     program::{Controls, Outcome, Programs},
@@ -31,7 +32,7 @@ use crate::system::{
     launch::{self, Failure, Preparation, Step},
     ptrace::{self, Change},
     told_calls::{Filter, Told},
-    waiting::{self, Signals, monotonic_ns},
+    waiting::{self, Readable, Signals, monotonic_ns},
 };
 
 /// How often what was reached is told again, where that has changed. A choice: as the bridge tells the host.
@@ -72,6 +73,12 @@ pub(super) struct Tracer<'a> {
     root_status: Option<u8>,
     /// The number of the order to start anew, while the old processes end and until the new one runs.
     restart: Option<u64>,
+    /// The number of the order to stop, until all processes have ended.
+    stop: Option<u64>,
+    /// True from then on, until another start.
+    is_stopped: bool,
+    /// What was there before the job was, where it is known.
+    left: Option<Leftovers>,
     is_ending: bool,
     /// Orders that are carried out once each process shows what the clock shows.
     unanswered: Vec<u64>,
@@ -95,6 +102,9 @@ impl<'a> Tracer<'a> {
             failure: None,
             root_status: None,
             restart: None,
+            stop: None,
+            is_stopped: false,
+            left: None,
             is_ending: false,
             unanswered: Vec::new(),
             orphan_count: 0,
@@ -109,34 +119,45 @@ impl<'a> Tracer<'a> {
     /// An error means that nothing could be traced; the job was not run then.
     pub(super) fn run(&mut self, control: &mut Control) -> io::Result<Ended> {
         let (signals, parent) = (Signals::open()?, system::parent());
+        // Only with a way to the host can it be stopped.
+        self.left = control.input().map(|_| Leftovers::now());
         self.start()?;
         let deadline = self.job.patience.map(|patience| monotonic_ns().saturating_add(nanoseconds(patience)));
+        let mut readable = Readable { signals: true, input: true };
         loop {
-            while let Some((signal, sender)) = signals.next() {
+            // Before what children did is asked for: what they do from then on is another signal.
+            for (signal, sender) in readable.signals.then(|| signals.take()).into_iter().flatten() {
                 // Others reach the service themselves, where they mean it.
-                if signal != libc::SIGCHLD && sender == parent {
-                    system::send_signal(self.root, signal);
+                if signal == libc::SIGCHLD || sender != parent {
+                    continue;
+                }
+                match self.root_status {
+                    None => system::send_signal(self.root, signal),
+                    // What is stopped and told to end has.
+                    Some(_) => (self.stop, self.is_stopped) = (None, false),
                 }
             }
             while let Some((thread, change)) = ptrace::next_change() {
                 self.take(thread, change, control);
             }
-            if let Some(status) = self.root_status {
-                if self.restart.is_none() {
-                    control.tell(&self.reached);
-                    return Ok(Ended { status, failure: self.failure.take().and_then(Failure::read) });
+            if readable.input {
+                for (number, order) in control.orders() {
+                    self.carry_out(number, order, control);
                 }
-                self.start_anew(control)?;
             }
-            for (number, order) in control.orders() {
-                self.carry_out(number, order, control);
+            if let Some(status) = self.root_status
+                && !self.stands_by(control)?
+            {
+                control.tell(&self.reached);
+                return Ok(Ended { status, failure: self.failure.take().and_then(Failure::read) });
             }
             control.tell_now_and_then(&self.reached, TELL_EVERY);
             let left = deadline.map(|deadline| deadline.saturating_sub(monotonic_ns()));
             if left.is_some_and(|left| left <= 0) {
                 system::send_signal(self.root, libc::SIGKILL);
             }
-            waiting::wait(&signals, control.input(), deadline.map(|_| TELL_EVERY).or(control.patience(TELL_EVERY)));
+            let patience = deadline.map(|_| TELL_EVERY).or(control.patience(TELL_EVERY));
+            readable = waiting::wait(&signals, control.input(), patience);
         }
     }
 

@@ -141,6 +141,50 @@ async fn a_service_that_is_started_anew_sees_what_it_saw_the_first_time() {
     assert_eq!((status, observed.reached.unwrap().restart_count), (Some(0), 5));
 }
 
+/// Handles the signal it is stopped by, and leaves a child.
+const GRACEFUL: &str = "trap 'echo bye; exit 3' TERM; (sleep 60 &); echo up; while :; do sleep 0.02; done";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_stopped_ends_in_its_own_way_and_stays_away_until_it_is_started_anew() {
+    let mut service = Service::start(&[], "", "", &["sh", "-c", GRACEFUL]).await;
+    for _ in 0..3 {
+        assert!(service.host.is_controlled());
+        assert_eq!(service.line(), "up");
+        service.host.stop_service(libc::SIGTERM).await.unwrap();
+        assert_eq!(service.line(), "bye");
+        service.host.restart().await.unwrap();
+    }
+    assert_eq!(service.line(), "up");
+    service.host.stop_service(libc::SIGTERM).await.unwrap();
+    assert_eq!(service.line(), "bye");
+    // Whoever is told to end while it is stopped has the status that it ended with.
+    assert!(Command::new("kill").arg(service.init.id().to_string()).status().unwrap().success());
+    let (status, observed) = service.ended().await;
+    assert_eq!((status, observed.reached.unwrap().restart_count), (Some(3), 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_stopped_service_leaves_in_memory_is_named_and_one_that_does_not_end_is_killed_by_another_start() {
+    if !std::path::Path::new("/dev/shm").is_dir() {
+        return skipped("there is no /dev/shm");
+    }
+    let left = format!("/dev/shm/retake-left-{}", std::process::id());
+    let script = format!("trap '' INT; echo up; read line; echo >{left}; echo wrote; sleep 60");
+    let mut service = Service::start(&[], "", "", &["sh", "-c", &script]).await;
+    assert_eq!(service.line(), "up");
+    let waits = tokio::time::timeout(Duration::from_millis(100), service.host.stop_service(libc::SIGINT)).await;
+    assert!(waits.is_err(), "{waits:?}");
+    service.host.restart().await.unwrap();
+    assert_eq!(service.line(), "up");
+    writeln!(service.input).unwrap();
+    assert_eq!(service.line(), "wrote");
+    let stopped = service.host.stop_service(libc::SIGKILL).await;
+    std::fs::remove_file(&left).unwrap();
+    assert!(matches!(&stopped, Err(ControlError::Failed { reason }) if reason.contains(&left)), "{stopped:?}");
+    service.host.close().await;
+    service.init.wait().unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn frozen_monotonic_clocks_go_on_once_the_service_is_said_to_be_ready() {
     let Some((_folder, program)) = built("looks", &[]) else { return };

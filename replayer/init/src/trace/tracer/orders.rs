@@ -1,11 +1,11 @@
-//! What the host orders while the service runs: another time on its clock, the end of a frozen one, another start.
+//! What the host orders while the service runs: another time on its clock, the end of a frozen one, a stop, another start.
 
 use std::io;
 
 use wire::bridge::Order;
 
 use super::{
-    super::{control::Control, memory::Memory, processes},
+    super::{control::Control, leftovers::Leftovers, memory::Memory, processes},
     Tracer,
 };
 use crate::system::{self, ptrace};
@@ -25,16 +25,56 @@ impl Tracer<'_> {
                 self.spread_clock(number, control);
             }
             Order::Ready => control.answer(number, &Ok(())),
-            Order::Restart => {
-                if let Some(earlier) = self.restart.replace(number) {
-                    control.answer(earlier, &Err("another start was asked for".to_owned()));
+            Order::Stop { signal } => {
+                if let Some(earlier) = self.stop.replace(number) {
+                    control.answer(earlier, &Err("it was asked to stop again".to_owned()));
                 }
-                self.is_ending = true;
-                for process in self.processes.numbers() {
-                    system::send_signal(process, libc::SIGKILL);
+                if self.root_status.is_none() {
+                    system::send_signal(self.root, signal);
                 }
             }
+            Order::Restart => {
+                let earlier = [self.restart.replace(number), self.stop.take()];
+                for earlier in earlier.into_iter().flatten() {
+                    control.answer(earlier, &Err("another start was asked for".to_owned()));
+                }
+                self.is_stopped = false;
+                self.end_all();
+            }
         }
+    }
+
+    fn end_all(&mut self) {
+        self.is_ending = true;
+        for process in self.processes.numbers() {
+            system::send_signal(process, libc::SIGKILL);
+        }
+    }
+
+    /// With the job's own process gone: starts it again where that was asked for, or ends the others and waits where it was
+    /// only stopped. False where nothing more is wanted of it.
+    pub(super) fn stands_by(&mut self, control: &mut Control) -> io::Result<bool> {
+        if self.restart.is_some() {
+            return self.start_anew(control).map(|()| true);
+        }
+        let Some(number) = self.stop else { return Ok(self.is_stopped && control.input().is_some()) };
+        if !self.is_ending {
+            self.end_all();
+        }
+        if self.is_all_gone() {
+            self.stop = None;
+            self.is_stopped = true;
+            let left = self.left.as_ref().and_then(Leftovers::new_since);
+            control.answer(number, &left.map_or(Ok(()), |left| Err(format!("{left} is left"))));
+        }
+        Ok(true)
+    }
+
+    /// True when no process is left, met or not.
+    fn is_all_gone(&self) -> bool {
+        let unmet = processes::traced_by_this_process();
+        unmet.iter().for_each(|process| system::send_signal(*process, libc::SIGKILL));
+        self.processes.is_empty() && unmet.is_empty()
     }
 
     /// Writes what the clock shows into each process, and answers when it is in all of them.
@@ -71,9 +111,7 @@ impl Tracer<'_> {
 
     /// Starts the job again once all of its old processes have ended.
     pub(super) fn start_anew(&mut self, control: &mut Control) -> io::Result<()> {
-        let unmet = processes::traced_by_this_process();
-        unmet.iter().for_each(|process| system::send_signal(*process, libc::SIGKILL));
-        if !(self.processes.is_empty() && unmet.is_empty()) {
+        if !self.is_all_gone() {
             return Ok(());
         }
         self.is_ending = false;
