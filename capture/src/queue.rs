@@ -150,7 +150,7 @@ pub(crate) struct Change {
 }
 
 /// What the service was found to run in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Seen {
     /// As a [`Change`] has it; 0 where it is no container.
     pub(crate) replica: usize,

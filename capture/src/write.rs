@@ -260,6 +260,8 @@ impl Worker {
         if matches!(exchange.end, End::Unreachable { .. }) {
             // It reached neither the one nor the other.
             ran_in.doubt = None;
+        } else {
+            self.replicas.note_served();
         }
         let named = self.replicas.fingerprints(&ran_in).filter(|(digest, _)| !self.output.is_in(digest));
         let named: Vec<_> = named.map(|(_, fingerprint)| fingerprint).collect();

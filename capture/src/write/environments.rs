@@ -22,6 +22,8 @@ pub(super) struct Replicas {
     all: Vec<Environments>,
     /// Kinds of environments so far: those that are alike are of one.
     kinds: usize,
+    /// True once an exchange reached the service.
+    has_served: bool,
 }
 
 /// Environments of one container, in the order in which they held.
@@ -138,7 +140,7 @@ impl Maybe<'_> {
 impl Replicas {
     /// None yet, of as many containers. `follows` where they may change.
     pub(super) fn new(count: usize, follows: bool) -> Self {
-        Self { all: (0..count).map(|_| Environments::new(follows)).collect(), kinds: 0 }
+        Self { all: (0..count).map(|_| Environments::new(follows)).collect(), kinds: 0, has_served: false }
     }
 
     /// True once each was seen, or was found not to be seen.
@@ -153,7 +155,13 @@ impl Replicas {
         }
     }
 
-    /// One was looked at: true where it is another environment than before.
+    /// An exchange reached the service.
+    pub(super) fn note_served(&mut self) {
+        self.has_served = true;
+    }
+
+    /// One was looked at: true where it is another environment than before. A process that has answered nothing so far only led
+    /// to what it is now, which holds from the beginning.
     pub(super) fn see(&mut self, seen: &Seen, digest: Option<Digest>) -> bool {
         let alike = |held: &&Held| {
             let pair = held.fingerprint.as_ref().zip(seen.fingerprint.as_ref());
@@ -162,7 +170,12 @@ impl Replicas {
         let known = self.all.iter().flat_map(|environments| &environments.all).find(alike).map(|held| held.kind);
         let kind = known.unwrap_or(self.kinds);
         self.kinds += usize::from(known.is_none());
-        self.all.get_mut(seen.replica).is_some_and(|environments| environments.see(seen, digest, kind))
+        let Some(environments) = self.all.get_mut(seen.replica) else { return false };
+        if seen.container.is_some() || self.has_served || seen.fingerprint.is_none() {
+            return environments.see(seen, digest, kind);
+        }
+        environments.all.clear();
+        environments.see(&Seen { ceased_ns: 0, from_ns: 0, ..seen.clone() }, digest, kind)
     }
 
     /// True when all is known that there will be of an exchange that ended then.
@@ -298,6 +311,20 @@ mod tests {
         assert_eq!(environments.of(None, 300, 405), RanIn { digest: Some(digest("b")), doubt });
         assert_eq!(environments.of(None, 410, 420), RanIn::default());
         assert_eq!(environments.of(None, 300, 400), certain("b"));
+    }
+
+    #[test]
+    fn a_program_that_answered_nothing_led_to_the_one_that_did() {
+        let process = |name: &str, number, at_ns| Seen { container: None, ..seen(name, number, at_ns, at_ns) };
+        let mut environments = Replicas::new(1, true);
+        environments.see(&process("script", 0, 0), Some(digest("script")));
+        environments.change(change(1, 100, 150));
+        environments.see(&Seen { ceased_ns: 100, ..process("program", 1, 150) }, Some(digest("program")));
+        assert_eq!(environments.of(None, 120, 140), certain("program"));
+        environments.note_served();
+        environments.see(&Seen { ceased_ns: 300, ..process("another", 2, 350) }, Some(digest("another")));
+        assert_eq!(environments.of(None, 120, 140), certain("program"));
+        assert_eq!(environments.of(None, 400, 410), certain("another"));
     }
 
     #[test]
