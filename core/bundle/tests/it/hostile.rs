@@ -361,33 +361,54 @@ fn slow_big_records_that_unfold_in_memory_are_refused() {
     assert!(!verify(store.path(), &mut |_, _| {}).unwrap().damage.is_empty());
 }
 
-/// Memory that a bomb may take of a reader, and processor time. The time is ten times what was aimed at: other tests run beside
-/// this one, and these are not built for speed.
+/// Memory that a bomb may take of a reader, and processor time. The time is thirty times what is aimed at: other tests run
+/// beside this one, and these are not built for speed. `BENCHMARKS.md` has what it really takes.
 const BOMB_BYTES_MAX: u64 = 64 << 20;
-const BOMB_CPU_MS_MAX: u64 = 1000;
+const BOMB_CPU_MS_MAX: u64 = 3000;
+/// Names the store that a process is to read.
+const BOMB: &str = "RETAKE_TEST_BOMB";
 
-/// Files of a few kilobytes, or one that has a million pieces, that would take gigabytes or minutes if they were believed.
+/// Files of a few kilobytes, or one that has a million pieces, that would take gigabytes or minutes if they were believed. A
+/// process of its own reads each: the most memory that it ever had is what counts, less that of one that reads nothing.
 #[test]
 fn bombs_are_refused_at_once_and_in_little_memory() {
-    const ID: &str = "hostile::bombs_are_refused_at_once_and_in_little_memory";
-    if !is_confined(ID) {
-        return;
+    if let Some(store) = env::var_os(BOMB) {
+        return read_bomb(Path::new(&store));
     }
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open_or_create(&folder.path().join("store")).unwrap();
     let segment = store.path().join("segments").join(format!("{}-000.retake", "0".repeat(32)));
+    fs::write(&segment, file_of(&[])).unwrap();
+    let [bytes_of_none, cpu_ms_of_none, is_refused] = read_apart(store.path());
+    assert_eq!(is_refused, 0, "what is no bomb is read");
     for (name, file) in bombs() {
         fs::write(&segment, &file).unwrap();
-        let (memory, time) = (peak_bytes(), cpu_ms());
-        let report = verify(store.path(), &mut |_, _| {}).unwrap();
-        let archive = Archive::open(store.path()).unwrap();
-        let damaged = !report.damage.is_empty() || !report.torn.is_empty();
-        assert!(damaged && archive.entries().is_empty(), "{name}: {report:?}");
-        drop(archive);
-        let (memory, time) = (peak_bytes() - memory, cpu_ms() - time);
-        eprintln!("{name}: {} bytes of file, {} KiB, {time} ms: {:?}", file.len(), memory >> 10, report.damage.first());
-        assert!(memory <= BOMB_BYTES_MAX && time <= BOMB_CPU_MS_MAX, "{name}: {memory} bytes, {time} ms");
+        let [bytes, cpu_ms, is_refused] = read_apart(store.path());
+        let (bytes, cpu_ms) = (bytes.saturating_sub(bytes_of_none), cpu_ms.saturating_sub(cpu_ms_of_none));
+        eprintln!("{name}: {} bytes of file, {} KiB, {cpu_ms} ms", file.len(), bytes >> 10);
+        assert!(is_refused == 1, "{name} is read");
+        assert!(bytes <= BOMB_BYTES_MAX && cpu_ms <= BOMB_CPU_MS_MAX, "{name}: {bytes} bytes, {cpu_ms} ms");
     }
+}
+
+/// Verifies and lists a store, and tells what that took.
+fn read_bomb(store: &Path) {
+    let report = verify(store, &mut |_, _| {}).unwrap();
+    let archive = Archive::open(store).unwrap();
+    let is_named = !report.damage.is_empty() || !report.torn.is_empty();
+    let is_refused = is_named && archive.entries().is_empty();
+    eprintln!("took {} {} {}", peak_bytes(), cpu_ms(), u8::from(is_refused));
+}
+
+/// What `read_bomb` tells in a process of its own: most bytes of memory, milliseconds of processor time, 1 where it is refused.
+fn read_apart(store: &Path) -> [u64; 3] {
+    const ID: &str = "hostile::bombs_are_refused_at_once_and_in_little_memory";
+    let mut command = Command::new(env::current_exe().unwrap());
+    let output = command.args([ID, "--exact", "--nocapture", "--test-threads=1"]).env(BOMB, store).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let took = said.lines().find_map(|line| line.split_once("took ")).unwrap_or_else(|| panic!("{said}")).1;
+    let numbers: Vec<u64> = took.split(' ').map(|number| number.parse().unwrap()).collect();
+    numbers.try_into().unwrap()
 }
 
 fn bombs() -> Vec<(&'static str, Vec<u8>)> {
