@@ -9,6 +9,7 @@ mod keep;
 mod look;
 mod play;
 mod record;
+mod test;
 pub(crate) mod values;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub(crate) use look::{
 };
 pub(crate) use play::{Alike, Bridge, DemoArgs, MissAnswer, ReplayArgs, ReplayLoop, ReplayOrder, Reset, ServeArgs};
 pub(crate) use record::{CaArgs, CaptureArgs};
+pub(crate) use test::TestArgs;
 pub(crate) use values::level;
 
 /// Records what an AI service really did, and makes it do it again.
@@ -153,6 +155,8 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Run again what was recorded, and compare with production
     Replay(Box<ReplayArgs>),
+    /// Replay every bundle of a folder as a regression test
+    Test(Box<TestArgs>),
     /// Answer dependency calls from a recording, for developing offline
     Serve(ServeArgs),
     /// Compare two runs, two bundles, or two JSON, SSE or text files

@@ -19,6 +19,7 @@ mod runs;
 mod scrub;
 mod serve;
 mod show;
+mod test;
 mod verify;
 
 use crate::{
@@ -49,6 +50,7 @@ pub(crate) fn run(cli: Cli, console: &Console) -> Result<Exit, Trouble> {
         Command::Completions(args) => Ok(completions::completions(&args, console)),
         Command::Man(args) => completions::manual(&args, console),
         Command::Replay(args) => replay::replay(&args, as_json, console),
+        Command::Test(args) => test::test(&args, as_json, console),
         Command::Serve(args) => serve::serve(&args, as_json, console),
         Command::Doctor(args) => doctor::doctor(&args, as_json, console),
         Command::Ca(args) => ca::ca(&args, as_json, console),

@@ -99,6 +99,8 @@ pub(crate) enum Unit {
     Exchanges,
     /// Repeats.
     Repeats,
+    /// Cases of a suite.
+    Cases,
 }
 
 /// A progress bar that may not be there.
@@ -147,6 +149,7 @@ fn bar(label: &'static str, unit: Unit) -> indicatif::ProgressBar {
     let template = match unit {
         Unit::Bytes => "{msg} [{bar:32}] {bytes} of {total_bytes}",
         Unit::Exchanges => "{msg} [{bar:32}] {pos} of {len} exchanges",
+        Unit::Cases => "{msg} [{bar:32}] {pos} of {len} cases",
         Unit::Repeats => "{msg} [{bar:32}] {pos} of {len} repeats",
     };
     let style = indicatif::ProgressStyle::with_template(template).expect("the templates are constants that parse");

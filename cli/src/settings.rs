@@ -4,6 +4,7 @@
 //! beats the file, the file beats the defaults. What environment and file say is given to clap as a flag's default, so
 //! that it is read and checked by the same code, wherever it came from.
 
+mod case;
 mod explain;
 mod file;
 mod layer;
@@ -11,6 +12,11 @@ mod nearest;
 
 use std::{ffi::OsString, path::PathBuf};
 
+pub(crate) use self::{
+    case::{CaseReader, FlagValues},
+    layer::Origin,
+    nearest::nearest,
+};
 use clap::{ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, parser::ValueSource};
 
 use crate::{

@@ -40,6 +40,12 @@ impl Trouble {
         self
     }
 
+    /// Message, causes and advice, one line each, without a style.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let parts = std::iter::once(&self.message).chain(&self.causes).chain(&self.help);
+        parts.map(|part| report::escape_line(part).into_owned()).collect()
+    }
+
     /// Text for standard error, its parts on lines of their own, control characters made visible.
     pub(crate) fn text(&self, style: report::Style) -> String {
         let mut text = format!("{} {}\n", style.red("error:"), report::escape_lines(&self.message));

@@ -25,6 +25,18 @@ pub fn instant(unix_ns: u64) -> String {
     }
 }
 
+/// The day of an instant, in UTC: `2026-11-23`.
+pub fn day(unix_ns: u64) -> String {
+    second(unix_ns).split('T').next().unwrap_or_default().to_owned()
+}
+
+/// The same to the second, without a zone, as XML Schema's `dateTime` has it: `2026-11-23T19:04:11`; the beginning of 1970 for
+/// an impossible one.
+pub(crate) fn second(unix_ns: u64) -> String {
+    let timestamp = jiff::Timestamp::from_nanosecond(i128::from(unix_ns)).unwrap_or_default();
+    timestamp.strftime("%Y-%m-%dT%H:%M:%S").to_string()
+}
+
 fn scaled(count: u64, step: u64, smallest: &str, larger: &[&str]) -> String {
     if count < step {
         return format!("{count} {smallest}");

@@ -16,11 +16,14 @@ mod exchange_page;
 mod human;
 mod inspection;
 pub mod json;
+mod junit;
 mod pacing;
 mod receipt;
 mod repeats;
 mod sealed;
 mod style;
+mod suite;
+mod summary;
 mod table;
 mod trajectory;
 mod verification;
@@ -34,13 +37,19 @@ pub use doctor::{Check, CheckState, doctor_json, doctor_page, worst_check};
 pub use escape::{escape_line, escape_lines};
 pub use exchange_list::{Listed, exchange_list};
 pub use exchange_page::{ExchangePage, exchange_page};
-pub use human::{bytes, instant, span};
+pub use human::{bytes, day, instant, span};
 pub use inspection::{
     Detail, EnvironmentLine, ImagePlace, Inspection, ModelCount, ModelCounter, Pseudonym, RouteCount, count_routes,
     inspection_page, list_environments,
 };
+pub use junit::junit;
 pub use receipt::{ReceiptPage, receipt_page};
 pub use sealed::{SealedFile, SealedTo, SignatureFound, sealed_page};
 pub use style::Style;
+pub use suite::{
+    About, CaseReplay, CaseResult, Outcome, Suite, SuiteCluster, SuiteTally, case_differences, case_line, case_list,
+    clusters, suite_end,
+};
+pub use summary::summary;
 pub use table::{Cell, Paint, Table};
 pub use verification::{SignedBy, salvage_page, verification_json, verification_page};

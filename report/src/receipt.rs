@@ -73,7 +73,7 @@ fn labelled(label: &str, words: &str, style: Style) -> String {
 }
 
 /// On one line, without control characters, and no longer than a line may be.
-fn cut_to_line(words: &str) -> String {
+pub(crate) fn cut_to_line(words: &str) -> String {
     let words = escape_line(words);
     let cut: String = words.chars().take(LINE_CHARS_MAX).collect();
     let more = if cut.len() < words.len() { "…" } else { "" };
@@ -296,7 +296,7 @@ fn top_differences(page: &ReceiptPage<'_>, count_max: usize, style: Style) -> Ve
 }
 
 /// `6× POST /tickets /priority changed: "high" → "low"`.
-fn cluster_words(cluster: &Cluster) -> String {
+pub(crate) fn cluster_words(cluster: &Cluster) -> String {
     let sides = match (&cluster.recorded, &cluster.replayed) {
         (Some(recorded), Some(replayed)) => format!(": {recorded} → {replayed}"),
         (Some(only), None) | (None, Some(only)) => format!(": {only}"),

@@ -89,6 +89,34 @@ pub(crate) fn age(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(seconds))
 }
 
+/// One part of a whole, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shard {
+    /// Which, from 1.
+    pub(crate) index: u32,
+    /// Of how many.
+    pub(crate) of: u32,
+}
+
+impl std::fmt::Display for Shard {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}/{}", self.index, self.of)
+    }
+}
+
+/// Most parts of a whole. A choice: far more than anybody has machines.
+const SHARDS_MAX: u32 = 1000;
+
+/// Part of a whole: `2/4`.
+pub(crate) fn shard(text: &str) -> Result<Shard, String> {
+    let read = || {
+        let (index, of) = text.split_once('/')?;
+        let shard = Shard { index: index.parse().ok()?, of: of.parse().ok()? };
+        (shard.of <= SHARDS_MAX && (1..=shard.of).contains(&shard.index)).then_some(shard)
+    };
+    read().ok_or_else(|| "a part is written as 2/4, from 1/4 to 4/4".to_owned())
+}
+
 /// A confidence: `0.95`.
 pub(crate) fn confidence(text: &str) -> Result<stats::Confidence, String> {
     text.parse().map_err(|error: stats::ConfidenceError| error.to_string())
@@ -158,6 +186,12 @@ fn split(text: &str) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_is_one_of_as_many_as_there_are() {
+        assert_eq!(shard("4/4"), Ok(Shard { index: 4, of: 4 }));
+        assert!(["0/4", "5/4", "1", "1/0", "a/b", "1/1001"].iter().all(|text| shard(text).is_err()));
+    }
 
     #[test]
     fn a_size_has_the_unit_that_was_written_and_none_that_overflows() {

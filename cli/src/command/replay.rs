@@ -55,7 +55,7 @@ pub(crate) fn replay(args: &ReplayArgs, as_json: bool, console: &Console) -> Res
 
 /// One replay for each environment that is recorded, with what is said before it where there are several. What is given on
 /// the command line instead of a recorded one is one for all.
-fn each_in_its_own(settings: Settings) -> Result<Vec<(Settings, Option<String>)>, Trouble> {
+pub(super) fn each_in_its_own(settings: Settings) -> Result<Vec<(Settings, Option<String>)>, Trouble> {
     if matches!(settings.against, Against::Process(_) | Against::Url(_)) {
         return Ok(vec![(settings, None)]);
     }
@@ -108,7 +108,7 @@ pub(crate) fn stop_on_signals() -> watch::Receiver<bool> {
     receiver
 }
 
-fn settings_of(source: &str, args: &ReplayArgs) -> Result<Settings, Trouble> {
+pub(super) fn settings_of(source: &str, args: &ReplayArgs) -> Result<Settings, Trouble> {
     let opened = open_verified(source, args)?;
     let mut only = opened.resolve_all(&args.only)?;
     only.extend(opened.only);
@@ -269,7 +269,7 @@ fn secrets_file(path: &Path) -> Result<SecretsFile, Trouble> {
 }
 
 /// This very program: it becomes the container's init.
-fn own_executable() -> Result<PathBuf, Trouble> {
+pub(super) fn own_executable() -> Result<PathBuf, Trouble> {
     std::env::current_exe().map_err(|error| Trouble::of(&error).while_doing("cannot find this program's own file"))
 }
 

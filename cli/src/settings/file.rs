@@ -55,6 +55,11 @@ impl Document {
         Self { path: path.to_owned(), text: text.to_owned() }
     }
 
+    /// The file's text.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// What the file says for command `name`. All of it is checked, also what other commands read.
     ///
     /// # Errors
@@ -108,7 +113,14 @@ impl Document {
         Ok(layer)
     }
 
-    fn set(&self, flag: &Flag<'_>, at: usize, value: &DeValue<'_>, layer: &mut Layer) -> Result<(), Trouble> {
+    /// Sets a flag to what stands at `at`.
+    pub(super) fn set(
+        &self,
+        flag: &Flag<'_>,
+        at: usize,
+        value: &DeValue<'_>,
+        layer: &mut Layer,
+    ) -> Result<(), Trouble> {
         let origin = self.origin(at);
         let values = match value {
             DeValue::Array(items) => items.iter().map(|item| plain_text(item.get_ref())).collect(),
@@ -120,13 +132,14 @@ impl Document {
         Ok(())
     }
 
-    fn origin(&self, at: usize) -> Origin {
+    /// The line of byte `at`.
+    pub(super) fn origin(&self, at: usize) -> Origin {
         let before = self.text.as_bytes().get(..at).unwrap_or_default();
         let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
         Origin::File { path: self.path.clone(), line }
     }
 
-    fn no_toml(&self, error: &toml::de::Error) -> Trouble {
+    pub(super) fn no_toml(&self, error: &toml::de::Error) -> Trouble {
         let origin = self.origin(error.span().map_or(0, |span| span.start));
         Trouble::new(format!("{origin}: {}", error.message())).help("the file is TOML: https://toml.io")
     }

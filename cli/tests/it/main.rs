@@ -38,6 +38,7 @@ mod settled;
 mod shipped;
 mod spoken;
 mod surrounded;
+mod tested;
 mod trusting;
 mod unrecorded;
 mod untrue;

@@ -153,7 +153,7 @@ impl Exporting<'_> {
         for (done, id) in ids.iter().enumerate() {
             progress(done as u64, ids.len() as u64);
             let (segment, place) = self.archive.place_of(id).ok_or(ReadError::NoExchange { id: *id })?;
-            put_exchange_again(self.archive, &mut self.writer, self.archive.row(segment, place)?)?;
+            put_exchange_again(self.archive, &mut self.writer, self.archive.row(segment, place)?, false)?;
         }
         progress(ids.len() as u64, ids.len() as u64);
         Ok(())
@@ -268,14 +268,19 @@ pub(crate) fn put_again(
     Ok(writer.append_encoded(&record, &payload)?)
 }
 
-/// The same of an exchange.
+/// The same of an exchange; the body of its answer is left as it is where it `is_answered` with what `writer` has already.
 ///
 /// # Errors
 /// As [`export`].
-pub(crate) fn put_exchange_again(archive: &Archive, writer: &mut Writer, read: RowRead) -> Result<(), ExportError> {
+pub(crate) fn put_exchange_again(
+    archive: &Archive,
+    writer: &mut Writer,
+    read: RowRead,
+    is_answered: bool,
+) -> Result<(), ExportError> {
     let RowRead { mut exchange, rest, key } = read;
     put_body_again(archive, writer, &mut exchange.request.body, false)?;
-    if let Some(response) = &mut exchange.response {
+    if let Some(response) = exchange.response.as_mut().filter(|_| !is_answered) {
         put_body_again(archive, writer, &mut response.body, false)?;
     }
     if let Some(key) = key {

@@ -8,8 +8,9 @@
 //! [`Writer`] appends to a file; sealing adds index and manifest. A file is read by its index or by walking it (`walk`,
 //! `scan`), an [`Archive`] puts one or many of them together and reads their `records`, [`verify`](fn@verify) proves them, [`export`](fn@export) selects, [`salvage`](fn@salvage)
 //! saves what is whole of what is damaged, [`prune`] takes away what is old by writing a file again without it (`rewrite`),
-//! [`scrub`] what is one person's, of which `tombstone` tells.
+//! [`scrub`] what is one person's, of which `tombstone` tells, and `answers` puts a run's answers in the place of recorded ones.
 
+mod answers;
 mod archive;
 mod block;
 mod body;
@@ -46,6 +47,7 @@ mod verify;
 mod walk;
 mod writer;
 
+pub use answers::{ANSWERS_ACCEPTED, NewAnswers, accept_answers};
 pub use archive::{Archive, Entries};
 pub use error::{Damage, ExportError, FindError, OpenError, ReadError, StoreError, TornTail, WriteError};
 pub use export::{Extra, ImageSource, export};

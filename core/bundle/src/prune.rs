@@ -104,6 +104,8 @@ fn apply_by_steps(plan: &Plan, step: &mut dyn FnMut()) -> Result<(), PruneError>
                     line: &|session, line| !is_old(session, line.at_ns),
                     run: &|_| true,
                     tombstone: None,
+                    answers: None,
+                    added: None,
                 };
                 rewrite(&archive, &file.path, &stays, step)?;
             }

@@ -10,7 +10,7 @@ use exchange::{Digest, Event, Holding, Id, LogLine, LogLines};
 use rustix::fs::FlockOperation;
 
 use crate::{
-    Archive, Entry, OpenError, PruneError, Record, Sealed, Tombstone, Writer,
+    Archive, Entry, NewAnswers, OpenError, PruneError, Record, Sealed, Tombstone, Writer,
     export::{Temporary, put_again, put_exchange_again},
     index::{Index, Place},
 };
@@ -27,6 +27,10 @@ pub(crate) struct Stays<'a> {
     pub(crate) run: &'a dyn Fn(&Id) -> bool,
     /// What tells of what does not.
     pub(crate) tombstone: Option<Tombstone>,
+    /// Answers that take the place of recorded ones.
+    pub(crate) answers: Option<&'a NewAnswers<'a>>,
+    /// An event that comes on top.
+    pub(crate) added: Option<Event>,
 }
 
 /// Holds a file against writers: none has it, and none gets it, for as long as this lives.
@@ -100,7 +104,12 @@ impl Rewriting<'_> {
         }
         for entry in staying {
             let (segment, place) = archive.place_of(&entry.id).expect("an entry has a place");
-            put_exchange_again(archive, &mut self.writer, archive.row(segment, place)?)?;
+            let mut read = archive.row(segment, place)?;
+            let is_answered = match self.stays.answers {
+                Some(answers) => answers.give(&mut read, &mut self.writer)?,
+                None => false,
+            };
+            put_exchange_again(archive, &mut self.writer, read, is_answered)?;
         }
         self.put_events_and_lines()?;
         for (number, segment) in archive.segments().iter().enumerate() {
@@ -110,6 +119,9 @@ impl Rewriting<'_> {
         }
         self.put_each(|index| index.images.clone())?;
         self.put_each(|index| index.others.iter().map(|(_, at)| *at).collect())?;
+        if let Some(event) = &self.stays.added {
+            self.writer.append(&Record::Event(event.clone()))?;
+        }
         if let Some(stone) = &self.stays.tombstone {
             self.writer.put_tombstone(stone)?;
         }

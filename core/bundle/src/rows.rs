@@ -357,6 +357,15 @@ pub(crate) struct RowRead {
     pub(crate) key: Option<SessionKey>,
 }
 
+impl RowRead {
+    /// Makes what has no column tell of the exchange's answer, which is another now.
+    pub(crate) fn renew_rest(&mut self) -> Result<(), WriteError> {
+        let encode = |error: serde_json::Error| WriteError::Encode { kind: "exchange", source: error.into() };
+        self.rest = Rest::with_answer_of(&self.rest, &self.exchange).map_err(encode)?;
+        Ok(())
+    }
+}
+
 fn transport_of(ending: u64) -> Result<Transport, String> {
     match (ending >> ending::TRANSPORT_SHIFT) & 0b11 {
         0 => Ok(Transport::Http1),

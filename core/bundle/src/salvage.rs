@@ -127,7 +127,7 @@ impl Salvaging<'_> {
                 None => Err(ReadError::NoExchange { id: entry.id }),
             };
             match whole {
-                Ok(whole) => put_exchange_again(self.archive, &mut self.writer, whole)?,
+                Ok(whole) => put_exchange_again(self.archive, &mut self.writer, whole, false)?,
                 Err(error) => self.salvaged.left_out.push(LeftOut { id: entry.id, why: error.to_string() }),
             }
         }

@@ -120,6 +120,8 @@ fn rewrite_without(
         line: &|_, line| !query.values.is_in(line.text.as_bytes()),
         run: &|run| !file.gone.contains(run),
         tombstone: Some(stone(file.gone.iter().copied().collect(), archive.digest(), why)),
+        answers: None,
+        added: None,
     };
     rewrite(&archive, &file.path, &stays, step)?;
     Ok(())

@@ -1,5 +1,7 @@
 //! What few exchanges have, or what has no form by columns: JSON beside the row.
 
+use std::collections::BTreeMap;
+
 use exchange::{
     Context, End, Exchange, Gap, Id, Interim, Redaction, Repeats, Seed, Trace, bytes_of_text, text_of_bytes,
 };
@@ -75,6 +77,24 @@ impl Rest {
             repeats: exchange.repeats.clone(),
         };
         written(&rest)
+    }
+
+    /// `rest` for an exchange with another answer: what tells of the answer is this exchange's, all else stays as it is written,
+    /// fields that this build does not know included.
+    pub(super) fn with_answer_of(rest: &str, exchange: &Exchange) -> Result<String, serde_json::Error> {
+        let mut fields: BTreeMap<String, serde_json::Value> =
+            if rest.is_empty() { BTreeMap::new() } else { serde_json::from_str(rest)? };
+        let own: BTreeMap<String, serde_json::Value> = match Self::text_of(exchange, None)?.as_str() {
+            "" => BTreeMap::new(),
+            text => serde_json::from_str(text)?,
+        };
+        for key in ["interim", "unreachable", "response", "seeds", "redactions"] {
+            match own.get(key) {
+                Some(value) => drop(fields.insert(key.to_owned(), value.clone())),
+                None => drop(fields.remove(key)),
+            }
+        }
+        written(&fields)
     }
 
     /// Gives an exchange its rest.

@@ -1,0 +1,138 @@
+//! A day of CI, acted out: many bundles, a new version with three regressions, one case that is flaky, one that cannot be
+//! judged here, one that is damaged.
+
+use std::fs;
+
+use super::{Suite, case, outcomes, process};
+use crate::{contained::Image, retake, shipped::docker};
+
+/// Three regressions of the new version: a priority, a summary, a status. And a service that is flaky.
+const NEW: &str = "summary,status,coin";
+
+/// Fills the folder: `count` bundles of three tickets each, in which the regressions are as rare as they are.
+fn fill(suite: &Suite, count: usize) {
+    let is_plain = |digit| suite.tickets.ending_in(digit, |_| true);
+    let plain: Vec<u64> = [0, 1, 2, 4, 6, 8, 9].into_iter().flat_map(is_plain).collect();
+    let (cut, refused) = (is_plain(3), is_plain(5));
+    for number in 0..count {
+        let mut records: Vec<u64> = (0..3).map(|at| plain[(number * 3 + at) % plain.len()]).collect();
+        match number {
+            3 | 11 => records.push(cut[number % cut.len()]),
+            7 => records.push(refused[0]),
+            _ => {}
+        }
+        records.sort_unstable();
+        records.dedup();
+        let file = format!("ticket = 'BUG-{number}'\nowner = 'team-{}'\n", number % 3);
+        suite.case(&format!("area-{}/bug-{number:02}", number % 4), &records, &file);
+    }
+    let coin = suite.tickets.ending_in(7, |answer| answer["category"] != "other")[0];
+    suite.case("flaky", &[coin], "repeat = 20\ndeterminism = 0\nwhy = 'an answer that changes by itself'\n");
+    suite.tickets.seal_on_another_processor(&suite.path("gpu.retake"), 4);
+    suite.write("gpu.toml", "strict-env = true\nwhy = 'must run where it was recorded'\n");
+}
+
+/// What a reader of the summary alone has to be told.
+fn check_summary(summary: &str, failed: usize) {
+    assert!(summary.starts_with("## retake test: failed\n"), "{summary}");
+    assert!(summary.contains(&format!("**{failed} failed, 1 inconclusive, ")), "{summary}");
+    for wanted in [
+        "/summary changed",
+        "/category changed",
+        "`flaky`",
+        "cpu model was Imaginary 1",
+        "BUG-3",
+        "retake test cases --only area-3/bug-03",
+        "Differences hidden by rules: `/",
+        "in 2 cases: `area-3/bug-03`, `area-3/bug-11`",
+    ] {
+        assert!(summary.contains(wanted), "{wanted}\n{summary}");
+    }
+    assert!(summary.contains("status"), "{summary}");
+    assert!(summary.len() < 65_536);
+}
+
+#[test]
+fn a_summary_tells_what_a_new_version_broke() {
+    let suite = Suite::new();
+    fill(&suite, 12);
+    let ran = suite.test(NEW, &["--summary", "summary.md", "--junit", "junit.xml"]);
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+    check_summary(&fs::read_to_string(suite.folder.path().join("summary.md")).unwrap(), 4);
+    assert!(ran.out.contains("4 failed, 1 inconclusive, 9 passed of 14 cases"), "{}", ran.out);
+    // Before the new version there was nothing but what cannot be judged here.
+    let ran = suite.test("", &[]);
+    assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
+}
+
+#[test]
+fn each_combination_of_failed_void_and_damaged_cases_has_its_exit_code() {
+    let suite = Suite::new();
+    suite.case("pass", &[1], "");
+    suite.case("fail", &[3], "");
+    suite.tickets.seal_on_another_processor(&suite.path("void.retake"), 4);
+    suite.write("void.toml", "strict-env = true\n");
+    suite.damaged("damaged");
+    for number in 0..8 {
+        let is = |bit: u32| number & (1 << bit) != 0;
+        let chosen = [(true, "pass"), (is(0), "fail"), (is(1), "void"), (is(2), "damaged")];
+        let only: Vec<&str> = chosen.iter().filter(|(is, _)| *is).flat_map(|(_, name)| ["--only", *name]).collect();
+        let wanted = match (is(2), is(0), is(1)) {
+            (true, ..) => 2,
+            (false, true, _) => 1,
+            (false, false, true) => 3,
+            (false, false, false) => 0,
+        };
+        let (code, document) = suite.document("summary", &only);
+        assert_eq!((code, &document["exit_code"]), (wanted, &wanted.into()), "{only:?}: {:?}", outcomes(&document));
+        assert_eq!(case(&document, "pass")["outcome"], "passed");
+    }
+}
+
+/// The same day with 40 bundles and images: the recorded one is pinned, the new one differs by what its environment says.
+#[test]
+fn slow_cases_forty_bundles_and_a_new_image() {
+    if !docker("slow_cases_forty_bundles_and_a_new_image") {
+        return;
+    }
+    let suite = Suite::new();
+    fill(&suite, 38);
+    let defects = format!("ENV TRIAGE_DEFECTS={NEW}");
+    let image = Image::of_triage("cases-new", &["ENTRYPOINT [\"/triage\"]", &defects]);
+    let name = image.0.clone();
+    let ran = retake(
+        suite.folder.path(),
+        &[
+            "test",
+            "cases",
+            "--image",
+            &name,
+            "--summary",
+            "summary.md",
+            "--junit",
+            "junit.xml",
+            "--results",
+            "results.json",
+        ],
+    );
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+    let summary = fs::read_to_string(suite.folder.path().join("summary.md")).unwrap();
+    assert!(summary.contains("of 40 cases"), "{summary}");
+    check_summary(&summary, 4);
+    // In four parts, put together, it is the same.
+    for part in 1..=4 {
+        let (shard, file) = (format!("{part}/4"), format!("part-{part}.json"));
+        let words =
+            ["test", "cases", "--image", &name, "--shard", &shard, "--results", &file, "--balance", "results.json"];
+        retake(suite.folder.path(), &words);
+    }
+    let parts = ["part-1.json", "part-2.json", "part-3.json", "part-4.json"];
+    let merged = retake(suite.folder.path(), &[&["test", "--json", "--merge"][..], &parts].concat());
+    assert_eq!((merged.code, merged.json()["cases"].as_array().unwrap().len()), (1, 40), "{}", merged.err);
+    let whole: serde_json::Value =
+        serde_json::from_slice(&fs::read(suite.folder.path().join("results.json")).unwrap()).unwrap();
+    assert_eq!(outcomes(&merged.json()), outcomes(&whole));
+    // The same service as a process says the same.
+    let by_process = retake(suite.folder.path(), &["test", "cases", "--process", &process(NEW), "--json"]);
+    assert_eq!(outcomes(&by_process.json()), outcomes(&whole));
+}

@@ -1,0 +1,144 @@
+//! The suite as JUnit XML, which CI servers read.
+//!
+//! In: a suite. Out: one `testsuites` with one `testsuite`, and one `testcase` for each case: `failure` where something
+//! differs, `error` where it could not be judged (no server has a word for inconclusive, and it must not look like a pass),
+//! `skipped` where it is known to fail or is not to run. The elements are those that Ant's and Jenkins' schemas have in common.
+
+use crate::{CaseResult, Outcome, Style, Suite, suite::case_page};
+
+/// Longest text of one element, in bytes: a choice; servers keep it in memory, and the whole is in the results file.
+const TEXT_LEN_MAX: usize = 64 << 10;
+
+/// The whole document.
+pub fn junit(suite: &Suite) -> String {
+    let counts = Counts::of(suite);
+    let time = seconds(suite.cases.iter().map(|case| case.took_ms).sum());
+    let totals = format!(
+        "tests=\"{}\" failures=\"{}\" errors=\"{}\" time=\"{time}\"",
+        suite.cases.len(),
+        counts.failures,
+        counts.errors
+    );
+    let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n".to_owned();
+    let name = attribute(&suite.folder);
+    let began = crate::human::second(suite.started_unix_ns);
+    text += &format!(
+        "  <testsuite id=\"0\" package=\"retake\" name=\"{name}\" hostname=\"localhost\" timestamp=\"{began}\" {totals} skipped=\"{}\">\n",
+        counts.skipped
+    );
+    let against = attribute(&suite.against);
+    text += &format!("    <properties>\n      <property name=\"against\" value=\"{against}\"/>\n    </properties>\n");
+    suite.cases.iter().for_each(|case| text += &testcase(case, suite));
+    text += "    <system-out/>\n    <system-err/>\n  </testsuite>\n</testsuites>\n";
+    text
+}
+
+#[derive(Default)]
+struct Counts {
+    failures: usize,
+    errors: usize,
+    skipped: usize,
+}
+
+impl Counts {
+    fn of(suite: &Suite) -> Self {
+        let mut counts = Self::default();
+        for case in &suite.cases {
+            match element(case.outcome) {
+                Some("failure") => counts.failures += 1,
+                Some("error") => counts.errors += 1,
+                Some(_) => counts.skipped += 1,
+                None => {}
+            }
+        }
+        counts
+    }
+}
+
+/// The element that an outcome is told by.
+fn element(outcome: Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::Passed => None,
+        Outcome::Failed => Some("failure"),
+        Outcome::Inconclusive | Outcome::Trouble => Some("error"),
+        Outcome::KnownFailure | Outcome::Skipped | Outcome::NotRun => Some("skipped"),
+    }
+}
+
+fn testcase(case: &CaseResult, suite: &Suite) -> String {
+    let (folder, stem) = case.name.rsplit_once('/').unwrap_or(("", &case.name));
+    let class = match folder {
+        "" => suite.folder.clone(),
+        folder => format!("{}/{folder}", suite.folder.trim_end_matches('/')),
+    };
+    let time = seconds(case.took_ms);
+    let open = format!(
+        "    <testcase classname=\"{}\" name=\"{}\" time=\"{time}\"",
+        attribute(&class.replace('.', "_").replace('/', ".")),
+        attribute(stem)
+    );
+    let Some(element) = element(case.outcome) else { return format!("{open}/>\n") };
+    let message = attribute(&message(case));
+    if element == "skipped" {
+        return format!("{open}>\n      <skipped message=\"{message}\"/>\n    </testcase>\n");
+    }
+    let details = content(&case_page(case, Style::PLAIN));
+    let kind = attribute(&case.verdict);
+    format!("{open}>\n      <{element} message=\"{message}\" type=\"{kind}\">{details}</{element}>\n    </testcase>\n")
+}
+
+/// One line: the verdict and why.
+fn message(case: &CaseResult) -> String {
+    let differs = case.clusters(1).first().map(crate::receipt::cluster_words);
+    let why = case.reasons.first().cloned().or(differs);
+    why.map_or_else(|| case.verdict.clone(), |why| format!("{}: {why}", case.verdict))
+}
+
+fn seconds(ms: u64) -> String {
+    format!("{}.{:03}", ms / 1_000, ms % 1_000)
+}
+
+/// A value between quotes, on one line.
+fn attribute(text: &str) -> String {
+    escaped(text, |character| matches!(character, '\n' | '\t' | '\r'))
+}
+
+/// Text of an element.
+fn content(text: &str) -> String {
+    escaped(text, |_| false)
+}
+
+/// What XML 1.0 lets stand for `text` (section 2.2): characters that it has no way to write become U+FFFD. `numbered` are
+/// written by their numbers, so that they stay in an attribute.
+fn escaped(text: &str, numbered: impl Fn(char) -> bool) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if escaped.len() >= TEXT_LEN_MAX {
+            escaped.push('…');
+            break;
+        }
+        match character {
+            '&' => escaped += "&amp;",
+            '<' => escaped += "&lt;",
+            '>' => escaped += "&gt;",
+            '"' => escaped += "&quot;",
+            other if numbered(other) => escaped += &format!("&#{};", u32::from(other)),
+            '\t' | '\n' => escaped.push(character),
+            '\u{0}'..' ' | '\u{FFFE}' | '\u{FFFF}' => escaped.push('\u{FFFD}'),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_can_leave_its_place_and_none_is_no_xml() {
+        assert_eq!(attribute("a\"b<c>&\n"), "a&quot;b&lt;c&gt;&amp;&#10;");
+        assert_eq!(content("]]>\u{1b}[2J\u{ffff}\n"), "]]&gt;\u{FFFD}[2J\u{FFFD}\n");
+        assert!(content(&"x".repeat(1 << 20)).len() <= TEXT_LEN_MAX + 3);
+    }
+}
