@@ -144,9 +144,12 @@ fn against(args: &TestArgs) -> String {
     }
 }
 
+/// What a file is to have.
+type Document = fn(&Suite) -> String;
+
 /// Writes all that was asked for.
 fn finish(args: &TestArgs, suite: &Suite, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
-    let documents: [(_, fn(&Suite) -> String); 3] =
+    let documents: [(_, Document); 3] =
         [(&args.junit, report::junit), (&args.summary, report::summary), (&args.results, Suite::to_json)];
     for (path, document) in documents {
         if let Some(path) = path {

@@ -29,6 +29,9 @@ const NOT_OF_A_CASE: [&str; 1] = ["store"];
 /// Values for flags, by the flags' names.
 pub(crate) type FlagValues = Vec<(&'static str, Vec<String>)>;
 
+/// Takes a key that is no flag, its value and where it stands; gives what it says as flags.
+type TakeOwn<'a> = dyn FnMut(&str, &DeValue<'_>, &Origin) -> Result<FlagValues, Trouble> + 'a;
+
 /// What the files of cases are read with.
 pub(crate) struct CaseReader {
     plain: Command,
@@ -50,11 +53,7 @@ impl CaseReader {
     ///
     /// # Errors
     /// When it is no TOML, has an unknown key, or a value that does not fit.
-    pub(crate) fn read(
-        &self,
-        path: &Path,
-        own: &mut dyn FnMut(&str, &DeValue<'_>, &Origin) -> Result<FlagValues, Trouble>,
-    ) -> Result<Option<CaseLayer>, Trouble> {
+    pub(crate) fn read(&self, path: &Path, own: &mut TakeOwn<'_>) -> Result<Option<CaseLayer>, Trouble> {
         if !path.exists() {
             return Ok(None);
         }

@@ -25,6 +25,9 @@ pub struct SuiteTally {
     pub trouble: u64,
 }
 
+/// A count, what it is called, and its colour.
+type Counted = (u64, &'static str, fn(Style, &str) -> String);
+
 impl SuiteTally {
     /// Counts.
     pub fn of(outcomes: impl IntoIterator<Item = Outcome>) -> Self {
@@ -66,7 +69,7 @@ impl SuiteTally {
         if words.is_empty() { "no cases".to_owned() } else { words.join(", ") }
     }
 
-    fn counted(&self) -> [(u64, &'static str, fn(Style, &str) -> String); 7] {
+    fn counted(&self) -> [Counted; 7] {
         [
             (self.trouble, "could not be tested", Style::red),
             (self.failed, "failed", Style::red),

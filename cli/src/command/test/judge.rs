@@ -103,10 +103,13 @@ fn percent(rate: f64) -> String {
     format!("{} %", text.strip_suffix(".0").unwrap_or(&text))
 }
 
+/// One of the counts of a tally.
+type CountOf = fn(&Tally) -> u64;
+
 /// The gravest verdict, which is what the exit code rests on.
 fn leading_word(replays: &[CaseReplay], code: u8) -> &'static str {
-    let any = |is: fn(&Tally) -> u64| replays.iter().any(|replay| is(&replay.receipt.tally) > 0);
-    let failing: [(fn(&Tally) -> u64, &str); 4] = [
+    let any = |is: CountOf| replays.iter().any(|replay| is(&replay.receipt.tally) > 0);
+    let failing: [(CountOf, &str); 4] = [
         (|tally| tally.failed, "failed"),
         (|tally| tally.diverged, "diverged"),
         (|tally| tally.changed, "changed"),
