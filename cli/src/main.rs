@@ -12,6 +12,7 @@ mod console;
 mod env_file;
 mod exit;
 mod export_log;
+mod html;
 mod sealed;
 mod select;
 mod settings;

@@ -49,7 +49,7 @@ const HOMES: [(&str, &[&str]); 26] = [
     ("rcgen", &["retake-wire"]),
     ("ring", &["retake-wire"]),
     ("rustls", &["retake-wire"]),
-    ("sha2", &["retake-sealing"]),
+    ("sha2", &["retake-report", "retake-sealing"]),
     ("signature", &["retake-sealing"]),
     ("similar", &["retake-diff"]),
     ("ssh-key", &["retake-sealing"]),

@@ -92,7 +92,7 @@ fn arrived_ns(view: &BodyView<'_>, end: usize) -> Option<u64> {
 }
 
 /// JSON with two spaces a level; numbers as written.
-fn indented(value: &json::Value) -> String {
+pub(crate) fn indented(value: &json::Value) -> String {
     let mut text = String::new();
     write_indented(value, 0, &mut text);
     text

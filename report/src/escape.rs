@@ -38,7 +38,7 @@ fn write_escape(out: &mut String, escape: std::fmt::Arguments<'_>) {
 }
 
 /// Control characters (C0, DEL, C1) and those that change the direction of text (Unicode TR 9, and CVE-2021-42574).
-fn is_dangerous(character: char) -> bool {
+pub(crate) fn is_dangerous(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -1,4 +1,4 @@
-//! One renderer of every result: values in; text and JSON out.
+//! One renderer of every result: values in; text, JSON and HTML out.
 //!
 //! In: exchanges, changes, receipts, verification results and whether colours are wanted. Out: text for a person, or a
 //! document `{"schema":"retake.<what>/0", …}` for a machine. Whatever came from outside is escaped on its way to a
@@ -13,6 +13,7 @@ mod doctor;
 mod escape;
 mod exchange_list;
 mod exchange_page;
+pub mod html;
 mod human;
 mod inspection;
 pub mod json;

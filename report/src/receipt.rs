@@ -132,7 +132,7 @@ fn counted(tally: &Tally) -> Vec<String> {
     counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect()
 }
 
-fn pinned_words(receipt: &Receipt) -> String {
+pub(crate) fn pinned_words(receipt: &Receipt) -> String {
     let sources: Vec<_> = receipt
         .sources
         .iter()
@@ -165,7 +165,7 @@ fn short_digest(identity: &str) -> String {
     }
 }
 
-fn answer_words(receipt: &Receipt) -> String {
+pub(crate) fn answer_words(receipt: &Receipt) -> String {
     let answers = &receipt.answers;
     let served = if answers.observed {
         let mut scopes = Vec::new();
@@ -221,7 +221,7 @@ fn absent_words(receipt: &Receipt) -> String {
     format!("{at_least}{} looked for in vain{unread}", plural_count(receipt.absent.len() as u64, "thing"))
 }
 
-fn held_words(receipt: &Receipt) -> String {
+pub(crate) fn held_words(receipt: &Receipt) -> String {
     let determinism = &receipt.determinism;
     let level = match determinism.level {
         Some(level) => match &determinism.short {
@@ -264,7 +264,7 @@ fn beside_words(receipt: &Receipt) -> Option<String> {
 }
 
 /// `db is postgres:16 sha256:0123456789ab on port 5432, from shop.sql 0123456789ab, its port accepted after 1.2 s`.
-fn server_words(server: &Beside) -> String {
+pub(crate) fn server_words(server: &Beside) -> String {
     let dump = server.dump.iter().map(|dump| format!("from {} {}", dump.path, &dump.digest.to_string()[..12]));
     let place =
         format!("{} is {} {} on port {}", server.name, server.image, short_digest(&server.identity), server.port);

@@ -117,11 +117,11 @@ fn noise_words(noise: &[NoisyPlace]) -> String {
     format!("{}{more}", shown.join(", "))
 }
 
-fn place_words(pointer: &str) -> &str {
+pub(crate) fn place_words(pointer: &str) -> &str {
     if pointer.is_empty() { "(the whole body)" } else { pointer }
 }
 
-fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     let text = if percent < 1.0 { format!("{percent:.2}") } else { format!("{percent:.1}") };
     format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))

@@ -334,6 +334,9 @@ pub(crate) struct DiffArgs {
     /// Leave this field out of the comparison, or 'POST /tickets /id' for one route; uses are counted (repeatable)
     #[arg(long, value_name = "POINTER")]
     pub(crate) ignore: Vec<String>,
+    /// Write all of it into FILE as one page for a browser, which asks for nothing (docs/report.md)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) html: Option<PathBuf>,
 }
 
 /// Arguments of `retake runs`.

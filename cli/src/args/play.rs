@@ -140,6 +140,9 @@ pub(crate) struct ReplayArgs {
     /// asked of it is not compared (repeatable)
     #[arg(long, value_name = "NAME=IMAGE[,port=N][,dump=PATH[,at=PATH]][,env=NAME[=VALUE]]…")]
     pub(crate) beside: Vec<String>,
+    /// Write all of it into FILE as one page for a browser, which asks for nothing (docs/report.md)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) html: Option<PathBuf>,
     /// Secrets that the recording knows by pseudonym, as PSEUDONYM=VALUE lines; `retake inspect` lists them
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) secrets: Option<PathBuf>,

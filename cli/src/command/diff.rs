@@ -1,6 +1,7 @@
 //! `retake diff`: two files, two bundles, two runs, or a run and production.
 
 mod calls;
+mod html;
 mod pair;
 mod question;
 
@@ -16,6 +17,7 @@ use crate::{
     command::diff::pair::Pair,
     console::Console,
     exit::Exit,
+    html::HtmlFile,
     sealed,
     source::Source,
     trouble::{Trouble, trouble_from},
@@ -35,12 +37,17 @@ enum Side {
 /// Compares what the two names lead to.
 pub(crate) fn diff(args: &DiffArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
     let rules = rules(&args.ignore)?;
+    let page = args.html.as_deref().map(HtmlFile::begin).transpose()?;
     match (side(&args.recorded, args)?, side(&args.replayed, args)?) {
+        (Side::File(_), Side::File(_)) if page.is_some() => {
+            Err(Trouble::new("`--html` is for exchanges, and these are two files")
+                .help("compare bundles or runs, or leave it out"))
+        }
         (Side::File(recorded), Side::File(replayed)) => {
             files(&diff::compare_documents(&recorded, &replayed, &rules), as_json, console)
         }
         (Side::Exchanges(recorded), Side::Exchanges(replayed)) => {
-            exchanges(&recorded, &replayed, &rules, as_json, console)
+            exchanges(&recorded, &replayed, &rules, as_json, page, console)
         }
         _ => Err(Trouble::new(format!("`{}` and `{}` are not of one kind", args.recorded, args.replayed))
             .help("compare two files, or two of bundle, store and run")),
@@ -84,6 +91,7 @@ fn exchanges(
     replayed: &Source,
     rules: &Rules,
     as_json: bool,
+    page: Option<HtmlFile>,
     console: &Console,
 ) -> Result<Exit, Trouble> {
     let damage = recorded.warn(console).or_worse(replayed.warn(console));
@@ -103,6 +111,9 @@ fn exchanges(
         Compared { recorded: &recorded.name, replayed: &replayed.name, results: &results, rules_used: &rules_used };
     let text = if as_json { compared.to_json() } else { comparison_page(&compared, console.out) };
     let exit = damage.or_worse(Exit::of(&Tally::of(&results)));
+    if let Some(page) = page {
+        html::write(page, (recorded, replayed), &pairs, &compared, exit)?;
+    }
     console.write(exit, |out| out.write_all(text.as_bytes()))
 }
 

@@ -2,6 +2,7 @@
 
 mod beside;
 mod determinism;
+mod html;
 mod on_miss;
 mod pacing;
 
@@ -28,6 +29,7 @@ use crate::{
     console::{Console, Unit},
     env_file,
     exit::Exit,
+    html::HtmlFile,
     source::Source,
     trouble::{Trouble, trouble_from},
 };
@@ -38,17 +40,27 @@ trouble_from!(ReplayError);
 pub(crate) fn replay(args: &ReplayArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
     let runtime = tokio::runtime::Runtime::new()?;
     let stop = runtime.block_on(async { stop_on_signals() });
+    let page = args.html.as_deref().map(HtmlFile::begin).transpose()?;
+    let mut shown = Vec::new();
     let mut exit = Exit::Passed;
-    for source in determinism::sources(args)? {
+    'sources: for source in determinism::sources(args)? {
         let settings = settings_of(&source, args)?;
         for (settings, environment) in each_in_its_own(settings)? {
             environment.into_iter().for_each(|words| console.note(&words));
+            let archive = Arc::clone(&settings.archive);
             let replayed = runtime.block_on(replay_one(settings, console, stop.clone()))?;
-            exit = exit.or_worse(show(&replayed, as_json, console)?);
+            let exit_of_one = show(&replayed, as_json, console)?;
+            exit = exit.or_worse(exit_of_one);
+            if page.is_some() {
+                shown.push(html::Shown { source: source.clone(), archive, replayed, exit: exit_of_one });
+            }
             if *stop.borrow() {
-                return Ok(exit);
+                break 'sources;
             }
         }
+    }
+    if let Some(page) = page {
+        html::write(page, args, &against(args)?, &shown, exit)?;
     }
     Ok(exit)
 }

@@ -52,6 +52,44 @@ fn a_run_is_compared_with_what_it_repeats() {
 }
 
 #[test]
+fn a_page_for_a_browser_has_both_sides_and_is_the_same_each_time() {
+    let folder = tempdir().unwrap();
+    let production = [Told::default(), Told { number: 2, ..Told::default() }];
+    let answered = Some(r#"{"answer":"<script>alert(1)</script>","id":9}"#);
+    let run = [Told { number: 11, repeats: Some(2), answered, ..Told::default() }];
+    bundle(&folder.path().join("production.retake"), &production);
+    bundle(&folder.path().join("run.retake"), &run);
+    let page = |name: &str| {
+        let ran = retake(folder.path(), &["diff", "production.retake", "run.retake", "--html", name]);
+        assert_eq!((ran.code, ran.err.as_str()), (1, ""));
+        assert!(ran.out.contains("1 changed, 1 unjudged"), "{}", ran.out);
+        fs::read_to_string(folder.path().join(name)).unwrap()
+    };
+    let one = page("one.html");
+    assert!(one.starts_with("<!doctype html>") && one.ends_with("</html>\n"));
+    assert!(one.contains("<title>changed: run.retake against production.retake · Retake</title>"));
+    assert!(one.contains(r"\u003cscript\u003ealert(1)\u003c/script\u003e"), "the replayed body");
+    assert!(one.contains(r#"\"answer\": \"yes\""#), "the recorded body");
+    assert!(!one.contains("<script>alert"));
+    assert_eq!(one, page("other.html"));
+    assert_eq!(one, page("one.html"), "it takes the place of the one before");
+}
+
+#[test]
+fn a_page_that_cannot_be_written_is_told_before_anything_is_compared() {
+    let folder = tempdir().unwrap();
+    bundle(&folder.path().join("a.retake"), &[Told::default()]);
+    let ran = retake(folder.path(), &["diff", "a.retake", "a.retake", "--html", "nowhere/report.html"]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+    assert!(ran.err.starts_with("error: cannot write `nowhere/report.html`\n"), "{}", ran.err);
+    assert!(ran.err.ends_with("help: name a file in a folder that is there\n"), "{}", ran.err);
+    fs::write(folder.path().join("a.json"), "1").unwrap();
+    let ran = retake(folder.path(), &["diff", "a.json", "a.json", "--html", "report.html"]);
+    assert_eq!((ran.code, ran.err.contains("these are two files")), (2, true), "{}", ran.err);
+    assert!(!folder.path().join("report.html").exists());
+}
+
+#[test]
 fn another_question_to_a_dependency_is_a_divergence_unless_a_rule_covers_it() {
     let folder = tempdir().unwrap();
     let call =

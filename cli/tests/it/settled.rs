@@ -42,6 +42,7 @@ fn print_settings_says_which_place_won_and_does_nothing_else() {
     store     /from/file     `my.toml`, line 1
     identity                 not set
     ignore    /id, /created  `my.toml`, line 3
+    html                     not set
     json      false          default
     color     auto           default
     ");

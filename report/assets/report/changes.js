@@ -1,0 +1,105 @@
+// What differs, place by place.
+
+const isWord = (character) => character !== undefined && /[\p{L}\p{N}_]/u.test(character);
+
+// Where two texts part: common beginning, what is one's own, common end; words are taken whole.
+function parts(one, other) {
+  let begin = 0;
+  const shorter = Math.min(one.length, other.length);
+  while (begin < shorter && one[begin] === other[begin]) begin += 1;
+  if (begin > 0 && /[\ud800-\udbff]/.test(one[begin - 1])) begin -= 1;
+  let end = 0;
+  while (end < shorter - begin && one[one.length - 1 - end] === other[other.length - 1 - end]) end += 1;
+  if (end > 0 && /[\udc00-\udfff]/.test(one[one.length - end])) end -= 1;
+  const ends = (text) => isWord(text[begin]) || isWord(text[text.length - end - 1]);
+  if (ends(one) || ends(other)) {
+    while (begin > 0 && isWord(one[begin - 1])) begin -= 1;
+    while (end > 0 && isWord(one[one.length - end])) end -= 1;
+  }
+  return { begin, end };
+}
+
+// A text with what is its own marked.
+function marked(text, other, name, write) {
+  if (other === undefined) return [write(text)];
+  const { begin, end } = parts(text, other);
+  const own = text.slice(begin, text.length - end);
+  return [write(text.slice(0, begin)), own && element(name, {}, write(own)), write(text.slice(text.length - end))];
+}
+
+// Both values of a change; of long texts the part around their first difference.
+function valuesOf(change) {
+  const { recorded, replayed, text } = change;
+  const isLong = (shown) => shown && shown.len > shown.text.length;
+  if (text && (isLong(recorded) || isLong(replayed))) return [text.recorded_excerpt, text.replayed_excerpt];
+  return [recorded && recorded.text, replayed && replayed.text];
+}
+
+function placeOf(change) {
+  const words = [];
+  if (change.event !== undefined) words.push(element("div", { class: "dim" }, "event " + change.event));
+  words.push(change.pointer ? code(change.pointer) : element("span", { class: "dim" }, "the whole body"));
+  if (change.replayed_pointer !== undefined) words.push(element("div", { class: "dim" }, "now ", code(change.replayed_pointer)));
+  return words;
+}
+
+const SIGNS = { added: ["+", "added"], removed: ["−", "removed"], changed: ["≠", "changed"], "type-changed": ["≠", "type changed"] };
+
+function kindOf(change) {
+  const [sign, word] = SIGNS[change.kind] || ["≠", String(change.kind).replace(/-/g, " ")];
+  const name = change.kind === "added" || change.kind === "removed" ? change.kind : "changed";
+  return element("span", {}, element("span", { class: "sign " + name, "aria-hidden": "true" }, sign), " ", word);
+}
+
+function textWords(text) {
+  const words = ["parts at byte " + text.first_difference.toLocaleString("en")];
+  if (text.words_removed !== undefined) words.push(many(text.words_removed, "word") + " gone, " + text.words_added + " new");
+  return words.join("; ");
+}
+
+function changesTable(comparison) {
+  const rows = [];
+  for (const change of comparison.changes || []) rows.push(...changeRows(change));
+  const heads = isSplit ? ["Place", "Recorded", "Replayed"] : ["Place", "Recorded − and replayed +"];
+  return table({ class: "changes" }, "Changes, place by place", heads, rows);
+}
+
+function changeRows(change) {
+  const [recorded, replayed] = valuesOf(change);
+  const old = recorded === undefined ? null : element("code", {}, marked(recorded, replayed, "del", lines));
+  const now = replayed === undefined ? null : element("code", {}, marked(replayed, recorded, "ins", lines));
+  const head = element("th", { scope: "row" }, placeOf(change),
+    element("div", { class: "kind" }, kindOf(change), change.text && element("span", { class: "dim" }, ", " + textWords(change.text))));
+  const nothing = () => element("span", { class: "dim" }, "nothing");
+  const values = isSplit
+    ? [element("td", { class: old ? "old" : "" }, old || nothing()), element("td", { class: now ? "new" : "" }, now || nothing())]
+    : [element("td", { class: "stack" }, old && element("div", { class: "old" }, old), now && element("div", { class: "new" }, now))];
+  const rows = [element("tr", {}, head, values)];
+  if (change.text && change.text.hunks) {
+    rows.push(element("tr", {}, element("td", { colspan: isSplit ? 3 : 2 }, hunks(change.text))));
+  }
+  return rows;
+}
+
+// Groups of lines, the first of them marked as where the texts part.
+function hunks(text) {
+  const rows = [];
+  const across = isSplit ? 6 : 4;
+  text.hunks.forEach((hunk, number) => {
+    if (number === 0) rows.push(element("tr", { class: "mark" }, element("td", { colspan: across }, firstMark())));
+    const removed = (hunk.removed || []).map((text, at) => ({ number: hunk.recorded_line + at, text }));
+    const added = (hunk.added || []).map((text, at) => ({ number: hunk.replayed_line + at, text }));
+    rows.push(...pairRows(removed, added));
+    if (hunk.lines_more) rows.push(noteRow(many(hunk.lines_more, "line") + " more", across));
+    if (number < text.hunks.length - 1) rows.push(noteRow("⋯", across));
+  });
+  if (text.hunks_more) rows.push(noteRow(many(text.hunks_more, "place") + " more", across));
+  return linesTable("Lines that differ", rows);
+}
+
+const firstMark = () => element("span", { class: "first" }, "first difference");
+
+function noteRow(words, across) {
+  return element("tr", { class: "fold" }, element("td", { colspan: across }, words));
+}
+

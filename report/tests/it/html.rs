@@ -1,0 +1,160 @@
+//! What can be said of the page without a browser.
+
+use std::collections::BTreeMap;
+
+use diff::{ExchangeResult, Failure, Unjudged, Verdict};
+use exchange::{Body, Head};
+use report::{
+    BodyView,
+    html::{Case, Content, Report, report},
+};
+use serde_json::Value;
+
+use crate::pages::{ATTACKS, attack_page, attacks, exchanges, look, page};
+
+/// The data blocks of a page by their ids.
+fn blocks(page: &str) -> BTreeMap<String, Value> {
+    let parts = page.split("<script type=\"application/json\" id=\"").skip(1);
+    let block = |part: &str| {
+        let (id, rest) = part.split_once("\">").unwrap();
+        (id.to_owned(), serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap())
+    };
+    parts.map(block).collect()
+}
+
+fn between<'a>(page: &'a str, from: &str, to: &str) -> &'a str {
+    page.split_once(from).unwrap().1.split_once(to).unwrap().0
+}
+
+#[test]
+fn no_text_of_a_recording_becomes_markup() {
+    let attacks = ATTACKS.map(str::to_owned);
+    let harmless: Vec<String> = (0..attacks.len()).map(|number| format!("text {number}")).collect();
+    let (page, harmless) = (attack_page(&attacks), attack_page(&harmless));
+    let tags = |page: &str| -> Vec<String> {
+        let name = |at: usize| page[at + 1..].chars().take_while(|it| !" >\n".contains(*it)).collect();
+        let mut tags: Vec<_> = page.match_indices('<').map(|(at, _)| name(at)).collect();
+        tags.sort();
+        tags
+    };
+    assert!(tags(&page) == tags(&harmless), "the same tags, whatever the texts are");
+    let quotes = |page: &str| page.split("<script").next().unwrap().matches('"').count();
+    assert_eq!(quotes(&page), quotes(&harmless), "no text leaves its attribute");
+    assert!(!page.contains(['\0', '\u{1b}', '\u{202e}', '\u{2028}', '\u{9b}', '\r']));
+}
+
+#[test]
+fn the_script_reads_each_text_as_it_was() {
+    let attacks = attacks();
+    let blocks = blocks(&attack_page(&attacks));
+    for (number, text) in attacks.iter().enumerate() {
+        let row = &blocks["index"]["rows"][number];
+        assert!(row[2].as_str().unwrap().starts_with(&format!("POST {}", text.chars().take(100).collect::<String>())));
+        let detail = &blocks["block-0"][number];
+        assert_eq!(detail["result"]["comparison"]["changes"][0]["pointer"], *text);
+        assert_eq!(detail["look"]["recorded"]["calls"][1]["dependency"], *text);
+    }
+}
+
+#[test]
+fn the_policy_names_the_one_script_and_the_one_style_and_forbids_all_else() {
+    let page = page(&[], 3, true);
+    let policy = between(&page, "Content-Security-Policy\" content=\"", "\"");
+    assert!(policy.starts_with("default-src &#39;none&#39;; "), "{policy}");
+    assert!(!policy.contains("unsafe") && !policy.contains("http") && !policy.contains('*'), "{policy}");
+    assert_eq!((page.matches("<script>").count(), page.matches("<style>").count()), (1, 1));
+    assert_eq!(page.matches("</script").count(), page.matches("<script").count());
+    assert!(!page.contains(" style=\"") && !page.contains(" onclick=") && !page.contains(" src="));
+    let (script, style) = (between(&page, "<script>", "</script>"), between(&page, "<style>", "</style>"));
+    assert!(!script.contains("innerHTML") && !script.contains("insertAdjacent"), "text is written as text");
+    assert!(!style.contains("url(") && !style.contains("@import"));
+}
+
+#[test]
+fn the_same_values_give_the_same_bytes() {
+    assert_eq!(attack_page(&attacks()), attack_page(&attacks()));
+    assert_eq!(page(&exchanges(80), 1, true), page(&exchanges(80), 1, true));
+}
+
+#[test]
+fn it_opens_with_the_verdict_and_the_tally_and_then_says_what_differs() {
+    let page = page(&exchanges(80), 1, true);
+    assert!(page.contains("<title>failed: replay of case.retake · Retake</title>"));
+    let tally = between(&page, "<ul class=\"tally\">", "</ul>");
+    assert!(
+        tally.contains("<b>8</b> changed") && tally.contains("<b>58</b> same") && tally.contains("of 81 exchanges"),
+        "{tally}"
+    );
+    let clusters = between(&page, "id=\"clusters\"", "</section>");
+    let counts: Vec<u64> = clusters
+        .split("<td class=\"count\"><b>")
+        .skip(1)
+        .map(|row| row.split_once('<').unwrap().0.parse().unwrap())
+        .collect();
+    assert!(counts.len() > 3 && counts.iter().all(|count| *count > 0), "{counts:?}");
+    assert!(clusters.contains("<code class=\"place\">/priority</code>"), "{clusters}");
+    assert!(clusters.contains("<code>retake replay case.retake --ignore /id --only "), "{clusters}");
+    assert!(page.find("id=\"clusters\"").unwrap() < page.find("id=\"exchanges\"").unwrap());
+}
+
+#[test]
+fn the_word_is_the_exit_codes() {
+    let of = |verdict, exit_code| {
+        let result = ExchangeResult { verdict, ..exchanges(12).remove(11) };
+        between(&page(&[result], exit_code, false), "<title>", ":").to_owned()
+    };
+    assert_eq!(of(Verdict::Same, 0), "same");
+    assert_eq!(of(Verdict::Failed(Failure { reason: "nothing came".to_owned() }), 1), "failed");
+    assert_eq!(of(Verdict::Unjudged(Unjudged::because("it has no counterpart")), 3), "unjudged");
+    assert_eq!(of(Verdict::Same, 2), "trouble");
+}
+
+#[test]
+fn what_is_long_is_cut_and_the_page_stays_within_bounds() {
+    let long = "x".repeat(200_000);
+    let head = Head::new("HTTP/1.1 200 OK\r\n\r\n");
+    let content = |text: &str| {
+        let body = Body { parts: vec![(0, text.len() as u64).into()], len: text.len() as u64, ..Body::default() };
+        Content::of(&BodyView { head: &head, body: &body, bytes: text.as_bytes(), started_ns: 0 })
+    };
+    let cut = content(&long);
+    assert!(cut.cut && cut.body.len() < 20_000 && cut.len == 200_000);
+    assert!(!content("abcd").cut);
+    // 1,500 exchanges with four messages of 16 KiB each are 96 MiB; the page has 16 of them.
+    let look = look("a", &long, &long, 9);
+    let results = vec![exchanges(4).remove(3); 1_500];
+    let case = Case {
+        name: "a",
+        notes: &[],
+        exit_code: 1,
+        recorded: "a",
+        replayed: "b",
+        command: None,
+        receipt: None,
+        results: &results,
+        rules_used: &[],
+        look: &|_| look.clone(),
+    };
+    let page = report(&Report { title: "a", tool_version: "0", exit_code: 1, cases: &[case] });
+    assert!(page.contains("\"without_bodies\":true"));
+    assert!(page.len() < 24 << 20, "{}", page.len());
+}
+
+#[test]
+fn members_of_json_are_shown_in_the_order_of_their_names() {
+    let head = Head::new("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n");
+    let text = r#"{"b":[{"d":1,"c":1.0}],"a":null}"#;
+    let body = Body { parts: vec![(0, text.len() as u64).into()], len: text.len() as u64, ..Body::default() };
+    let content = Content::of(&BodyView { head: &head, body: &body, bytes: text.as_bytes(), started_ns: 0 });
+    insta::assert_snapshot!(content.body, @r#"
+    {
+      "a": null,
+      "b": [
+        {
+          "c": 1.0,
+          "d": 1
+        }
+      ]
+    }
+    "#);
+}
