@@ -13,6 +13,8 @@ mod env_file;
 mod exit;
 mod export_log;
 mod html;
+mod noise;
+mod rules_file;
 mod sealed;
 mod select;
 mod settings;

@@ -75,7 +75,7 @@ fn is_of_conversation(entry: &Entry, id: &str) -> bool {
     entry.context.conversation.as_ref().is_some_and(|conversation| conversation.id.starts_with(id))
 }
 
-fn is_fine(entry: &Entry) -> bool {
+pub(crate) fn is_fine(entry: &Entry) -> bool {
     entry.end == exchange::End::Complete.word() && entry.status.is_some_and(|status| status < 500)
 }
 

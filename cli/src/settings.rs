@@ -8,7 +8,7 @@ mod case;
 mod explain;
 mod file;
 mod layer;
-mod nearest;
+pub(crate) mod nearest;
 
 use std::{ffi::OsString, path::PathBuf};
 

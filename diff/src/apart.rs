@@ -9,6 +9,8 @@ use crate::{Output, Route, Rules, Shown, compare_responses, pointer::with_indice
 
 /// Most places that are told of one pair of answers. A choice: beyond it, the answers have nothing in common.
 const PLACES_LEN_MAX: usize = 100;
+/// Most differences of one pair at one place whose values are kept. A choice: elements of one list look alike.
+const SIGHTINGS_LEN_MAX: usize = 50;
 
 /// A place at which answers differ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +25,9 @@ pub struct Apart {
     /// The other one's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other: Option<Shown>,
+    /// Both values of each difference of one pair at this place, the first ones; none of several pairs.
+    #[serde(skip)]
+    pub sightings: Vec<(Option<Shown>, Option<Shown>)>,
 }
 
 /// The places at which `other` differs from `first`, each once, with count 1.
@@ -31,8 +36,15 @@ pub fn places_apart(first: &Output<'_>, other: &Output<'_>, route: &Route) -> Ve
     let mut places: Vec<Apart> = Vec::new();
     for change in comparison.changes {
         let pointer = with_indices_as_stars(&change.pointer);
-        if places.len() < PLACES_LEN_MAX && places.iter().all(|place| place.pointer != pointer) {
-            places.push(Apart { pointer, count: 1, one: change.recorded, other: change.replayed });
+        let sighting = (change.recorded, change.replayed);
+        let has_room = places.len() < PLACES_LEN_MAX;
+        match places.iter_mut().find(|place| place.pointer == pointer) {
+            Some(known) if known.sightings.len() < SIGHTINGS_LEN_MAX => known.sightings.push(sighting),
+            None if has_room => {
+                let (one, other) = sighting.clone();
+                places.push(Apart { pointer, count: 1, one, other, sightings: vec![sighting] });
+            }
+            Some(_) | None => {}
         }
     }
     places
@@ -44,7 +56,7 @@ pub fn add_places(places: &mut Vec<Apart>, more: Vec<Apart>) {
         let has_room = places.len() < PLACES_LEN_MAX;
         match places.iter_mut().find(|known| known.pointer == place.pointer) {
             Some(known) => known.count += place.count,
-            None if has_room => places.push(place),
+            None if has_room => places.push(Apart { sightings: Vec::new(), ..place }),
             None => {}
         }
     }

@@ -5,9 +5,10 @@
 use std::fmt;
 
 use content::json::Value;
+use exchange::Digest;
 use serde::{Deserialize, Serialize};
 
-use crate::RuleUse;
+use crate::{NoisyChange, RuleUse};
 
 /// Longest text shown of a value, in characters. A choice: two of them fit on a few lines of a terminal.
 pub const SHOWN_CHARS_MAX: usize = 200;
@@ -16,7 +17,7 @@ pub const SHOWN_CHARS_MAX: usize = 200;
 pub const CHANGES_LEN_MAX: usize = 1_000;
 
 /// The outcome of comparing one answer with another.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// Differences in the order of the document: status, header fields by name, then the body.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -27,6 +28,9 @@ pub struct Comparison {
     /// Rules by hand that hid a difference, and how often.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules_used: Vec<RuleUse>,
+    /// Differences that lie within measured noise: not among `changes`, each with its evidence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub noise: Vec<NoisyChange>,
     /// True when the recording holds a part of the answer only, and that part was compared.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recorded_part_only: bool,
@@ -42,7 +46,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// True when nothing differs, or only what a rule covers.
+    /// True when nothing differs, or only what a rule covers or noise explains.
     pub fn is_equal(&self) -> bool {
         self.changes.is_empty()
     }
@@ -57,6 +61,7 @@ impl Comparison {
     pub fn mirrored(self) -> Self {
         Self {
             changes: self.changes.into_iter().map(Change::mirrored).collect(),
+            noise: self.noise.into_iter().map(|it| NoisyChange { change: it.change.mirrored(), ..it }).collect(),
             recorded_part_only: self.replayed_part_only,
             replayed_part_only: self.recorded_part_only,
             ..self
@@ -187,12 +192,15 @@ impl ChangeKind {
 }
 
 /// A value as it is shown: JSON in canonical form, a header's value as sent, or what a body of bytes is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shown {
     /// At most [`SHOWN_CHARS_MAX`] characters; `…` stands where something was left out. Not escaped for a terminal.
     pub text: String,
     /// Length of all of it, in bytes.
     pub len: u64,
+    /// BLAKE3 of all of it, where the text is not all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
 }
 
 impl fmt::Display for Shown {
@@ -206,11 +214,17 @@ impl Shown {
     pub(crate) fn beginning_of(text: &str) -> Self {
         let mut characters = text.chars();
         let mut shown: String = characters.by_ref().take(SHOWN_CHARS_MAX).collect();
-        if characters.next().is_some() {
+        let is_cut = characters.next().is_some();
+        if is_cut {
             shown.pop();
             shown.push('…');
         }
-        Self { text: shown, len: text.len() as u64 }
+        Self { text: shown, len: text.len() as u64, digest: is_cut.then(|| Digest::of(text.as_bytes())) }
+    }
+
+    /// True where the text is not all of the value.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.digest.is_some()
     }
 
     /// The beginning of a value's canonical form: so that the order of members does not show either.
@@ -222,7 +236,8 @@ impl Shown {
 
     /// What is told of bytes that are no text.
     pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
-        Self { text: format!("{} bytes", bytes.len()), len: bytes.len() as u64 }
+        let (text, digest) = (format!("{} bytes", bytes.len()), Some(Digest::of(bytes)));
+        Self { text, len: bytes.len() as u64, digest }
     }
 }
 

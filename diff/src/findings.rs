@@ -68,6 +68,7 @@ impl Findings {
             changes: self.changes,
             changes_more: self.changes_more,
             rules_used,
+            noise: Vec::new(),
             recorded_part_only: false,
             replayed_part_only: false,
             coarse: self.coarse,

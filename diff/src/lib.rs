@@ -1,4 +1,4 @@
-//! Compares two outputs or two runs: changes, rules, verdicts.
+//! Compares two outputs or two runs: changes, rules, noise, causes, verdicts.
 //!
 //! In: two answers as they came, and the rules by hand. Out: every difference with its pointer, one verdict for each
 //! exchange, and the count that chooses the exit code. Pure: no files, sockets, clock or threads, and the same input
@@ -11,8 +11,10 @@ mod cluster;
 mod compare;
 mod documents;
 mod findings;
+mod form;
 mod headers;
 mod json;
+mod noise;
 mod outcome;
 mod output;
 mod pointer;
@@ -20,11 +22,13 @@ mod repeats;
 mod result;
 mod route;
 mod rules;
+mod standing;
 mod stream;
 mod text;
 mod trajectory;
 mod verdict;
 mod view;
+mod weight;
 
 pub use apart::{Apart, add_places, places_apart};
 pub use change::{
@@ -33,13 +37,17 @@ pub use change::{
 pub use cluster::{Cluster, top_changes};
 pub use compare::{compare_call_responses, compare_responses};
 pub use documents::compare_documents;
+pub use form::form_of;
 pub use headers::headers_not_compared;
+pub use noise::{COMPARED_MIN, Noise, NoiseEvidence, NoiseLearner, NoiseUse, NoisyChange};
 pub use outcome::outcome_bytes;
 pub use output::Output;
 pub use pointer::with_indices_as_stars;
 pub use repeats::{Class, Estimate, PassHat, RepeatOutcome, Repeated, SCREEN_COUNT, Trial};
 pub use result::{ExchangeResult, Tally};
 pub use route::Route;
-pub use rules::{RuleError, RuleFault, RuleUse, Rules, TakenOut};
+pub use rules::{Reason, RuleError, RuleFault, RuleUse, Rules, TakenOut};
+pub use standing::{Margins, MetricStanding, PairedOutcome, standings};
 pub use trajectory::{RecordedCall, ReplayedCall, StepKind, Trajectory, TrajectoryStep};
 pub use verdict::{Came, Divergence, Evidence, Failure, Flaky, MissedCall, Unjudged, Verdict, decide};
+pub use weight::Weight;

@@ -5,7 +5,7 @@
 use exchange::Id;
 use serde::{Deserialize, Serialize};
 
-use crate::{Comparison, Repeated, Trajectory, Verdict};
+use crate::{Comparison, Repeated, Trajectory, Verdict, Weight};
 
 /// One exchange that was replayed, or was to be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,6 +54,12 @@ pub struct Tally {
     pub noise: u64,
     /// The answer differs.
     pub changed: u64,
+    /// Those among them in which something breaks callers: another type, a missing member, another status.
+    #[serde(default)]
+    pub breaking: u64,
+    /// Those among them in which all that differs was added.
+    #[serde(default)]
+    pub additive: u64,
     /// No complete answer where production had one.
     pub failed: u64,
     /// Dependencies were asked something else, more or less.
@@ -69,11 +75,22 @@ impl Tally {
     /// Counts these results.
     pub fn of<'a>(results: impl IntoIterator<Item = &'a ExchangeResult>) -> Self {
         let mut tally = Self::default();
-        results.into_iter().for_each(|result| tally.add(&result.verdict));
+        results.into_iter().for_each(|result| tally.add_result(result));
         tally
     }
 
-    /// Counts one more.
+    /// Counts one more, and how grave what changed is.
+    pub fn add_result(&mut self, result: &ExchangeResult) {
+        self.add(&result.verdict);
+        if let (Verdict::Changed, Some(comparison)) = (&result.verdict, &result.comparison) {
+            let mut weights = comparison.changes.iter().map(Weight::of);
+            let is_listed = comparison.changes_more == 0 && !comparison.changes.is_empty();
+            self.breaking += u64::from(weights.clone().any(|weight| weight == Weight::Breaking));
+            self.additive += u64::from(is_listed && weights.all(|weight| weight == Weight::Additive));
+        }
+    }
+
+    /// Counts one more by its verdict alone.
     pub fn add(&mut self, verdict: &Verdict) {
         *match verdict {
             Verdict::Unjudged(_) => &mut self.unjudged,

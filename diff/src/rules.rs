@@ -18,7 +18,7 @@ pub use parse::{RuleError, RuleFault};
 
 use crate::{
     Route, json,
-    pointer::{Cover, Pattern, pointer_text},
+    pointer::{Cover, Pattern, Step, pointer_text},
     route::RoutePattern,
 };
 
@@ -35,6 +35,8 @@ pub struct Rules {
 struct Rule {
     /// As it was given.
     text: String,
+    /// Why, where a file says so.
+    reason: Option<Reason>,
     /// The routes it is limited to.
     route: Option<RoutePattern>,
     place: Place,
@@ -59,6 +61,19 @@ enum Place {
     CallResponse { dependency: String, pattern: Pattern },
 }
 
+/// Why a rule is there, and until when.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// In words.
+    pub reason: String,
+    /// The last day on which it holds, as `YYYY-MM-DD`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Whom to ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+}
+
 /// A rule that hid differences.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleUse {
@@ -68,6 +83,9 @@ pub struct RuleUse {
     pub pointer: String,
     /// In how many places.
     pub count: u64,
+    /// Why it is there, where a file says so.
+    #[serde(flatten)]
+    pub reason: Option<Reason>,
 }
 
 /// Something that a rule took out of a dependency call before it was matched.
@@ -91,8 +109,20 @@ impl Rules {
     ///
     /// # Errors
     /// When the text is no rule; the error names the column and says what is expected.
-    pub fn ignoring(mut self, text: &str) -> Result<Self, RuleError> {
-        let rule = parse::rule(text)?;
+    pub fn ignoring(self, text: &str) -> Result<Self, RuleError> {
+        self.with(text, None)
+    }
+
+    /// As [`Rules::ignoring`], with the reason that a file gives.
+    ///
+    /// # Errors
+    /// As [`Rules::ignoring`].
+    pub fn ignoring_because(self, text: &str, reason: Reason) -> Result<Self, RuleError> {
+        self.with(text, Some(reason))
+    }
+
+    fn with(mut self, text: &str, reason: Option<Reason>) -> Result<Self, RuleError> {
+        let rule = Rule { reason, ..parse::rule(text)? };
         if self.rules.iter().all(|known| known.text != rule.text) {
             self.rules.push(rule);
         }
@@ -133,6 +163,22 @@ impl Rules {
         });
         *body = kept.unwrap_or(Value::Null);
         taken
+    }
+
+    /// True where a rule would hide a difference at this pointer, as a change has it, in an answer on this route.
+    pub fn cover(&self, route: &Route, pointer: &str) -> bool {
+        let active = self.for_response(route);
+        let covered = |patterns: &[(usize, &Pattern)], pointer: &str| covers(patterns, pointer);
+        match pointer.split_once(':') {
+            _ if pointer == "status" => active.status.is_some(),
+            Some(("header", name)) => active.for_header(name).is_some(),
+            Some(("sse", place)) if place.is_empty() || place.starts_with('/') => covered(&active.event_data, place),
+            Some(("sse", name)) => {
+                let field = EventField::ALL.into_iter().find(|field| field.name() == name);
+                field.is_some_and(|field| active.for_event_field(field).is_some())
+            }
+            _ => covered(&active.body, pointer),
+        }
     }
 
     /// The rules for responses of this route.
@@ -184,9 +230,26 @@ impl Rules {
     /// The uses by rule, in the order in which the rules were given.
     pub(crate) fn report(&self, uses: Uses) -> Vec<RuleUse> {
         uses.into_counts()
-            .map(|(at, (pointer, count))| RuleUse { rule: self.rules[at].text.clone(), pointer, count })
+            .map(|(at, (pointer, count))| {
+                let Rule { text, reason, .. } = &self.rules[at];
+                RuleUse { rule: text.clone(), pointer, count, reason: reason.clone() }
+            })
             .collect()
     }
+}
+
+/// True where a pattern covers the place that the pointer leads to, or one above it.
+fn covers(patterns: &[(usize, &Pattern)], pointer: &str) -> bool {
+    let mut cover = Cover::new(patterns);
+    if cover.rule().is_some() {
+        return true;
+    }
+    pointer.split('/').skip(1).any(|step| {
+        let key = step.replace("~1", "/").replace("~2", "*").replace("~0", "~");
+        let index = key.parse().ok().filter(|index: &usize| index.to_string() == key);
+        cover.enter(&index.map_or(Step::Key(&key), Step::Index));
+        cover.rule().is_some()
+    })
 }
 
 impl RuleUse {

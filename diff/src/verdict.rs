@@ -23,7 +23,7 @@ pub enum Verdict {
     Changed,
     /// Over repeats: some fail and some do not.
     Flaky(Flaky),
-    /// Different only where noise was measured. Nothing measures noise yet.
+    /// Different only where noise was measured, and within it; the evidence is in the comparison.
     Noise,
     /// Equal, or different only under a rule by hand; each use of one is in the comparison.
     Same,
@@ -145,7 +145,7 @@ pub struct Evidence<'a> {
     pub secrets_missing: bool,
 }
 
-/// The verdict: the first that holds of unjudged, diverged, failed, changed, same.
+/// The verdict: the first that holds of unjudged, diverged, failed, changed, noise, same.
 pub fn decide(evidence: &Evidence<'_>) -> Verdict {
     if let Some(reason) = why_unjudged(evidence) {
         return Verdict::Unjudged(Unjudged { reason });
@@ -159,7 +159,7 @@ pub fn decide(evidence: &Evidence<'_>) -> Verdict {
     match evidence.comparison {
         None => Verdict::Unjudged(Unjudged::because("the answers were not compared")),
         Some(comparison) if !comparison.is_equal() => Verdict::Changed,
-        Some(_) => same_if_all_was_seen(evidence),
+        Some(comparison) => same_if_all_was_seen(evidence, comparison),
     }
 }
 
@@ -194,9 +194,10 @@ fn why_failed(recorded: &Came<'_>, replayed: &Came<'_>) -> Option<String> {
 }
 
 /// Nothing that was compared differs. What was not kept was not compared, and then there is no verdict.
-fn same_if_all_was_seen(evidence: &Evidence<'_>) -> Verdict {
+fn same_if_all_was_seen(evidence: &Evidence<'_>, comparison: &Comparison) -> Verdict {
     let unseen = match (evidence.recorded.whole, evidence.replayed.whole) {
-        (true, true) => return Verdict::Same,
+        (true, true) if comparison.noise.is_empty() => return Verdict::Same,
+        (true, true) => return Verdict::Noise,
         (false, _) => "the recording kept",
         (true, false) => "the replay kept",
     };

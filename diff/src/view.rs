@@ -106,7 +106,7 @@ impl<'a> View<'a> {
             Self::Json(value, _) => Some(Shown::of_json(value)),
             Self::Events(stream) => {
                 let len = stream.events.last().map_or(0, |event| event.range.end) as u64;
-                Some(Shown { text: format!("{} events", stream.events.len()), len })
+                Some(Shown { text: format!("{} events", stream.events.len()), len, digest: None })
             }
             Self::Text(text) => Some(Shown::beginning_of(text)),
             Self::Bytes(bytes) => Some(Shown::of_bytes(bytes)),

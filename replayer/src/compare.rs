@@ -4,7 +4,7 @@
 //! is `judge`'s, which also knows what was asked of the dependencies.
 
 use bundle::{Archive, ReadError};
-use diff::{Comparison, Output, Route, Rules, compare_responses, outcome_bytes};
+use diff::{Comparison, Noise, Output, Route, Rules, compare_responses, outcome_bytes};
 use exchange::{Digest, Exchange};
 
 use crate::secrets::Secrets;
@@ -23,13 +23,14 @@ pub(crate) struct Compared {
     pub(crate) outcome: Option<Digest>,
 }
 
-/// Compares.
+/// Compares, and sets apart what is noise.
 ///
 /// # Errors
 /// When the recorded answer cannot be read.
 pub(crate) fn compare(
     archive: &Archive,
     rules: &Rules,
+    noise: &Noise,
     secrets: &Secrets,
     exchange: &Exchange,
     replayed: Option<&Output<'_>>,
@@ -49,6 +50,7 @@ pub(crate) fn compare(
     secrets.conceal_message(&mut head, &mut body, &mut Vec::new());
     let recorded =
         Output { head: &head, body: &body, complete: exchange.end.is_complete(), whole: response.body.is_whole() };
-    let comparison = Some(compare_responses(&recorded, replayed, rules, &route));
-    Ok(Compared { comparison, left_out: None, outcome })
+    let mut comparison = compare_responses(&recorded, replayed, rules, &route);
+    noise.set_apart(&mut comparison, &route, exchange.id);
+    Ok(Compared { comparison: Some(comparison), left_out: None, outcome })
 }

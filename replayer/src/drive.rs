@@ -14,7 +14,7 @@ use std::{
 use bundle::{Archive, ReadError};
 use bytes::Bytes;
 use content::seeds;
-use diff::{Output, Route, Rules};
+use diff::{Noise, Output, Route, Rules};
 use exchange::{
     Digest, Digests, End, Exchange, Id, Repeats, Request, Response, Role, SeedPlace, Times, Trace, Transport,
 };
@@ -76,6 +76,7 @@ pub(crate) struct Driver {
     pub(crate) answerer: Arc<Answerer>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) rules: Rules,
+    pub(crate) noise: Arc<Noise>,
     pub(crate) doorway: Doorway,
     pub(crate) secrets: Arc<Secrets>,
     pub(crate) limits: Limits,
@@ -280,7 +281,7 @@ impl Driver {
         let whole = reply.end != ReplyEnd::TooLong;
         let output =
             head.as_ref().map(|head| Output { head, body: &reply.body, complete: ending.end.is_complete(), whole });
-        let compared = compare(&self.archive, &self.rules, &self.secrets, exchange, output.as_ref())?;
+        let compared = compare(&self.archive, &self.rules, &self.noise, &self.secrets, exchange, output.as_ref())?;
         let route = || Route::of(&exchange.request.head);
         let looked = self.baseline.as_ref().zip(output.as_ref());
         let looked = looked.and_then(|(baseline, output)| baseline.look(exchange.id, &route(), output));

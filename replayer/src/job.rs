@@ -28,6 +28,7 @@ use crate::{
     error::ReplayError,
     forward::FORWARD_PROXY,
     ledger::Ledger,
+    noise::{Chosen, FoundNoise},
     on_miss::{GivenLive, Misses, OnMiss},
     order::Order,
     receipt::{self, EnvironmentDifference, Pinned, SourceProof, Void},
@@ -65,6 +66,8 @@ pub struct Settings {
     pub against: Against,
     /// Rules by hand.
     pub rules: Rules,
+    /// What was found of noise.
+    pub noise: FoundNoise,
     /// Variables given for this replay.
     pub given: Vec<GivenVariable>,
     /// What stands in for recorded mounts.
@@ -131,6 +134,8 @@ pub(crate) struct Job<'a> {
     pub(crate) run: Id,
     pub(crate) misses: Arc<Misses>,
     pub(crate) ledger: Arc<Ledger>,
+    /// The noise of the recorded version.
+    pub(crate) noise: Chosen,
 }
 
 impl Job<'_> {

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use diff::{
-    Came, Divergence, Evidence, ExchangeResult, Failure, MissedCall, RecordedCall, ReplayedCall, Route, RuleUse, Tally,
-    Trajectory, Unjudged, Verdict, decide,
+    Came, Divergence, Evidence, ExchangeResult, Failure, MissedCall, NoiseLearner, NoiseUse, RecordedCall,
+    ReplayedCall, Route, RuleUse, Tally, Trajectory, Unjudged, Verdict, decide,
 };
 use exchange::{Certainty, Digest, End, Exchange, Id};
 use matching::{MatchScope, conversation::NeverAsked};
@@ -31,6 +31,10 @@ pub(crate) struct Judgement {
     pub(crate) tally: Tally,
     pub(crate) answers: Answers,
     pub(crate) rules: Vec<RuleUse>,
+    /// What was set apart as noise.
+    pub(crate) noise: Vec<NoiseUse>,
+    /// What repeats taught of noise.
+    pub(crate) learned: NoiseLearner,
     pub(crate) outcome_digest: Option<Digest>,
 }
 
@@ -67,9 +71,10 @@ impl Case<'_> {
             let result = self.result_of(exchange, outcome, calls);
             if let Some(comparison) = &result.comparison {
                 RuleUse::merge(&mut judgement.rules, &comparison.rules_used);
+                NoiseUse::merge(&mut judgement.noise, &result.route, &comparison.noise);
             }
             hash_outcome(&mut outcome_hash, exchange.id, outcome, calls);
-            judgement.tally.add(&result.verdict);
+            judgement.tally.add_result(&result);
             judgement.results.push(result);
             judgement.effects.push(calls.effects());
         }
@@ -227,7 +232,8 @@ impl Case<'_> {
         let mut used = Vec::new();
         for found in self.notes.iter().filter_map(|note| note.outcome.as_ref().ok()) {
             for left_out in &found.left_out {
-                let one = RuleUse { rule: left_out.rule.clone(), pointer: left_out.pointer.clone(), count: 1 };
+                let one =
+                    RuleUse { rule: left_out.rule.clone(), pointer: left_out.pointer.clone(), count: 1, reason: None };
                 RuleUse::merge(&mut used, &[one]);
             }
         }

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 pub use self::misses::{LiveCalls, MissesAnswered};
 pub use self::punctuality::{Punctuality, Quantiles};
 pub use self::repeats::{NotStarted, RepeatsProof, Resets, Setting};
-pub use crate::determinism::{Control, Controlled, GateCounts, State};
+pub use crate::{
+    determinism::{Control, Controlled, GateCounts, State},
+    noise::{AlarmRate, NoiseProof, ProfileProof},
+};
 
 mod misses;
 mod punctuality;
@@ -62,6 +65,9 @@ pub struct Receipt {
     pub environment: Vec<EnvironmentDifference>,
     /// Rules by hand that were used, and how often.
     pub rules: Vec<RuleUse>,
+    /// Noise that was measured: the profiles, and what they set apart; absent where none was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<Box<NoiseProof>>,
     /// Header fields that are never compared.
     pub headers_not_compared: Vec<String>,
     /// Where exchanges had times: how near they came to them.

@@ -394,6 +394,7 @@ impl Job<'_> {
             answerer: Arc::clone(&service.answerer),
             ledger: Arc::clone(&self.ledger),
             rules: self.settings.rules.clone(),
+            noise: Arc::clone(&self.noise.noise),
             doorway: service.started.doorway.clone(),
             secrets: Arc::clone(&self.secrets),
             limits: self.settings.limits,

@@ -24,6 +24,7 @@ use crate::{
     job::{Halt, Job, Preparation, Running, Started},
     judge::Judgement,
     ledger::Ledger,
+    noise,
     on_miss::Misses,
     process,
     ready::{ENDED, Ready},
@@ -89,8 +90,17 @@ pub async fn replay(settings: Settings, watched: Watched<'_>) -> Result<Replayed
         .knowing(pseudonyms.iter().map(|value| (value.clone(), value.clone())));
     let ledger = Arc::new(Ledger::create(&settings.runs_folder, run, redactor)?);
     let misses = Arc::new(Misses::new(settings.on_miss, &settings.live));
-    let job =
-        Job { misses, secrets, settings: &settings, selection: &selection, recorded: recorded.as_ref(), run, ledger };
+    let noise = noise::choose(&settings.noise, recorded.as_ref(), settings.repeating.count.is_some());
+    let job = Job {
+        misses,
+        secrets,
+        settings: &settings,
+        selection: &selection,
+        recorded: recorded.as_ref(),
+        run,
+        ledger,
+        noise,
+    };
     let played = match job.refuse_beside() {
         Ok(()) => job.play(&watched).await,
         Err(error) => Err(error.into()),
@@ -379,6 +389,7 @@ impl Job<'_> {
             punctuality: punctuality.map(Box::new),
             repeats: weigh(&self, repeats, &judgement.results, &preparation.environment).filter(|_| !is_void),
             environment: preparation.environment,
+            noise: self.noise.proof(judgement.noise, &judgement.results),
             rules: judgement.rules,
             headers_not_compared: headers_not_compared(),
             tally: judgement.tally,
@@ -386,8 +397,8 @@ impl Job<'_> {
             service_ended: aftermath.service_ended,
             interrupted,
         };
-        let noise = receipt.repeats.as_ref().map(|repeats| repeats.noise.as_slice()).unwrap_or_default();
-        if let Some(profile) = profile(&receipt.pinned, noise, &judgement.results) {
+        let learned = Some(judgement.learned).filter(|_| receipt.repeats.is_some());
+        if let Some(profile) = learned.and_then(|learned| profile(&self, &receipt.pinned, learned)) {
             self.ledger.append_noise(profile);
         }
         self.ledger.append_logs(aftermath.logs);

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use diff::{Apart, Class, ExchangeResult, Flaky, Repeated, RuleUse, Tally, Trial, Unjudged, Verdict, add_places};
+use diff::{
+    Apart, Class, ExchangeResult, Flaky, NoiseUse, Repeated, RuleUse, Tally, Trial, Unjudged, Verdict, add_places,
+};
 use exchange::{Digest, End, Id};
 
 use crate::{
@@ -52,12 +54,13 @@ impl Trials {
 
     /// Adds a repeat. Of one that was stopped, what was judged by then.
     pub(crate) fn add(&mut self, repeat: u32, judgement: Judgement, outcomes: &BTreeMap<Id, Outcome>) {
-        let Judgement { results, effects, answers, rules, outcome_digest, .. } = judgement;
+        let Judgement { results, effects, answers, rules, noise, outcome_digest, .. } = judgement;
         let judged = results.iter().filter(|result| result.verdict.word() != "unjudged").count();
         self.judged += u64::from(judged > 0);
         self.failed += u64::from(results.iter().any(|result| result.verdict.is_failing()));
         self.judgement.answers.add(&answers);
         RuleUse::merge(&mut self.judgement.rules, &rules);
+        NoiseUse::add(&mut self.judgement.noise, &noise);
         self.outcomes.push(outcome_digest);
         let is_first = self.exchanges.is_empty();
         for (at, (result, effects)) in results.into_iter().zip(effects).enumerate() {
@@ -67,6 +70,9 @@ impl Trials {
                 self.exchanges.push(Tracked::begin(result.clone()));
             } else if was_stopped {
                 continue;
+            }
+            if let Some(looked) = outcome.and_then(|outcome| outcome.looked.as_ref()) {
+                self.judgement.learned.add(result.id, &result.route, &looked.places);
             }
             self.exchanges[at].add(repeat, result, effects, outcome);
         }

@@ -6,11 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use diff::{Estimate, ExchangeResult, Repeated};
+use diff::{Estimate, ExchangeResult, NoiseLearner, Repeated};
 use exchange::{NoiseProfile, NoisyPlace};
 
 use crate::{
     job::Job,
+    noise::service_version,
     pace::Pace,
     receipt::{EnvironmentDifference, Pinned, Relation, RepeatsProof, Setting},
     repeat::Count,
@@ -67,20 +68,15 @@ pub(crate) fn weigh(
     }))
 }
 
-/// What was learned of the noise of a version, where it is known which one ran and answers differed.
-pub(crate) fn profile(pinned: &Pinned, noise: &[NoisyPlace], results: &[ExchangeResult]) -> Option<NoiseProfile> {
-    let is_known = pinned.relation.is_same() || pinned.relation == Relation::OtherImage;
-    let compared = |result: &&ExchangeResult| result.repeated.as_ref().is_some_and(|it| it.compared_with_first > 0);
-    (is_known && !noise.is_empty()).then(|| NoiseProfile {
-        version: pinned.used.clone(),
-        places: noise.to_vec(),
-        learned_from: results
-            .iter()
-            .filter(compared)
-            .map(|result| result.id)
-            .take(NoiseProfile::LEARNED_FROM_LEN_MAX)
-            .collect(),
-    })
+/// What was learned of the noise of a version, where it is known which one ran and answers were compared.
+pub(crate) fn profile(job: &Job<'_>, pinned: &Pinned, learned: NoiseLearner) -> Option<NoiseProfile> {
+    let recorded = job.recorded.filter(|_| pinned.relation.is_same());
+    let version = match (recorded, pinned.relation) {
+        (Some(recorded), _) => service_version(&recorded.subject),
+        (None, Relation::OtherImage) => pinned.used.clone(),
+        (None, _) => String::new(),
+    };
+    (!version.is_empty() && !learned.is_empty()).then(|| learned.conclude(version, vec![job.run]))
 }
 
 /// What was otherwise than in production, of the things that rates depend on.
@@ -115,6 +111,7 @@ fn noise_of(results: &[ExchangeResult]) -> Vec<NoisyPlace> {
         pointer: pointer.to_owned(),
         compared: compared.get(route).copied().unwrap_or_default(),
         differed,
+        ..NoisyPlace::default()
     };
     differed.into_iter().take(NOISE_LEN_MAX).map(place).collect()
 }

@@ -1,12 +1,24 @@
 //! What differs, for a person: a line for each change, a paragraph for each exchange, the count at the end.
 
-use diff::{Change, ChangeKind, Comparison, Divergence, ExchangeResult, RuleUse, Shown, Tally, TextChange, Verdict};
+use diff::{
+    Change, ChangeKind, Comparison, Divergence, ExchangeResult, MetricStanding, NoiseUse, Reason, RuleUse, Shown,
+    Tally, TextChange, Verdict,
+};
 use serde_json::json;
 
-use crate::{Style, escape_line, json as document};
+use crate::{
+    Style,
+    causes::{cluster_line, cluster_lines, weight_words},
+    escape_line, json as document,
+    noise::{hidden_words, noise_line},
+    standings::standing_line,
+};
 
 /// Longest value shown in a line, in characters. A choice: two of them and a pointer fit on a wide terminal.
 const VALUE_CHARS_MAX: usize = 80;
+
+/// Causes that a comparison opens with. A choice: what fits on a screen beside the rest.
+const CLUSTERS_SHOWN_MAX: usize = 8;
 
 /// Changes shown of one exchange. All are in the JSON.
 const CHANGES_SHOWN_MAX: usize = 20;
@@ -22,15 +34,33 @@ pub struct Compared<'a> {
     pub results: &'a [ExchangeResult],
     /// Rules that hid a difference, over all pairs.
     pub rules_used: &'a [RuleUse],
+    /// What was set apart as noise, over all pairs.
+    pub noise_used: &'a [NoiseUse],
+    /// Whether the second is no worse than the first, for each metric; none where that was not asked.
+    pub standings: &'a [MetricStanding],
 }
 
 /// The page of a comparison: what is not the same, each with its changes, then the count.
 pub fn comparison_page(compared: &Compared<'_>, style: Style) -> String {
     let mut text = String::new();
+    // What is said of one exchange follows below.
+    if compared.results.iter().filter(|result| result.verdict.is_failing()).count() > 1 {
+        for cluster in diff::top_changes(compared.results, CLUSTERS_SHOWN_MAX) {
+            let words = cluster_line(&cluster, compared.recorded);
+            text += &format!("{}  {}\n", style.dim("differs"), escape_line(&words));
+        }
+        text.push('\n');
+    }
     for result in compared.results.iter().filter(|result| !matches!(result.verdict, Verdict::Same)) {
         text += &result_paragraph(result, style);
     }
     text += &rule_lines(compared.rules_used, style);
+    if !compared.noise_used.is_empty() {
+        text += &format!("{} {}\n", style.dim("hidden:"), escape_line(&hidden_words(compared.noise_used)));
+    }
+    for standing in compared.standings {
+        text += &standing_line(standing, style);
+    }
     text + &format!("{}\n", tally_line(&Tally::of(compared.results), style))
 }
 
@@ -43,8 +73,11 @@ impl Compared<'_> {
                 "recorded": self.recorded,
                 "replayed": self.replayed,
                 "tally": Tally::of(self.results),
+                "clusters": cluster_lines(self.results, self.recorded),
                 "exchanges": self.results,
                 "rules_used": self.rules_used,
+                "noise_used": self.noise_used,
+                "standings": self.standings,
             }),
         )
     }
@@ -87,6 +120,8 @@ pub(crate) fn result_paragraph(result: &ExchangeResult, style: Style) -> String 
     }
     if let Some(comparison) = &result.comparison {
         text += &change_lines(comparison, CHANGES_SHOWN_MAX, "  ", style);
+        let noise = noise_line(&comparison.noise).map(|line| format!("  {}\n", style.dim(&escape_line(&line))));
+        text += &noise.unwrap_or_default();
     }
     text
 }
@@ -216,10 +251,18 @@ fn hunk_lines(text: Option<&TextChange>, indent: &str, style: Style) -> String {
     lines
 }
 
+/// ` (known bug, until 2027-03-31, ann)`.
+pub(crate) fn reason_words(reason: &Reason) -> String {
+    let until = reason.until.iter().map(|until| format!("until {until}"));
+    let words: Vec<String> = [reason.reason.clone()].into_iter().chain(until).chain(reason.owner.clone()).collect();
+    format!(" ({})", words.join(", "))
+}
+
 fn rule_lines(rules: &[RuleUse], style: Style) -> String {
     let line = |used: &RuleUse| {
         let times = if used.count == 1 { "once".to_owned() } else { format!("{} times", used.count) };
-        format!("{} {} {times}\n", style.dim("ignored:"), escape_line(&used.rule))
+        let reason = used.reason.as_ref().map(reason_words).unwrap_or_default();
+        format!("{} {} {times}{}\n", style.dim("ignored:"), escape_line(&used.rule), escape_line(&reason))
     };
     rules.iter().map(line).collect()
 }
@@ -236,7 +279,10 @@ pub fn tally_line(tally: &Tally, style: Style) -> String {
         (tally.same, "same", Style::green),
     ];
     let counted = counts.iter().filter(|(count, ..)| *count > 0);
-    let words: Vec<String> = counted.map(|(count, word, paint)| paint(style, &format!("{count} {word}"))).collect();
+    let weight = |word: &str| if word == "changed" { weight_words(tally) } else { String::new() };
+    let words: Vec<String> =
+        counted.map(|(count, word, paint)| paint(style, &format!("{count} {word}")) + &weight(word)).collect();
+
     if words.is_empty() { "nothing to compare".to_owned() } else { words.join(", ") }
 }
 

@@ -6,6 +6,7 @@
 
 mod around;
 mod body;
+mod causes;
 mod changes;
 mod curl;
 mod diagnosis;
@@ -18,10 +19,12 @@ mod human;
 mod inspection;
 pub mod json;
 mod junit;
+mod noise;
 mod pacing;
 mod receipt;
 mod repeats;
 mod sealed;
+mod standings;
 mod style;
 mod suite;
 mod summary;

@@ -1,12 +1,15 @@
 //! The receipt of a replay, in at most eight lines, and a few more over repeats: verdict first, then what proves it, the top differences, the command to
 //! type next. The whole of it is in `--json`.
 
-use diff::{Cluster, ExchangeResult, Tally, Verdict};
+use diff::{ExchangeResult, Tally, Verdict};
 use replayer::receipt::{Absent, Beside, Egress, Receipt};
 use serde::Serialize;
 
 use crate::{
-    Style, escape_line, json,
+    Style,
+    causes::{ClusterLine, cluster_line, cluster_lines, weight_words},
+    escape_line, json,
+    noise::noise_words,
     pacing::pacing_lines,
     repeats::{conclusions, repeat_lines},
 };
@@ -42,8 +45,11 @@ impl ReceiptPage<'_> {
             page: &'a ReceiptPage<'a>,
             #[serde(skip_serializing_if = "Vec::is_empty")]
             conclusions: Vec<String>,
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            clusters: Vec<ClusterLine>,
         }
-        json::line("replay", &Page { page: self, conclusions: conclusions(self.receipt, self.results) })
+        let clusters = cluster_lines(self.results, source_of(self));
+        json::line("replay", &Page { page: self, conclusions: conclusions(self.receipt, self.results), clusters })
     }
 }
 
@@ -56,6 +62,8 @@ pub fn receipt_page(page: &ReceiptPage<'_>, style: Style) -> String {
     lines.push(labelled("held", &held_words(page.receipt), style));
     let repeats = [pacing_lines(page.receipt), repeat_lines(page.receipt, page.results)].concat();
     lines.extend(repeats.iter().map(|(label, words)| labelled(label, words, style)));
+    let noise = page.receipt.noise.as_deref().and_then(noise_words);
+    lines.extend(noise.map(|words| labelled("hidden", &words, style)));
     let beside = beside_words(page.receipt).map(|words| labelled("beside", &words, style));
     let absent = absent_lines(page.receipt, style);
     let differences_max = TOP_DIFFERENCES.saturating_sub(absent.len() + beside.iter().len());
@@ -129,7 +137,11 @@ fn counted(tally: &Tally) -> Vec<String> {
         (tally.noise, "noise"),
         (tally.same, "same"),
     ];
-    counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect()
+    let words = |(count, word): &(u64, &str)| match *word {
+        "changed" => format!("{count} changed{}", weight_words(tally)),
+        word => format!("{count} {word}"),
+    };
+    counts.iter().filter(|(count, _)| *count > 0).map(words).collect()
 }
 
 pub(crate) fn pinned_words(receipt: &Receipt) -> String {
@@ -281,9 +293,10 @@ fn absent_lines(receipt: &Receipt, style: Style) -> Vec<String> {
 
 /// The most common kinds of difference, each with an example; what is unjudged or was skipped where there are fewer.
 fn top_differences(page: &ReceiptPage<'_>, count_max: usize, style: Style) -> Vec<String> {
+    let source = source_of(page);
     let clusters = diff::top_changes(page.results, count_max);
     let mut lines: Vec<_> =
-        clusters.iter().map(|cluster| labelled("differs", &cluster_words(cluster), style)).collect();
+        clusters.iter().map(|cluster| labelled("differs", &cluster_line(cluster, source), style)).collect();
     let unjudged = page.results.iter().filter_map(|result| match &result.verdict {
         Verdict::Unjudged(unjudged) => Some(("unjudged", result.id, &result.title, &unjudged.reason)),
         _ => None,
@@ -295,15 +308,9 @@ fn top_differences(page: &ReceiptPage<'_>, count_max: usize, style: Style) -> Ve
     lines
 }
 
-/// `6× POST /tickets /priority changed: "high" → "low"`.
-pub(crate) fn cluster_words(cluster: &Cluster) -> String {
-    let sides = match (&cluster.recorded, &cluster.replayed) {
-        (Some(recorded), Some(replayed)) => format!(": {recorded} → {replayed}"),
-        (Some(only), None) | (None, Some(only)) => format!(": {only}"),
-        (None, None) => String::new(),
-    };
-    let place = if cluster.pointer.is_empty() { String::new() } else { format!(" {}", cluster.pointer) };
-    format!("{}× {}{place} {}{sides}", cluster.count, cluster.route, cluster.what)
+/// What was replayed, as it was named.
+fn source_of<'a>(page: &ReceiptPage<'a>) -> &'a str {
+    page.receipt.sources.first().map(|source| source.path.as_str()).unwrap_or_default()
 }
 
 fn next_command(page: &ReceiptPage<'_>) -> String {
@@ -311,7 +318,7 @@ fn next_command(page: &ReceiptPage<'_>) -> String {
         return if void.help.is_empty() { "retake replay --help".to_owned() } else { void.help.clone() };
     }
     let first_not_same = page.results.iter().find(|result| !matches!(result.verdict, Verdict::Same | Verdict::Noise));
-    let source = page.receipt.sources.first().map(|source| source.path.as_str()).unwrap_or_default();
+    let source = source_of(page);
     match first_not_same {
         Some(result) => match &result.replayed_id {
             Some(replayed) => format!(

@@ -315,6 +315,9 @@ Examples:
   retake diff expected.json got.json --ignore /id
   retake diff 3fa9c1 77ab02              two runs of the store, by the first digits of their ids
   retake diff before.retake after.retake --ignore 'POST /tickets header:x-served-by'
+  retake diff 3fa9c1 77ab02 --margin 0.02    … and is the second no worse than the first?
+  retake diff primary.retake control.retake --learn
+  retake diff --accept /usage/total_tokens --reason 'another tokenizer' --until 2027-03-31
 
 Runs are paired by the exchange that they repeat, a run and what it replayed likewise; two bundles by request and \
 order.
@@ -322,11 +325,11 @@ order.
 Exit codes: 0 same, 1 changed, 2 trouble, 3 something could not be compared.")]
 pub(crate) struct DiffArgs {
     /// What was: a file, a bundle, a store, or the first digits of a run's id
-    #[arg(value_name = "A", value_hint = ValueHint::AnyPath)]
-    pub(crate) recorded: String,
+    #[arg(value_name = "A", required_unless_present = "accept", value_hint = ValueHint::AnyPath)]
+    pub(crate) recorded: Option<String>,
     /// What is
-    #[arg(value_name = "B", value_hint = ValueHint::AnyPath)]
-    pub(crate) replayed: String,
+    #[arg(value_name = "B", required_unless_present = "accept", value_hint = ValueHint::AnyPath)]
+    pub(crate) replayed: Option<String>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
     #[command(flatten)]
@@ -337,6 +340,39 @@ pub(crate) struct DiffArgs {
     /// Write all of it into FILE as one page for a browser, which asks for nothing (docs/report.md)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) html: Option<PathBuf>,
+    /// Rules from a file, each with its reason and its last day (docs/noise.md) (repeatable)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) rules: Vec<PathBuf>,
+    /// Noise that was measured: a run or bundle with its profile (repeatable), or `none` [default: profiles of the first
+    /// one's version, in it and in the runs of the store] (docs/noise.md)
+    #[arg(long, value_name = "RUN|FILE|none")]
+    pub(crate) noise: Vec<String>,
+    /// Learn noise from what differs: the two are of one version, control and primary. The profile is kept in the store
+    #[arg(long, conflicts_with = "noise")]
+    pub(crate) learn: bool,
+    /// Ask whether B is no worse than A: by so many points its requests may fail more often, as a share (0.05). Exit code 1 where
+    /// it has regressed, 3 where there are too few pairs
+    #[arg(long, value_name = "SHARE", value_parser = values::share)]
+    pub(crate) margin: Option<f64>,
+    /// … and by such a share its requests may take longer
+    #[arg(long, value_name = "SHARE", default_value = "0.25", value_parser = values::share)]
+    pub(crate) latency_margin: f64,
+    /// Show what a rule for this pointer would have hidden in the last runs of the store, ask, and write it into the file of
+    /// --rules [default: rules.toml]
+    #[arg(long, value_name = "POINTER", conflicts_with_all = ["recorded", "learn", "margin"], requires = "reason", requires = "until")]
+    pub(crate) accept: Option<String>,
+    /// Why the rule is there
+    #[arg(long, value_name = "TEXT", requires = "accept")]
+    pub(crate) reason: Option<String>,
+    /// The last day on which it holds
+    #[arg(long, value_name = "YYYY-MM-DD", requires = "accept")]
+    pub(crate) until: Option<String>,
+    /// Whom to ask about it
+    #[arg(long, value_name = "NAME", requires = "accept")]
+    pub(crate) owner: Option<String>,
+    /// Write it without asking
+    #[arg(long, requires = "accept")]
+    pub(crate) yes: bool,
 }
 
 /// Arguments of `retake runs`.

@@ -15,6 +15,7 @@ Examples:
   retake replay case.retake --ignore /id --ignore '/choices/*/created'
   retake replay case.retake --image triage:next            what would this image have answered?
   retake replay case.retake --only 3fa9c1 --repeat 300     how often does it fail?
+  retake replay case.retake --repeat 30 && retake replay case.retake    the second knows the noise
   retake replay .retake --only 3fa9c1 --process ./target/debug/triage
   DOCKER_HOST=tcp://10.0.0.7:2375 retake replay case.retake    in an engine elsewhere, all copied in
   retake replay case.retake --mount /models=./models --env API_TOKEN --secrets secrets.txt
@@ -65,6 +66,13 @@ pub(crate) struct ReplayArgs {
     /// Leave this field out of the comparison, or 'POST /tickets /id' for one route; uses are counted (repeatable)
     #[arg(long, value_name = "POINTER")]
     pub(crate) ignore: Vec<String>,
+    /// Rules from a file, each with its reason and its last day (docs/noise.md) (repeatable)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) rules: Vec<PathBuf>,
+    /// Noise that was measured: a run or bundle with its profile (repeatable), or `none` [default: profiles of the recorded
+    /// version, in the recording and in the runs of the store] (docs/noise.md)
+    #[arg(long, value_name = "RUN|FILE|none")]
+    pub(crate) noise: Vec<String>,
     /// The service's port [default: that of the recorded port mapping, else of the recorded upstream]
     #[arg(long, value_name = "N")]
     pub(crate) port: Option<u16>,

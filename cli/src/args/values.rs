@@ -122,6 +122,12 @@ pub(crate) fn confidence(text: &str) -> Result<stats::Confidence, String> {
     text.parse().map_err(|error: stats::ConfidenceError| error.to_string())
 }
 
+/// A share above 0 and at most 1: `0.05`.
+pub(crate) fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share: &f64| *share > 0.0 && *share <= 1.0);
+    share.ok_or_else(|| "a share is a number above 0 and at most 1, such as 0.05".to_owned())
+}
+
 /// The first digits of an id, four at least.
 pub(crate) fn id_prefix(text: &str) -> Result<String, String> {
     let is_prefix = (4..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -1,24 +1,31 @@
 //! `retake diff`: two files, two bundles, two runs, or a run and production.
 
+mod accept;
 mod calls;
 mod html;
+mod learn;
 mod pair;
 mod question;
+mod standing;
 
 use std::{fs::File, io::Read, path::Path};
 
 use bundle::{Entry, OpenError};
-use diff::{Came, Comparison, Evidence, ExchangeResult, Output, Route, RuleUse, Rules, Tally, Unjudged, Verdict};
+use diff::{
+    Came, Comparison, Evidence, ExchangeResult, Margins, Noise, NoiseUse, Output, Route, RuleUse, Rules, Tally,
+    Unjudged, Verdict,
+};
 use exchange::{End, Exchange};
 use report::{Compared, comparison_page, document_json, document_page};
 
 use crate::{
     args::DiffArgs,
+    clock::Clock,
     command::diff::pair::Pair,
     console::Console,
     exit::Exit,
     html::HtmlFile,
-    sealed,
+    noise, rules_file, sealed,
     source::Source,
     trouble::{Trouble, trouble_from},
 };
@@ -36,9 +43,14 @@ enum Side {
 
 /// Compares what the two names lead to.
 pub(crate) fn diff(args: &DiffArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
-    let rules = rules(&args.ignore)?;
+    if let Some(pointer) = &args.accept {
+        return accept::accept(pointer, args, as_json, console);
+    }
+    let (one, other) = (args.recorded.as_deref().unwrap_or_default(), args.replayed.as_deref().unwrap_or_default());
+    let now = Clock::start().started_unix_ns;
+    let rules = rules_file::rules(&args.ignore, &args.rules, now, |words| console.warn(words))?;
     let page = args.html.as_deref().map(HtmlFile::begin).transpose()?;
-    match (side(&args.recorded, args)?, side(&args.replayed, args)?) {
+    match (side(one, args)?, side(other, args)?) {
         (Side::File(_), Side::File(_)) if page.is_some() => {
             Err(Trouble::new("`--html` is for exchanges, and these are two files")
                 .help("compare bundles or runs, or leave it out"))
@@ -47,17 +59,11 @@ pub(crate) fn diff(args: &DiffArgs, as_json: bool, console: &Console) -> Result<
             files(&diff::compare_documents(&recorded, &replayed, &rules), as_json, console)
         }
         (Side::Exchanges(recorded), Side::Exchanges(replayed)) => {
-            exchanges(&recorded, &replayed, &rules, as_json, page, console)
+            exchanges(&recorded, &replayed, &rules, args, as_json, page, console)
         }
-        _ => Err(Trouble::new(format!("`{}` and `{}` are not of one kind", args.recorded, args.replayed))
+        _ => Err(Trouble::new(format!("`{one}` and `{other}` are not of one kind"))
             .help("compare two files, or two of bundle, store and run")),
     }
-}
-
-/// The rules of `--ignore`.
-pub(crate) fn rules(texts: &[String]) -> Result<Rules, Trouble> {
-    let rule = |rules: Rules, text: &String| rules.ignoring(text).map_err(Trouble::from);
-    texts.iter().try_fold(Rules::strict(), rule)
 }
 
 /// A file that is no bundle is compared as a document.
@@ -90,6 +96,7 @@ fn exchanges(
     recorded: &Source,
     replayed: &Source,
     rules: &Rules,
+    args: &DiffArgs,
     as_json: bool,
     page: Option<HtmlFile>,
     console: &Console,
@@ -99,18 +106,33 @@ fn exchanges(
         let source = if side == pair::Side::Recorded { recorded } else { replayed };
         entries.iter().map(|entry| question::question(source, entry, |_| {})).collect::<Result<Vec<_>, _>>()
     })?;
+    if args.learn {
+        return learn::learn((recorded, replayed), &pairs, args, as_json, console).map(|exit| damage.or_worse(exit));
+    }
+    let found = noise::found(&args.noise, &recorded.archive, &args.store.store, &args.keys)?;
+    let noise = noise::of_versions(found, &noise::versions_of(recorded)?);
     let results = pairs
         .iter()
-        .map(|pair| result(pair, recorded, replayed, rules))
+        .map(|pair| result(pair, recorded, replayed, rules, &noise))
         .collect::<Result<Vec<ExchangeResult>, Trouble>>()?;
     let mut rules_used: Vec<RuleUse> = Vec::new();
     for comparison in results.iter().filter_map(|result| result.comparison.as_ref()) {
         RuleUse::merge(&mut rules_used, &comparison.rules_used);
     }
-    let compared =
-        Compared { recorded: &recorded.name, replayed: &replayed.name, results: &results, rules_used: &rules_used };
+    let margins = Margins { failing: args.margin.unwrap_or(Margins::default().failing), latency: args.latency_margin };
+    let is_of_runs = recorded.archive.runs()?.len() == 1 && replayed.archive.runs()?.len() == 1;
+    let standings = if args.margin.is_some() || is_of_runs { standing::standings(&pairs, margins) } else { Vec::new() };
+    let compared = Compared {
+        recorded: &recorded.name,
+        replayed: &replayed.name,
+        results: &results,
+        rules_used: &rules_used,
+        noise_used: &noise_used(&results),
+        standings: &standings,
+    };
     let text = if as_json { compared.to_json() } else { comparison_page(&compared, console.out) };
-    let exit = damage.or_worse(Exit::of(&Tally::of(&results)));
+    let asked = if args.margin.is_some() { standing::exit_of(&standings) } else { Exit::Passed };
+    let exit = damage.or_worse(Exit::of(&Tally::of(&results))).or_worse(asked);
     if let Some(page) = page {
         html::write(page, (recorded, replayed), &pairs, &compared, exit)?;
     }
@@ -123,14 +145,34 @@ fn ingress(source: &Source) -> Vec<&Entry> {
     source.archive.entries().iter().filter(is_meant).collect()
 }
 
-fn result(pair: &Pair<'_>, recorded: &Source, replayed: &Source, rules: &Rules) -> Result<ExchangeResult, Trouble> {
+fn noise_used(results: &[ExchangeResult]) -> Vec<NoiseUse> {
+    let mut used = Vec::new();
+    for result in results {
+        let noise = result.comparison.iter().flat_map(|comparison| &comparison.noise).cloned().collect::<Vec<_>>();
+        NoiseUse::merge(&mut used, &result.route, &noise);
+    }
+    used
+}
+
+fn result(
+    pair: &Pair<'_>,
+    recorded: &Source,
+    replayed: &Source,
+    rules: &Rules,
+    noise: &Noise,
+) -> Result<ExchangeResult, Trouble> {
     let (one, other) = match *pair {
         Pair::Both(one, other) => (one, other),
         Pair::RecordedOnly(entry) => return Ok(alone(entry, &replayed.name)),
         Pair::ReplayedOnly(entry) => return Ok(alone(entry, &recorded.name)),
     };
     let (before, now) = (recorded.archive.exchange(&one.id)?, replayed.archive.exchange(&other.id)?);
-    let comparison = compare(&before, &now, recorded, replayed, rules)?;
+    let (route, original) = (Route::of(&before.request.head), pair::original(one));
+    let comparison = with_outputs((&before, recorded), (&now, replayed), |one, other| {
+        let mut comparison = diff::compare_responses(one, other, rules, &route);
+        noise.set_apart(&mut comparison, &route, original);
+        comparison
+    })?;
     let calls = calls::divergence((recorded, &one.id), (replayed, &other.id), rules)?;
     let verdict = diff::decide(&Evidence {
         recorded: came(&before),
@@ -149,15 +191,13 @@ fn result(pair: &Pair<'_>, recorded: &Source, replayed: &Source, rules: &Rules) 
     })
 }
 
-fn compare(
-    before: &Exchange,
-    now: &Exchange,
-    recorded: &Source,
-    replayed: &Source,
-    rules: &Rules,
-) -> Result<Option<Comparison>, Trouble> {
+/// What `look` says of both answers; nothing where one side has none.
+fn with_outputs<T>(
+    (before, recorded): (&Exchange, &Source),
+    (now, replayed): (&Exchange, &Source),
+    look: impl FnOnce(&Output<'_>, &Output<'_>) -> T,
+) -> Result<Option<T>, Trouble> {
     let (Some(one), Some(other)) = (&before.response, &now.response) else { return Ok(None) };
-    let route = Route::of(&before.request.head);
     let bodies = (
         recorded.archive.body(&one.body, COMPARED_BYTES_MAX)?,
         replayed.archive.body(&other.body, COMPARED_BYTES_MAX)?,
@@ -165,7 +205,7 @@ fn compare(
     let output = |exchange: &Exchange| exchange.end == End::Complete;
     let one = Output { head: &one.head, body: &bodies.0, complete: output(before), whole: one.body.is_whole() };
     let other = Output { head: &other.head, body: &bodies.1, complete: output(now), whole: other.body.is_whole() };
-    Ok(Some(diff::compare_responses(&one, &other, rules, &route)))
+    Ok(Some(look(&one, &other)))
 }
 
 fn came(exchange: &Exchange) -> Came<'_> {

@@ -21,6 +21,7 @@ use crate::{
     console::{Console, Unit},
     exit::Exit,
     export_log::{ExportLog, Exported},
+    noise,
     select::Selection,
     source::Source,
     trouble::Trouble,
@@ -55,7 +56,9 @@ pub(crate) fn export(args: &ExportArgs, as_json: bool, console: &Console) -> Res
     let wrap = Wrap::of(args)?;
     let mut images = if args.with_image { Images::of(&source, &chosen)? } else { Images::none() };
     let around_ns = u64::try_from(args.around.as_nanos()).unwrap_or(u64::MAX);
-    let extra = Extra { images: images.sources(), keep_images: args.with_image, overwrite: args.force, around_ns };
+    let noise = noise::carried(&source, &chosen, Path::new(&args.source), &args.store.store)?;
+    let extra =
+        Extra { images: images.sources(), keep_images: args.with_image, overwrite: args.force, around_ns, noise };
     let (sealed, wrapped) = wrap.around(|path| {
         let progress = console.progress("sealing", Unit::Exchanges);
         let sealed =

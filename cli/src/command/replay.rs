@@ -30,6 +30,7 @@ use crate::{
     env_file,
     exit::Exit,
     html::HtmlFile,
+    noise, rules_file,
     source::Source,
     trouble::{Trouble, trouble_from},
 };
@@ -42,6 +43,7 @@ pub(crate) fn replay(args: &ReplayArgs, as_json: bool, console: &Console) -> Res
     let stop = runtime.block_on(async { stop_on_signals() });
     let page = args.html.as_deref().map(HtmlFile::begin).transpose()?;
     let mut shown = Vec::new();
+    rules_file::rules(&args.ignore, &args.rules, Clock::start().started_unix_ns, |words| console.warn(words))?;
     let mut exit = Exit::Passed;
     'sources: for source in determinism::sources(args)? {
         let settings = settings_of(&source, args)?;
@@ -131,7 +133,8 @@ pub(super) fn settings_of(source: &str, args: &ReplayArgs) -> Result<Settings, T
         source: SourceProof { path: source.to_owned(), digest: opened.archive.digest(), verified: true },
         only,
         against: against(args)?,
-        rules: rules(&args.ignore)?,
+        rules: rules_file::rules(&args.ignore, &args.rules, clock.started_unix_ns, |_| {})?,
+        noise: noise::found(&args.noise, &opened.archive, &args.store.store, &args.keys)?,
         given: given_variables(&args.env, args.env_file.as_deref())?,
         mounts: args.mounts.iter().map(|text| given_mount(text)).collect::<Result<_, _>>()?,
         beside: beside::given(&args.beside)?,

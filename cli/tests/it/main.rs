@@ -19,6 +19,7 @@ mod kept;
 mod looked_at;
 mod missed;
 mod mounted;
+mod noisy;
 mod objects;
 mod otherwise;
 mod overtime;

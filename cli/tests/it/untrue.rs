@@ -150,14 +150,14 @@ fn a_service_that_ends_before_it_is_ready_is_not_waited_for() {
 }
 
 /// The shipped recording as one of a process: a copy of the fixture service.
-struct OfProcess {
-    folder: TempDir,
+pub(crate) struct OfProcess {
+    pub(crate) folder: TempDir,
     executable: PathBuf,
-    source: PathBuf,
+    pub(crate) source: PathBuf,
 }
 
 impl OfProcess {
-    fn make() -> Self {
+    pub(crate) fn make() -> Self {
         let folder = tempdir().unwrap();
         let executable = folder.path().join("service");
         fs::copy(triage(), &executable).unwrap();

@@ -12,7 +12,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use exchange::{Body, Digest, Event, Holding, Id, ImageIdentity, ImageRecord, LogLines, Part, surroundings};
+use exchange::{
+    Body, Digest, Event, Holding, Id, ImageIdentity, ImageRecord, LogLines, NoiseProfile, Part, surroundings,
+};
 use serde_json::value::{RawValue, to_raw_value};
 
 mod windows;
@@ -36,6 +38,8 @@ pub struct Extra<'a> {
     pub overwrite: bool,
     /// How long before and after each exchange what surrounded it comes along, in nanoseconds.
     pub around_ns: u64,
+    /// Noise profiles to carry.
+    pub noise: Vec<NoiseProfile>,
 }
 
 /// An image to carry.
@@ -72,6 +76,9 @@ pub fn export(
     exporting.put_exchanges(progress)?;
     exporting.put_what_is_linked()?;
     exporting.put_images(extra.images, extra.keep_images)?;
+    for profile in extra.noise {
+        exporting.writer.append(&Record::Noise(profile))?;
+    }
     let sealed = exporting.writer.seal()?;
     temporary.rename(out, extra.overwrite)?;
     Ok(Sealed { path: out.to_owned(), ..sealed })

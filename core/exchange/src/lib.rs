@@ -39,6 +39,6 @@ pub use head::{Field, Head, RequestLine, StatusLine};
 pub use id::{Id, IdParseError};
 pub use imported::{Imported, Lack};
 pub use media::MediaKind;
-pub use noise::{NoiseProfile, NoisyPlace};
+pub use noise::{NoiseProfile, NoisyPlace, SeenForm};
 pub use session::{ForwardProxy, ImageRecord, Listener, Run, Session, SessionCounts, SessionEnd};
 pub use timing::{ClockPair, Times};

@@ -97,7 +97,7 @@ pub(super) fn rule(text: &str) -> Result<Rule, RuleError> {
     }
     let begin = text.len() - text.trim_start().len();
     let (route, place) = route_and_place(text.trim()).map_err(|(offset, fault)| refused((begin + offset, fault)))?;
-    Ok(Rule { text: text.trim().to_owned(), route, place })
+    Ok(Rule { text: text.trim().to_owned(), reason: None, route, place })
 }
 
 fn route_and_place(text: &str) -> Result<(Option<RoutePattern>, Place), Stop> {

@@ -93,7 +93,7 @@ fn of_very_many_places_taken_out_the_last_stands_for_all_that_follow() {
 
 #[test]
 fn uses_of_the_same_rule_are_added_up() {
-    let used = |rule: &str, count| RuleUse { rule: rule.to_owned(), pointer: rule.to_owned(), count };
+    let used = |rule: &str, count| RuleUse { rule: rule.to_owned(), pointer: rule.to_owned(), count, reason: None };
     let mut all = vec![used("/a", 1)];
     RuleUse::merge(&mut all, &[used("/b", 2), used("/a", 3)]);
     assert_eq!(all, [used("/a", 4), used("/b", 2)]);
@@ -106,4 +106,19 @@ proptest::proptest! {
             proptest::prop_assert!(error.column >= 1);
         }
     }
+}
+
+#[test]
+fn a_rule_covers_a_place_and_all_below_it_as_a_comparison_would() {
+    let rules = Rules::strict().ignoring("/choices/*/id").unwrap().ignoring("POST /a header:x-served-by").unwrap();
+    let rules = rules.ignoring("sse:/id").unwrap().ignoring("sse:retry").unwrap();
+    let cover = |pointer: &str| rules.cover(&Route::new("POST", "/a"), pointer);
+    for pointer in ["/choices/0/id", "/choices/12/id/deep", "header:x-served-by", "sse:/id", "sse:retry"] {
+        assert!(cover(pointer), "{pointer}");
+    }
+    for pointer in ["/choices/0", "/choices", "", "status", "header:etag", "sse:/other", "sse:event", "/id"] {
+        assert!(!cover(pointer), "{pointer}");
+    }
+    assert!(!rules.cover(&Route::new("GET", "/a"), "header:x-served-by"));
+    assert!(Rules::strict().ignoring("/**").unwrap().cover(&Route::default(), ""));
 }

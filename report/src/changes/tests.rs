@@ -4,7 +4,7 @@ use exchange::Id;
 use super::*;
 
 fn shown(text: &str) -> Option<Shown> {
-    Some(Shown { text: text.to_owned(), len: text.len() as u64 })
+    Some(Shown { text: text.to_owned(), len: text.len() as u64, digest: None })
 }
 
 fn change(pointer: &str, kind: ChangeKind, recorded: Option<Shown>, replayed: Option<Shown>) -> Change {
@@ -62,9 +62,19 @@ fn each_difference_is_a_line_and_the_worst_is_counted_first() {
         failed,
         result(4, Verdict::Same, Vec::new()),
     ];
-    let rules = [RuleUse { rule: "/id".to_owned(), pointer: "/id".to_owned(), count: 4 }];
-    let compared = Compared { recorded: "a.retake", replayed: "b.retake", results: &results, rules_used: &rules };
+    let rules = [RuleUse { rule: "/id".to_owned(), pointer: "/id".to_owned(), count: 4, reason: None }];
+    let compared = Compared {
+        recorded: "a.retake",
+        replayed: "b.retake",
+        results: &results,
+        rules_used: &rules,
+        noise_used: &[],
+        standings: &[],
+    };
     insta::assert_snapshot!(comparison_page(&compared, Style::PLAIN), @r#"
+    differs  1× POST /tickets /choices/*/message/content changed, word → text: "yes" → "n\x1bo"; also /usage, header:x-model, sse:/delta; retake replay a.retake --only 010101010101
+    differs  1× POST /tickets model POST /v1/chat not recorded: 3fa9c1 differs in /seed: 7, asked 8; also store POST /answers; retake replay a.retake --only 020202020202
+
     changed   010101010101  POST /tickets  200
       /choices/0/message/content  "yes" → "n\x1bo"
       /usage  + {"n":1}

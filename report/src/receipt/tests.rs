@@ -65,7 +65,8 @@ fn receipt(results: &[ExchangeResult]) -> Receipt {
         environment: Vec::new(),
         punctuality: None,
         repeats: None,
-        rules: vec![RuleUse { rule: "/id".to_owned(), pointer: "/id".to_owned(), count: 2 }],
+        noise: None,
+        rules: vec![RuleUse { rule: "/id".to_owned(), pointer: "/id".to_owned(), count: 2, reason: None }],
         headers_not_compared: Vec::new(),
         tally: Tally::of(results),
         outcome_digest: None,
@@ -139,7 +140,7 @@ fn changed_with_all_that_may_have_helped_it_along() {
     pinned   case.retake 070707070707 verified; wanted sha256:abababababab, ran sha256:cdcdcdcdcdcd, another image, as asked
     answers  2 served (2 by parent), 0 missed, 0 never asked for; egress: no network, 0 names asked of the resolver, 0 attempts without a route, 0 things looked for in vain
     held     level 0, order recorded, timing asap; ready: its port accepted after 0.1 s; service ended: by itself, with status 1; differs here: kernel; replaced: LLM_API_KEY: a stand-in of the same form, as the secret was not given; rules used: /id 2×
-    differs  1× POST /tickets /priority changed: "high" → "low"
+    differs  1× POST /tickets /priority changed, word: "high" → "low"; retake replay case.retake --only 010101010101
     next     retake show .retake/runs/09.retake 656565656565   (recorded: retake show case.retake 010101010101)
     "#);
 }
@@ -161,8 +162,7 @@ fn diverged_and_a_name_asked() {
     pinned   case.retake 070707070707 verified; ran sha256:abababababab, same image, by its config digest
     answers  1 served (1 from elsewhere), 1 missed, 1 never asked for; egress: no network, 1 name asked: api.example\n, 1 attempt without a route, 0 things looked for in vain
     held     level 0, order recorded, timing asap; ready: its port accepted after 0.1 s; rules used: /id 2×
-    differs  1× POST /tickets openai POST /v1/chat/completions not recorded: 0101 (POST /v1/chat/completions): /model: recorded "a", asked "b"
-    differs  1× POST /tickets store POST /records never asked
+    differs  1× POST /tickets openai POST /v1/chat/completions not recorded: 0101 (POST /v1/chat/completions): /model: recorded "a", asked "b"; also store POST /records; retake replay case.retake --only 010101010101
     next     retake show .retake/runs/09.retake 656565656565   (recorded: retake show case.retake 010101010101)
     "#);
 }

@@ -1,0 +1,119 @@
+//! Noise profiles: where `--noise` leads, and where they are looked for without it.
+//!
+//! In: the flag, the store and the recording. Out: profiles of whatever versions; which of them hold is the replay's to say.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use bundle::{Archive, Entry};
+use diff::{Noise, Route};
+use exchange::{Id, NoiseProfile};
+use replayer::{FoundNoise, FoundProfile, service_version};
+
+use crate::{
+    args::KeyArgs,
+    source::{Source, run_files},
+    trouble::Trouble,
+};
+
+/// Runs of the store that are looked into, the newest first. A choice: so many are opened within a second.
+const RUNS_LOOKED_INTO_MAX: usize = 200;
+
+/// The word that says that no noise is known.
+const NONE: &str = "none";
+
+/// What was found: in what `--noise` names, else in the recording and in the newest runs of the store.
+///
+/// # Errors
+/// Where something that is named cannot be read or has no profile.
+pub(crate) fn found(given: &[String], archive: &Archive, store: &Path, keys: &KeyArgs) -> Result<FoundNoise, Trouble> {
+    if given.is_empty() {
+        return in_reach(archive, store);
+    }
+    let mut found = FoundNoise::default();
+    for name in given.iter().filter(|name| *name != NONE) {
+        let profiles = Source::open(Some(name), store, keys)?.archive.noise_profiles()?;
+        if profiles.is_empty() {
+            return Err(Trouble::new(format!("`--noise {name}`: there is no noise profile in it"))
+                .help("`retake replay SOURCE --repeat 30` learns one; its run has it"));
+        }
+        found.profiles.extend(profiles.into_iter().map(|profile| FoundProfile { from: name.clone(), profile }));
+    }
+    if given.len() > 1 && given.iter().any(|name| name == NONE) {
+        return Err(Trouble::new("`--noise none` stands alone").help("leave it out, or leave the others out"));
+    }
+    Ok(found)
+}
+
+fn in_reach(archive: &Archive, store: &Path) -> Result<FoundNoise, Trouble> {
+    let mut found = FoundNoise::default();
+    let carried = archive.noise_profiles()?;
+    found
+        .profiles
+        .extend(carried.into_iter().map(|profile| FoundProfile { from: "the recording".to_owned(), profile }));
+    for path in newest(run_files(store)?) {
+        let from = path.display().to_string();
+        let profiles = Archive::open(&path).map_err(Trouble::from).and_then(|run| Ok(run.noise_profiles()?));
+        match profiles {
+            Ok(profiles) => {
+                found.profiles.extend(profiles.into_iter().map(|profile| FoundProfile { from: from.clone(), profile }));
+            }
+            // A run that another replay is writing right now is none yet.
+            Err(trouble) => {
+                let words = trouble.to_string();
+                let first = words.lines().next().unwrap_or_default();
+                found.unreadable.push(format!("{from}: {}", first.trim_start_matches("error: ")));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The profiles that a bundle of these exchanges carries: those of the versions that answered them, as far as their routes go.
+pub(crate) fn carried(source: &Source, chosen: &[Id], path: &Path, store: &Path) -> Result<Vec<NoiseProfile>, Trouble> {
+    let store = if path.is_dir() { path } else { store };
+    let is_chosen = |entry: &&Entry| chosen.contains(&entry.id);
+    let routes: BTreeSet<String> = source.archive.entries().iter().filter(is_chosen).map(route_of).collect();
+    let versions = versions_of(source)?;
+    let mut profiles: Vec<NoiseProfile> = Vec::new();
+    for FoundProfile { mut profile, .. } in in_reach(&source.archive, store)?.profiles {
+        profile.places.retain(|place| routes.contains(&place.route));
+        let is_meant = versions.contains(&profile.version) && !profile.places.is_empty();
+        if is_meant && !profiles.contains(&profile) {
+            profiles.push(profile);
+        }
+    }
+    profiles.sort_by(|one, other| (&one.version, &one.runs).cmp(&(&other.version, &other.runs)));
+    Ok(profiles)
+}
+
+/// The versions that answered in a source.
+pub(crate) fn versions_of(source: &Source) -> Result<BTreeSet<String>, Trouble> {
+    let fingerprints = source.archive.fingerprints()?;
+    let versions = fingerprints.iter().map(|(_, fingerprint)| service_version(&fingerprint.subject));
+    Ok(versions.filter(|version| !version.is_empty()).collect())
+}
+
+/// The profiles among these that were learned of one of these versions.
+pub(crate) fn of_versions(found: FoundNoise, versions: &BTreeSet<String>) -> Noise {
+    let profiles = found.profiles.into_iter().map(|found| found.profile);
+    Noise::of(profiles.filter(|profile| versions.contains(&profile.version)))
+}
+
+/// An exchange's route as profiles have it.
+fn route_of(entry: &Entry) -> String {
+    let (method, target) = entry.title.split_once(' ').unwrap_or_default();
+    Route::new(method, target).to_string()
+}
+
+/// The newest of these files, the newest first.
+pub(crate) fn newest(paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    let written = |path: &PathBuf| fs::metadata(path).and_then(|it| it.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+    let mut dated: Vec<(SystemTime, PathBuf)> = paths.into_iter().map(|path| (written(&path), path)).collect();
+    dated.sort_by(|one, other| other.cmp(one));
+    dated.into_iter().map(|(_, path)| path).take(RUNS_LOOKED_INTO_MAX).collect()
+}

@@ -1,0 +1,169 @@
+//! Noise: what repeats teach, what is set apart by it, and what is not.
+
+use serde_json::Value;
+use stats::{Confidence, Rate};
+
+use crate::{
+    Ran, retake,
+    untrue::{OfProcess, first_tickets},
+};
+
+/// Replays three tickets of a recorded process, whose answers have fresh ids.
+fn replay(recording: &OfProcess, more: &[&str]) -> Ran {
+    let (source, only) = (recording.source.to_str().unwrap(), first_tickets(3));
+    let base =
+        ["replay", source, "--only", &only, "--determinism", "0", "--ignore", "/created", "--ignore", "sse:/created"];
+    retake(recording.folder.path(), &[&base[..], more].concat())
+}
+
+fn verdicts(document: &Value) -> Vec<&str> {
+    document["results"].as_array().unwrap().iter().map(|result| result["verdict"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn repeats_teach_the_noise_and_the_next_replay_sets_it_apart_with_its_evidence() {
+    let recording = OfProcess::make();
+    assert_eq!(verdicts(&replay(&recording, &["--json"]).json()), ["changed"; 3]);
+    let learned = replay(&recording, &["--repeat", "11", "--json"]);
+    let learned = learned.json();
+    assert!(learned["receipt"]["noise"].is_null(), "{}", learned["receipt"]["noise"]);
+
+    let ran = replay(&recording, &["--json"]);
+    let document = ran.json();
+    assert_eq!((ran.code, verdicts(&document)), (0, vec!["noise"; 3]), "{}{}", ran.out, ran.err);
+    let noise = &document["receipt"]["noise"];
+    assert_eq!(noise["profiles"][0]["runs"][0], learned["receipt"]["run"]);
+    for used in noise["hidden"].as_array().unwrap() {
+        assert!(used["evidence"]["differed"]["events"].as_u64() >= Some(10), "{used}");
+        assert_eq!(used["evidence"]["runs"][0], learned["receipt"]["run"]);
+    }
+    let hidden = &document["results"][0]["comparison"]["noise"][0];
+    assert!(hidden["pointer"].as_str().unwrap().ends_with("/id"), "{hidden}");
+    let page = replay(&recording, &[]).out;
+    assert!(page.lines().any(|line| line.starts_with("hidden") && line.contains("within noise at")), "{page}");
+
+    let run = learned["run_path"].as_str().unwrap();
+    assert_eq!(replay(&recording, &["--noise", run]).code, 0);
+    assert_eq!(replay(&recording, &["--noise", "none"]).code, 1);
+    let without = replay(&recording, &["--noise", recording.source.to_str().unwrap()]);
+    assert_eq!(without.code, 2);
+    assert!(without.err.contains("there is no noise profile in it"), "{}", without.err);
+
+    // A bundle carries the profiles of the versions in it.
+    let (folder, source) = (recording.folder.path(), recording.source.to_str().unwrap());
+    let exported = retake(folder, &["export", source, "-o", "case.retake"]);
+    assert_eq!(exported.code, 0, "{}", exported.err);
+    let elsewhere = ["--store", "another", "--determinism", "0", "--ignore", "/created", "--ignore", "sse:/created"];
+    let only = first_tickets(3);
+    let ran = retake(folder, &[&["replay", "case.retake", "--json", "--only", &only][..], &elsewhere].concat());
+    assert_eq!((ran.code, verdicts(&ran.json())), (0, vec!["noise"; 3]), "{}", ran.err);
+    assert_eq!(ran.json()["receipt"]["noise"]["profiles"][0]["from"], "the recording");
+}
+
+/// How often exchanges failed over the repeats of a run, of how many answers.
+fn failed(document: &Value) -> (u64, u64) {
+    let of = |result: &Value, what: &str| result["repeated"]["failed"][what].as_u64().unwrap();
+    let results = document["results"].as_array().unwrap();
+    (results.iter().map(|it| of(it, "events")).sum(), results.iter().map(|it| of(it, "of")).sum())
+}
+
+#[test]
+fn slow_repeats_of_an_unchanged_service_raise_no_more_alarms_than_its_profile_says() {
+    let recording = OfProcess::make();
+    let (source, only) = (recording.source.to_str().unwrap(), first_tickets(2));
+    let run = |more: &[&str]| {
+        let base = ["replay", source, "--only", &only, "--determinism", "0", "--json"];
+        retake(recording.folder.path(), &[&base[..], more].concat()).json()
+    };
+    // Noisy: fresh ids and times in every answer, nothing left out by hand, each answer from a fresh process.
+    run(&["--repeat", "31"]);
+    let noisy = run(&["--repeat", "500"]);
+    let (alarms, of) = failed(&noisy);
+    let seen = Rate::new(alarms, of).clopper_pearson(Confidence::DEFAULT);
+    let stated = noisy["receipt"]["noise"]["alarms"].as_array().unwrap();
+    eprintln!("noisy: {alarms} of {of} ({seen}); stated {stated:?}");
+    let bound = stated.iter().map(|rate| rate["rate"]["exact_high"].as_f64().unwrap()).fold(0.0, f64::max);
+    assert!(of == 1_000 && seen.low <= bound, "{seen} {bound}");
+    // Steady: what differs in every answer is left out by hand.
+    let ignored = ["--ignore", "/id", "--ignore", "/created", "--ignore", "sse:/id", "--ignore", "sse:/created"];
+    let steady = run(&[&["--repeat", "500", "--reset", "none", "--noise", "none"][..], &ignored].concat());
+    let (alarms, of) = failed(&steady);
+    let seen = Rate::new(alarms, of).clopper_pearson(Confidence::DEFAULT);
+    eprintln!("steady: {alarms} of {of} ({seen})");
+    assert_eq!((alarms, of), (0, 1_000));
+}
+
+#[test]
+fn a_rule_of_a_file_is_shown_before_it_is_written_and_applied_until_its_last_day() {
+    let recording = OfProcess::make();
+    let folder = recording.folder.path();
+    let all = ["--ignore", "sse:/id"];
+    assert_eq!(replay(&recording, &all).code, 1);
+    let base = ["diff", "--accept", "/id", "--reason", "fresh each time"];
+    let shown = retake(folder, &[&base[..], &["--until", "2999-12-31"]].concat());
+    assert_eq!(shown.code, 0, "{}", shown.err);
+    assert!(
+        shown.out.contains("`/id` would have hidden") && shown.out.contains("in 1 of the last 1 runs"),
+        "{}",
+        shown.out
+    );
+    assert!(shown.err.contains("nothing was written") && !folder.join("rules.toml").exists(), "{}", shown.err);
+    assert_eq!(retake(folder, &[&base[..], &["--until", "soon"]].concat()).code, 2);
+    assert_eq!(retake(folder, &["diff", "--accept", "/id", "--until", "2999-12-31"]).code, 2);
+
+    let written = retake(folder, &[&base[..], &["--until", "2999-12-31", "--owner", "ann", "--yes"]].concat());
+    assert_eq!(written.code, 0, "{}", written.err);
+    let ran = replay(&recording, &[&all[..], &["--rules", "rules.toml", "--json"]].concat());
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let rules = ran.json()["receipt"]["rules"].as_array().unwrap().clone();
+    let id = rules.iter().find(|rule| rule["rule"] == "/id").unwrap();
+    assert_eq!((&id["reason"], &id["until"]), (&"fresh each time".into(), &"2999-12-31".into()));
+
+    let text = std::fs::read_to_string(folder.join("rules.toml")).unwrap().replace("2999", "1999");
+    std::fs::write(folder.join("old.toml"), &text).unwrap();
+    let ran = replay(&recording, &[&all[..], &["--rules", "old.toml"]].concat());
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("`old.toml`, line 1: the rule for `/id` ended on 1999-12-31"), "{}", ran.err);
+    std::fs::write(folder.join("bad.toml"), text.replace("reason", "raeson")).unwrap();
+    let ran = replay(&recording, &[&all[..], &["--rules", "bad.toml"]].concat());
+    assert!(ran.code == 2 && ran.err.contains("line 3: there is no `raeson`"), "{}", ran.err);
+}
+
+#[test]
+fn two_runs_of_one_version_teach_noise_and_say_whether_the_second_is_no_worse() {
+    let recording = OfProcess::make();
+    let folder = recording.folder.path();
+    let run = || replay(&recording, &["--repeat", "12", "--reset", "none", "--json"]).json()["run_path"].clone();
+    let (one, other) = (run(), run());
+    let names = [one.as_str().unwrap(), other.as_str().unwrap()];
+    let before = retake(folder, &["diff", names[0], names[1], "--noise", "none", "--json"]);
+    assert_eq!(before.code, 1);
+    let document = before.json();
+    assert!(
+        document["clusters"][0]["reproduce"].as_str().unwrap().starts_with("retake replay"),
+        "{}",
+        document["clusters"]
+    );
+    assert_eq!(document["standings"][0]["metric"], "failing");
+    assert_eq!(
+        (&document["standings"][0]["pairs"], &document["standings"][0]["verdict"]),
+        (&36.into(), &"inconclusive".into())
+    );
+    let gate = retake(folder, &["diff", names[0], names[0], "--margin", "0.05"]);
+    assert!(gate.code == 3 && gate.out.contains("about 50 pairs would decide it"), "{}", gate.out);
+
+    let learned = retake(folder, &["diff", names[0], names[1], "--learn", "--json"]);
+    assert_eq!(learned.code, 0, "{}", learned.err);
+    let learned = learned.json();
+    let path = learned["path"].as_str().unwrap();
+    assert_eq!(
+        retake(
+            folder,
+            &["diff", names[0], names[1], "--noise", path, "--ignore", "/created", "--ignore", "sse:/created"]
+        )
+        .code,
+        0
+    );
+    let other = retake(folder, &["diff", recording.source.to_str().unwrap(), "a.json", "--learn"]);
+    assert_eq!(other.code, 2);
+}

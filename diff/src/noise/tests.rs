@@ -1,0 +1,196 @@
+//! Noise that is learned, and what it hides and what not.
+
+use exchange::Head;
+
+use super::*;
+use crate::{Apart, Output, Rules, compare_responses, places_apart};
+
+const EXCHANGE: Id = Id([1; 16]);
+const OTHER: Id = Id([2; 16]);
+
+fn head() -> Head {
+    Head::new("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n".to_owned())
+}
+
+fn compared(one: &str, other: &str) -> Comparison {
+    let head = head();
+    let output = |body: &'static str| Output { head: &head, body: body.as_bytes(), complete: true, whole: true };
+    let (one, other) = (&*one.to_owned().leak(), &*other.to_owned().leak());
+    compare_responses(&output(one), &output(other), &Rules::strict(), &Route::new("POST", "/a"))
+}
+
+/// What is learned of these answers to one exchange, the first one first.
+fn learn_of(learner: &mut NoiseLearner, exchange: Id, answers: &[String]) {
+    let head = head();
+    let output = |body: &'static str| Output { head: &head, body: body.as_bytes(), complete: true, whole: true };
+    let first: &'static str = answers[0].clone().leak();
+    for answer in &answers[1..] {
+        let places = places_apart(&output(first), &output(answer.clone().leak()), &Route::new("POST", "/a"));
+        learner.add(exchange, "POST /a", &places);
+    }
+}
+
+fn learned(answers: &[String]) -> Noise {
+    let mut learner = NoiseLearner::default();
+    learn_of(&mut learner, EXCHANGE, answers);
+    Noise::of([learner.conclude("v1".to_owned(), vec![Id([9; 16])])])
+}
+
+/// What is left of the difference of two answers: pointers that changed, pointers that are noise.
+fn judged(noise: &Noise, one: &str, other: &str) -> (Vec<String>, Vec<String>) {
+    let mut comparison = compared(one, other);
+    noise.set_apart(&mut comparison, &Route::new("POST", "/a"), EXCHANGE);
+    let changed = comparison.changes.into_iter().map(|change| change.pointer).collect();
+    (changed, comparison.noise.into_iter().map(|noisy| noisy.change.pointer).collect())
+}
+
+fn is_noise(noise: &Noise, one: &str, other: &str) -> bool {
+    judged(noise, one, other).0.is_empty()
+}
+
+fn uuid(number: usize) -> String {
+    format!("{:08x}-4f7d-4a52-9c7e-1d2f3a4b5c6d", 0x9b9a_6c1e_usize + number * 7919)
+}
+
+#[test]
+fn a_place_that_always_has_another_uuid_hides_a_uuid_and_nothing_else() {
+    let answers: Vec<_> = (0..31).map(|at| format!(r#"{{"id":"{}","a":1}}"#, uuid(at))).collect();
+    let noise = learned(&answers);
+    let with = |id: &str| format!(r#"{{"id":{id},"a":1}}"#);
+    let (one, other) = (with(&format!("\"{}\"", uuid(100))), with(&format!("\"{}\"", uuid(200))));
+    assert_eq!(judged(&noise, &one, &other), (vec![], vec!["/id".to_owned()]));
+    for beyond in ["7", "null", "\"none\"", "\"\"", "\"9b9a6c1e\"", "[1]"] {
+        assert_eq!(judged(&noise, &one, &with(beyond)).0, ["/id"], "{beyond}");
+    }
+    assert_eq!(judged(&noise, &one, r#"{"a":1}"#).0, ["/id"]);
+    // A change beside it is one, and the noise is still told.
+    let other = other.replace("\"a\":1", "\"a\":2");
+    assert_eq!(judged(&noise, &one, &other), (vec!["/a".to_owned()], vec!["/id".to_owned()]));
+    // On another route nothing was measured.
+    let mut comparison = compared(&one, &other);
+    noise.set_apart(&mut comparison, &Route::new("POST", "/b"), EXCHANGE);
+    assert_eq!(comparison.changes.len(), 2);
+}
+
+#[test]
+fn a_place_with_three_values_hides_these_and_no_fourth_one_and_none_of_another_exchange() {
+    let value = |at: usize| ["\"low\"", "\"medium\"", "\"high\""][at % 3];
+    let answer = |value: &str| format!(r#"{{"priority":{value}}}"#);
+    let answers: Vec<_> = (0..31).map(|at| answer(value(at))).collect();
+    let mut learner = NoiseLearner::default();
+    learn_of(&mut learner, EXCHANGE, &answers);
+    learn_of(&mut learner, OTHER, &(0..31).map(|at| answer(["\"a\"", "\"b\""][at % 2])).collect::<Vec<_>>());
+    let noise = Noise::of([learner.conclude("v1".to_owned(), Vec::new())]);
+    assert!(is_noise(&noise, &answer("\"low\""), &answer("\"high\"")));
+    for beyond in ["\"urgent\"", "\"lower\"", "1", "null", "\"a\""] {
+        assert!(!is_noise(&noise, &answer("\"low\""), &answer(beyond)), "{beyond}");
+        // Whichever side has it.
+        assert!(!is_noise(&noise, &answer(beyond), &answer("\"low\"")), "{beyond}");
+    }
+    assert!(!is_noise(&noise, &answer("\"low\""), "{}"));
+    // Over repeats it is what is asked.
+    assert!(!is_noise(&noise.for_repeats(), &answer("\"low\""), &answer("\"high\"")));
+}
+
+#[test]
+fn a_number_that_varies_may_lie_somewhat_outside_and_not_far() {
+    let answers: Vec<_> = (0..31).map(|at| format!(r#"{{"took":{}.5}}"#, 100 + at * 3)).collect();
+    let noise = learned(&answers);
+    let took = |number: &str| format!(r#"{{"took":{number}}}"#);
+    assert!(is_noise(&noise, &took("104.25"), &took("250.75")));
+    assert!(is_noise(&noise, &took("104.25"), &took("250")));
+    for beyond in ["300", "5.5", "-1.5", "\"104.25\"", "1e9"] {
+        assert!(!is_noise(&noise, &took("104.25"), &took(beyond)), "{beyond}");
+    }
+}
+
+#[test]
+fn times_move_on_and_stay_times_even_where_many_came_in_one_second() {
+    let answers: Vec<_> = (0..31).map(|at| format!(r#"{{"created":{}}}"#, 1_764_208_800 + at / 8)).collect();
+    let noise = learned(&answers);
+    assert!(is_noise(&noise, r#"{"created":1700000000}"#, r#"{"created":1800000000}"#));
+    assert!(!is_noise(&noise, r#"{"created":1700000000}"#, r#"{"created":1800000000000}"#));
+    assert!(!is_noise(&noise, r#"{"created":1700000000}"#, r#"{"created":0}"#));
+}
+
+#[test]
+fn what_comes_and_goes_is_a_value_like_others() {
+    let answers: Vec<_> = (0..31).map(|at| if at % 2 == 0 { r#"{"cached":true}"# } else { "{}" }.to_owned()).collect();
+    let noise = learned(&answers);
+    assert!(is_noise(&noise, r#"{"cached":true}"#, "{}"));
+    assert!(is_noise(&noise, "{}", r#"{"cached":true}"#));
+    assert!(!is_noise(&noise, "{}", r#"{"cached":false}"#));
+}
+
+#[test]
+fn few_comparisons_are_no_measure_and_the_status_is_no_noise() {
+    let answers = |count: usize| (0..count).map(|at| format!(r#"{{"id":"{}"}}"#, uuid(at))).collect::<Vec<_>>();
+    let (one, other) = (format!(r#"{{"id":"{}"}}"#, uuid(50)), format!(r#"{{"id":"{}"}}"#, uuid(60)));
+    assert!(!is_noise(&learned(&answers(10)), &one, &other));
+    assert!(is_noise(&learned(&answers(11)), &one, &other));
+    let mut learner = NoiseLearner::default();
+    let status = Apart { pointer: "status".to_owned(), count: 1, one: None, other: None, sightings: Vec::new() };
+    (0..30).for_each(|_| learner.add(EXCHANGE, "POST /a", std::slice::from_ref(&status)));
+    assert!(learner.is_empty());
+}
+
+#[test]
+fn an_exchange_that_was_steady_is_not_excused_by_another_that_was_not() {
+    let summary = |text: &str| format!(r#"{{"summary":"{text}"}}"#);
+    let mut learner = NoiseLearner::default();
+    let varied: Vec<_> = (0..31).map(|at| summary(&format!("the card number {at} was declined"))).collect();
+    learn_of(&mut learner, OTHER, &varied);
+    learn_of(&mut learner, EXCHANGE, &vec![summary("the card number 91 was declined"); 31]);
+    let noise = Noise::of([learner.conclude("v1".to_owned(), Vec::new())]);
+    let (one, other) = (summary("the card number 91 was declined"), summary("the card number 92 was declined"));
+    assert!(!is_noise(&noise, &one, &other));
+    let of = |exchange| {
+        let mut comparison = compared(&one, &other);
+        noise.set_apart(&mut comparison, &Route::new("POST", "/a"), exchange);
+        comparison.is_equal()
+    };
+    assert!(of(OTHER) && of(Id([77; 16])) && !of(EXCHANGE));
+}
+
+#[test]
+fn how_often_it_will_be_wrong_is_told() {
+    // One of 31 answers had a value that no other had: about so often the next one will.
+    let answers: Vec<_> = (0..31).map(|at| format!(r#"{{"id":"{}","a":{}}}"#, uuid(at), u8::from(at == 9))).collect();
+    let noise = learned(&answers);
+    let alarms = noise.alarms("POST /a").unwrap();
+    assert_eq!((alarms.events, alarms.of), (1, 30));
+    assert!(noise.alarms("POST /b").is_none());
+    let evidence = &{
+        let mut comparison = compared(&answers[0], &answers[1]);
+        noise.set_apart(&mut comparison, &Route::new("POST", "/a"), EXCHANGE);
+        comparison.noise
+    }[0]
+    .evidence;
+    assert_eq!((evidence.place.as_str(), evidence.differed.events, evidence.differed.of), ("/id", 30, 30));
+    assert_eq!(evidence.runs, [Id([9; 16])]);
+}
+
+#[test]
+fn long_values_are_told_apart_behind_what_is_shown_of_them() {
+    let long = |end: &str| format!(r#"{{"text":"{}{end}"}}"#, "x ".repeat(300));
+    let answers: Vec<_> = (0..31).map(|at| long(["one", "two"][at % 2])).collect();
+    let noise = learned(&answers);
+    assert!(is_noise(&noise, &long("one"), &long("two")));
+    assert!(!is_noise(&noise, &long("one"), &long("six")));
+}
+
+#[test]
+fn pairs_of_two_instances_teach_what_repeats_do() {
+    let head = head();
+    let output = |body: String| Output { head: &head, body: body.leak().as_bytes(), complete: true, whole: true };
+    let answer = |at: usize| format!(r#"{{"id":"{}","priority":{}}}"#, uuid(at), ["\"low\"", "\"high\""][at / 2 % 2]);
+    let mut learner = NoiseLearner::of_pairs();
+    for at in 0..20 {
+        let (one, other) = (output(answer(2 * at)), output(answer(2 * at + at % 3)));
+        learner.add(EXCHANGE, "POST /a", &places_apart(&one, &other, &Route::new("POST", "/a")));
+    }
+    let noise = Noise::of([learner.conclude("v1".to_owned(), Vec::new())]);
+    let with = |at: usize, priority: &str| format!(r#"{{"id":"{}","priority":"{priority}"}}"#, uuid(at));
+    assert!(is_noise(&noise, &with(500, "low"), &with(600, "high")));
+    assert_eq!(judged(&noise, &with(500, "low"), &with(600, "urgent")).0, ["/priority"]);
+}
