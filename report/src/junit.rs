@@ -89,7 +89,7 @@ fn testcase(case: &CaseResult, suite: &Suite) -> String {
 
 /// One line: the verdict and why.
 fn message(case: &CaseResult) -> String {
-    let differs = case.clusters(1).first().map(crate::receipt::cluster_words);
+    let differs = case.clusters(1).first().map(crate::causes::cluster_words);
     let why = case.reasons.first().cloned().or(differs);
     why.map_or_else(|| case.verdict.clone(), |why| format!("{}: {why}", case.verdict))
 }

@@ -9,7 +9,7 @@ mod escape;
 use diff::RuleUse;
 
 use self::escape::{code, fenced, link, plain};
-use crate::{CaseResult, Outcome, Style, Suite, SuiteCluster, clusters, receipt::cluster_words, span};
+use crate::{CaseResult, Outcome, Style, Suite, SuiteCluster, causes::cluster_words, clusters, span};
 
 /// Longest summary, in bytes. GitHub refuses a comment of more than 65,536 characters; a thousand are left for a heading and a
 /// footer of whoever posts it.

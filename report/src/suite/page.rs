@@ -4,10 +4,7 @@ use diff::Tally;
 
 use super::{About, CaseResult, Outcome, Suite, clusters};
 use crate::{
-    Cell, Paint, Style, Table,
-    changes::result_paragraph,
-    escape_line,
-    receipt::{cluster_words, cut_to_line},
+    Cell, Paint, Style, Table, causes::cluster_words, changes::result_paragraph, escape_line, receipt::cut_to_line,
     span,
 };
 
