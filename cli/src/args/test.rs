@@ -90,6 +90,9 @@ pub(crate) struct TestArgs {
     /// Write a summary for a pull request here, in Markdown
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) summary: Option<PathBuf>,
+    /// Write a page for a browser here: all cases, exchange by exchange, in one file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) html: Option<PathBuf>,
     /// Write JUnit XML here
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) junit: Option<PathBuf>,

@@ -4,6 +4,7 @@ mod case;
 mod changed;
 mod choose;
 mod discover;
+mod html;
 mod judge;
 mod last;
 mod merge;
@@ -28,13 +29,15 @@ use crate::{
     command::replay::stop_on_signals,
     console::{Console, Unit},
     exit::Exit,
+    html::HtmlFile,
     trouble::Trouble,
 };
 
 /// Finds the cases, replays those that are chosen, and says what came of them; the gravest is the exit code.
 pub(crate) fn test(args: &TestArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
     outputs(args).try_for_each(check_can_be_made)?;
-    let Some(folder) = &args.folder else { return merged(args, as_json, console) };
+    let page = args.html.as_deref().map(HtmlFile::begin).transpose()?;
+    let Some(folder) = &args.folder else { return merged(args, page, as_json, console) };
     if args.update {
         update::check(args.yes)?;
     }
@@ -58,7 +61,7 @@ pub(crate) fn test(args: &TestArgs, as_json: bool, console: &Console) -> Result<
     if let Err(trouble) = last::remember(&suite.cases, &args.store.store, folder) {
         console.warn(&format!("`--failed` will not know of this: {trouble}"));
     }
-    finish(args, &suite, as_json, console)
+    finish(args, &suite, page, as_json, console)
 }
 
 /// What the options leave of the cases.
@@ -102,7 +105,7 @@ fn tested(
 }
 
 /// Reports on results that are there.
-fn merged(args: &TestArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
+fn merged(args: &TestArgs, page: Option<HtmlFile>, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
     let (suite, missing) = merge::merge(&args.merge)?;
     if !missing.is_empty() {
         console.warn(&format!("no results of part {}: its cases were not tested", missing.join(", ")));
@@ -111,7 +114,7 @@ fn merged(args: &TestArgs, as_json: bool, console: &Console) -> Result<Exit, Tro
         let name_len = suite.cases.iter().map(|case| case.name.chars().count()).max().unwrap_or(0);
         suite.cases.iter().for_each(|case| console.tell(&report::case_line(case, name_len, console.out)));
     }
-    finish(args, &suite, as_json, console)
+    finish(args, &suite, page, as_json, console)
 }
 
 /// The files that are to be written.
@@ -148,7 +151,13 @@ fn against(args: &TestArgs) -> String {
 type Document = fn(&Suite) -> String;
 
 /// Writes all that was asked for.
-fn finish(args: &TestArgs, suite: &Suite, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
+fn finish(
+    args: &TestArgs,
+    suite: &Suite,
+    page: Option<HtmlFile>,
+    as_json: bool,
+    console: &Console,
+) -> Result<Exit, Trouble> {
     let documents: [(_, Document); 3] =
         [(&args.junit, report::junit), (&args.summary, report::summary), (&args.results, Suite::to_json)];
     for (path, document) in documents {
@@ -156,6 +165,9 @@ fn finish(args: &TestArgs, suite: &Suite, as_json: bool, console: &Console) -> R
             let cannot = |error| Trouble::of(&error).while_doing(format!("cannot write `{}`", path.display()));
             write_whole(path, document(suite).as_bytes(), 0o644).map_err(cannot)?;
         }
+    }
+    if let Some(page) = page {
+        html::write(page, suite)?;
     }
     let text = if as_json { suite.to_json() } else { report::suite_end(suite, console.out) };
     console.write(exit_of(suite), |out| out.write_all(text.as_bytes()))

@@ -80,7 +80,11 @@ pub(super) fn plan(args: &TestArgs, folder: &Path, found: &[Found], clock: &Cloc
     let reader = CaseReader::new(OWN_KEYS);
     let given = given_flags(args);
     // What is wrong with what was given is said once.
-    reader.arguments(&[], &given, folder)?;
+    let alone = reader.arguments(&[], &given, folder)?;
+    if let Some(word) = alone.sources.iter().find(|source| Path::new(source) != folder) {
+        return Err(Trouble::new(format!("`{word}` behind `--` is no flag of `retake replay`"))
+            .help("what is tested stands before `--`"));
+    }
     let today = report::day(clock.started_unix_ns);
     let planned = found.iter().map(|found| {
         let reproduce = reproduce(args, folder, &found.name);
@@ -244,7 +248,8 @@ impl Own {
             }
         }
         // A rule that is none is told here, where its line is known.
-        crate::command::replay::rules(&rules).map_err(|trouble| trouble.while_doing(format!("{origin}: `{key}`")))?;
+        crate::command::replay::rules(&rules)
+            .map_err(|trouble| trouble.while_doing(format!("{origin}: `{key}` has what is no rule")))?;
         Ok(rules)
     }
 }

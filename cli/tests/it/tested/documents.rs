@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::Suite;
-use crate::shipped::skipped;
+use crate::{retake, shipped::skipped};
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
@@ -95,6 +95,18 @@ for path in sys.argv[2:]:
     }
     let paths: Vec<&Path> = [junit.as_path()].into_iter().chain(schemas.iter().map(PathBuf::as_path)).collect();
     python("junit_keeps_to_its_schemas_and_is_read_by_a_consumer", &["xmlschema"], program, &paths);
+}
+
+#[test]
+fn a_page_for_a_browser_is_written_also_from_results_whose_runs_are_gone() {
+    let suite = suite_of_all_kinds();
+    assert_eq!(suite.test("summary", &["--html", "page.html", "--results", "results.json"]).code, 2);
+    let page = |name: &str| fs::read_to_string(suite.folder.path().join(name)).unwrap();
+    assert!(page("page.html").starts_with("<!doctype html>") && page("page.html").contains("test of cases"));
+    fs::remove_dir_all(suite.folder.path().join(".retake")).unwrap();
+    let ran = retake(suite.folder.path(), &["test", "--merge", "results.json", "--html", "later.html"]);
+    assert_eq!(ran.code, 2, "{}{}", ran.out, ran.err);
+    assert!(page("later.html").contains("test of cases"));
 }
 
 /// Schemas of JUnit's XML: those of packages, which are not ours to keep here. `RETAKE_JUNIT_XSD` names them, with colons.

@@ -80,10 +80,10 @@ fn a_wrong_file_is_told_with_its_line_and_the_other_cases_are_still_tested() {
         ("expect = 'blue'", "pass, changed, failed, diverged, flaky"),
         ("flaky-max = 1.5\nrepeat = 5", "a rate from 0 to below 1"),
         ("flaky-max = 0.1", "needs `repeat`"),
-        ("timeout = 'soon'", "is a time"),
+        ("timeout = 'soon'", "unit `soon`"),
         ("ignore = [{ pointer = '/a', untill = 2027-01-01 }]", "no key `untill`"),
         ("ignore = [{ pointer = '/a', until = 'soon' }]", "last day that counts"),
-        ("ignore = ['a']", "ignore"),
+        ("ignore = ['a']", "no rule"),
         ("cpus = 0", "1 or more"),
     ] {
         suite.write("a.toml", text);
