@@ -1,17 +1,18 @@
 //! The receipt of a case: what the replay can prove about itself, in tables.
 
 use diff::RuleUse;
-use replayer::receipt::{Controlled, Receipt, State};
+use replayer::receipt::{Controlled, NoiseProof, Receipt, State};
 
 use super::{Case, Markup, Report};
 use crate::{
+    noise::noise_words,
     pacing::pacing_lines,
     receipt::{answer_words, held_words, pinned_words, server_words},
     repeats::place_words,
 };
 
-/// Most exchanges that were skipped that are listed. A choice.
-const SKIPPED_LEN_MAX: usize = 200;
+/// Most rows of a table: exchanges that were skipped, places with noise. A choice.
+const ROWS_LEN_MAX: usize = 200;
 
 /// Longest receipt that is also given as JSON, in bytes. A choice.
 const JSON_BYTES_MAX: usize = 256 << 10;
@@ -62,6 +63,9 @@ fn proof(page: &mut Markup, receipt: &Receipt) {
     }
     page.fact("never compared", &receipt.headers_not_compared.join(", "));
     page.raw("</table>\n");
+    if let Some(noise) = &receipt.noise {
+        noise_proof(page, noise);
+    }
     controls(page, &receipt.determinism.controls);
     for words in &receipt.determinism.exclusions {
         page.raw("<p class=\"note\">Not claimed: ").text(words).raw("</p>\n");
@@ -70,6 +74,38 @@ fn proof(page: &mut Markup, receipt: &Receipt) {
     rules(page, &receipt.rules);
     skipped(page, receipt);
     whole(page, receipt);
+}
+
+/// What measured noise set apart, and by what evidence.
+fn noise_proof(page: &mut Markup, noise: &NoiseProof) {
+    page.raw("<h3>What measured noise set apart</h3>\n");
+    if let Some(words) = noise_words(noise) {
+        page.raw("<p class=\"note\">").text(&words).raw("</p>\n");
+    }
+    for profile in &noise.profiles {
+        let words = format!(
+            "{} places of {}, learned from at least {} comparisons of an exchange, in {}",
+            profile.places, profile.version, profile.compared_min, profile.from
+        );
+        page.raw("<p class=\"note\">Profile: ").text(&words).raw("</p>\n");
+    }
+    if noise.hidden.is_empty() {
+        return;
+    }
+    page.raw(
+        "<div class=\"wide\"><table class=\"rows\">\n<thead><tr><th scope=\"col\">Route</th><th scope=\"col\">Place</th>\
+         <th scope=\"col\">Set apart</th><th scope=\"col\">Differed while it was measured</th></tr></thead>\n<tbody>\n",
+    );
+    for used in noise.hidden.iter().take(ROWS_LEN_MAX) {
+        page.raw("<tr>")
+            .cell(&used.route)
+            .code_cell(place_words(&used.evidence.place))
+            .raw("<td>")
+            .number(used.count)
+            .raw("</td>");
+        page.cell(&used.evidence.differed.to_string()).raw("</tr>\n");
+    }
+    page.raw("</tbody></table></div>\n");
 }
 
 fn controls(page: &mut Markup, controls: &[Controlled]) {
@@ -139,12 +175,12 @@ fn skipped(page: &mut Markup, receipt: &Receipt) {
         "<h3>Not replayed</h3>\n<div class=\"wide\"><table class=\"rows\">\n<thead><tr><th scope=\"col\">Exchange</th>\
          <th scope=\"col\">Request</th><th scope=\"col\">Why</th></tr></thead>\n<tbody>\n",
     );
-    for skipped in receipt.skipped.iter().take(SKIPPED_LEN_MAX) {
+    for skipped in receipt.skipped.iter().take(ROWS_LEN_MAX) {
         page.raw("<tr>").code_cell(&skipped.id.short()).cell(&skipped.title).cell(&skipped.reason).raw("</tr>\n");
     }
     page.raw("</tbody></table></div>\n");
-    if receipt.skipped.len() > SKIPPED_LEN_MAX {
-        page.raw("<p class=\"note\">and ").number(receipt.skipped.len() - SKIPPED_LEN_MAX).raw(" more.</p>\n");
+    if receipt.skipped.len() > ROWS_LEN_MAX {
+        page.raw("<p class=\"note\">and ").number(receipt.skipped.len() - ROWS_LEN_MAX).raw(" more.</p>\n");
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the page opens with: the verdict, the tally, the cases where there are several, and what differs in a few lines.
 
-use diff::{Cluster, ExchangeResult, Tally, Verdict};
+use diff::{Cluster, ExchangeResult, Tally, Verdict, Weight};
 
 use super::{Case, Markup, Report};
 use crate::pacing::pacing_lines;
@@ -82,6 +82,11 @@ fn tally(page: &mut Markup, report: &Report<'_>) {
         page.raw("<li class=\"v-").raw(word).raw("\"><span class=\"glyph\" aria-hidden=\"true\"></span><b>");
         page.number(count).raw("</b> ").raw(word).raw("</li>");
     }
+    for (word, count) in [(" breaking", tally.breaking), (" additive only", tally.additive)] {
+        if count > 0 {
+            page.raw("<li class=\"of\">").number(count).raw(word).raw("</li>");
+        }
+    }
     page.raw("<li class=\"of\">of ").number(all).raw(if all == 1 { " exchange" } else { " exchanges" });
     page.raw("</li><li class=\"of\">exit code ").number(report.exit_code).raw("</li></ul>\n");
 }
@@ -161,7 +166,7 @@ fn clusters(page: &mut Markup, report: &Report<'_>) {
     };
     let mut clusters: Vec<_> = report.cases.iter().enumerate().flat_map(of_case).collect();
     if report.cases.len() > 1 {
-        clusters.sort_by_key(|(_, cluster)| std::cmp::Reverse(cluster.count));
+        clusters.sort_by(|(_, one), (_, other)| other.surprise.total_cmp(&one.surprise));
     }
     page.raw(
         "<section id=\"clusters\" aria-labelledby=\"clusters-title\">\n<h2 id=\"clusters-title\">What differs</h2>\n",
@@ -218,7 +223,18 @@ fn cluster_row(page: &mut Markup, report: &Report<'_>, number: usize, cluster: &
     if !cluster.pointer.is_empty() {
         page.raw("<code class=\"place\">").text(&cluster.pointer).raw("</code>");
     }
-    page.raw("</td><td><div class=\"kind\">").text(&cluster.what).raw("</div></td><td class=\"sides\">");
+    also(page, cluster);
+    page.raw("</td><td><div class=\"kind\">").text(&cluster.what).raw("</div>");
+    match cluster.weight {
+        Weight::Changed => {}
+        weight => {
+            page.raw("<div class=\"weight\">").raw(weight.word()).raw("</div>");
+        }
+    }
+    if let Some(words) = form_words(cluster) {
+        page.raw("<div class=\"dim\">").text(&words).raw("</div>");
+    }
+    page.raw("</td><td class=\"sides\">");
     for (class, shown) in [("old", &cluster.recorded), ("new", &cluster.replayed)] {
         if let Some(shown) = shown {
             page.raw("<div class=\"").raw(class).raw("\"><code>").text(&shown.text).raw("</code></div>");
@@ -234,4 +250,31 @@ fn cluster_row(page: &mut Markup, report: &Report<'_>, number: usize, cluster: &
         page.command(&format!("{command} {}", cluster.example.short()));
     }
     page.raw("</td></tr>\n");
+}
+
+/// Other places that differ in just the same exchanges.
+fn also(page: &mut Markup, cluster: &Cluster) {
+    if cluster.with.is_empty() {
+        return;
+    }
+    page.raw("<details><summary>and ")
+        .number(cluster.with.len() as u64 + cluster.with_more)
+        .raw(" places with it</summary>");
+    for place in &cluster.with {
+        page.raw("<div><code class=\"place\">").text(place).raw("</code></div>");
+    }
+    if cluster.with_more > 0 {
+        page.raw("<div class=\"dim\">and ").number(cluster.with_more).raw(" more</div>");
+    }
+    page.raw("</details>");
+}
+
+/// `integer → text`, or one form where both are alike; none where a side is absent, since the kind says so.
+fn form_words(cluster: &Cluster) -> Option<String> {
+    let forms = cluster.recorded_form.as_deref().zip(cluster.replayed_form.as_deref())?;
+    match forms {
+        ("absent", _) | (_, "absent") => None,
+        (recorded, replayed) if recorded == replayed => Some(recorded.to_owned()),
+        (recorded, replayed) => Some(format!("{recorded} → {replayed}")),
+    }
 }
