@@ -4,6 +4,8 @@
 //! One element put in is one added; where several longest subsequences exist, the choice does not depend on which side is
 //! which, so that swapping sides swaps the result.
 
+use std::collections::BTreeMap;
+
 use exchange::Digest;
 
 use crate::findings::Findings;
@@ -18,16 +20,38 @@ pub(crate) struct Pairing {
     pub(crate) recorded: Option<usize>,
     /// On the replayed side.
     pub(crate) replayed: Option<usize>,
+    /// True when it stands elsewhere among the others now.
+    pub(crate) moved: bool,
+}
+
+impl Pairing {
+    /// Two that belong together and did not move.
+    pub(crate) fn of(recorded: usize, replayed: usize) -> Self {
+        Self { recorded: Some(recorded), replayed: Some(replayed), moved: false }
+    }
+
+    /// The same behind so many elements.
+    pub(crate) fn behind(self, count: usize) -> Self {
+        let later = |at: Option<usize>| at.map(|at| at + count);
+        Self { recorded: later(self.recorded), replayed: later(self.replayed), ..self }
+    }
+
+    /// Where it is listed, the same from either side.
+    pub(crate) fn place(&self) -> (usize, usize) {
+        let (one, other) = (self.recorded.or(self.replayed), self.replayed.or(self.recorded));
+        let (one, other) = (one.unwrap_or_default(), other.unwrap_or_default());
+        (one.min(other), one.max(other))
+    }
 }
 
 /// Pairs by position; what the longer side has more stands alone.
 pub(crate) fn by_position(recorded_len: usize, replayed_len: usize) -> Vec<Pairing> {
     let within = |at: usize, len: usize| (at < len).then_some(at);
-    let pairing = |at| Pairing { recorded: within(at, recorded_len), replayed: within(at, replayed_len) };
+    let pairing = |at| Pairing { recorded: within(at, recorded_len), replayed: within(at, replayed_len), moved: false };
     (0..recorded_len.max(replayed_len)).map(pairing).collect()
 }
 
-/// Pairs equal elements, and by position those between two such pairs.
+/// Pairs equal elements, in order or moved, and by position those between two that are in order.
 ///
 /// Of sequences of the same length the position decides, unless moving leaves fewer differences.
 pub(crate) fn align(recorded: &[Digest], replayed: &[Digest], findings: &mut Findings) -> Vec<Pairing> {
@@ -35,7 +59,9 @@ pub(crate) fn align(recorded: &[Digest], replayed: &[Digest], findings: &mut Fin
         return by_position(recorded.len(), replayed.len());
     };
     let matches_len = matches.len();
-    let pairings = around(matches, recorded.len(), replayed.len());
+    let moved = moved(&matches, recorded, replayed);
+    let mut pairings = around(matches, &moved, recorded.len(), replayed.len());
+    pairings.extend(moved);
     let in_place = recorded.iter().zip(replayed).filter(|(one, other)| one == other).count();
     let moving_is_better = pairings.len() - matches_len < recorded.len() - in_place;
     if recorded.len() == replayed.len() && !moving_is_better {
@@ -44,18 +70,67 @@ pub(crate) fn align(recorded: &[Digest], replayed: &[Digest], findings: &mut Fin
     pairings
 }
 
-/// The matches, and by position what lies between them.
-fn around(matches: Vec<(usize, usize)>, recorded_len: usize, replayed_len: usize) -> Vec<Pairing> {
+/// Pairs whatever the order: equal ones, then those of one group, then the rest. Each has its position, its digest and its
+/// group's digest. Of equal candidates the earlier go together.
+pub(crate) fn unordered(recorded: &[(usize, Digest, Digest)], replayed: &[(usize, Digest, Digest)]) -> Vec<Pairing> {
+    let (mut one, mut other) = (recorded.to_vec(), replayed.to_vec());
+    let mut pairings = Vec::new();
+    for by in [|it: &(usize, Digest, Digest)| it.1, |it: &(usize, Digest, Digest)| it.2, |_: &_| Digest([0; 32])] {
+        one.retain(|it| {
+            let Some(partner) = other.iter().position(|candidate| by(candidate) == by(it)) else { return true };
+            pairings.push(Pairing::of(it.0, other.remove(partner).0));
+            false
+        });
+    }
+    pairings.extend(one.iter().map(|it| Pairing { recorded: Some(it.0), replayed: None, moved: false }));
+    pairings.extend(other.iter().map(|it| Pairing { recorded: None, replayed: Some(it.0), moved: false }));
+    pairings
+}
+
+/// Equal elements that are not among the matches, in an order that does not depend on which side is which.
+fn moved(matches: &[(usize, usize)], recorded: &[Digest], replayed: &[Digest]) -> Vec<Pairing> {
+    let mut used = (vec![false; recorded.len()], vec![false; replayed.len()]);
+    for (one, other) in matches {
+        (used.0[*one], used.1[*other]) = (true, true);
+    }
+    let left = |digests: &[Digest], used: &[bool]| {
+        let mut queues: BTreeMap<Digest, Vec<usize>> = BTreeMap::new();
+        let left = digests.iter().enumerate().filter(|(at, _)| !used[*at]);
+        left.for_each(|(at, digest)| queues.entry(*digest).or_default().push(at));
+        queues
+    };
+    let (one, other) = (left(recorded, &used.0), left(replayed, &used.1));
+    let mut moved = Vec::new();
+    for (digest, positions) in &one {
+        let there = other.get(digest).into_iter().flatten();
+        moved.extend(
+            positions.iter().zip(there).map(|(one, other)| Pairing { moved: true, ..Pairing::of(*one, *other) }),
+        );
+    }
+    // Stable: those at one place stay in the order of their digests.
+    moved.sort_by_key(Pairing::place);
+    moved
+}
+
+/// The matches, and by position what lies between them and did not move.
+fn around(matches: Vec<(usize, usize)>, moved: &[Pairing], recorded_len: usize, replayed_len: usize) -> Vec<Pairing> {
+    let mut is_moved = (vec![false; recorded_len], vec![false; replayed_len]);
+    for pairing in moved {
+        pairing.recorded.into_iter().for_each(|at| is_moved.0[at] = true);
+        pairing.replayed.into_iter().for_each(|at| is_moved.1[at] = true);
+    }
     let mut pairings = Vec::with_capacity(recorded_len.max(replayed_len));
     let (mut recorded_at, mut replayed_at) = (0, 0);
     for (recorded_match, replayed_match) in matches.into_iter().chain([(recorded_len, replayed_len)]) {
-        let between = by_position(recorded_match - recorded_at, replayed_match - replayed_at);
-        pairings.extend(between.iter().map(|pairing| Pairing {
-            recorded: pairing.recorded.map(|at| at + recorded_at),
-            replayed: pairing.replayed.map(|at| at + replayed_at),
+        let one: Vec<usize> = (recorded_at..recorded_match).filter(|&at| !is_moved.0[at]).collect();
+        let other: Vec<usize> = (replayed_at..replayed_match).filter(|&at| !is_moved.1[at]).collect();
+        pairings.extend(by_position(one.len(), other.len()).iter().map(|pairing| Pairing {
+            recorded: pairing.recorded.map(|at| one[at]),
+            replayed: pairing.replayed.map(|at| other[at]),
+            moved: false,
         }));
         if recorded_match < recorded_len {
-            pairings.push(Pairing { recorded: Some(recorded_match), replayed: Some(replayed_match) });
+            pairings.push(Pairing::of(recorded_match, replayed_match));
         }
         (recorded_at, replayed_at) = (recorded_match + 1, replayed_match + 1);
     }
@@ -139,6 +214,7 @@ mod tests {
         let letter = |text: &str, at: usize| text[at..=at].to_owned();
         let pairings = align(&digests(recorded), &digests(replayed), &mut Findings::new());
         let shown = pairings.iter().map(|pairing| match (pairing.recorded, pairing.replayed) {
+            (Some(one), Some(_)) if pairing.moved => format!("{}~", letter(recorded, one)),
             (Some(one), Some(other)) => format!("{}={}", letter(recorded, one), letter(replayed, other)),
             (Some(one), None) => format!("{}-", letter(recorded, one)),
             (None, Some(other)) => format!("+{}", letter(replayed, other)),
@@ -163,7 +239,8 @@ mod tests {
     fn a_window_that_moved_by_one_is_seen_as_such_and_a_change_in_place_too() {
         assert_eq!(aligned("abcd", "bcde"), "a- b=b c=c d=d +e");
         assert_eq!(aligned("abcd", "axcd"), "a=a b=x c=c d=d");
-        assert_eq!(aligned("ab", "ba"), "a=b b=a");
+        assert_eq!(aligned("ab", "ba"), "b=b a~");
+        assert_eq!(aligned("abcdx", "bcday"), "b=b c=c d=d x=y a~");
     }
 
     #[test]
@@ -192,10 +269,16 @@ mod tests {
         #[test]
         fn every_element_stands_in_the_result_once_in_order_and_swapping_sides_swaps_it(one in "[abc]{0,9}", other in "[abc]{0,9}") {
             let pairings = align(&digests(&one), &digests(&other), &mut Findings::new());
-            prop_assert!(pairings.iter().filter_map(|pairing| pairing.recorded).eq(0..one.len()));
-            prop_assert!(pairings.iter().filter_map(|pairing| pairing.replayed).eq(0..other.len()));
+            let in_order = |side: fn(&Pairing) -> Option<usize>| {
+                let kept: Vec<usize> = pairings.iter().filter(|pairing| !pairing.moved).filter_map(side).collect();
+                let mut all: Vec<usize> = pairings.iter().filter_map(side).collect();
+                all.sort_unstable();
+                (kept.is_sorted(), all)
+            };
+            prop_assert_eq!(in_order(|pairing| pairing.recorded), (true, (0..one.len()).collect()));
+            prop_assert_eq!(in_order(|pairing| pairing.replayed), (true, (0..other.len()).collect()));
             let swapped = align(&digests(&other), &digests(&one), &mut Findings::new());
-            let swapped: Vec<_> = swapped.into_iter().map(|pairing| Pairing { recorded: pairing.replayed, replayed: pairing.recorded }).collect();
+            let swapped: Vec<_> = swapped.into_iter().map(|pairing| Pairing { recorded: pairing.replayed, replayed: pairing.recorded, ..pairing }).collect();
             prop_assert_eq!(pairings, swapped);
         }
 

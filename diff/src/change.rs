@@ -4,11 +4,11 @@
 
 use std::fmt;
 
-use content::json::Value;
+use content::json::Node;
 use exchange::Digest;
 use serde::{Deserialize, Serialize};
 
-use crate::{NoisyChange, RuleUse};
+use crate::{Format, NoisyChange, RuleUse, Streams, VectorChange};
 
 /// Longest text shown of a value, in characters. A choice: two of them fit on a few lines of a terminal.
 pub const SHOWN_CHARS_MAX: usize = 200;
@@ -43,6 +43,9 @@ pub struct Comparison {
     pub coarse: bool,
     /// As what the bodies were compared.
     pub compared_as: ComparedAs,
+    /// Where a message came as a stream: how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streams: Option<Streams>,
 }
 
 impl Comparison {
@@ -64,6 +67,7 @@ impl Comparison {
             noise: self.noise.into_iter().map(|it| NoisyChange { change: it.change.mirrored(), ..it }).collect(),
             recorded_part_only: self.replayed_part_only,
             replayed_part_only: self.recorded_part_only,
+            streams: self.streams.map(Streams::mirrored),
             ..self
         }
     }
@@ -84,9 +88,11 @@ pub enum ComparedAs {
     Json,
     /// Event by event, each data that is JSON member by member.
     Events,
+    /// By the message that the events of a provider's stream join to, member by member.
+    Message,
     /// As text, by words and lines.
     Text,
-    /// As bytes.
+    /// As bytes; so are bodies that are equal byte by byte, whatever they are.
     Bytes,
 }
 
@@ -94,7 +100,8 @@ pub enum ComparedAs {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// Where: `status`, `header:NAME`, a JSON Pointer into the body (empty for the whole of it), or `sse:` and a pointer
-    /// into an event's data; `sse:event`, `sse:id`, `sse:retry` and `sse:others` are an event's other fields. As a rule it covers just
+    /// into an event's data; `sse:event`, `sse:id`, `sse:retry` and `sse:others` are an event's other fields,
+    /// and `sse:end` is what ends the stream of a message, whose other pointers lead into the message. As a rule it covers just
     /// this. Indices are those of the recorded side, of the replayed one where something was added.
     pub pointer: String,
     /// The pointer on the replayed side, where what was inserted or left out before it gives it another index.
@@ -117,6 +124,12 @@ pub struct Change {
     /// For two texts or two byte strings: where they part, and how.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<TextChange>,
+    /// For two vectors: how far apart they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vector: Option<VectorChange>,
+    /// What the values look like, where they look like something known. It hides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
 }
 
 impl Change {
@@ -131,6 +144,8 @@ impl Change {
             recorded: None,
             replayed: None,
             text: None,
+            vector: None,
+            format: None,
         }
     }
 
@@ -152,6 +167,7 @@ impl Change {
             recorded: self.replayed,
             replayed: self.recorded,
             text: self.text.map(TextChange::mirrored),
+            ..self
         }
     }
 }
@@ -169,6 +185,8 @@ pub enum ChangeKind {
     Changed,
     /// A value of another kind: a string where a number was, a text where JSON was.
     TypeChanged,
+    /// An element of an array that stands elsewhere among the others now. What else changed in it is listed beside it.
+    Moved,
 }
 
 impl ChangeKind {
@@ -179,6 +197,7 @@ impl ChangeKind {
             Self::Removed => "removed",
             Self::Changed => "changed",
             Self::TypeChanged => "type changed",
+            Self::Moved => "moved",
         }
     }
 
@@ -228,9 +247,9 @@ impl Shown {
     }
 
     /// The beginning of a value's canonical form: so that the order of members does not show either.
-    pub(crate) fn of_json(value: &Value) -> Self {
+    pub(crate) fn of_json(node: Node<'_>) -> Self {
         let mut canonical = Vec::new();
-        value.write_canonical(&mut canonical);
+        node.write_canonical(&mut canonical);
         Self::beginning_of(&String::from_utf8_lossy(&canonical))
     }
 
@@ -244,6 +263,10 @@ impl Shown {
 /// Where two texts part, and how far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TextChange {
+    /// Words that both texts have in common before the first difference: the number of the word in which they part, from 0.
+    /// Absent for bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_word: Option<u64>,
     /// Offset of the first difference, in bytes, the same on both sides. For texts it is a character's first byte.
     pub first_difference: u64,
     /// The surroundings of the first difference on the recorded side.

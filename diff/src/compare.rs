@@ -3,12 +3,18 @@
 //! In: two answers and the rules. Out: a [`Comparison`]. Where one answer is a part only, that part is compared with the
 //! beginning of the other. Whether a difference makes a verdict is decided in `verdict`.
 
-use content::canonical::BODY_BYTES_MAX;
+use content::{canonical::BODY_BYTES_MAX, json::Tree, message};
 use exchange::MediaKind;
 
 use crate::{
-    Change, ChangeKind, ComparedAs, Comparison, Output, Route, Rules, findings::Findings, headers, json,
-    pointer::rule_for_root, rules::Active, stream, text, view::View,
+    Change, ChangeKind, ComparedAs, Comparison, Output, Route, Rules,
+    findings::Findings,
+    headers, json,
+    pointer::rule_for_root,
+    rules::Active,
+    said::{self, Message, tree_of},
+    stream, text,
+    view::View,
 };
 
 /// Compares the replayed answer of the service with the recorded one.
@@ -42,6 +48,10 @@ fn compare_beginning(one: &Output<'_>, other: &Output<'_>, rules: &Rules, active
     let mut findings = Findings::new();
     let bodies_equal = one.body == other.body;
     headers::compare(one.head, other.head, bodies_equal, active, &mut findings);
+    if bodies_equal && !one.is_part() && !other.is_part() {
+        let compared_as = if one.body.is_empty() { ComparedAs::Nothing } else { ComparedAs::Bytes };
+        return findings.into_comparison(rules, compared_as);
+    }
     let before = findings.changes_count();
     let mut views = Views { one: View::of(one), other: View::of(other), is_part: one.is_part() };
     views.read_alike(other);
@@ -78,13 +88,24 @@ impl<'a> Views<'a> {
             (View::Nothing, View::Nothing) => ComparedAs::Nothing,
             (View::Nothing, _) if self.is_part => ComparedAs::Nothing,
             (View::Json(one, open), View::Json(other, _)) => {
-                let document = json::Document { prefix: "", events: None };
-                json::compare(one, other, *open, document, &rules.body, findings);
+                self.compare_json((one, *open), other, rules, findings);
                 ComparedAs::Json
             }
             (View::Events(one), View::Events(other)) => {
+                let message = |stream| Message::of(stream, self.is_part, rules);
+                let messages = message(one).and_then(|one| Some((one, message(other)?)));
+                if messages.and_then(|(one, other)| said::compare(&one, &other, rules, findings)).is_some() {
+                    return ComparedAs::Message;
+                }
                 stream::compare(one, other, self.is_part, rules, findings);
                 ComparedAs::Events
+            }
+            (View::Events(stream), View::Json(whole, _)) | (View::Json(whole, _), View::Events(stream)) => {
+                let is_mirrored = matches!(self.other, View::Events(_));
+                let message = Message::of(stream, self.is_part, rules);
+                let compared =
+                    message.and_then(|it| said::compare_with_whole(&it, whole, is_mirrored, rules, findings));
+                if compared.is_some() { ComparedAs::Message } else { self.compare_as_bytes(rules, findings) }
             }
             (View::Text(one), View::Text(other)) => {
                 let is_equal = if self.is_part { other.starts_with(&**one) } else { one == other };
@@ -93,6 +114,22 @@ impl<'a> Views<'a> {
             }
             _ => self.compare_as_bytes(rules, findings),
         }
+    }
+
+    /// Compares two documents, and those with calls of tools in normal form.
+    fn compare_json(&self, one: (&Tree<'_>, usize), other: &Tree<'_>, rules: &Active<'_>, findings: &mut Findings) {
+        let (one, open) = one;
+        let normal = |tree: &Tree<'_>| if self.is_part { None } else { message::normal(tree.root()) };
+        let (normal_one, normal_other) = (normal(one), normal(other));
+        let mut document = json::Document::default();
+        if normal_one.is_some() || normal_other.is_some() {
+            let tree = |normal: Option<_>, tree: &Tree<'_>| tree_of(&normal.unwrap_or_else(|| tree.root().to_value()));
+            if let (Some(one), Some(other)) = (tree(normal_one, one), tree(normal_other, other)) {
+                document.has_calls = true;
+                return json::compare(one.root(), other.root(), 0, document, rules.for_body(), findings);
+            }
+        }
+        json::compare(one.root(), other.root(), open, document, rules.for_body(), findings);
     }
 
     fn compare_as_bytes(&self, rules: &Active<'_>, findings: &mut Findings) -> ComparedAs {

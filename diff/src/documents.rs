@@ -4,37 +4,51 @@
 
 use std::borrow::Cow;
 
-use content::{
-    canonical::{ITEMS_MAX, VALUES_MAX},
-    json, sse,
-};
+use content::{canonical::ITEMS_MAX, json, sse};
 use exchange::MediaKind;
 
-use crate::{Comparison, Rules, compare::Views, findings::Findings, view::View};
+use crate::{
+    Comparison, Rules,
+    compare::Views,
+    findings::Findings,
+    view::{View, read_lines},
+};
+
+/// Values that a file may have to be read as JSON; one with more is compared as text. A choice: the table of a document of
+/// that many takes at most half a gigabyte, and one of 50 MB has a few million.
+const VALUES_MAX: usize = 16 << 20;
 
 /// Compares two documents as what both of them are; where they are of different kinds, as text or bytes.
 pub fn compare_documents(recorded: &[u8], replayed: &[u8], rules: &Rules) -> Comparison {
-    let kind = common_kind(recorded, replayed);
-    let view = |bytes| View::read(kind, Cow::Borrowed(bytes), false);
     let mut findings = Findings::new();
-    let views = Views { one: view(recorded), other: view(replayed), is_part: false };
+    let (one, other) = views(recorded, replayed);
+    let views = Views { one, other, is_part: false };
     let compared_as = views.compare(&rules.for_document(), &mut findings);
     findings.into_comparison(rules, compared_as)
 }
 
-fn common_kind(one: &[u8], other: &[u8]) -> MediaKind {
-    let both = |is: fn(&[u8]) -> bool| is(one) && is(other);
-    if both(is_json) {
-        MediaKind::Json
-    } else if both(is_event_stream) {
-        MediaKind::EventStream
-    } else {
-        MediaKind::Other
+fn views<'a>(one: &'a [u8], other: &'a [u8]) -> (View<'a>, View<'a>) {
+    let json = |bytes| json::parse_tree(bytes, VALUES_MAX).ok().map(|tree| View::Json(tree, 0));
+    let lines = |bytes| read_lines(bytes, VALUES_MAX).map(|tree| View::Json(tree, 0));
+    let both = |read: &dyn Fn(&'a [u8]) -> Option<View<'a>>| Some((read(one)?, read(other)?));
+    if let Some(views) = both(&json) {
+        return views;
     }
-}
-
-fn is_json(bytes: &[u8]) -> bool {
-    json::parse_limited(bytes, VALUES_MAX).is_ok()
+    let kind = if is_event_stream(one) && is_event_stream(other) { MediaKind::EventStream } else { MediaKind::Other };
+    // A message that one side streamed and the other gave in one piece.
+    let read = |bytes: &'a [u8]| match json(bytes) {
+        Some(view) if is_event_stream(one) || is_event_stream(other) => view,
+        _ if is_event_stream(bytes) => View::read(MediaKind::EventStream, Cow::Borrowed(bytes), false),
+        _ => View::read(kind, Cow::Borrowed(bytes), false),
+    };
+    let either_streams = is_event_stream(one) != is_event_stream(other);
+    if either_streams && (json(one).is_some() || json(other).is_some()) {
+        return (read(one), read(other));
+    }
+    both(&lines).unwrap_or_else(|| {
+        let view = |bytes| View::read(kind, Cow::Borrowed(bytes), false);
+        (view(one), view(other))
+    })
 }
 
 /// True where every line is one that an event stream has, and there is data. A YAML file with an `id:` has other lines.

@@ -1,7 +1,7 @@
 //! What a comparison has found so far, and how much work it may still do.
 
 use crate::{
-    CHANGES_LEN_MAX, Change, ComparedAs, Comparison, Rules,
+    CHANGES_LEN_MAX, Change, ComparedAs, Comparison, Rules, Streams,
     rules::{RuleUse, Uses},
 };
 
@@ -17,12 +17,20 @@ pub(crate) struct Findings {
     uses: Uses,
     work_left: u64,
     coarse: bool,
+    streams: Option<Streams>,
 }
 
 impl Findings {
     /// Nothing found yet.
     pub(crate) fn new() -> Self {
-        Self { changes: Vec::new(), changes_more: 0, uses: Uses::default(), work_left: WORK_MAX, coarse: false }
+        Self {
+            changes: Vec::new(),
+            changes_more: 0,
+            uses: Uses::default(),
+            work_left: WORK_MAX,
+            coarse: false,
+            streams: None,
+        }
     }
 
     /// True when one more difference will be listed. Where there is no more room it is counted here, and is not to be
@@ -56,6 +64,11 @@ impl Findings {
         self.coarse = true;
     }
 
+    /// Says how streams came.
+    pub(crate) fn note_streams(&mut self, streams: Streams) {
+        self.streams = Some(streams);
+    }
+
     /// How many differences were found.
     pub(crate) fn changes_count(&self) -> u64 {
         self.changes.len() as u64 + self.changes_more
@@ -73,6 +86,7 @@ impl Findings {
             replayed_part_only: false,
             coarse: self.coarse,
             compared_as,
+            streams: self.streams,
         }
     }
 }

@@ -1,10 +1,11 @@
 //! JSON values compared member by member, and cut down to what rules leave.
 //!
 //! In: two values and the rules for them. Out: one difference for each place, members in the order of their keys, so that
-//! the order in which a document has them never matters. Numbers are compared as written. Of a document that was cut, the
-//! part that is there is compared (`cut`). Which elements of two arrays belong together is decided in `align`.
+//! the order in which a document has them never matters. Numbers are compared as written, unless a rule says how near they need to be. Of a document that was cut, the
+//! part that is there is compared (`cut`). Which elements of two arrays belong together is decided in `elements`.
 
 mod cut;
+mod elements;
 mod leave;
 mod print;
 mod walk;

@@ -4,11 +4,11 @@
 //! length, fields that a rule covers taken out. `Content-Length` is left out, since it follows from the body and from
 //! what was taken out of it.
 
-use content::json::Value;
+use content::{json::Value, message};
 
 use crate::{
     Output, Route, Rules, headers::compared_fields, json::without, pointer::Cover, pointer::rule_for_root,
-    rules::Active, stream, view::View,
+    rules::Active, said::Message, stream, view::View,
 };
 
 /// The canonical bytes of an answer, less what the rules for its route cover.
@@ -35,15 +35,24 @@ fn write_body(view: &View<'_>, rules: &Active<'_>, out: &mut Vec<u8>) {
     let is_covered = rule_for_root(&rules.body).is_some();
     match view {
         View::Nothing => {}
-        View::Json(value, _) => {
-            if let Some(kept) = without(value, &mut Vec::new(), &mut Cover::new(&rules.body), &mut |_, _, _| {}) {
+        View::Json(tree, _) => {
+            let value = message::normal(tree.root()).map_or_else(|| tree.root().to_value(), message::in_order);
+            if let Some(kept) = without(&value, &mut Vec::new(), &mut Cover::new(&rules.body), &mut |_, _, _| {}) {
                 write_part("json", &canonical(&kept), out);
             }
         }
         View::Events(events) => {
             let mut bytes = Vec::new();
-            stream::write_what_counts(events, rules, &mut bytes);
-            write_part("events", &bytes, out);
+            match Message::of(events, false, rules) {
+                Some(message) => {
+                    message.write_what_counts(rules, &mut bytes);
+                    write_part("message", &bytes, out);
+                }
+                None => {
+                    stream::write_what_counts(events, rules, &mut bytes);
+                    write_part("events", &bytes, out);
+                }
+            }
         }
         View::Text(_) | View::Bytes(_) if is_covered => {}
         View::Text(text) => write_part("text", text.as_bytes(), out),

@@ -13,11 +13,12 @@ use content::json::Value;
 use exchange::Digest;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use active::{Active, EventField, Uses};
+pub(crate) use active::{Active, Covered, EventField, Uses};
 pub use parse::{RuleError, RuleFault};
 
 use crate::{
     Route, json,
+    numbers::Tolerance,
     pointer::{Cover, Pattern, Step, pointer_text},
     route::RoutePattern,
 };
@@ -40,6 +41,8 @@ struct Rule {
     /// The routes it is limited to.
     route: Option<RoutePattern>,
     place: Place,
+    /// Where it is one: how near numbers there need to be.
+    tolerance: Option<Tolerance>,
 }
 
 /// Where a rule applies.
@@ -105,7 +108,9 @@ impl Rules {
         Self::default()
     }
 
-    /// With one more rule: `[METHOD /path] POINTER`. One that is already there is not added again.
+    /// With one more rule: `[METHOD /path] POINTER`, or `tolerance [METHOD /path] POINTER=KIND:SIZE` for numbers that need
+    /// only be near (`abs:1e-6`, `rel:0.01`, `ulp:4`, and `cos:0.999` for vectors). One that is already there is not added
+    /// again.
     ///
     /// # Errors
     /// When the text is no rule; the error names the column and says what is expected.
@@ -186,7 +191,7 @@ impl Rules {
         let applies = |rule: &Rule| rule.route.as_ref().is_none_or(|pattern| pattern.matches(route));
         let mut active = Active::default();
         for (at, rule) in self.rules.iter().enumerate().filter(|(_, rule)| applies(rule)) {
-            active.add_for_response(at, &rule.place);
+            active.add_for_response(at, &rule.place, rule.tolerance);
         }
         active
     }
@@ -195,7 +200,7 @@ impl Rules {
     pub(crate) fn for_document(&self) -> Active<'_> {
         let mut active = Active::default();
         for (at, rule) in self.rules.iter().enumerate().filter(|(_, rule)| rule.route.is_none()) {
-            active.add_for_response(at, &rule.place);
+            active.add_for_response(at, &rule.place, rule.tolerance);
         }
         active
     }
@@ -220,8 +225,7 @@ impl Rules {
             if let Place::CallResponse { dependency, pattern } = &rule.place
                 && dependency == name
             {
-                active.body.push((at, pattern));
-                active.event_data.push((at, pattern));
+                active.add_for_call(at, pattern, rule.tolerance);
             }
         }
         active

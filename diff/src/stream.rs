@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use content::{
     canonical::VALUES_MAX,
-    json::{self, Value},
+    json::{self, Tree},
     sse::{Event, Stream},
 };
 use exchange::Digest;
@@ -40,7 +40,7 @@ enum Data<'s> {
     /// No `data` field.
     Nothing,
     /// JSON, and how many values at its end were cut off.
-    Json(Value, usize),
+    Json(Tree<'s>, usize),
     /// Anything else.
     Text(&'s str),
 }
@@ -63,6 +63,12 @@ pub(crate) fn compare(
         let other = pairing.replayed.and_then(|at| replayed.get(at));
         let at = At { recorded: pairing.recorded, replayed: pairing.replayed };
         match (one, other) {
+            (Some(one), Some(other)) if pairing.moved => {
+                if findings.has_room() {
+                    let change = at.change(PREFIX, Some(one.shown()), Some(other.shown()));
+                    findings.add(Change { kind: ChangeKind::Moved, ..change });
+                }
+            }
             (Some(one), Some(other)) => pair(one, other, at, rules, findings),
             (one, other) => at.add(PREFIX, one.map(Item::shown), other.map(Item::shown), findings),
         }
@@ -129,8 +135,8 @@ fn pair(recorded: &Item<'_>, replayed: &Item<'_>, at: At, rules: &Active<'_>, fi
 fn pair_data(recorded: &Item<'_>, replayed: &Item<'_>, at: At, rules: &Active<'_>, findings: &mut Findings) {
     let is_equal = match (&recorded.data, &replayed.data) {
         (Data::Json(one, open), Data::Json(other, _)) => {
-            let document = Document { prefix: PREFIX, events: at.numbers() };
-            return compare_json(one, other, *open, document, &rules.event_data, findings);
+            let document = Document { prefix: PREFIX, events: at.numbers(), has_calls: false };
+            return compare_json(one.root(), other.root(), *open, document, rules.for_event_data(), findings);
         }
         (Data::Text(one), Data::Text(other)) if recorded.is_cut => other.starts_with(one),
         (Data::Text(one), Data::Text(other)) => one == other,
@@ -171,19 +177,11 @@ impl<'s> Data<'s> {
             return Self::Nothing;
         }
         let bytes = event.data.as_bytes();
-        let whole = json::parse_limited(bytes, *values_left).map(|value| (value, 0)).ok();
+        let whole = json::parse_tree(bytes, *values_left).map(|tree| (tree, 0)).ok();
         let read = whole.or_else(|| if is_cut { parse_cut(bytes, *values_left) } else { None });
-        let Some((value, open)) = read else { return Self::Text(&event.data) };
-        *values_left = values_left.saturating_sub(values_count(&value));
-        Self::Json(value, open)
-    }
-}
-
-fn values_count(value: &Value) -> usize {
-    1 + match value {
-        Value::Array(elements) => elements.iter().map(values_count).sum(),
-        Value::Object(members) => members.iter().map(|(_, member)| values_count(member)).sum(),
-        _ => 0,
+        let Some((tree, open)) = read else { return Self::Text(&event.data) };
+        *values_left = values_left.saturating_sub(tree.len());
+        Self::Json(tree, open)
     }
 }
 
@@ -195,6 +193,7 @@ impl Item<'_> {
             EventField::Event => event.event.as_deref().map(Cow::Borrowed).filter(|name| name != "message"),
             EventField::Id => event.id.as_deref().map(Cow::Borrowed),
             EventField::Retry => event.retry.as_deref().map(Cow::Borrowed),
+            EventField::End => None,
             EventField::Others => {
                 let others: Vec<_> = event.others.iter().map(|(name, value)| format!("{name}: {value}")).collect();
                 (!others.is_empty()).then(|| Cow::Owned(others.join("\n")))
@@ -212,9 +211,10 @@ impl Item<'_> {
         out.push(u8::from(self.is_finished));
         let is_covered = rule_for_root(&rules.event_data).is_some();
         match &self.data {
-            Data::Json(value, _) => {
+            Data::Json(tree, _) => {
+                let value = tree.root().to_value();
                 if let Some(kept) =
-                    without(value, &mut Vec::new(), &mut Cover::new(&rules.event_data), &mut |_, _, _| {})
+                    without(&value, &mut Vec::new(), &mut Cover::new(&rules.event_data), &mut |_, _, _| {})
                 {
                     out.push(b'j');
                     kept.write_canonical(out);
@@ -231,7 +231,7 @@ impl Item<'_> {
     /// Its data, or its type where it has none.
     fn shown(&self) -> Shown {
         let mut shown = match &self.data {
-            Data::Json(value, _) => Shown::of_json(value),
+            Data::Json(tree, _) => Shown::of_json(tree.root()),
             Data::Text(text) => Shown::beginning_of(text),
             Data::Nothing => {
                 Shown::beginning_of(&format!("event: {}", self.event.event.as_deref().unwrap_or("message")))

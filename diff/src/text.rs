@@ -30,6 +30,7 @@ pub(crate) fn change(recorded: &str, replayed: &str, findings: &mut Findings) ->
     let first_difference = common_start(recorded, replayed);
     let words = changed_words(recorded, replayed, findings);
     let mut change = TextChange {
+        first_word: Some(recorded[..first_difference].matches(char::is_whitespace).count() as u64),
         first_difference: first_difference as u64,
         recorded_excerpt: excerpt(recorded, first_difference),
         replayed_excerpt: excerpt(replayed, first_difference),
@@ -229,7 +230,7 @@ mod tests {
             prop_assume!(one != other);
             let mirrored = crate::Change {
                 pointer: String::new(), replayed_pointer: None, event: None, replayed_event: None,
-                kind: crate::ChangeKind::Changed, recorded: None, replayed: None, text: Some(between(&other, &one)),
+                kind: crate::ChangeKind::Changed, recorded: None, replayed: None, text: Some(between(&other, &one)), vector: None, format: None,
             }.mirrored();
             prop_assert_eq!(Some(between(&one, &other)), mirrored.text);
         }

@@ -8,10 +8,10 @@ use std::borrow::Cow;
 use content::{
     canonical::{ITEMS_MAX, VALUES_MAX, decoded_body},
     encoding::DecodeError,
-    json::{self, Value},
+    json::{self, Tree},
     sse::{self, Stream},
 };
-use exchange::MediaKind;
+use exchange::{Head, MediaKind};
 
 use crate::{Output, Shown, json::parse_cut};
 
@@ -21,7 +21,7 @@ pub(crate) enum View<'a> {
     /// No byte.
     Nothing,
     /// JSON, and how many values at its end were cut off.
-    Json(Value, usize),
+    Json(Tree<'a>, usize),
     /// Server-sent events.
     Events(Stream),
     /// UTF-8.
@@ -35,12 +35,20 @@ impl<'a> View<'a> {
     pub(crate) fn of(output: &Output<'a>) -> Self {
         let says_nothing = output.head.value_of("content-type").is_none();
         let kind = if says_nothing { MediaKind::Json } else { MediaKind::of(output.head) };
-        Self::of_as(kind, output)
+        match decoded_body(output.head, output.body) {
+            Ok(decoded) if is_lines(output.head) && !output.is_part() => read_lines(&decoded, VALUES_MAX)
+                .map_or_else(|| Self::read(kind, decoded, false), |tree| Self::Json(tree, 0)),
+            decoded => Self::of_decoded(kind, output, decoded),
+        }
     }
 
     /// The view of an answer's body read as this kind.
     pub(crate) fn of_as(kind: MediaKind, output: &Output<'a>) -> Self {
-        match decoded_body(output.head, output.body) {
+        Self::of_decoded(kind, output, decoded_body(output.head, output.body))
+    }
+
+    fn of_decoded(kind: MediaKind, output: &Output<'a>, decoded: Result<Cow<'a, [u8]>, DecodeError>) -> Self {
+        match decoded {
             Ok(decoded) => Self::read(kind, decoded, output.is_part()),
             Err(DecodeError::Truncated { decoded, .. }) if output.is_part() => {
                 Self::read(kind, Cow::Owned(decoded), true)
@@ -55,21 +63,22 @@ impl<'a> View<'a> {
         if decoded.is_empty() {
             return Self::Nothing;
         }
-        match kind {
-            MediaKind::Json => {
-                let cut = || if is_part { parse_cut(&decoded, VALUES_MAX) } else { None };
-                let whole = json::parse_limited(&decoded, VALUES_MAX).map(|value| (value, 0));
-                if let Some((value, open)) = whole.ok().or_else(cut) {
-                    return Self::Json(value, open);
-                }
-            }
+        let decoded = match kind {
+            MediaKind::Json => match read_json(decoded, VALUES_MAX) {
+                Ok(tree) => return Self::Json(tree, 0),
+                Err(decoded) => match is_part.then(|| parse_cut(&decoded, VALUES_MAX)).flatten() {
+                    Some((tree, open)) => return Self::Json(tree, open),
+                    None => decoded,
+                },
+            },
             MediaKind::EventStream => {
                 if let Some(stream) = read_events(&decoded, is_part) {
                     return Self::Events(stream);
                 }
+                decoded
             }
-            MediaKind::Text | MediaKind::Other => {}
-        }
+            MediaKind::Text | MediaKind::Other => decoded,
+        };
         Self::text_or_bytes(decoded, is_part)
     }
 
@@ -103,7 +112,7 @@ impl<'a> View<'a> {
     pub(crate) fn shown(&self) -> Option<Shown> {
         match self {
             Self::Nothing => None,
-            Self::Json(value, _) => Some(Shown::of_json(value)),
+            Self::Json(tree, _) => Some(Shown::of_json(tree.root())),
             Self::Events(stream) => {
                 let len = stream.events.last().map_or(0, |event| event.range.end) as u64;
                 Some(Shown { text: format!("{} events", stream.events.len()), len, digest: None })
@@ -111,6 +120,35 @@ impl<'a> View<'a> {
             Self::Text(text) => Some(Shown::beginning_of(text)),
             Self::Bytes(bytes) => Some(Shown::of_bytes(bytes)),
         }
+    }
+}
+
+/// True for what is announced as a JSON document in each line.
+fn is_lines(head: &Head) -> bool {
+    const NAMES: [&str; 4] =
+        ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"];
+    let essence = head.text_of("content-type").and_then(|text| text.split(';').next()).unwrap_or_default();
+    NAMES.iter().any(|name| essence.trim().eq_ignore_ascii_case(name))
+}
+
+/// A JSON document in each line as one array of them; `None` where a line is none, or there is only one.
+pub(crate) fn read_lines(bytes: &[u8], values_max: usize) -> Option<Tree<'static>> {
+    let lines: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).collect();
+    if lines.len() < 2 || !lines.iter().all(|line| json::parse_tree(line, values_max).is_ok()) {
+        return None;
+    }
+    let joined = [&b"["[..], &lines.join(&b','), b"]"].concat();
+    json::parse_tree(&joined, values_max).ok().map(Tree::into_owned)
+}
+
+/// The document, or the bytes where they are none.
+pub(crate) fn read_json(bytes: Cow<'_, [u8]>, values_max: usize) -> Result<Tree<'_>, Cow<'_, [u8]>> {
+    match bytes {
+        Cow::Borrowed(borrowed) => json::parse_tree(borrowed, values_max).map_err(|_| bytes),
+        Cow::Owned(owned) => match json::parse_tree(&owned, values_max).map(Tree::into_owned) {
+            Ok(tree) => Ok(tree),
+            Err(_) => Err(Cow::Owned(owned)),
+        },
     }
 }
 

@@ -190,11 +190,24 @@ pub(crate) fn change_line(change: &Change, style: Style) -> String {
     match change.kind {
         ChangeKind::Added => format!("{place}  {} {}", style.green("+"), style.green(&replayed)),
         ChangeKind::Removed => format!("{place}  {} {}", style.red("-"), style.red(&recorded)),
+        ChangeKind::Moved => {
+            let to = change.replayed_pointer.as_deref().unwrap_or(pointer);
+            format!("{place}  moved to {}  {}", style.cyan(&escape_line(to)), recorded)
+        }
         _ => {
+            let about = about(change).map(|about| style.dim(&format!("  ({about})"))).unwrap_or_default();
             let at = far_at(change).map(|at| style.dim(&format!("  (from byte {at})"))).unwrap_or_default();
-            format!("{place}  {} → {}{at}", style.red(&recorded), style.green(&replayed))
+            format!("{place}  {} → {}{at}{about}", style.red(&recorded), style.green(&replayed))
         }
     }
+}
+
+/// What the values look like, or how far apart two vectors are.
+fn about(change: &Change) -> Option<String> {
+    let Some(vector) = &change.vector else { return change.format.map(|format| format.word().to_owned()) };
+    let cosine = vector.cosine.map(|it| format!(", cosine {:.6}", it.get())).unwrap_or_default();
+    let max_abs = vector.max_abs.map(|it| format!(", at most {:.3e} apart", it.get())).unwrap_or_default();
+    Some(format!("{} of {} numbers{cosine}{max_abs}", vector.differing, vector.len))
 }
 
 /// Both values; of long texts the part around their first difference.

@@ -313,6 +313,7 @@ pub(crate) struct InspectArgs {
 #[command(after_help = "\
 Examples:
   retake diff expected.json got.json --ignore /id
+  retake diff one.json two.json --tolerance '/data/*/embedding=cos:0.9999'
   retake diff 3fa9c1 77ab02              two runs of the store, by the first digits of their ids
   retake diff before.retake after.retake --ignore 'POST /tickets header:x-served-by'
   retake diff 3fa9c1 77ab02 --margin 0.02    … and is the second no worse than the first?
@@ -337,6 +338,9 @@ pub(crate) struct DiffArgs {
     /// Leave this field out of the comparison, or 'POST /tickets /id' for one route; uses are counted (repeatable)
     #[arg(long, value_name = "POINTER")]
     pub(crate) ignore: Vec<String>,
+    /// How near numbers need to be: `/score=abs:1e-6`, `rel:0.01`, `ulp:4`, `cos:0.999` for vectors (repeatable)
+    #[arg(long, value_name = "POINTER=KIND:SIZE")]
+    pub(crate) tolerance: Vec<String>,
     /// Write all of it into FILE as one page for a browser, which asks for nothing (docs/report.md)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) html: Option<PathBuf>,

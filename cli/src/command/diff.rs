@@ -49,6 +49,7 @@ pub(crate) fn diff(args: &DiffArgs, as_json: bool, console: &Console) -> Result<
     let (one, other) = (args.recorded.as_deref().unwrap_or_default(), args.replayed.as_deref().unwrap_or_default());
     let now = Clock::start().started_unix_ns;
     let rules = rules_file::rules(&args.ignore, &args.rules, now, |words| console.warn(words))?;
+    let rules = tolerating(rules, &args.tolerance)?;
     let page = args.html.as_deref().map(HtmlFile::begin).transpose()?;
     match (side(one, args)?, side(other, args)?) {
         (Side::File(_), Side::File(_)) if page.is_some() => {
@@ -64,6 +65,12 @@ pub(crate) fn diff(args: &DiffArgs, as_json: bool, console: &Console) -> Result<
         _ => Err(Trouble::new(format!("`{one}` and `{other}` are not of one kind"))
             .help("compare two files, or two of bundle, store and run")),
     }
+}
+
+/// The rules with those of `--tolerance`.
+fn tolerating(rules: Rules, texts: &[String]) -> Result<Rules, Trouble> {
+    let rule = |rules: Rules, text: &String| rules.ignoring(&format!("tolerance {text}")).map_err(Trouble::from);
+    texts.iter().try_fold(rules, rule)
 }
 
 /// A file that is no bundle is compared as a document.

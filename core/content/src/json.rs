@@ -1,6 +1,6 @@
 //! JSON kept as it was written: numbers as text, members in the document's order.
 //!
-//! In: bytes, strictly RFC 8259. Out: a [`Value`], and the two ways to write one: canonical and compact. A document
+//! In: bytes, strictly RFC 8259. Out: a [`Tree`] to look at or a [`Value`] to keep, and the two ways to write one: canonical and compact. A document
 //! that two readers could understand differently (a key given twice, half a surrogate pair, a byte order mark) is
 //! refused rather than guessed at; whoever asked treats it as bytes. Comparing values is left to `diff`.
 
@@ -8,10 +8,12 @@ mod error;
 mod parser;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod writer;
 
 pub use error::{Fault, ParseError};
-pub use parser::{DEPTH_MAX, parse, parse_limited};
+pub use parser::{DEPTH_MAX, parse, parse_limited, parse_tree};
+pub use tree::{Elements, Kind, Members, Node, Tree};
 
 /// One JSON value.
 ///

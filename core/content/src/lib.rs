@@ -1,4 +1,4 @@
-//! What bodies mean: content encodings, base64, JSON, SSE, seeds, places that users name, conversations, redaction, values looked for, canonical form.
+//! What bodies mean: content encodings, base64, JSON, SSE, seeds, places that users name, conversations, providers' messages, redaction, values looked for, canonical form.
 
 pub mod base64;
 pub mod canonical;
@@ -7,6 +7,7 @@ pub mod encoding;
 mod fields;
 pub mod instant;
 pub mod json;
+pub mod message;
 pub mod place;
 pub mod redact;
 pub mod search;

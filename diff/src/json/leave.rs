@@ -1,4 +1,4 @@
-//! A value without what rules cover, and whether two values are equal.
+//! A value without what rules cover.
 
 use content::json::Value;
 use exchange::Digest;
@@ -43,29 +43,4 @@ pub(crate) fn canonical_digest(value: &Value) -> Digest {
     let mut canonical = Vec::new();
     value.write_canonical(&mut canonical);
     Digest::of(&canonical)
-}
-
-/// True when the canonical forms are equal: the order of members does not matter.
-pub(crate) fn equal(one: &Value, other: &Value) -> bool {
-    match (one, other) {
-        (Value::Array(one), Value::Array(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| equal(one, other))
-        }
-        (Value::Object(one), Value::Object(other)) if one.len() == other.len() => {
-            let same_order = one.iter().zip(other).all(|((one, _), (other, _))| one == other);
-            if same_order {
-                return one.iter().zip(other).all(|((_, one), (_, other))| equal(one, other));
-            }
-            let (one, other) = (by_key(one), by_key(other));
-            one.iter().zip(&other).all(|(one, other)| one.0 == other.0 && equal(one.1, other.1))
-        }
-        _ => one == other,
-    }
-}
-
-/// The members sorted by their keys' bytes, as the canonical form has them.
-pub(super) fn by_key(members: &[(String, Value)]) -> Vec<(&str, &Value)> {
-    let mut sorted: Vec<_> = members.iter().map(|(key, value)| (key.as_str(), value)).collect();
-    sorted.sort_unstable_by_key(|(key, _)| *key);
-    sorted
 }

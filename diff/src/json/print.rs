@@ -3,12 +3,11 @@
 //! In: elements of an array. Out: a digest of each. A container's digest is made of those of what it holds, and kept, so
 //! that arrays inside arrays do not cost their depth times their size.
 
-use std::{collections::HashMap, ptr};
+use std::collections::HashMap;
 
-use content::json::Value;
+use content::json::{Kind, Node};
 use exchange::Digest;
 
-use super::leave::by_key;
 use crate::pointer::{Cover, Step};
 
 /// What stands for a place that a rule covers.
@@ -17,48 +16,54 @@ const COVERED: Digest = Digest([0; 32]);
 /// Digests of one side's values. One value must always be asked for at the same place.
 #[derive(Debug, Default)]
 pub(super) struct Prints {
-    /// Of arrays and objects, by address.
-    known: HashMap<usize, Digest>,
+    /// Of arrays and objects, by their number in the document.
+    known: HashMap<u32, Digest>,
 }
 
 impl Prints {
-    /// The digests of these elements; `cover` stands at their array.
-    pub(super) fn of_elements(&mut self, elements: &[Value], cover: &mut Cover<'_>) -> Vec<Digest> {
+    /// The digests of these elements, the first of which has the index `first`; `cover` stands at their array.
+    pub(super) fn of_elements(&mut self, elements: &[Node<'_>], first: usize, cover: &mut Cover<'_>) -> Vec<Digest> {
         let elements = elements.iter().enumerate();
-        elements.map(|(at, element)| self.below(Step::Index(at), element, cover)).collect()
+        elements.map(|(at, element)| self.below(Step::Index(first + at), *element, cover)).collect()
     }
 
-    fn below(&mut self, step: Step<'_>, value: &Value, cover: &mut Cover<'_>) -> Digest {
+    fn below(&mut self, step: Step<'_>, node: Node<'_>, cover: &mut Cover<'_>) -> Digest {
         cover.enter(&step);
-        let print = if cover.rule().is_some() { COVERED } else { self.of(value, cover) };
+        let print = if cover.rule().is_some() { COVERED } else { self.of(node, cover) };
         cover.leave();
         print
     }
 
-    fn of(&mut self, value: &Value, cover: &mut Cover<'_>) -> Digest {
-        let address = ptr::from_ref(value).addr();
-        match value {
-            Value::Array(_) | Value::Object(_) if self.known.contains_key(&address) => self.known[&address],
-            Value::Array(elements) => {
-                let below = self.of_elements(elements, cover);
-                let bytes = below.iter().filter(|print| **print != COVERED).flat_map(|print| print.0);
-                self.keep(address, Digest::of(&[b'['].into_iter().chain(bytes).collect::<Vec<_>>()))
-            }
-            Value::Object(members) => {
-                let print = self.of_members(members, cover);
-                self.keep(address, print)
-            }
-            scalar => {
-                let mut bytes = Vec::new();
-                scalar.write_canonical(&mut bytes);
+    fn of(&mut self, node: Node<'_>, cover: &mut Cover<'_>) -> Digest {
+        let is_container = matches!(node.kind(), Kind::Array | Kind::Object);
+        if let Some(known) = self.known.get(&node.number()).filter(|_| is_container) {
+            return *known;
+        }
+        let print = match node.kind() {
+            Kind::Array => {
+                let mut bytes = vec![b'['];
+                for (at, element) in node.elements().enumerate() {
+                    let print = self.below(Step::Index(at), element, cover);
+                    if print != COVERED {
+                        bytes.extend_from_slice(&print.0);
+                    }
+                }
                 Digest::of(&bytes)
             }
-        }
+            Kind::Object => self.of_members(node, cover),
+            _ => {
+                let mut bytes = Vec::new();
+                node.write_canonical(&mut bytes);
+                return Digest::of(&bytes);
+            }
+        };
+        self.known.insert(node.number(), print);
+        print
     }
 
-    fn of_members(&mut self, members: &[(String, Value)], cover: &mut Cover<'_>) -> Digest {
+    fn of_members(&mut self, node: Node<'_>, cover: &mut Cover<'_>) -> Digest {
         let mut bytes = vec![b'{'];
-        for (key, member) in by_key(members) {
+        for (key, member) in node.members_by_key() {
             let print = self.below(Step::Key(key), member, cover);
             if print != COVERED {
                 bytes.extend_from_slice(&(key.len() as u64).to_le_bytes());
@@ -67,10 +72,5 @@ impl Prints {
             }
         }
         Digest::of(&bytes)
-    }
-
-    fn keep(&mut self, address: usize, print: Digest) -> Digest {
-        self.known.insert(address, print);
-        print
     }
 }

@@ -1,17 +1,20 @@
-//! Walks two values side by side and notes where they differ.
+//! Walks two documents side by side and notes where they differ.
+//!
+//! What is written alike is skipped without being looked at; members are walked in the order of both documents while that is
+//! the same, and differences are listed in the order of their keys.
 
-use content::json::Value;
+use content::json::{Kind, Node};
 use exchange::Digest;
 
-use super::{
-    leave::{by_key, equal},
-    print::Prints,
-};
+use super::print::Prints;
 use crate::{
     Change, ChangeKind, Shown,
-    align::{Pairing, align, by_position},
+    align::{Pairing, by_position},
     findings::Findings,
-    pointer::{Cover, Patterns, Step, pointer_text},
+    format::Format,
+    numbers::{self, Tolerance},
+    pointer::{Cover, Step, pointer_text},
+    rules::Covered,
     text,
 };
 
@@ -20,125 +23,192 @@ use crate::{
 const TEXT_LEN_MIN: usize = 60;
 
 /// Where the documents are that are compared: what stands before each pointer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Document {
     /// `sse:` for an event's data, empty for a body.
     pub(crate) prefix: &'static str,
     /// Numbers of the recorded and the replayed event.
     pub(crate) events: Option<(u64, u64)>,
+    /// True for answers of providers in normal form: calls of tools are compared in any order.
+    pub(crate) has_calls: bool,
 }
 
 /// Compares two documents. `open` is how many values, from the root down the last ones, were cut off in the recording;
 /// what the other side has there beyond the recorded part is not compared.
-pub(crate) fn compare(
-    recorded: &Value,
-    replayed: &Value,
+pub(crate) fn compare<'v>(
+    recorded: Node<'v>,
+    replayed: Node<'v>,
     open: usize,
     document: Document,
-    patterns: &Patterns<'_>,
+    rules: Covered<'_>,
     findings: &mut Findings,
 ) {
-    if equal(recorded, replayed) {
-        return;
-    }
-    let (one, other) = (Side::at_root(patterns), Side::at_root(patterns));
-    let mut walk = Walk { document, findings, recorded: one, replayed: other };
+    let (one, other) = (Side::at_root(rules), Side::at_root(rules));
+    let mut walk = Walk { document, findings, tolerances: rules.tolerances, recorded: one, replayed: other };
     walk.pair(Some(recorded), Some(replayed), open);
 }
 
-struct Walk<'v, 'f> {
-    document: Document,
-    findings: &'f mut Findings,
-    recorded: Side<'v, 'f>,
+pub(super) struct Walk<'v, 'f> {
+    pub(super) document: Document,
+    pub(super) findings: &'f mut Findings,
+    tolerances: &'f [(usize, Tolerance)],
+    pub(super) recorded: Side<'v, 'f>,
     /// Its path differs from the recorded one in indices only.
-    replayed: Side<'v, 'f>,
+    pub(super) replayed: Side<'v, 'f>,
 }
 
 impl<'v> Walk<'v, '_> {
-    fn pair(&mut self, recorded: Option<&'v Value>, replayed: Option<&'v Value>, open: usize) {
+    fn pair(&mut self, recorded: Option<Node<'v>>, replayed: Option<Node<'v>>, open: usize) {
+        if let (Some(recorded), Some(replayed)) = (recorded, replayed)
+            && recorded.raw() == replayed.raw()
+        {
+            return;
+        }
         if let Some(rule_at) = self.rule() {
             let differs = match (recorded, replayed) {
-                (Some(recorded), Some(replayed)) => !equal(recorded, replayed),
+                (Some(recorded), Some(replayed)) => !recorded.equals(replayed),
                 _ => true,
             };
             if differs {
-                let side = if recorded.is_none() { &self.replayed } else { &self.recorded };
-                self.findings.count_use(rule_at, || side.pointer(self.document));
+                self.count_use(rule_at, recorded.is_none());
             }
             return;
         }
         match (recorded, replayed) {
-            (Some(Value::Object(recorded)), Some(Value::Object(replayed))) => self.members(recorded, replayed, open),
-            (Some(Value::Array(recorded)), Some(Value::Array(replayed))) => self.elements(recorded, replayed, open),
-            (Some(Value::String(recorded)), Some(Value::String(replayed))) => self.strings(recorded, replayed, open),
-            (Some(recorded), Some(replayed)) if recorded == replayed => {}
+            (Some(recorded), Some(replayed)) => match (recorded.kind(), replayed.kind()) {
+                (Kind::Object, Kind::Object) => self.members(recorded, replayed, open),
+                (Kind::Array, Kind::Array) => self.elements(recorded, replayed, open),
+                (Kind::String, Kind::String) => self.strings(recorded, replayed, open),
+                (Kind::Number, Kind::Number) if self.tolerates(recorded, replayed) => {}
+                _ => self.add(Some(recorded), Some(replayed)),
+            },
             (recorded, replayed) => self.add(recorded, replayed),
         }
     }
 
-    /// Members in the order of their keys, so that neither document's order matters.
-    fn members(&mut self, recorded: &'v [(String, Value)], replayed: &'v [(String, Value)], open: usize) {
-        let last_key = recorded.last().map(|(key, _)| key.as_str());
-        let (recorded, replayed) = (by_key(recorded), by_key(replayed));
-        let (mut recorded, mut replayed) = (recorded.into_iter().peekable(), replayed.into_iter().peekable());
-        loop {
-            let key = match (recorded.peek(), replayed.peek()) {
-                (Some((one, _)), Some((other, _))) => (*one).min(*other),
-                (Some((key, _)), None) | (None, Some((key, _))) => *key,
-                (None, None) => return,
-            };
-            let of_recorded = recorded.next_if(|(found, _)| *found == key).map(|(_, value)| value);
-            let of_replayed = replayed.next_if(|(found, _)| *found == key).map(|(_, value)| value);
-            let may_come_later = of_recorded.is_none() && open > 0;
+    fn members(&mut self, recorded: Node<'v>, replayed: Node<'v>, open: usize) {
+        let last_key = if open > 0 { recorded.members().last().map(|(key, _)| key) } else { None };
+        for (key, one, other) in differing(recorded, replayed) {
+            let may_come_later = one.is_none() && open > 0;
             if !may_come_later {
                 let open = if last_key == Some(key) { open.saturating_sub(1) } else { 0 };
-                self.below(Step::Key(key), Step::Key(key), |walk| walk.pair(of_recorded, of_replayed, open));
+                self.below(Step::Key(key), Step::Key(key), |walk| walk.pair(one, other, open));
             }
         }
     }
 
-    fn elements(&mut self, recorded: &'v [Value], replayed: &'v [Value], open: usize) {
-        let replayed = if open > 0 { &replayed[..replayed.len().min(recorded.len())] } else { replayed };
-        for Pairing { recorded: recorded_at, replayed: replayed_at } in self.pairings(recorded, replayed) {
-            let (one, other) = (recorded_at.map(|at| &recorded[at]), replayed_at.map(|at| &replayed[at]));
-            let is_last = recorded_at.is_some_and(|at| at + 1 == recorded.len());
+    fn elements(&mut self, recorded: Node<'v>, replayed: Node<'v>, open: usize) {
+        let (one, mut other): (Vec<_>, Vec<_>) = (recorded.elements().collect(), replayed.elements().collect());
+        if open > 0 {
+            other.truncate(one.len());
+        } else if self.vectors(recorded, replayed, &one, &other) {
+            return;
+        }
+        let is_equal = |(one, other): &(&Node<'v>, &Node<'v>)| one.raw() == other.raw();
+        let begin = one.iter().zip(&other).take_while(is_equal).count();
+        let (rest, other_rest) = (&one[begin..], &other[begin..]);
+        let end = rest.iter().rev().zip(other_rest.iter().rev()).take_while(is_equal).count();
+        let pairings = self.pairings(&rest[..rest.len() - end], &other_rest[..other_rest.len() - end], begin);
+        for pairing in pairings {
+            let (recorded_at, replayed_at) = (pairing.recorded, pairing.replayed);
+            let (one_node, other_node) = (recorded_at.map(|at| one[at]), replayed_at.map(|at| other[at]));
+            let is_last = recorded_at.is_some_and(|at| at + 1 == one.len());
             let open = if is_last { open.saturating_sub(1) } else { 0 };
             // An element that only one side has is at its own index there; the other side's path has no better one.
             let at = recorded_at.or(replayed_at).unwrap_or_default();
             let replayed_at = replayed_at.unwrap_or(at);
-            self.below(Step::Index(at), Step::Index(replayed_at), |walk| walk.pair(one, other, open));
+            self.below(Step::Index(at), Step::Index(replayed_at), |walk| {
+                if pairing.moved {
+                    walk.add_moved(one_node, other_node);
+                }
+                walk.pair(one_node, other_node, open);
+            });
         }
     }
 
-    /// By position for lists of numbers of one length (vectors), else by what rules leave of each element.
-    fn pairings(&mut self, recorded: &'v [Value], replayed: &'v [Value]) -> Vec<Pairing> {
-        let is_number = |value: &Value| matches!(value, Value::Number(_));
-        if recorded.len() == replayed.len() && recorded.iter().chain(replayed).all(is_number) {
-            return by_position(recorded.len(), replayed.len());
+    /// Compares two lists of numbers of one length by position; where many differ, they are one difference. False for others.
+    fn vectors(&mut self, recorded: Node<'v>, replayed: Node<'v>, one: &[Node<'v>], other: &[Node<'v>]) -> bool {
+        let is_number = |node: &Node<'v>| node.kind() == Kind::Number;
+        if one.is_empty() || one.len() != other.len() || !one.iter().chain(other).all(is_number) {
+            return false;
         }
-        let (recorded, replayed) = (self.recorded.prints_of(recorded), self.replayed.prints_of(replayed));
-        align(&recorded, &replayed, self.findings)
+        if one.len() >= numbers::VECTOR_LEN_MIN {
+            let distance = numbers::distance(one, other);
+            if let Some((rule_at, _)) = self.tolerance().filter(|(_, tolerance)| tolerance.covers_vector(&distance)) {
+                self.count_use(rule_at, false);
+                return true;
+            }
+            let counting = (0..one.len()).filter(|&at| self.counts(at, one[at], other[at])).count();
+            if counting > numbers::LISTED_MAX {
+                if self.findings.has_room() {
+                    let (recorded, replayed) = (Some(Shown::of_json(recorded)), Some(Shown::of_json(replayed)));
+                    let change =
+                        Change { recorded, replayed, vector: Some(distance), ..self.change(ChangeKind::Changed) };
+                    self.findings.add(change);
+                }
+                return true;
+            }
+        }
+        for Pairing { recorded: at, .. } in by_position(one.len(), one.len()) {
+            let at = at.unwrap_or_default();
+            self.below(Step::Index(at), Step::Index(at), |walk| walk.pair(Some(one[at]), Some(other[at]), 0));
+        }
+        true
     }
 
-    fn strings(&mut self, recorded: &'v str, replayed: &'v str, open: usize) {
-        let is_equal = if open > 0 { replayed.starts_with(recorded) } else { recorded == replayed };
-        if is_equal {
+    /// True when these numbers differ and no rule covers that.
+    fn counts(&mut self, at: usize, one: Node<'v>, other: Node<'v>) -> bool {
+        one.raw() != other.raw()
+            && self.below(Step::Index(at), Step::Index(at), |walk| {
+                let within = |(_, tolerance): &(usize, Tolerance)| tolerance.covers(one.raw(), other.raw());
+                walk.rule().is_none() && !walk.tolerance().as_ref().is_some_and(within)
+            })
+    }
+
+    /// True when a tolerance covers two numbers that differ; its use is counted.
+    fn tolerates(&mut self, recorded: Node<'v>, replayed: Node<'v>) -> bool {
+        let within = self.tolerance().filter(|(_, tolerance)| tolerance.covers(recorded.raw(), replayed.raw()));
+        if let Some((rule_at, _)) = within {
+            self.count_use(rule_at, false);
+        }
+        within.is_some()
+    }
+
+    fn strings(&mut self, recorded: Node<'v>, replayed: Node<'v>, open: usize) {
+        let (one, other) = (recorded.text().unwrap_or_default(), replayed.text().unwrap_or_default());
+        let is_equal = if open > 0 { other.starts_with(one) } else { one == other };
+        if is_equal || !self.findings.has_room() {
             return;
         }
-        if !self.findings.has_room() {
-            return;
-        }
-        let shown = |text: &str| Shown::of_json(&Value::String(text.to_owned()));
-        let is_long = recorded.len().max(replayed.len()) > TEXT_LEN_MIN;
-        let text = is_long.then(|| text::change(recorded, replayed, self.findings));
-        let (recorded, replayed) = (Some(shown(recorded)), Some(shown(replayed)));
-        let change = Change { recorded, replayed, text, ..self.change(ChangeKind::Changed) };
+        let is_long = one.len().max(other.len()) > TEXT_LEN_MIN;
+        let text = is_long.then(|| text::change(one, other, self.findings));
+        let vector =
+            self.last_key().filter(|key| *key == "embedding").and_then(|_| numbers::distance_base64(one, other));
+        let (shown, replayed_shown) = (Some(Shown::of_json(recorded)), Some(Shown::of_json(replayed)));
+        let format = Format::of_pair(self.last_key(), Some(recorded), Some(replayed));
+        let change = Change {
+            recorded: shown,
+            replayed: replayed_shown,
+            text,
+            vector,
+            format,
+            ..self.change(ChangeKind::Changed)
+        };
         self.findings.add(change);
     }
 
-    fn add(&mut self, recorded: Option<&Value>, replayed: Option<&Value>) {
+    fn add_moved(&mut self, recorded: Option<Node<'v>>, replayed: Option<Node<'v>>) {
+        if self.rule().is_some() || !self.findings.has_room() {
+            return;
+        }
+        let (recorded, replayed) = (recorded.map(Shown::of_json), replayed.map(Shown::of_json));
+        let change = Change { recorded, replayed, ..self.change(ChangeKind::Moved) };
+        self.findings.add(change);
+    }
+
+    fn add(&mut self, recorded: Option<Node<'v>>, replayed: Option<Node<'v>>) {
         let kind = match (recorded, replayed) {
-            (Some(recorded), Some(replayed)) if recorded.kind_name() == replayed.kind_name() => ChangeKind::Changed,
+            (Some(recorded), Some(replayed)) if recorded.kind() == replayed.kind() => ChangeKind::Changed,
             (Some(_), Some(_)) => ChangeKind::TypeChanged,
             (Some(_), None) => ChangeKind::Removed,
             (None, _) => ChangeKind::Added,
@@ -146,8 +216,9 @@ impl<'v> Walk<'v, '_> {
         if !self.findings.has_room() {
             return;
         }
+        let format = Format::of_pair(self.last_key(), recorded, replayed);
         let (recorded, replayed) = (recorded.map(Shown::of_json), replayed.map(Shown::of_json));
-        let change = Change { recorded, replayed, ..self.change(kind) };
+        let change = Change { recorded, replayed, format, ..self.change(kind) };
         self.findings.add(change);
     }
 
@@ -165,42 +236,118 @@ impl<'v> Walk<'v, '_> {
                 (Some(recorded), (!one_side_only && replayed != recorded).then_some(replayed))
             }
         };
-        Change { pointer, replayed_pointer, event, replayed_event, kind, recorded: None, replayed: None, text: None }
+        Change { replayed_pointer, event, replayed_event, ..Change::at(pointer, kind) }
     }
 
-    fn below(&mut self, recorded: Step<'v>, replayed: Step<'v>, work: impl FnOnce(&mut Self)) {
+    fn count_use(&mut self, rule_at: usize, is_added: bool) {
+        let side = if is_added { &self.replayed } else { &self.recorded };
+        self.findings.count_use(rule_at, || side.pointer(self.document));
+    }
+
+    fn below<T>(&mut self, recorded: Step<'v>, replayed: Step<'v>, work: impl FnOnce(&mut Self) -> T) -> T {
         self.recorded.enter(recorded);
         self.replayed.enter(replayed);
-        work(self);
+        let done = work(self);
         self.recorded.leave();
         self.replayed.leave();
+        done
+    }
+
+    /// True when a rule covers the place that lies these steps below.
+    pub(super) fn is_covered(&mut self, steps: &[Step<'v>]) -> bool {
+        let Some((step, rest)) = steps.split_first() else { return self.rule().is_some() };
+        self.below(*step, *step, |walk| walk.is_covered(rest))
     }
 
     /// The first rule that covers this place, as either side numbers it.
     fn rule(&self) -> Option<usize> {
         [self.recorded.cover.rule(), self.replayed.cover.rule()].into_iter().flatten().min()
     }
+
+    /// The first tolerance that covers this place, as either side numbers it.
+    fn tolerance(&self) -> Option<(usize, Tolerance)> {
+        let rules = [self.recorded.tolerated.rule(), self.replayed.tolerated.rule()];
+        let rule_at = rules.into_iter().flatten().min()?;
+        self.tolerances.iter().find(|(at, _)| *at == rule_at).copied()
+    }
+
+    /// The last step that is a key.
+    fn last_key(&self) -> Option<&'v str> {
+        let key = |step: &Step<'v>| if let Step::Key(key) = step { Some(*key) } else { None };
+        self.recorded.path.iter().rev().find_map(key)
+    }
+}
+
+/// The members that are not written alike, in the order of their keys.
+fn differing<'v>(recorded: Node<'v>, replayed: Node<'v>) -> Vec<(&'v str, Option<Node<'v>>, Option<Node<'v>>)> {
+    let (mut one, mut other) = (recorded.members(), replayed.members());
+    let mut differing = Vec::new();
+    loop {
+        let (before, other_before) = (one.clone(), other.clone());
+        match (one.next(), other.next()) {
+            (Some((key, value)), Some((other_key, other_value))) if key == other_key => {
+                if value.raw() != other_value.raw() {
+                    differing.push((key, Some(value), Some(other_value)));
+                }
+            }
+            (None, None) => break,
+            _ => {
+                by_key(before, other_before, &mut differing);
+                break;
+            }
+        }
+    }
+    differing.sort_by_key(|(key, ..)| *key);
+    differing
+}
+
+/// Pairs the members that are left by their keys.
+fn by_key<'v>(
+    recorded: impl Iterator<Item = (&'v str, Node<'v>)>,
+    replayed: impl Iterator<Item = (&'v str, Node<'v>)>,
+    differing: &mut Vec<(&'v str, Option<Node<'v>>, Option<Node<'v>>)>,
+) {
+    let sorted = |members: Vec<(&'v str, Node<'v>)>| {
+        let mut members = members;
+        members.sort_unstable_by_key(|(key, _)| *key);
+        members.into_iter().peekable()
+    };
+    let (mut recorded, mut replayed) = (sorted(recorded.collect()), sorted(replayed.collect()));
+    loop {
+        let key = match (recorded.peek(), replayed.peek()) {
+            (Some((one, _)), Some((other, _))) => (*one).min(*other),
+            (Some((key, _)), None) | (None, Some((key, _))) => *key,
+            (None, None) => return,
+        };
+        let one = recorded.next_if(|(found, _)| *found == key).map(|(_, value)| value);
+        let other = replayed.next_if(|(found, _)| *found == key).map(|(_, value)| value);
+        differing.push((key, one, other));
+    }
 }
 
 /// Where the walk is on one side.
-struct Side<'v, 'f> {
+pub(super) struct Side<'v, 'f> {
     path: Vec<Step<'v>>,
     cover: Cover<'f>,
+    tolerated: Cover<'f>,
     prints: Prints,
 }
 
 impl<'v, 'f> Side<'v, 'f> {
-    fn at_root(patterns: &'f Patterns<'f>) -> Self {
-        Self { path: Vec::new(), cover: Cover::new(patterns), prints: Prints::default() }
+    fn at_root(rules: Covered<'f>) -> Self {
+        let (cover, tolerated) = (Cover::new(rules.ignored), Cover::new(rules.tolerated));
+        Self { path: Vec::new(), cover, tolerated, prints: Prints::default() }
     }
 
     fn enter(&mut self, step: Step<'v>) {
         self.cover.enter(&step);
+        self.tolerated.enter(&step);
         self.path.push(step);
     }
 
     fn leave(&mut self) {
         self.cover.leave();
+        self.tolerated.leave();
         self.path.pop();
     }
 
@@ -208,8 +355,8 @@ impl<'v, 'f> Side<'v, 'f> {
         format!("{}{}", document.prefix, pointer_text(&self.path))
     }
 
-    fn prints_of(&mut self, elements: &[Value]) -> Vec<Digest> {
-        self.prints.of_elements(elements, &mut self.cover)
+    pub(super) fn prints_of(&mut self, elements: &[Node<'_>], first: usize) -> Vec<Digest> {
+        self.prints.of_elements(elements, first, &mut self.cover)
     }
 }
 

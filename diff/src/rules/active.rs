@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::Place;
-use crate::pointer::Pattern;
+use crate::{
+    numbers::Tolerance,
+    pointer::{Pattern, Patterns},
+};
 
 /// The rules for one message, each with its number among all rules.
 #[derive(Debug, Default)]
@@ -18,6 +21,23 @@ pub(crate) struct Active<'r> {
     pub(crate) event_data: Vec<(usize, &'r Pattern)>,
     /// Rules for other fields of events.
     pub(crate) event_fields: Vec<(usize, EventField)>,
+    /// Where numbers of a JSON body need only be near each other.
+    body_tolerated: Vec<(usize, &'r Pattern)>,
+    /// Where numbers of the data of events need only be near each other.
+    event_tolerated: Vec<(usize, &'r Pattern)>,
+    /// How near, by rule.
+    tolerances: Vec<(usize, Tolerance)>,
+}
+
+/// The rules for one document.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Covered<'r> {
+    /// What is not compared.
+    pub(crate) ignored: &'r Patterns<'r>,
+    /// Where numbers need only be near each other.
+    pub(crate) tolerated: &'r Patterns<'r>,
+    /// How near, by rule.
+    pub(crate) tolerances: &'r [(usize, Tolerance)],
 }
 
 /// A field of an event beside its data.
@@ -31,10 +51,12 @@ pub(crate) enum EventField {
     Retry,
     /// All fields that the standard does not know.
     Others,
+    /// What ends the stream of a message: that it came.
+    End,
 }
 
 impl EventField {
-    /// All of them, in the order in which they are compared.
+    /// Those of a single event, in the order in which they are compared.
     pub(crate) const ALL: [Self; 4] = [Self::Event, Self::Id, Self::Retry, Self::Others];
 
     /// The name by which rules and pointers call it: that of the stream.
@@ -44,14 +66,20 @@ impl EventField {
             Self::Id => "id",
             Self::Retry => "retry",
             Self::Others => "others",
+            Self::End => "end",
         }
     }
 }
 
 impl<'r> Active<'r> {
     /// Sorts in a rule if it is for a response of the service itself.
-    pub(super) fn add_for_response(&mut self, at: usize, place: &'r Place) {
+    pub(super) fn add_for_response(&mut self, at: usize, place: &'r Place, tolerance: Option<Tolerance>) {
+        if let Some(tolerance) = tolerance {
+            self.tolerances.push((at, tolerance));
+        }
         match place {
+            Place::Body(pattern) if tolerance.is_some() => self.body_tolerated.push((at, pattern)),
+            Place::EventData(pattern) if tolerance.is_some() => self.event_tolerated.push((at, pattern)),
             Place::Status => self.status = self.status.or(Some(at)),
             Place::Header(name) => self.headers.push((at, name)),
             Place::Body(pattern) => self.body.push((at, pattern)),
@@ -59,6 +87,29 @@ impl<'r> Active<'r> {
             Place::EventField(field) => self.event_fields.push((at, *field)),
             Place::CallRequest { .. } | Place::CallResponse { .. } => {}
         }
+    }
+
+    /// Sorts in a rule for responses of the dependency that is meant.
+    pub(super) fn add_for_call(&mut self, at: usize, pattern: &'r Pattern, tolerance: Option<Tolerance>) {
+        let (body, event) = match tolerance {
+            Some(tolerance) => {
+                self.tolerances.push((at, tolerance));
+                (&mut self.body_tolerated, &mut self.event_tolerated)
+            }
+            None => (&mut self.body, &mut self.event_data),
+        };
+        body.push((at, pattern));
+        event.push((at, pattern));
+    }
+
+    /// The rules for a JSON body.
+    pub(crate) fn for_body(&self) -> Covered<'_> {
+        Covered { ignored: &self.body, tolerated: &self.body_tolerated, tolerances: &self.tolerances }
+    }
+
+    /// The rules for the data of events.
+    pub(crate) fn for_event_data(&self) -> Covered<'_> {
+        Covered { ignored: &self.event_data, tolerated: &self.event_tolerated, tolerances: &self.tolerances }
     }
 
     /// The rule that covers this header field, its name in lower case.

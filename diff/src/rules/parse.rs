@@ -5,9 +5,13 @@
 
 use super::{EventField, Place, Rule};
 use crate::{
+    numbers::Tolerance,
     pointer::{Pattern, PatternFault},
     route::RoutePattern,
 };
+
+/// What a tolerance begins with.
+const TOLERANCE: &str = "tolerance ";
 
 /// Longest rule read, in bytes. A choice: far above any real one, and it bounds what a settings file can cost.
 const RULE_LEN_MAX: usize = 4_096;
@@ -61,6 +65,12 @@ pub enum RuleFault {
     /// A pointer with more steps than can be followed.
     #[error("a pointer of more than 63 steps")]
     TooManySteps,
+    /// A tolerance without its size, or with one that is none.
+    #[error("how near is expected behind `=`: `abs:1e-6`, `rel:0.01`, `ulp:4`, or `cos:0.999` for vectors")]
+    ToleranceSize,
+    /// A tolerance for something that holds no numbers.
+    #[error("a tolerance is for numbers in a body: `/…`, `sse:/…` or `dep:NAME:response:/…`")]
+    ToleranceElsewhere,
     /// Longer than any rule.
     #[error("longer than {RULE_LEN_MAX} bytes")]
     TooLong,
@@ -76,6 +86,7 @@ impl RuleError {
             RuleFault::PathExpected => Some("limit a rule to a route as in `POST /tickets/* /id`; any method is `*`"),
             RuleFault::HeaderName => Some("write it as in `header:x-served-by`"),
             RuleFault::RouteBeforeDependency => Some("leave the route out"),
+            RuleFault::ToleranceSize => Some("write it as in `/data/*/embedding=cos:0.9999` or `/score=abs:1e-6`"),
             RuleFault::TooManySteps => Some("`**` stands for any number of steps"),
             _ => None,
         }
@@ -96,8 +107,25 @@ pub(super) fn rule(text: &str) -> Result<Rule, RuleError> {
         return Err(refused((RULE_LEN_MAX, RuleFault::TooLong)));
     }
     let begin = text.len() - text.trim_start().len();
-    let (route, place) = route_and_place(text.trim()).map_err(|(offset, fault)| refused((begin + offset, fault)))?;
-    Ok(Rule { text: text.trim().to_owned(), reason: None, route, place })
+    let trimmed = text.trim();
+    let read = match trimmed.strip_prefix(TOLERANCE) {
+        Some(rest) => tolerance(rest).map_err(|(offset, fault)| (TOLERANCE.len() + offset, fault)),
+        None => route_and_place(trimmed).map(|(route, place)| (route, place, None)),
+    };
+    let (route, place, tolerance) = read.map_err(|(offset, fault)| refused((begin + offset, fault)))?;
+    Ok(Rule { text: trimmed.to_owned(), reason: None, route, place, tolerance })
+}
+
+/// `[METHOD /path] POINTER=KIND:SIZE`; the last `=` counts.
+fn tolerance(text: &str) -> Result<(Option<RoutePattern>, Place, Option<Tolerance>), Stop> {
+    let at = text.rfind('=').ok_or((text.len(), RuleFault::ToleranceSize))?;
+    let size = Tolerance::parse(&text[at + 1..]).ok_or((at + 1, RuleFault::ToleranceSize))?;
+    let place_at = text.len() - text.trim_start().len();
+    let (route, place) = route_and_place(text[..at].trim()).map_err(|(offset, fault)| (place_at + offset, fault))?;
+    match place {
+        Place::Body(_) | Place::EventData(_) | Place::CallResponse { .. } => Ok((route, place, Some(size))),
+        _ => Err((place_at, RuleFault::ToleranceElsewhere)),
+    }
 }
 
 fn route_and_place(text: &str) -> Result<(Option<RoutePattern>, Place), Stop> {
@@ -146,7 +174,7 @@ fn place(text: &str, at: usize) -> Result<Place, Stop> {
         return header(name).ok_or((at + 7, RuleFault::HeaderName));
     }
     if let Some(rest) = text.strip_prefix("sse:") {
-        return match EventField::ALL.into_iter().find(|field| field.name() == rest) {
+        return match EventField::ALL.into_iter().chain([EventField::End]).find(|field| field.name() == rest) {
             Some(field) => Ok(Place::EventField(field)),
             None => pattern(rest, at + 4).map(Place::EventData),
         };

@@ -3,4 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop here")]
 
 mod noise;
+mod planted;
 mod provider;
+#[path = "../../../core/exchange/tests/provider/mod.rs"]
+mod recorded;

@@ -9,7 +9,18 @@ fn shown(text: &str) -> Option<Shown> {
 
 fn change(pointer: &str, kind: ChangeKind, recorded: Option<Shown>, replayed: Option<Shown>) -> Change {
     let pointer = pointer.to_owned();
-    Change { pointer, replayed_pointer: None, event: None, replayed_event: None, kind, recorded, replayed, text: None }
+    Change {
+        pointer,
+        replayed_pointer: None,
+        event: None,
+        replayed_event: None,
+        kind,
+        recorded,
+        replayed,
+        text: None,
+        vector: None,
+        format: None,
+    }
 }
 
 fn result(number: u8, verdict: Verdict, changes: Vec<Change>) -> ExchangeResult {

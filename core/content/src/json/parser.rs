@@ -1,6 +1,12 @@
-//! Reads a document into a [`Value`]: strict, bounded in depth, no number ever converted.
+//! Reads a document into a [`Tree`]: strict, bounded in depth, no number ever converted, nothing copied but strings with
+//! escapes. A [`Value`] is made of that.
 
-use super::{Fault, ParseError, Value};
+use std::borrow::Cow;
+
+use super::{
+    Fault, ParseError, Tree, Value,
+    tree::{Entry, Kind, NO_ESCAPE},
+};
 
 /// How many arrays and objects may stand inside one another.
 ///
@@ -9,6 +15,12 @@ pub const DEPTH_MAX: usize = 128;
 
 /// Objects up to this many members are searched pairwise for a key given twice, longer ones by sorting. A choice.
 const PAIRWISE_MEMBERS_MAX: usize = 8;
+
+/// Bytes of a document for which one entry of the table is set aside at first: a typical one has as many. A choice.
+const BYTES_PER_ENTRY: usize = 12;
+
+/// Most entries that are set aside at first. A choice: 64 KiB.
+const ENTRIES_AT_FIRST_MAX: usize = 4_096;
 
 /// Reads one JSON document that fills `bytes`.
 ///
@@ -27,16 +39,33 @@ pub fn parse(bytes: &[u8]) -> Result<Value, ParseError> {
 /// # Errors
 /// Those of [`parse`], and [`Fault::TooManyValues`].
 pub fn parse_limited(bytes: &[u8], values_max: usize) -> Result<Value, ParseError> {
+    parse_tree(bytes, values_max).map(|tree| tree.root().to_value())
+}
+
+/// Reads one JSON document of at most `values_max` values without copying it.
+///
+/// The table takes at most 16 bytes of memory for each value and each key, twice that while it grows.
+///
+/// # Errors
+/// Those of [`parse_limited`]; a document of 4 GiB or more has too many values.
+pub fn parse_tree(bytes: &[u8], values_max: usize) -> Result<Tree<'_>, ParseError> {
     let text =
         std::str::from_utf8(bytes).map_err(|error| ParseError { offset: error.valid_up_to(), what: Fault::NotUtf8 })?;
     if text.starts_with('\u{feff}') {
         return Err(ParseError { offset: 0, what: Fault::ByteOrderMark });
     }
-    let mut parser = Parser { text, at: 0, depth: 0, values_left: values_max };
+    if u32::try_from(bytes.len()).is_err() {
+        return Err(ParseError { offset: 0, what: Fault::TooManyValues });
+    }
+    let entries = Vec::with_capacity((bytes.len() / BYTES_PER_ENTRY + 4).min(ENTRIES_AT_FIRST_MAX));
+    let mut parser = Parser { text, at: 0, depth: 0, values_left: values_max, entries, unescaped: Vec::new() };
     parser.skip_white_space();
-    let value = parser.value()?;
+    parser.value()?;
     parser.skip_white_space();
-    if parser.at < text.len() { Err(parser.fault(Fault::Trailing)) } else { Ok(value) }
+    if parser.at < text.len() {
+        return Err(parser.fault(Fault::Trailing));
+    }
+    Ok(Tree { text: Cow::Borrowed(text), entries: parser.entries, unescaped: parser.unescaped })
 }
 
 struct Parser<'a> {
@@ -45,69 +74,111 @@ struct Parser<'a> {
     at: usize,
     depth: usize,
     values_left: usize,
+    entries: Vec<Entry>,
+    unescaped: Vec<Box<str>>,
+}
+
+/// Tells objects that surely have no key twice from those that have to be looked at.
+#[derive(Default)]
+struct Keys {
+    /// One bit for each hash that was there.
+    seen: u64,
+    may_have_twins: bool,
+}
+
+impl Keys {
+    fn take(&mut self, key: &[u8]) {
+        let byte = |at: usize| u64::from(key.get(at).copied().unwrap_or_default());
+        let mixed = byte(0) + 3 * byte(key.len() / 2) + 5 * byte(key.len().wrapping_sub(1)) + 7 * key.len() as u64;
+        let bit = 1 << (mixed % 61);
+        self.may_have_twins |= self.seen & bit != 0;
+        self.seen |= bit;
+    }
 }
 
 impl<'a> Parser<'a> {
-    fn value(&mut self) -> Result<Value, ParseError> {
+    fn value(&mut self) -> Result<(), ParseError> {
         self.values_left = self.values_left.checked_sub(1).ok_or_else(|| self.fault(Fault::TooManyValues))?;
         match self.peek() {
-            Some(b'"') => self.string().map(Value::String),
+            Some(b'"') => self.string(),
             Some(b'{') => self.object(),
             Some(b'[') => self.array(),
             Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b't') => self.word("true", Value::Bool(true)),
-            Some(b'f') => self.word("false", Value::Bool(false)),
-            Some(b'n') => self.word("null", Value::Null),
+            Some(b't') => self.word("true", Kind::Bool),
+            Some(b'f') => self.word("false", Kind::Bool),
+            Some(b'n') => self.word("null", Kind::Null),
             _ => Err(self.unexpected()),
         }
     }
 
-    fn array(&mut self) -> Result<Value, ParseError> {
-        self.enter()?;
-        let mut elements = Vec::new();
+    fn array(&mut self) -> Result<(), ParseError> {
+        let entry_at = self.enter(Kind::Array)?;
         if !self.takes_after_space(b']') {
             loop {
                 self.skip_white_space();
-                elements.push(self.value()?);
+                self.value()?;
                 if !self.more(b']')? {
                     break;
                 }
             }
         }
-        self.depth -= 1;
-        Ok(Value::Array(elements))
+        self.leave(entry_at);
+        Ok(())
     }
 
-    fn object(&mut self) -> Result<Value, ParseError> {
-        let begin = self.at;
-        self.enter()?;
-        let mut members = Vec::new();
+    fn object(&mut self) -> Result<(), ParseError> {
+        let entry_at = self.enter(Kind::Object)?;
+        let mut keys = Keys::default();
         if !self.takes_after_space(b'}') {
             loop {
-                members.push(self.member()?);
+                self.member(&mut keys)?;
                 if !self.more(b'}')? {
                     break;
                 }
             }
         }
-        self.depth -= 1;
-        match duplicate_key(&members) {
-            Some(key) => Err(ParseError { offset: begin, what: Fault::DuplicateKey(key.to_owned()) }),
-            None => Ok(Value::Object(members)),
-        }
+        self.leave(entry_at);
+        if keys.may_have_twins { self.refuse_twins(entry_at) } else { Ok(()) }
     }
 
-    fn member(&mut self) -> Result<(String, Value), ParseError> {
+    fn member(&mut self, keys: &mut Keys) -> Result<(), ParseError> {
         self.skip_white_space();
         if self.peek() != Some(b'"') {
             return Err(self.unexpected());
         }
-        let key = self.string()?;
+        let key_at = self.entries.len();
+        self.string()?;
+        keys.take(self.key(key_at).as_bytes());
         if !self.takes_after_space(b':') {
             return Err(self.unexpected());
         }
         self.skip_white_space();
-        Ok((key, self.value()?))
+        self.value()
+    }
+
+    /// The text of the string that this entry is.
+    fn key(&self, entry_at: usize) -> &str {
+        let entry = &self.entries[entry_at];
+        match entry.next {
+            NO_ESCAPE => &self.text[entry.start as usize + 1..entry.end as usize - 1],
+            at => &self.unescaped[at as usize],
+        }
+    }
+
+    /// Refuses an object in which a key stands twice.
+    fn refuse_twins(&self, object_at: usize) -> Result<(), ParseError> {
+        let Entry { start, next, .. } = self.entries[object_at];
+        let mut keys = Vec::new();
+        let mut at = object_at + 1;
+        while at < next as usize {
+            keys.push(self.key(at));
+            let value = &self.entries[at + 1];
+            at = if matches!(value.kind, Kind::Array | Kind::Object) { value.next as usize } else { at + 2 };
+        }
+        match duplicate_key(keys) {
+            Some(key) => Err(ParseError { offset: start as usize, what: Fault::DuplicateKey(key.to_owned()) }),
+            None => Ok(()),
+        }
     }
 
     /// After an element: true past a comma, false past the closing bracket.
@@ -121,28 +192,44 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Steps past an opening bracket, one level deeper.
-    fn enter(&mut self) -> Result<(), ParseError> {
+    /// Steps past an opening bracket, one level deeper; gives the entry's number.
+    fn enter(&mut self, kind: Kind) -> Result<usize, ParseError> {
         if self.depth == DEPTH_MAX {
             return Err(self.fault(Fault::TooDeep));
         }
         self.depth += 1;
+        self.push(self.at, kind, 0);
         self.at += 1;
-        Ok(())
+        Ok(self.entries.len() - 1)
     }
 
-    fn word(&mut self, word: &str, value: Value) -> Result<Value, ParseError> {
+    /// Behind a closing bracket, one level up.
+    fn leave(&mut self, entry_at: usize) {
+        self.depth -= 1;
+        let next = offset(self.entries.len());
+        let entry = &mut self.entries[entry_at];
+        entry.end = offset(self.at);
+        entry.next = next;
+    }
+
+    /// Adds the value that begins at `start` and ends here.
+    fn push(&mut self, start: usize, kind: Kind, next: u32) {
+        self.entries.push(Entry { start: offset(start), end: offset(self.at), next, kind });
+    }
+
+    fn word(&mut self, word: &str, kind: Kind) -> Result<(), ParseError> {
         let rest = &self.text.as_bytes()[self.at..];
         if rest.starts_with(word.as_bytes()) {
             self.at += word.len();
-            return Ok(value);
+            self.push(self.at - word.len(), kind, NO_ESCAPE);
+            return Ok(());
         }
         self.at += rest.iter().zip(word.as_bytes()).take_while(|(found, wanted)| found == wanted).count();
         Err(self.unexpected())
     }
 
     /// `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`
-    fn number(&mut self) -> Result<Value, ParseError> {
+    fn number(&mut self) -> Result<(), ParseError> {
         let begin = self.at;
         self.takes(b'-');
         let leading_zero = self.peek() == Some(b'0');
@@ -159,7 +246,8 @@ impl<'a> Parser<'a> {
             }
             self.digits()?;
         }
-        Ok(Value::Number(self.text[begin..self.at].to_owned()))
+        self.push(begin, Kind::Number, NO_ESCAPE);
+        Ok(())
     }
 
     /// One digit or more; gives how many.
@@ -173,32 +261,38 @@ impl<'a> Parser<'a> {
         Ok(len)
     }
 
-    fn string(&mut self) -> Result<String, ParseError> {
+    fn string(&mut self) -> Result<(), ParseError> {
+        let begin = self.at;
         self.at += 1;
         let plain = self.plain_run()?;
         if self.takes(b'"') {
-            return Ok(plain.to_owned());
+            self.push(begin, Kind::String, NO_ESCAPE);
+            return Ok(());
         }
         let mut string = plain.to_owned();
         while !self.takes(b'"') {
             string.push(self.escape()?);
             string.push_str(self.plain_run()?);
         }
-        Ok(string)
+        let text_at = offset(self.unescaped.len());
+        self.unescaped.push(string.into_boxed_str());
+        self.push(begin, Kind::String, text_at);
+        Ok(())
     }
 
     /// What stands before the next quote or backslash, which is there.
     fn plain_run(&mut self) -> Result<&'a str, ParseError> {
         let rest = &self.text.as_bytes()[self.at..];
-        let len = memchr::memchr2(b'"', b'\\', rest);
-        let run = &rest[..len.unwrap_or(rest.len())];
-        if let Some(control) = run.iter().position(|&byte| byte < 0x20) {
-            return Err(ParseError { offset: self.at + control, what: Fault::ControlCharacter });
+        let len = plain_len(rest);
+        match rest.get(len) {
+            Some(b'"' | b'\\') => {
+                let begin = self.at;
+                self.at += len;
+                Ok(&self.text[begin..self.at])
+            }
+            Some(_) => Err(ParseError { offset: self.at + len, what: Fault::ControlCharacter }),
+            None => Err(ParseError { offset: self.text.len(), what: Fault::UnexpectedEnd }),
         }
-        let Some(len) = len else { return Err(ParseError { offset: self.text.len(), what: Fault::UnexpectedEnd }) };
-        let begin = self.at;
-        self.at += len;
-        Ok(&self.text[begin..self.at])
     }
 
     /// One escape, or the pair of them that makes one character.
@@ -289,12 +383,36 @@ impl<'a> Parser<'a> {
     }
 }
 
-fn duplicate_key(members: &[(String, Value)]) -> Option<&str> {
-    if members.len() <= PAIRWISE_MEMBERS_MAX {
-        let earlier = |at: usize| members[..at].iter().any(|(key, _)| *key == members[at].0);
-        return (1..members.len()).find(|&at| earlier(at)).map(|at| members[at].0.as_str());
+/// Fits, since longer documents are refused.
+fn offset(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+/// Length up to the first quote, backslash or control character, eight bytes at a time.
+fn plain_len(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
+    let mut len = 0;
+    for word in bytes.as_chunks::<8>().0 {
+        let word = u64::from_le_bytes(*word);
+        // The lowest byte whose high bit is set in one of these is one that was looked for (Mycroft's test for zero bytes).
+        let is_quote = (word ^ (ONES * u64::from(b'"'))).wrapping_sub(ONES);
+        let is_backslash = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
+        let is_control = word.wrapping_sub(ONES * 0x20);
+        let found = (is_quote | is_backslash | is_control) & !word & HIGHS;
+        if found != 0 {
+            return len + (found.trailing_zeros() / 8) as usize;
+        }
+        len += 8;
     }
-    let mut keys: Vec<&str> = members.iter().map(|(key, _)| key.as_str()).collect();
+    let ends = |byte: &u8| matches!(byte, b'"' | b'\\') || *byte < 0x20;
+    len + bytes[len..].iter().position(ends).unwrap_or(bytes.len() - len)
+}
+
+fn duplicate_key(mut keys: Vec<&str>) -> Option<&str> {
+    if keys.len() <= PAIRWISE_MEMBERS_MAX {
+        return (1..keys.len()).find(|&at| keys[..at].contains(&keys[at])).map(|at| keys[at]);
+    }
     keys.sort_unstable();
     keys.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
 }

@@ -55,7 +55,7 @@ fn write_object<'a>(members: impl Iterator<Item = &'a (String, Value)>, order: O
 }
 
 /// Escapes what RFC 8259 (section 7) demands and nothing else.
-fn write_string(text: &str, out: &mut Vec<u8>) {
+pub(super) fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let bytes = text.as_bytes();
     let mut written = 0;

@@ -1,4 +1,4 @@
-use content::json::parse;
+use content::json::{Value, parse, parse_tree};
 use proptest::prelude::*;
 
 use super::*;
@@ -11,8 +11,11 @@ fn values(recorded: &str, replayed: &str) -> (Value, Value) {
 fn between(recorded: &Value, replayed: &Value, texts: &[&str]) -> Comparison {
     let rules = texts.iter().try_fold(Rules::strict(), |rules, text| rules.ignoring(text)).unwrap();
     let mut findings = Findings::new();
-    let document = Document { prefix: "", events: None };
-    compare(recorded, replayed, 0, document, &rules.for_response(&Route::default()).body, &mut findings);
+    let (one, other) = (recorded.to_compact_text(), replayed.to_compact_text());
+    let tree = |text| parse_tree(text, usize::MAX).unwrap();
+    let (one, other) = (tree(one.as_bytes()), tree(other.as_bytes()));
+    let active = rules.for_response(&Route::default());
+    compare(one.root(), other.root(), 0, Document::default(), active.for_body(), &mut findings);
     findings.into_comparison(&rules, ComparedAs::Json)
 }
 
@@ -95,9 +98,13 @@ fn a_rule_covers_just_its_place_and_not_its_neighbours() {
 }
 
 #[test]
-fn a_vector_of_numbers_is_compared_by_position_and_more_differences_than_are_listed_are_counted() {
+fn more_differences_than_are_listed_are_counted() {
     let vector = |offset: usize| Value::Array((0..1_500).map(|at| Value::Number((at + offset).to_string())).collect());
-    let comparison = between(&vector(0), &vector(1), &[]);
+    let vector = |offset: usize| match vector(offset) {
+        Value::Array(numbers) => Value::Array(numbers.into_iter().map(|it| Value::Array(vec![it])).collect()),
+        other => other,
+    };
+    let comparison = between(&vector(0), &vector(5_000), &[]);
     assert_eq!((comparison.changes.len(), comparison.changes_more), (crate::CHANGES_LEN_MAX, 500));
     assert!(!comparison.coarse);
 }
@@ -169,6 +176,235 @@ proptest! {
 
     #[test]
     fn values_are_equal_exactly_when_nothing_differs((recorded, replayed) in two_alike()) {
-        prop_assert_eq!(between(&recorded, &replayed, &[]).is_equal(), equal(&recorded, &replayed));
+        let canonical = |value: &Value| {
+            let mut bytes = Vec::new();
+            value.write_canonical(&mut bytes);
+            bytes
+        };
+        prop_assert_eq!(between(&recorded, &replayed, &[]).is_equal(), canonical(&recorded) == canonical(&replayed));
+        let (one, other) = (recorded.to_compact_text(), members_reversed(&replayed).to_compact_text());
+        let (one, other) = (parse_tree(one.as_bytes(), 1_000).unwrap(), parse_tree(other.as_bytes(), 1_000).unwrap());
+        prop_assert_eq!(one.root().equals(other.root()), canonical(&recorded) == canonical(&replayed));
+    }
+}
+
+#[test]
+fn an_element_that_moved_is_one_line_and_one_that_changed_too_is_known_by_its_name() {
+    insta::assert_snapshot!(told(r#"["a","b","c","d"]"#, r#"["b","c","d","a"]"#, &[]), @r#"moved /0 -> /3: "a" | "a""#);
+    let recorded = r#"[{"id":"x","v":1},{"id":"y","v":2},{"id":"z","v":3}]"#;
+    let replayed = r#"[{"id":"y","v":2},{"id":"z","v":3},{"id":"x","v":9}]"#;
+    insta::assert_snapshot!(told(recorded, replayed, &[]), @r#"
+    moved /0 -> /2: {"id":"x","v":1} | {"id":"x","v":9}
+    changed /0/v -> /2/v: 1 | 9
+    "#);
+    assert_eq!(told(r#"[{"id":1,"v":1},{"id":2}]"#, r#"[{"id":7,"v":1},{"id":2}]"#, &[]), "changed /0/id: 1 | 7");
+}
+
+#[test]
+fn numbers_that_a_tolerance_covers_are_no_difference_and_its_uses_are_counted() {
+    let (recorded, replayed) = values(r#"{"a":1.0,"b":1.0,"c":"1.0"}"#, r#"{"a":1.05,"b":1.5,"c":"1.05"}"#);
+    let comparison = between(&recorded, &replayed, &["tolerance /*=abs:0.1"]);
+    let pointers: Vec<_> = comparison.changes.iter().map(|change| change.pointer.as_str()).collect();
+    assert_eq!(pointers, ["/b", "/c"]);
+    assert_eq!((&*comparison.rules_used[0].rule, comparison.rules_used[0].count), ("tolerance /*=abs:0.1", 1));
+}
+
+#[test]
+fn a_vector_that_differs_all_over_is_one_difference_and_one_that_differs_here_and_there_is_listed() {
+    let vector = |offset: usize| {
+        let numbers: Vec<String> = (0..1_536).map(|at| format!("0.{:04}", (at * 7 + offset) % 10_000)).collect();
+        format!(r#"{{"embedding":[{}]}}"#, numbers.join(","))
+    };
+    let (recorded, replayed) = values(&vector(0), &vector(1));
+    let comparison = between(&recorded, &replayed, &[]);
+    let change = &comparison.changes[0];
+    assert_eq!((comparison.changes.len(), change.pointer.as_str()), (1, "/embedding"));
+    let apart = change.vector.unwrap();
+    assert_eq!((apart.len, apart.differing), (1_536, 1_536));
+    assert!(apart.cosine.unwrap().get() > 0.999 && apart.max_abs.unwrap().get() < 1.0);
+    assert!(between(&recorded, &replayed, &["tolerance /embedding=cos:0.99"]).is_equal());
+    assert!(between(&recorded, &replayed, &["/embedding/*"]).is_equal());
+    let (recorded, replayed) = values(&vector(0), &vector(0).replacen("0.0007", "0.0008", 1));
+    assert_eq!(between(&recorded, &replayed, &[]).changes[0].pointer, "/embedding/1");
+}
+
+#[test]
+fn values_that_look_like_something_known_are_shown_as_such_and_still_count() {
+    let (recorded, replayed) = values(r#"{"id":"msg_01AbCdEfGhIj","n":1}"#, r#"{"id":"msg_01ZyXwVuTsRq","n":2}"#);
+    let formats: Vec<_> = between(&recorded, &replayed, &[]).changes.iter().map(|change| change.format).collect();
+    assert_eq!(formats, [Some(Format::Id), None]);
+}
+
+/// The replayed value, made of the recorded one and the changes: what a difference says is all there is to it.
+mod applied {
+    use content::json::{Value, parse};
+
+    use crate::{
+        Change, ChangeKind, Shown,
+        pointer::{Step, pointer_text},
+    };
+
+    /// `None` where a value is not shown whole.
+    pub(super) fn to(recorded: &Value, changes: &[Change]) -> Option<Value> {
+        below(recorded, String::new(), String::new(), changes)
+    }
+
+    /// `here` leads to the value on the recorded side, `there` on the replayed one.
+    fn below(value: &Value, here: String, there: String, changes: &[Change]) -> Option<Value> {
+        let of = |kinds: &[ChangeKind], pointer: &str| {
+            changes.iter().find(|change| change.pointer == pointer && kinds.contains(&change.kind))
+        };
+        if let Some(change) = of(&[ChangeKind::Changed, ChangeKind::TypeChanged], &here) {
+            return whole(change.replayed.as_ref());
+        }
+        let at = |parent: &str, step: Step<'_>| format!("{parent}{}", pointer_text(&[step]));
+        match value {
+            Value::Object(members) => {
+                let mut made = Vec::new();
+                for (key, member) in members {
+                    let (here, there) = (at(&here, Step::Key(key)), at(&there, Step::Key(key)));
+                    if of(&[ChangeKind::Removed], &here).is_none() {
+                        made.push((key.clone(), below(member, here, there, changes)?));
+                    }
+                }
+                for (step, change) in added(&there, changes) {
+                    made.push((step, whole(change.replayed.as_ref())?));
+                }
+                Some(Value::Object(made))
+            }
+            Value::Array(elements) => {
+                let mut placed: Vec<(usize, Value)> = Vec::new();
+                for (step, change) in added(&there, changes) {
+                    placed.push((step.parse().ok()?, whole(change.replayed.as_ref())?));
+                }
+                let mut kept = Vec::new();
+                for (index, element) in elements.iter().enumerate() {
+                    let here = at(&here, Step::Index(index));
+                    if of(&[ChangeKind::Removed], &here).is_some() {
+                        continue;
+                    }
+                    match of(&[ChangeKind::Moved], &here) {
+                        Some(moved) => {
+                            let to = moved.replayed_pointer.clone().unwrap_or_else(|| here.clone());
+                            let index = to.rsplit('/').next()?.parse().ok()?;
+                            placed.push((index, below(element, here, to, changes)?));
+                        }
+                        None => kept.push((here, element)),
+                    }
+                }
+                let len = placed.len() + kept.len();
+                let mut kept = kept.into_iter();
+                let mut made = Vec::new();
+                for index in 0..len {
+                    match placed.iter().position(|(at, _)| *at == index) {
+                        Some(found) => made.push(placed.swap_remove(found).1),
+                        None => {
+                            let (here, element) = kept.next()?;
+                            made.push(below(element, here, at(&there, Step::Index(index)), changes)?);
+                        }
+                    }
+                }
+                Some(Value::Array(made))
+            }
+            scalar => Some(scalar.clone()),
+        }
+    }
+
+    /// What was added to this object or array, by its last step.
+    fn added<'c>(there: &str, changes: &'c [Change]) -> Vec<(String, &'c Change)> {
+        let added = changes.iter().filter(|change| change.kind == ChangeKind::Added);
+        added
+            .filter_map(|change| {
+                let (parent, step) = change.pointer.rsplit_once('/')?;
+                let step = step.replace("~1", "/").replace("~2", "*").replace("~0", "~");
+                (parent == there).then_some((step, change))
+            })
+            .collect()
+    }
+
+    fn whole(shown: Option<&Shown>) -> Option<Value> {
+        let shown = shown?;
+        (shown.text.len() as u64 == shown.len).then(|| parse(shown.text.as_bytes()).unwrap())
+    }
+}
+
+/// Elements that may have names, put together anew on the other side.
+fn two_orders() -> impl Strategy<Value = (Value, Value)> {
+    let element = |(name, value): (u8, u8)| {
+        let number = |it: u8| Value::Number(it.to_string());
+        Value::Object(vec![("id".to_owned(), number(name)), ("v".to_owned(), number(value))])
+    };
+    let side = prop::collection::vec((0_u8..6, 0_u8..2), 0..7);
+    (side.clone(), side).prop_map(move |(one, other)| {
+        let array = |side: Vec<(u8, u8)>| Value::Array(side.into_iter().map(element).collect());
+        (array(one), array(other))
+    })
+}
+
+fn applies(recorded: &Value, replayed: &Value) {
+    let comparison = between(recorded, replayed, &[]);
+    let canonical = |value: &Value| {
+        let mut bytes = Vec::new();
+        value.write_canonical(&mut bytes);
+        String::from_utf8(bytes).unwrap()
+    };
+    if let Some(made) = applied::to(recorded, &comparison.changes) {
+        assert_eq!(canonical(&made), canonical(replayed), "{} and {:#?}", canonical(recorded), comparison.changes);
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_changes_applied_to_one_side_give_the_other((recorded, replayed) in prop_oneof![two_alike(), two_orders()]) {
+        applies(&recorded, &replayed);
+    }
+
+    #[test]
+    fn swapping_sides_swaps_moves_too((recorded, replayed) in two_orders()) {
+        prop_assert_eq!(between(&recorded, &replayed, &[]).mirrored(), between(&replayed, &recorded, &[]));
+    }
+}
+
+/// The cases of <https://github.com/json-patch/json-patch-tests>: each document and what its patch makes of it.
+#[test]
+fn documents_of_the_json_patch_suite_and_what_is_expected_of_them_are_told_apart_and_together() {
+    let suite = include_str!("../../../../fixtures/suites/json-patch-tests/tests.json");
+    let spec = include_str!("../../../../fixtures/suites/json-patch-tests/spec_tests.json");
+    let mut count = 0;
+    for text in [suite, spec] {
+        let cases: Vec<serde_json::Value> = serde_json::from_str(text).unwrap();
+        for case in &cases {
+            let (Some(recorded), Some(replayed)) = (case.get("doc"), case.get("expected")) else { continue };
+            let read = |value: &serde_json::Value| parse(value.to_string().as_bytes()).unwrap();
+            let (recorded, replayed) = (read(recorded), read(replayed));
+            applies(&recorded, &replayed);
+            applies(&replayed, &recorded);
+            assert!(between(&recorded, &recorded, &[]).is_equal());
+            count += 1;
+        }
+    }
+    assert!(count >= 60, "{count} cases");
+}
+
+/// The examples of RFC 6901, section 5: each pointer is that of its value.
+#[test]
+fn the_examples_of_json_pointer_are_the_places_of_their_values() {
+    let document = r#"{"foo":["bar","baz"],"":0,"a/b":1,"c%d":2,"e^f":3,"g|h":4,"i\\j":5,"k\"l":6," ":7,"m~n":8}"#;
+    for (from, to, pointer) in [
+        ("\"bar\"", "\"x\"", "/foo/0"),
+        ("\"\":0", "\"\":9", "/"),
+        ("\"a/b\":1", "\"a/b\":9", "/a~1b"),
+        ("\"c%d\":2", "\"c%d\":9", "/c%d"),
+        ("\"e^f\":3", "\"e^f\":9", "/e^f"),
+        ("\"g|h\":4", "\"g|h\":9", "/g|h"),
+        ("\"i\\\\j\":5", "\"i\\\\j\":9", "/i\\j"),
+        ("\"k\\\"l\":6", "\"k\\\"l\":9", "/k\"l"),
+        ("\" \":7", "\" \":9", "/ "),
+        ("\"m~n\":8", "\"m~n\":9", "/m~0n"),
+    ] {
+        let (one, other) = values(document, &document.replacen(from, to, 1));
+        assert_eq!(between(&one, &other, &[]).changes[0].pointer, pointer);
+        // White space at the end of a rule is taken off.
+        assert!(pointer == "/ " || between(&one, &other, &[pointer]).is_equal(), "{pointer}");
     }
 }

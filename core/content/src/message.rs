@@ -1,0 +1,295 @@
+//! What providers of models answer: the message that a stream of events joins to, and calls of tools in one form.
+//!
+//! In: an answer, read. Out: a document in which two answers that say the same are the same. Known are the formats of OpenAI
+//! (completions, chat completions, responses, and what speaks them), of Anthropic (messages), and calls as Bedrock writes
+//! them. Joining is strict: a stream that contradicts itself, or has anything in it that the format does not know, is not
+//! joined, so that nothing in it goes unseen.
+
+mod anthropic;
+mod chat;
+mod responses;
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    canonical::VALUES_MAX,
+    json::{self, Node, Value},
+    sse::{Event, Stream},
+};
+
+/// What stands for the id of a call in the normal form, before the name of its tool. The provider's own is another one each
+/// time, and only ties the call to its result.
+pub const CALL_LABEL: &str = "call of ";
+
+/// A stream, joined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joined {
+    /// The answer as it would have come in one piece; an error that ended the stream is its member `error`.
+    pub message: Value,
+    /// What said that the stream is whole: `[DONE]`, `message_stop`, `response.completed`, …; `None` where it just ended.
+    pub end: Option<String>,
+    /// Events that carried a piece of what was said.
+    pub pieces: u64,
+}
+
+/// An event that joining looks at.
+struct Piece {
+    /// The event's type.
+    event: Option<String>,
+    data: Value,
+}
+
+/// The message that the events join to; `None` where they are of no format that is known, or contradict it.
+pub fn joined(stream: &Stream) -> Option<Joined> {
+    if stream.trailing.is_some() || !stream.events.iter().all(is_plain) {
+        return None;
+    }
+    let (pieces, done) = pieces(&stream.events)?;
+    let first = pieces.iter().find(|piece| piece.text("type") != Some("ping"))?;
+    match first.text("type") {
+        Some("message_start") => anthropic::joined(&pieces).filter(|_| !done),
+        Some(kind) if kind.starts_with("response.") => responses::joined(&pieces).filter(|_| !done),
+        _ if matches!(first.data.get("choices"), Some(Value::Array(_))) => chat::joined(&pieces, done),
+        _ => None,
+    }
+}
+
+/// An event as formats have them: a type at most, and data.
+fn is_plain(event: &Event) -> bool {
+    event.has_data && event.id.is_none() && event.retry.is_none() && event.others.is_empty()
+}
+
+/// The data of all events, and whether `[DONE]` ends them.
+fn pieces(events: &[Event]) -> Option<(Vec<Piece>, bool)> {
+    let done = events.last().is_some_and(|event| event.data.trim() == "[DONE]" && event.event.is_none());
+    let mut values_left = VALUES_MAX;
+    let mut pieces = Vec::with_capacity(events.len());
+    for event in &events[..events.len() - usize::from(done)] {
+        let tree = json::parse_tree(event.data.as_bytes(), values_left).ok()?;
+        values_left = values_left.checked_sub(tree.len())?;
+        pieces.push(Piece { event: event.event.clone(), data: tree.root().to_value() });
+    }
+    Some((pieces, done))
+}
+
+impl Piece {
+    fn text(&self, key: &str) -> Option<&str> {
+        self.data.get(key).and_then(Value::as_str)
+    }
+
+    /// The members, each to be known; `None` where the data is no object.
+    fn members(&self) -> Option<&[(String, Value)]> {
+        match &self.data {
+            Value::Object(members) => Some(members),
+            _ => None,
+        }
+    }
+}
+
+/// Members in the order in which they came.
+#[derive(Clone, Debug, Default)]
+struct Members(Vec<(String, Value)>);
+
+impl Members {
+    fn of(value: &Value) -> Option<Self> {
+        match value {
+            Value::Object(members) => Some(Self(members.clone())),
+            _ => None,
+        }
+    }
+
+    fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
+        self.0.iter_mut().find(|(name, _)| name == key).map(|(_, value)| value)
+    }
+
+    fn set(&mut self, key: &str, value: Value) {
+        match self.get_mut(key) {
+            Some(known) => *known = value,
+            None => self.0.push((key.to_owned(), value)),
+        }
+    }
+
+    /// Takes a value that is said again with every event; `None` where it is another one now.
+    fn agree(&mut self, key: &str, value: &Value) -> Option<()> {
+        match self.get_mut(key) {
+            Some(known) if says_nothing(known) => *known = value.clone(),
+            Some(known) if says_nothing(value) || known == value => {}
+            Some(_) => return None,
+            None => self.0.push((key.to_owned(), value.clone())),
+        }
+        Some(())
+    }
+
+    /// Takes a further piece of a text.
+    fn append(&mut self, key: &str, piece: &Value) -> Option<()> {
+        match (self.get_mut(key), piece) {
+            (Some(Value::String(known)), Value::String(piece)) => known.push_str(piece),
+            (Some(_), Value::Null) => {}
+            (Some(known @ Value::Null), Value::String(_)) => *known = piece.clone(),
+            (None, Value::Null | Value::String(_)) => self.0.push((key.to_owned(), piece.clone())),
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn into_value(self) -> Value {
+        Value::Object(self.0)
+    }
+}
+
+/// What events say that have nothing to say yet: `null`, an empty text, 0.
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Number(written) => written == "0",
+        _ => false,
+    }
+}
+
+/// A number from 0 that says where something belongs.
+fn index(value: &Value) -> Option<usize> {
+    match value {
+        Value::Number(written) => written.parse().ok(),
+        _ => None,
+    }
+}
+
+/// An answer in normal form: the arguments of calls as JSON where they are JSON in a string, and in place of each call's id
+/// the name of its tool. `None` where that changes nothing.
+pub fn normal(root: Node<'_>) -> Option<Value> {
+    let may_have_calls = ["\"tool_calls\"", "\"tool_use\"", "\"function_call\"", "\"toolUse\"", "\"server_tool_use\""];
+    let raw = root.raw().as_bytes();
+    let is_answer = ["choices", "content", "output", "message"].iter().any(|key| root.get(key).is_some());
+    if !is_answer || !may_have_calls.iter().any(|word| memchr::memmem::find(raw, word.as_bytes()).is_some()) {
+        return None;
+    }
+    Some(normal_of(root.to_value()))
+}
+
+/// The same for a value.
+pub fn normal_of(mut value: Value) -> Value {
+    let mut ids = Vec::new();
+    normalise(&mut value, &mut ids);
+    if !ids.is_empty() {
+        refer(&mut value, &ids);
+    }
+    value
+}
+
+/// The normal form with calls in an order that does not depend on theirs: behind all else, sorted.
+pub fn in_order(mut value: Value) -> Value {
+    match &mut value {
+        Value::Array(elements) => {
+            let all: Vec<Value> = std::mem::take(elements).into_iter().map(in_order).collect();
+            let (mut calls, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(|it| call_of_value(it).is_some());
+            calls.sort_by_cached_key(|call| {
+                let mut canonical = Vec::new();
+                call.write_canonical(&mut canonical);
+                canonical
+            });
+            elements.extend(rest);
+            elements.append(&mut calls);
+        }
+        Value::Object(members) => {
+            for (_, member) in members {
+                *member = in_order(std::mem::replace(member, Value::Null));
+            }
+        }
+        _ => {}
+    }
+    value
+}
+
+/// The name of the tool where this is a call of one.
+pub fn call_name(node: Node<'_>) -> Option<&str> {
+    call(node, Node::get, Node::text)
+}
+
+/// As [`call_name`].
+fn call_of_value(value: &Value) -> Option<&str> {
+    call(value, Value::get, Value::as_str)
+}
+
+fn call<'v, V: Copy>(
+    value: V,
+    get: impl Fn(V, &str) -> Option<V>,
+    text: impl Fn(V) -> Option<&'v str>,
+) -> Option<&'v str> {
+    let kind = get(value, "type").and_then(&text);
+    let called = match kind {
+        Some("tool_use" | "server_tool_use" | "function_call") => value,
+        Some("function") | None => match get(value, "toolUse") {
+            Some(called) => called,
+            None => get(value, "function").filter(|it| get(*it, "arguments").is_some())?,
+        },
+        _ => return None,
+    };
+    text(get(called, "name")?)
+}
+
+/// Rewrites all calls below; `ids` takes each id and what stands for it.
+fn normalise(value: &mut Value, ids: &mut Vec<(String, String)>) {
+    let label = call_of_value(value).map(|name| format!("{CALL_LABEL}{name}"));
+    match value {
+        Value::Array(elements) => elements.iter_mut().for_each(|element| normalise(element, ids)),
+        Value::Object(members) => {
+            for (key, member) in members {
+                match (key.as_str(), &label) {
+                    ("id" | "call_id", Some(label)) => relabel(member, label, ids),
+                    // As calls were written before there could be several.
+                    ("function_call", None) => normalise_function(member, "", ids),
+                    ("function" | "toolUse", Some(label)) => normalise_function(member, label, ids),
+                    ("arguments", Some(_)) => parse_text(member),
+                    _ => normalise(member, ids),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn normalise_function(value: &mut Value, label: &str, ids: &mut Vec<(String, String)>) {
+    let Value::Object(members) = value else { return };
+    for (key, member) in members {
+        match key.as_str() {
+            "arguments" => parse_text(member),
+            "toolUseId" => relabel(member, label, ids),
+            _ => {}
+        }
+    }
+}
+
+fn relabel(id: &mut Value, label: &str, ids: &mut Vec<(String, String)>) {
+    if let Value::String(text) = id {
+        ids.push((std::mem::replace(text, label.to_owned()), label.to_owned()));
+    }
+}
+
+/// An object that was written into a string becomes what it is.
+fn parse_text(value: &mut Value) {
+    let Value::String(text) = value else { return };
+    if let Ok(parsed @ Value::Object(_)) = json::parse_limited(text.as_bytes(), VALUES_MAX) {
+        *value = parsed;
+    }
+}
+
+/// Results of calls name the call as the call names itself.
+fn refer(value: &mut Value, ids: &[(String, String)]) {
+    match value {
+        Value::Array(elements) => elements.iter_mut().for_each(|element| refer(element, ids)),
+        Value::Object(members) => {
+            for (key, member) in members {
+                match member {
+                    Value::String(id) if key == "tool_use_id" || key == "call_id" => {
+                        if let Some((_, label)) = ids.iter().find(|(known, _)| known == id) {
+                            id.clone_from(label);
+                        }
+                    }
+                    member => refer(member, ids),
+                }
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,172 @@
+//! Completions and chat completions as OpenAI streams them, and whoever speaks that: each event has a piece of each choice.
+
+use std::collections::BTreeMap;
+
+use super::{Joined, Members, Piece, index};
+use crate::json::Value;
+
+/// Members of a delta that are pieces of a text.
+const TEXTS: [&str; 5] = ["content", "refusal", "reasoning", "reasoning_content", "thinking"];
+
+/// Members that every event has, or none.
+const ENVELOPE: [&str; 4] = ["id", "object", "created", "model"];
+
+#[derive(Default)]
+struct Choice {
+    /// Beside the message.
+    members: Members,
+    message: Members,
+    calls: BTreeMap<usize, Call>,
+}
+
+#[derive(Default)]
+struct Call {
+    members: Members,
+    function: Members,
+}
+
+/// The completion that the chunks join to.
+pub(super) fn joined(pieces: &[Piece], done: bool) -> Option<Joined> {
+    let mut envelope = Members::default();
+    let mut choices: BTreeMap<usize, Choice> = BTreeMap::new();
+    let (mut pieces_count, mut said) = (0, [0; ENVELOPE.len()]);
+    for piece in pieces {
+        if piece.event.is_some() {
+            return None;
+        }
+        let members = piece.members()?;
+        for (count, key) in said.iter_mut().zip(ENVELOPE) {
+            *count += usize::from(members.iter().any(|(name, _)| name == key));
+        }
+        for (key, value) in members {
+            match (key.as_str(), value) {
+                ("choices", Value::Array(deltas)) => {
+                    pieces_count += u64::from(!deltas.is_empty());
+                    for delta in deltas {
+                        let at = index(delta.get("index")?)?;
+                        choices.entry(at).or_default().take(delta)?;
+                    }
+                }
+                ("choices", _) => return None,
+                // Padding that hides how long pieces are; says nothing.
+                ("obfuscation" | "p", Value::String(_)) => {}
+                // Some count as they go, some at the end.
+                ("usage", Value::Null) => {}
+                ("usage", usage) => envelope.set("usage", usage.clone()),
+                _ => envelope.agree(key, value)?,
+            }
+        }
+    }
+    // What each event repeats, none leaves out.
+    said.iter().all(|count| *count == 0 || *count == pieces.len()).then_some(())?;
+    if let Some(Value::String(object)) = envelope.get_mut("object")
+        && object == "chat.completion.chunk"
+    {
+        "chat.completion".clone_into(object);
+    }
+    envelope.set("choices", Value::Array(choices.into_iter().map(Choice::into_value).collect()));
+    let end = done.then(|| "[DONE]".to_owned());
+    Some(Joined { message: envelope.into_value(), end, pieces: pieces_count })
+}
+
+impl Choice {
+    fn take(&mut self, delta: &Value) -> Option<()> {
+        let Value::Object(members) = delta else { return None };
+        for (key, value) in members {
+            match (key.as_str(), value) {
+                ("index", _) => {}
+                ("delta", Value::Object(members)) => self.take_delta(members)?,
+                ("text", piece) => self.members.append("text", piece)?,
+                ("logprobs", Value::Object(lists)) => self.take_logprobs(lists)?,
+                // What a filter says of the text so far.
+                (key, value) if key.starts_with("content_filter") => self.members.set(key, value.clone()),
+                (_, Value::Null) => {}
+                (key, value) => self.members.agree(key, value)?,
+            }
+        }
+        Some(())
+    }
+
+    fn take_delta(&mut self, members: &[(String, Value)]) -> Option<()> {
+        for (key, value) in members {
+            match (key.as_str(), value) {
+                (key, piece) if TEXTS.contains(&key) => self.message.append(key, piece)?,
+                ("tool_calls", Value::Array(calls)) => {
+                    for call in calls {
+                        let at = index(call.get("index")?)?;
+                        self.calls.entry(at).or_default().take(call)?;
+                    }
+                }
+                ("function_call", Value::Object(members)) => {
+                    let mut call = match self.message.get_mut("function_call") {
+                        Some(known) => Members::of(known)?,
+                        None => Members::default(),
+                    };
+                    take_function(&mut call, members)?;
+                    self.message.set("function_call", call.into_value());
+                }
+                (_, Value::Null) => {}
+                (key, value) => self.message.agree(key, value)?,
+            }
+        }
+        Some(())
+    }
+
+    /// Lists with an entry for each token.
+    fn take_logprobs(&mut self, lists: &[(String, Value)]) -> Option<()> {
+        let mut known = match self.members.get_mut("logprobs") {
+            Some(known) => Members::of(known)?,
+            None => Members::default(),
+        };
+        for (key, value) in lists {
+            match (known.get_mut(key), value) {
+                (Some(Value::Array(known)), Value::Array(more)) => known.extend(more.iter().cloned()),
+                (_, Value::Null) => {}
+                _ => known.agree(key, value)?,
+            }
+        }
+        self.members.set("logprobs", known.into_value());
+        Some(())
+    }
+
+    fn into_value((at, mut choice): (usize, Self)) -> Value {
+        if !choice.calls.is_empty() {
+            let calls = choice.calls.into_values().map(Call::into_value).collect();
+            choice.message.set("tool_calls", Value::Array(calls));
+        }
+        let mut members = Members(vec![("index".to_owned(), Value::Number(at.to_string()))]);
+        if !choice.message.0.is_empty() {
+            members.set("message", choice.message.into_value());
+        }
+        members.0.append(&mut choice.members.0);
+        members.into_value()
+    }
+}
+
+impl Call {
+    fn take(&mut self, call: &Value) -> Option<()> {
+        let Value::Object(members) = call else { return None };
+        for (key, value) in members {
+            match (key.as_str(), value) {
+                ("index", _) => {}
+                ("function", Value::Object(members)) => take_function(&mut self.function, members)?,
+                (key, value) => self.members.agree(key, value)?,
+            }
+        }
+        Some(())
+    }
+
+    fn into_value(mut self) -> Value {
+        if !self.function.0.is_empty() {
+            self.members.set("function", self.function.into_value());
+        }
+        self.members.into_value()
+    }
+}
+
+fn take_function(function: &mut Members, members: &[(String, Value)]) -> Option<()> {
+    for (key, value) in members {
+        if key == "arguments" { function.append(key, value)? } else { function.agree(key, value)? }
+    }
+    Some(())
+}

@@ -1,0 +1,113 @@
+//! Which elements of two arrays belong together.
+//!
+//! In: both arrays, less what they have in common at their beginning and end. Out: pairs. Objects that have a name of their
+//! own (a member `id`, `key`, `uuid` or `name` that no other of them has) are paired by it, so that one that changed and
+//! moved is still known; everything else by a longest common subsequence of what rules leave of it. Calls of tools are
+//! paired whatever their order: they are made at once.
+
+use std::collections::BTreeSet;
+
+use content::{
+    json::{Kind, Node},
+    message::call_name,
+};
+use exchange::Digest;
+
+use super::walk::Walk;
+use crate::{
+    align::{Pairing, align, unordered},
+    pointer::Step,
+};
+
+/// Members that name an object, the most telling first.
+const NAMES: [&str; 4] = ["id", "key", "uuid", "name"];
+
+impl<'v> Walk<'v, '_> {
+    /// Pairs of elements, their indices counted from the beginning of the arrays; `first` elements before these are equal.
+    pub(super) fn pairings(&mut self, recorded: &[Node<'v>], replayed: &[Node<'v>], first: usize) -> Vec<Pairing> {
+        if let ([_], [_]) = (recorded, replayed) {
+            return vec![Pairing::of(first, first)];
+        }
+        let bytes = recorded.iter().chain(replayed).map(|node| node.raw().len() as u64).sum();
+        let pairings = if !self.findings.spend(bytes) {
+            crate::align::by_position(recorded.len(), replayed.len())
+        } else if self.document.has_calls && recorded.iter().chain(replayed).any(|node| call_name(*node).is_some()) {
+            self.with_calls(recorded, replayed, first)
+        } else if let Some((one, other)) = self.names_of(recorded, replayed, first) {
+            align(&one, &other, self.findings)
+        } else {
+            let (one, other) = self.prints(recorded, replayed, first);
+            align(&one, &other, self.findings)
+        };
+        pairings.into_iter().map(|pairing| pairing.behind(first)).collect()
+    }
+
+    fn prints(&mut self, recorded: &[Node<'v>], replayed: &[Node<'v>], first: usize) -> (Vec<Digest>, Vec<Digest>) {
+        (self.recorded.prints_of(recorded, first), self.replayed.prints_of(replayed, first))
+    }
+
+    /// Calls among themselves in any order, the rest in its own.
+    fn with_calls(&mut self, recorded: &[Node<'v>], replayed: &[Node<'v>], first: usize) -> Vec<Pairing> {
+        let (one, other) = self.prints(recorded, replayed, first);
+        let rest = |nodes: &[Node<'v>]| -> Vec<usize> {
+            (0..nodes.len()).filter(|&at| call_name(nodes[at]).is_none()).collect()
+        };
+        let (rest_one, rest_other) = (rest(recorded), rest(replayed));
+        let digests = |all: &[Digest], at: &[usize]| -> Vec<Digest> { at.iter().map(|&at| all[at]).collect() };
+        let in_order = align(&digests(&one, &rest_one), &digests(&other, &rest_other), self.findings);
+        let calls = |nodes: &[Node<'v>], prints: &[Digest]| -> Vec<(usize, Digest, Digest)> {
+            let name = |node: &Node<'v>| call_name(*node).map(|name| Digest::of(name.as_bytes()));
+            nodes.iter().enumerate().filter_map(|(at, node)| Some((at, prints[at], name(node)?))).collect()
+        };
+        let mut pairings = unordered(&calls(recorded, &one), &calls(replayed, &other));
+        pairings.extend(in_order.into_iter().map(|pairing| Pairing {
+            recorded: pairing.recorded.map(|at| rest_one[at]),
+            replayed: pairing.replayed.map(|at| rest_other[at]),
+            ..pairing
+        }));
+        pairings.sort_by_key(Pairing::place);
+        pairings
+    }
+
+    /// Digests of the elements' names, where all of them are objects that have one, no two on one side have the same, and at
+    /// least half of those of the shorter side are there on the other side too.
+    fn names_of(
+        &mut self,
+        recorded: &[Node<'v>],
+        replayed: &[Node<'v>],
+        first: usize,
+    ) -> Option<(Vec<Digest>, Vec<Digest>)> {
+        let is_object = |node: &Node<'v>| node.kind() == Kind::Object;
+        if recorded.is_empty() || replayed.is_empty() || !recorded.iter().chain(replayed).all(is_object) {
+            return None;
+        }
+        NAMES.into_iter().find_map(|key| {
+            let one = self.names_by(key, recorded, first)?;
+            let other = self.names_by(key, replayed, first)?;
+            let (known, others): (BTreeSet<_>, BTreeSet<_>) = (one.iter().collect(), other.iter().collect());
+            let shared = known.intersection(&others).count();
+            (shared * 2 >= one.len().min(other.len())).then_some((one, other))
+        })
+    }
+
+    /// `None` where one has none, two have the same, or a rule covers it.
+    fn names_by(&mut self, key: &'static str, nodes: &[Node<'v>], first: usize) -> Option<Vec<Digest>> {
+        let mut seen = BTreeSet::new();
+        let mut names = Vec::with_capacity(nodes.len());
+        for (at, node) in nodes.iter().enumerate() {
+            let name = node.get(key).filter(|name| matches!(name.kind(), Kind::String | Kind::Number))?;
+            if self.is_covered(&[Step::Index(first + at), Step::Key(key)]) {
+                return None;
+            }
+            let name = match name.text() {
+                Some(text) => Digest::of(format!("\"{text}").as_bytes()),
+                None => Digest::of(name.raw().as_bytes()),
+            };
+            if !seen.insert(name) {
+                return None;
+            }
+            names.push(name);
+        }
+        Some(names)
+    }
+}

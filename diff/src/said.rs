@@ -1,0 +1,217 @@
+//! Answers of model providers compared by what they say: a stream by the message that its events join to.
+//!
+//! In: two answers, read, and the rules. Out: differences with pointers into the message, as it would have come in one piece,
+//! and beside them how each stream came: split points are told, and are no difference. Rules for the data of events take
+//! out what they cover before the events are joined; rules for bodies apply to the message.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use content::{
+    canonical::VALUES_MAX,
+    json::{self, Tree, Value},
+    message::{self, Joined},
+    sse::{Event, Stream},
+};
+use exchange::Digest;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Change, ChangeKind, Shown,
+    findings::Findings,
+    json::{Document, canonical_digest, compare as compare_json, without},
+    pointer::{Cover, pointer_text, rule_for_root},
+    rules::{Active, EventField},
+};
+
+/// How two streams of one kind of message came. None of it is content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Streams {
+    /// The recorded one; absent where the recorded answer came in one piece.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<Streamed>,
+    /// The replayed one; absent where the replayed answer came in one piece.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replayed: Option<Streamed>,
+}
+
+/// How a stream came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Streamed {
+    /// How many events.
+    pub events: u64,
+    /// How many of them carried a piece of the message.
+    pub pieces: u64,
+    /// What said that the message is whole; absent where the stream just ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<String>,
+}
+
+impl Streams {
+    pub(crate) fn mirrored(self) -> Self {
+        Self { recorded: self.replayed, replayed: self.recorded }
+    }
+}
+
+/// What rules took out of the data of events: by rule, each pointer with what stood there.
+type TakenOut = BTreeMap<usize, BTreeSet<(String, Digest)>>;
+
+/// A stream as the message that it joins to.
+pub(crate) struct Message {
+    joined: Joined,
+    events: u64,
+    taken: TakenOut,
+}
+
+impl Message {
+    /// Joins a stream; `None` where it is no message of a format that is known, or was cut.
+    pub(crate) fn of(stream: &Stream, is_part: bool, rules: &Active<'_>) -> Option<Self> {
+        if is_part || rule_for_root(&rules.event_data).is_some() {
+            return None;
+        }
+        let mut taken = TakenOut::new();
+        let joined = if rules.event_data.is_empty() {
+            message::joined(stream)?
+        } else {
+            let events = stream.events.iter().map(|event| less(event, rules, &mut taken)).collect();
+            message::joined(&Stream { events, trailing: stream.trailing.clone() })?
+        };
+        Some(Self { joined, events: stream.events.len() as u64, taken })
+    }
+
+    /// Appends what rules leave of it.
+    pub(crate) fn write_what_counts(&self, rules: &Active<'_>, out: &mut Vec<u8>) {
+        if let Some(end) = self.joined.end.as_ref().filter(|_| rules.for_event_field(EventField::End).is_none()) {
+            out.extend_from_slice(end.as_bytes());
+        }
+        out.push(b'\n');
+        let value = message::in_order(message::normal_of(self.joined.message.clone()));
+        if let Some(kept) = without(&value, &mut Vec::new(), &mut Cover::new(&rules.body), &mut |_, _, _| {}) {
+            kept.write_canonical(out);
+        }
+    }
+
+    fn streamed(&self) -> Streamed {
+        Streamed { events: self.events, pieces: self.joined.pieces, end: self.joined.end.clone() }
+    }
+}
+
+/// An event without what rules cover of its data.
+fn less(event: &Event, rules: &Active<'_>, taken: &mut TakenOut) -> Event {
+    let Ok(value) = json::parse_limited(event.data.as_bytes(), VALUES_MAX) else { return event.clone() };
+    let mut cover = Cover::new(&rules.event_data);
+    let kept = without(&value, &mut Vec::new(), &mut cover, &mut |rule_at, path, value| {
+        taken.entry(rule_at).or_default().insert((pointer_text(path), canonical_digest(value)));
+    });
+    Event { data: kept.map(|value| value.to_compact_text()).unwrap_or_default(), ..event.clone() }
+}
+
+/// Compares two streams by their messages.
+pub(crate) fn compare(
+    recorded: &Message,
+    replayed: &Message,
+    rules: &Active<'_>,
+    findings: &mut Findings,
+) -> Option<()> {
+    let normal = |message: &Message| tree_of(&message::normal_of(message.joined.message.clone()));
+    let (one, other) = (normal(recorded)?, normal(replayed)?);
+    findings.note_streams(Streams { recorded: Some(recorded.streamed()), replayed: Some(replayed.streamed()) });
+    count_taken(recorded, replayed, findings);
+    let document = Document { has_calls: true, ..Document::default() };
+    compare_json(one.root(), other.root(), 0, document, rules.for_body(), findings);
+    let ends = (recorded.joined.end.as_deref(), replayed.joined.end.as_deref());
+    if ends.0 != ends.1 {
+        compare_ends(ends.0, ends.1, rules, findings);
+    }
+    Some(())
+}
+
+fn count_taken(recorded: &Message, replayed: &Message, findings: &mut Findings) {
+    let rules: BTreeSet<usize> = recorded.taken.keys().chain(replayed.taken.keys()).copied().collect();
+    for rule_at in rules {
+        let (one, other) = (recorded.taken.get(&rule_at), replayed.taken.get(&rule_at));
+        if one != other {
+            let first = one.or(other).and_then(BTreeSet::first).map(|(pointer, _)| pointer.as_str());
+            findings.count_use(rule_at, || format!("sse:{}", first.unwrap_or_default()));
+        }
+    }
+}
+
+fn compare_ends(one: Option<&str>, other: Option<&str>, rules: &Active<'_>, findings: &mut Findings) {
+    let pointer = format!("sse:{}", EventField::End.name());
+    if let Some(rule_at) = rules.for_event_field(EventField::End) {
+        return findings.count_use(rule_at, || pointer);
+    }
+    if !findings.has_room() {
+        return;
+    }
+    let kind = match (one, other) {
+        (None, _) => ChangeKind::Added,
+        (_, None) => ChangeKind::Removed,
+        _ => ChangeKind::Changed,
+    };
+    let (recorded, replayed) = (one.map(Shown::beginning_of), other.map(Shown::beginning_of));
+    findings.add(Change { recorded, replayed, ..Change::at(pointer, kind) });
+}
+
+/// Compares a stream with an answer in one piece by what both say; `is_mirrored` when the stream is the replayed one.
+///
+/// What a stream leaves out is not compared: members that say nothing (`null`, an empty list), and counts of tokens and the
+/// like that only one side gives.
+pub(crate) fn compare_with_whole(
+    stream: &Message,
+    whole: &Tree<'_>,
+    is_mirrored: bool,
+    rules: &Active<'_>,
+    findings: &mut Findings,
+) -> Option<()> {
+    let mut said = telling(message::normal_of(stream.joined.message.clone()));
+    let mut answer = telling(message::normal_of(whole.root().to_value()));
+    for key in ["usage", "system_fingerprint", "service_tier"] {
+        if said.get(key).is_none() || answer.get(key).is_none() {
+            remove(&mut said, key);
+            remove(&mut answer, key);
+        }
+    }
+    let (said, answer) = (tree_of(&said)?, tree_of(&answer)?);
+    let streams = Streams { recorded: Some(stream.streamed()), replayed: None };
+    let document = Document { has_calls: true, ..Document::default() };
+    let rules = rules.for_body();
+    if is_mirrored {
+        findings.note_streams(streams.mirrored());
+        compare_json(answer.root(), said.root(), 0, document, rules, findings);
+    } else {
+        findings.note_streams(streams);
+        compare_json(said.root(), answer.root(), 0, document, rules, findings);
+    }
+    Some(())
+}
+
+/// The value without members that say nothing.
+fn telling(value: Value) -> Value {
+    let is_empty =
+        |value: &Value| *value == Value::Null || matches!(value, Value::Array(elements) if elements.is_empty());
+    match value {
+        Value::Array(elements) => Value::Array(elements.into_iter().map(telling).collect()),
+        Value::Object(members) => {
+            let kept = members.into_iter().filter(|(_, member)| !is_empty(member));
+            Value::Object(kept.map(|(key, member)| (key, telling(member))).collect())
+        }
+        scalar => scalar,
+    }
+}
+
+fn remove(value: &mut Value, key: &str) {
+    if let Value::Object(members) = value {
+        members.retain(|(name, _)| name != key);
+    }
+}
+
+/// The value as a document; `None` where calls made it too deep.
+pub(crate) fn tree_of(value: &Value) -> Option<Tree<'static>> {
+    let mut bytes = Vec::new();
+    value.write_compact(&mut bytes);
+    json::parse_tree(&bytes, usize::MAX).ok().map(Tree::into_owned)
+}
+
+#[cfg(test)]
+mod tests;
