@@ -54,7 +54,7 @@ pub(crate) fn by_position(recorded_len: usize, replayed_len: usize) -> Vec<Pairi
 /// Pairs equal elements, in order or moved, and by position those between two that are in order.
 ///
 /// Of sequences of the same length the position decides, unless moving leaves fewer differences.
-pub(crate) fn align(recorded: &[Digest], replayed: &[Digest], findings: &mut Findings) -> Vec<Pairing> {
+pub(crate) fn align<T: Ord + Copy>(recorded: &[T], replayed: &[T], findings: &mut Findings) -> Vec<Pairing> {
     let Some(matches) = common_subsequence(recorded, replayed, findings) else {
         return by_position(recorded.len(), replayed.len());
     };
@@ -88,13 +88,13 @@ pub(crate) fn unordered(recorded: &[(usize, Digest, Digest)], replayed: &[(usize
 }
 
 /// Equal elements that are not among the matches, in an order that does not depend on which side is which.
-fn moved(matches: &[(usize, usize)], recorded: &[Digest], replayed: &[Digest]) -> Vec<Pairing> {
+fn moved<T: Ord + Copy>(matches: &[(usize, usize)], recorded: &[T], replayed: &[T]) -> Vec<Pairing> {
     let mut used = (vec![false; recorded.len()], vec![false; replayed.len()]);
     for (one, other) in matches {
         (used.0[*one], used.1[*other]) = (true, true);
     }
-    let left = |digests: &[Digest], used: &[bool]| {
-        let mut queues: BTreeMap<Digest, Vec<usize>> = BTreeMap::new();
+    let left = |digests: &[T], used: &[bool]| {
+        let mut queues: BTreeMap<T, Vec<usize>> = BTreeMap::new();
         let left = digests.iter().enumerate().filter(|(at, _)| !used[*at]);
         left.for_each(|(at, digest)| queues.entry(*digest).or_default().push(at));
         queues
@@ -138,9 +138,9 @@ fn around(matches: Vec<(usize, usize)>, moved: &[Pairing], recorded_len: usize, 
 }
 
 /// A longest common subsequence as pairs of positions; `None` when it would be too much work.
-fn common_subsequence(
-    recorded: &[Digest],
-    replayed: &[Digest],
+fn common_subsequence<T: Ord + Copy>(
+    recorded: &[T],
+    replayed: &[T],
     findings: &mut Findings,
 ) -> Option<Vec<(usize, usize)>> {
     if recorded > replayed {
@@ -168,7 +168,7 @@ fn common_subsequence(
 }
 
 /// The textbook table: each cell holds the length of the longest common subsequence of what is left on both sides.
-fn by_table(one: &[Digest], other: &[Digest]) -> Vec<(usize, usize)> {
+fn by_table<T: Eq>(one: &[T], other: &[T]) -> Vec<(usize, usize)> {
     if one.is_empty() || other.is_empty() {
         return Vec::new();
     }

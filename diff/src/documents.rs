@@ -31,8 +31,10 @@ fn views<'a>(one: &'a [u8], other: &'a [u8]) -> (View<'a>, View<'a>) {
     let json = |bytes| json::parse_tree(bytes, VALUES_MAX).ok().map(|tree| View::Json(tree, 0));
     let lines = |bytes| read_lines(bytes, VALUES_MAX).map(|tree| View::Json(tree, 0));
     let both = |read: &dyn Fn(&'a [u8]) -> Option<View<'a>>| Some((read(one)?, read(other)?));
-    if let Some(views) = both(&json) {
-        return views;
+    if let Ok(tree) = json::parse_tree(one, VALUES_MAX)
+        && let Ok(other) = json::parse_tree_like(other, VALUES_MAX, &tree)
+    {
+        return (View::Json(tree, 0), View::Json(other, 0));
     }
     let kind = if is_event_stream(one) && is_event_stream(other) { MediaKind::EventStream } else { MediaKind::Other };
     // A message that one side streamed and the other gave in one piece.

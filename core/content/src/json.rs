@@ -12,7 +12,7 @@ mod tree;
 mod writer;
 
 pub use error::{Fault, ParseError};
-pub use parser::{DEPTH_MAX, parse, parse_limited, parse_tree};
+pub use parser::{DEPTH_MAX, parse, parse_limited, parse_tree, parse_tree_like};
 pub use tree::{Elements, Kind, Members, Node, Tree};
 
 /// One JSON value.

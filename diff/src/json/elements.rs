@@ -15,9 +15,12 @@ use exchange::Digest;
 
 use super::walk::Walk;
 use crate::{
-    align::{Pairing, align, unordered},
+    align::{Pairing, align, by_position, unordered},
     pointer::Step,
 };
+
+/// What an object is called: whether that is a string, and its text.
+type Name<'v> = (bool, &'v str);
 
 /// Members that name an object, the most telling first.
 const NAMES: [&str; 4] = ["id", "key", "uuid", "name"];
@@ -30,11 +33,12 @@ impl<'v> Walk<'v, '_> {
         }
         let bytes = recorded.iter().chain(replayed).map(|node| node.raw().len() as u64).sum();
         let pairings = if !self.findings.spend(bytes) {
-            crate::align::by_position(recorded.len(), replayed.len())
+            by_position(recorded.len(), replayed.len())
         } else if self.document.has_calls && recorded.iter().chain(replayed).any(|node| call_name(*node).is_some()) {
             self.with_calls(recorded, replayed, first)
         } else if let Some((one, other)) = self.names_of(recorded, replayed, first) {
-            align(&one, &other, self.findings)
+            // Each still stands where it stood.
+            if one == other { by_position(one.len(), one.len()) } else { align(&one, &other, self.findings) }
         } else {
             let (one, other) = self.prints(recorded, replayed, first);
             align(&one, &other, self.findings)
@@ -69,14 +73,14 @@ impl<'v> Walk<'v, '_> {
         pairings
     }
 
-    /// Digests of the elements' names, where all of them are objects that have one, no two on one side have the same, and at
+    /// The elements' names, where all of them are objects that have one, no two on one side have the same, and at
     /// least half of those of the shorter side are there on the other side too.
     fn names_of(
         &mut self,
         recorded: &[Node<'v>],
         replayed: &[Node<'v>],
         first: usize,
-    ) -> Option<(Vec<Digest>, Vec<Digest>)> {
+    ) -> Option<(Vec<Name<'v>>, Vec<Name<'v>>)> {
         let is_object = |node: &Node<'v>| node.kind() == Kind::Object;
         if recorded.is_empty() || replayed.is_empty() || !recorded.iter().chain(replayed).all(is_object) {
             return None;
@@ -84,30 +88,27 @@ impl<'v> Walk<'v, '_> {
         NAMES.into_iter().find_map(|key| {
             let one = self.names_by(key, recorded, first)?;
             let other = self.names_by(key, replayed, first)?;
-            let (known, others): (BTreeSet<_>, BTreeSet<_>) = (one.iter().collect(), other.iter().collect());
-            let shared = known.intersection(&others).count();
+            if one == other {
+                return Some((one, other));
+            }
+            let others: BTreeSet<_> = other.iter().collect();
+            let shared = one.iter().filter(|name| others.contains(name)).count();
             (shared * 2 >= one.len().min(other.len())).then_some((one, other))
         })
     }
 
     /// `None` where one has none, two have the same, or a rule covers it.
-    fn names_by(&mut self, key: &'static str, nodes: &[Node<'v>], first: usize) -> Option<Vec<Digest>> {
-        let mut seen = BTreeSet::new();
+    fn names_by(&mut self, key: &'static str, nodes: &[Node<'v>], first: usize) -> Option<Vec<Name<'v>>> {
         let mut names = Vec::with_capacity(nodes.len());
         for (at, node) in nodes.iter().enumerate() {
             let name = node.get(key).filter(|name| matches!(name.kind(), Kind::String | Kind::Number))?;
             if self.is_covered(&[Step::Index(first + at), Step::Key(key)]) {
                 return None;
             }
-            let name = match name.text() {
-                Some(text) => Digest::of(format!("\"{text}").as_bytes()),
-                None => Digest::of(name.raw().as_bytes()),
-            };
-            if !seen.insert(name) {
-                return None;
-            }
-            names.push(name);
+            names.push((name.kind() == Kind::String, name.text().unwrap_or_else(|| name.raw())));
         }
-        Some(names)
+        let mut sorted = names.clone();
+        sorted.sort_unstable();
+        sorted.windows(2).all(|pair| pair[0] != pair[1]).then_some(names)
     }
 }

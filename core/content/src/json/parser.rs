@@ -49,6 +49,19 @@ pub fn parse_limited(bytes: &[u8], values_max: usize) -> Result<Value, ParseErro
 /// # Errors
 /// Those of [`parse_limited`]; a document of 4 GiB or more has too many values.
 pub fn parse_tree(bytes: &[u8], values_max: usize) -> Result<Tree<'_>, ParseError> {
+    parse_alike(bytes, values_max, None)
+}
+
+/// Like [`parse_tree`], quicker where the document is much like another one: what stands in the same place and is written
+/// alike is taken over from there.
+///
+/// # Errors
+/// Those of [`parse_tree`].
+pub fn parse_tree_like<'a>(bytes: &'a [u8], values_max: usize, like: &Tree<'_>) -> Result<Tree<'a>, ParseError> {
+    parse_alike(bytes, values_max, Some(like))
+}
+
+fn parse_alike<'a>(bytes: &'a [u8], values_max: usize, like: Option<&Tree<'_>>) -> Result<Tree<'a>, ParseError> {
     let text =
         std::str::from_utf8(bytes).map_err(|error| ParseError { offset: error.valid_up_to(), what: Fault::NotUtf8 })?;
     if text.starts_with('\u{feff}') {
@@ -58,24 +71,35 @@ pub fn parse_tree(bytes: &[u8], values_max: usize) -> Result<Tree<'_>, ParseErro
         return Err(ParseError { offset: 0, what: Fault::TooManyValues });
     }
     let entries = Vec::with_capacity((bytes.len() / BYTES_PER_ENTRY + 4).min(ENTRIES_AT_FIRST_MAX));
-    let mut parser = Parser { text, at: 0, depth: 0, values_left: values_max, entries, unescaped: Vec::new() };
+    let (unescaped, texts) = (String::new(), Vec::new());
+    let mut parser = Parser { text, at: 0, depth: 0, values_left: values_max, entries, unescaped, texts, like };
     parser.skip_white_space();
-    parser.value()?;
+    parser.value(like.map(|_| 0)).map_err(|refused| *refused)?;
     parser.skip_white_space();
     if parser.at < text.len() {
-        return Err(parser.fault(Fault::Trailing));
+        return Err(*parser.fault(Fault::Trailing));
     }
-    Ok(Tree { text: Cow::Borrowed(text), entries: parser.entries, unescaped: parser.unescaped })
+    Ok(Tree { text: Cow::Borrowed(text), entries: parser.entries, unescaped: parser.unescaped, texts: parser.texts })
 }
 
-struct Parser<'a> {
+/// Why reading stopped; boxed, so that what is read all the time is told in a register.
+type Refused = Box<ParseError>;
+
+mod alike;
+
+use alike::Others;
+
+struct Parser<'a, 'l> {
     text: &'a str,
     /// Always on a character's first byte.
     at: usize,
     depth: usize,
     values_left: usize,
     entries: Vec<Entry>,
-    unescaped: Vec<Box<str>>,
+    unescaped: String,
+    texts: Vec<(u32, u32)>,
+    /// A document that this one may be like.
+    like: Option<&'l Tree<'l>>,
 }
 
 /// Tells objects that surely have no key twice from those that have to be looked at.
@@ -90,19 +114,26 @@ impl Keys {
     fn take(&mut self, key: &[u8]) {
         let byte = |at: usize| u64::from(key.get(at).copied().unwrap_or_default());
         let mixed = byte(0) + 3 * byte(key.len() / 2) + 5 * byte(key.len().wrapping_sub(1)) + 7 * key.len() as u64;
-        let bit = 1 << (mixed % 61);
+        // The upper six bits of a product with an odd constant (Fibonacci hashing).
+        let bit = 1 << (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58);
         self.may_have_twins |= self.seen & bit != 0;
         self.seen |= bit;
     }
 }
 
-impl<'a> Parser<'a> {
-    fn value(&mut self) -> Result<(), ParseError> {
+impl Parser<'_, '_> {
+    /// `alike` is the entry of the other document that stands in the same place.
+    fn value(&mut self, alike: Option<u32>) -> Result<(), Refused> {
+        if let Some(alike) = alike
+            && self.takes_over(alike)
+        {
+            return Ok(());
+        }
         self.values_left = self.values_left.checked_sub(1).ok_or_else(|| self.fault(Fault::TooManyValues))?;
         match self.peek() {
             Some(b'"') => self.string(),
-            Some(b'{') => self.object(),
-            Some(b'[') => self.array(),
+            Some(b'{') => self.object(alike),
+            Some(b'[') => self.array(alike),
             Some(b'-' | b'0'..=b'9') => self.number(),
             Some(b't') => self.word("true", Kind::Bool),
             Some(b'f') => self.word("false", Kind::Bool),
@@ -111,12 +142,14 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn array(&mut self) -> Result<(), ParseError> {
+    fn array(&mut self, alike: Option<u32>) -> Result<(), Refused> {
         let entry_at = self.enter(Kind::Array)?;
+        let mut others = self.inside(alike, Kind::Array);
         if !self.takes_after_space(b']') {
             loop {
                 self.skip_white_space();
-                self.value()?;
+                let alike = others.next(self.like);
+                self.value(alike)?;
                 if !self.more(b']')? {
                     break;
                 }
@@ -126,12 +159,13 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn object(&mut self) -> Result<(), ParseError> {
+    fn object(&mut self, alike: Option<u32>) -> Result<(), Refused> {
         let entry_at = self.enter(Kind::Object)?;
+        let mut others = self.inside(alike, Kind::Object);
         let mut keys = Keys::default();
         if !self.takes_after_space(b'}') {
             loop {
-                self.member(&mut keys)?;
+                self.member(&mut keys, &mut others)?;
                 if !self.more(b'}')? {
                     break;
                 }
@@ -141,19 +175,25 @@ impl<'a> Parser<'a> {
         if keys.may_have_twins { self.refuse_twins(entry_at) } else { Ok(()) }
     }
 
-    fn member(&mut self, keys: &mut Keys) -> Result<(), ParseError> {
+    fn member(&mut self, keys: &mut Keys, others: &mut Others) -> Result<(), Refused> {
         self.skip_white_space();
         if self.peek() != Some(b'"') {
             return Err(self.unexpected());
         }
         let key_at = self.entries.len();
-        self.string()?;
+        let alike = others.next(self.like);
+        let is_alike = alike.is_some_and(|alike| self.takes_over(alike));
+        if !is_alike {
+            self.string()?;
+        }
+        self.entries[key_at].is_key = true;
+        let alike = if is_alike { others.next(self.like) } else { others.find(self.like, self.key(key_at)) };
         keys.take(self.key(key_at).as_bytes());
         if !self.takes_after_space(b':') {
             return Err(self.unexpected());
         }
         self.skip_white_space();
-        self.value()
+        self.value(alike)
     }
 
     /// The text of the string that this entry is.
@@ -161,12 +201,15 @@ impl<'a> Parser<'a> {
         let entry = &self.entries[entry_at];
         match entry.next {
             NO_ESCAPE => &self.text[entry.start as usize + 1..entry.end as usize - 1],
-            at => &self.unescaped[at as usize],
+            at => {
+                let (start, end) = self.texts[at as usize];
+                &self.unescaped[start as usize..end as usize]
+            }
         }
     }
 
     /// Refuses an object in which a key stands twice.
-    fn refuse_twins(&self, object_at: usize) -> Result<(), ParseError> {
+    fn refuse_twins(&self, object_at: usize) -> Result<(), Refused> {
         let Entry { start, next, .. } = self.entries[object_at];
         let mut keys = Vec::new();
         let mut at = object_at + 1;
@@ -176,13 +219,15 @@ impl<'a> Parser<'a> {
             at = if matches!(value.kind, Kind::Array | Kind::Object) { value.next as usize } else { at + 2 };
         }
         match duplicate_key(keys) {
-            Some(key) => Err(ParseError { offset: start as usize, what: Fault::DuplicateKey(key.to_owned()) }),
+            Some(key) => {
+                Err(Box::new(ParseError { offset: start as usize, what: Fault::DuplicateKey(key.to_owned()) }))
+            }
             None => Ok(()),
         }
     }
 
     /// After an element: true past a comma, false past the closing bracket.
-    fn more(&mut self, close: u8) -> Result<bool, ParseError> {
+    fn more(&mut self, close: u8) -> Result<bool, Refused> {
         if self.takes_after_space(b',') {
             Ok(true)
         } else if self.takes_after_space(close) {
@@ -193,7 +238,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Steps past an opening bracket, one level deeper; gives the entry's number.
-    fn enter(&mut self, kind: Kind) -> Result<usize, ParseError> {
+    fn enter(&mut self, kind: Kind) -> Result<usize, Refused> {
         if self.depth == DEPTH_MAX {
             return Err(self.fault(Fault::TooDeep));
         }
@@ -214,10 +259,10 @@ impl<'a> Parser<'a> {
 
     /// Adds the value that begins at `start` and ends here.
     fn push(&mut self, start: usize, kind: Kind, next: u32) {
-        self.entries.push(Entry { start: offset(start), end: offset(self.at), next, kind });
+        self.entries.push(Entry { start: offset(start), end: offset(self.at), next, kind, is_key: false });
     }
 
-    fn word(&mut self, word: &str, kind: Kind) -> Result<(), ParseError> {
+    fn word(&mut self, word: &str, kind: Kind) -> Result<(), Refused> {
         let rest = &self.text.as_bytes()[self.at..];
         if rest.starts_with(word.as_bytes()) {
             self.at += word.len();
@@ -229,13 +274,13 @@ impl<'a> Parser<'a> {
     }
 
     /// `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`
-    fn number(&mut self) -> Result<(), ParseError> {
+    fn number(&mut self) -> Result<(), Refused> {
         let begin = self.at;
         self.takes(b'-');
         let leading_zero = self.peek() == Some(b'0');
         let whole_len = self.digits()?;
         if leading_zero && whole_len > 1 {
-            return Err(ParseError { offset: begin, what: Fault::BadNumber });
+            return Err(Box::new(ParseError { offset: begin, what: Fault::BadNumber }));
         }
         if self.takes(b'.') {
             self.digits()?;
@@ -251,7 +296,7 @@ impl<'a> Parser<'a> {
     }
 
     /// One digit or more; gives how many.
-    fn digits(&mut self) -> Result<usize, ParseError> {
+    fn digits(&mut self) -> Result<usize, Refused> {
         let rest = &self.text.as_bytes()[self.at..];
         let len = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         if len == 0 {
@@ -261,42 +306,45 @@ impl<'a> Parser<'a> {
         Ok(len)
     }
 
-    fn string(&mut self) -> Result<(), ParseError> {
+    fn string(&mut self) -> Result<(), Refused> {
         let begin = self.at;
         self.at += 1;
-        let plain = self.plain_run()?;
+        self.skip_plain()?;
         if self.takes(b'"') {
             self.push(begin, Kind::String, NO_ESCAPE);
             return Ok(());
         }
-        let mut string = plain.to_owned();
+        let text_begin = offset(self.unescaped.len());
+        let text = self.text;
+        self.unescaped.push_str(&text[begin + 1..self.at]);
         while !self.takes(b'"') {
-            string.push(self.escape()?);
-            string.push_str(self.plain_run()?);
+            let character = self.escape()?;
+            self.unescaped.push(character);
+            let run_begin = self.at;
+            self.skip_plain()?;
+            self.unescaped.push_str(&text[run_begin..self.at]);
         }
-        let text_at = offset(self.unescaped.len());
-        self.unescaped.push(string.into_boxed_str());
-        self.push(begin, Kind::String, text_at);
+        self.texts.push((text_begin, offset(self.unescaped.len())));
+        self.push(begin, Kind::String, offset(self.texts.len() - 1));
         Ok(())
     }
 
-    /// What stands before the next quote or backslash, which is there.
-    fn plain_run(&mut self) -> Result<&'a str, ParseError> {
+    /// Steps to the next quote or backslash, which is there.
+    fn skip_plain(&mut self) -> Result<(), Refused> {
         let rest = &self.text.as_bytes()[self.at..];
         let len = plain_len(rest);
         match rest.get(len) {
             Some(b'"' | b'\\') => {
-                let begin = self.at;
                 self.at += len;
-                Ok(&self.text[begin..self.at])
+                Ok(())
             }
-            Some(_) => Err(ParseError { offset: self.at + len, what: Fault::ControlCharacter }),
-            None => Err(ParseError { offset: self.text.len(), what: Fault::UnexpectedEnd }),
+            Some(_) => Err(Box::new(ParseError { offset: self.at + len, what: Fault::ControlCharacter })),
+            None => Err(Box::new(ParseError { offset: self.text.len(), what: Fault::UnexpectedEnd })),
         }
     }
 
     /// One escape, or the pair of them that makes one character.
-    fn escape(&mut self) -> Result<char, ParseError> {
+    fn escape(&mut self) -> Result<char, Refused> {
         let begin = self.at;
         self.at += 1;
         let Some(kind) = self.peek() else { return Err(self.fault(Fault::UnexpectedEnd)) };
@@ -308,43 +356,43 @@ impl<'a> Parser<'a> {
             b'r' => '\r',
             b't' => '\t',
             b'u' => return self.unicode_escape(begin),
-            _ => return Err(ParseError { offset: begin, what: Fault::BadEscape }),
+            _ => return Err(Box::new(ParseError { offset: begin, what: Fault::BadEscape })),
         };
         self.at += 1;
         Ok(character)
     }
 
     /// After a backslash, on its `u`.
-    fn unicode_escape(&mut self, begin: usize) -> Result<char, ParseError> {
-        let lone = ParseError { offset: begin, what: Fault::LoneSurrogate };
+    fn unicode_escape(&mut self, begin: usize) -> Result<char, Refused> {
+        let lone = || Box::new(ParseError { offset: begin, what: Fault::LoneSurrogate });
         let first = self.hex_unit()?;
         let code = match first {
             0xd800..=0xdbff => {
                 if !self.text.as_bytes()[self.at..].starts_with(b"\\u") {
-                    return Err(lone);
+                    return Err(lone());
                 }
                 self.at += 1;
                 match self.hex_unit()? {
                     second @ 0xdc00..=0xdfff => 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00),
-                    _ => return Err(lone),
+                    _ => return Err(lone()),
                 }
             }
             _ => first,
         };
-        char::from_u32(code).ok_or(lone)
+        char::from_u32(code).ok_or_else(lone)
     }
 
     /// `u` and four hex digits.
-    fn hex_unit(&mut self) -> Result<u32, ParseError> {
+    fn hex_unit(&mut self) -> Result<u32, Refused> {
         self.at += 1;
         let rest = &self.text.as_bytes()[self.at..];
         let mut unit = 0;
         for place in 0..4 {
             let Some(&digit) = rest.get(place) else {
-                return Err(ParseError { offset: self.text.len(), what: Fault::UnexpectedEnd });
+                return Err(Box::new(ParseError { offset: self.text.len(), what: Fault::UnexpectedEnd }));
             };
             let Some(digit) = char::from(digit).to_digit(16) else {
-                return Err(ParseError { offset: self.at + place, what: Fault::BadEscape });
+                return Err(Box::new(ParseError { offset: self.at + place, what: Fault::BadEscape }));
             };
             unit = unit * 16 + digit;
         }
@@ -374,12 +422,12 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn unexpected(&self) -> ParseError {
+    fn unexpected(&self) -> Refused {
         self.fault(self.text[self.at..].chars().next().map_or(Fault::UnexpectedEnd, Fault::Unexpected))
     }
 
-    fn fault(&self, what: Fault) -> ParseError {
-        ParseError { offset: self.at, what }
+    fn fault(&self, what: Fault) -> Refused {
+        Box::new(ParseError { offset: self.at, what })
     }
 }
 

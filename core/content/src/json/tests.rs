@@ -198,3 +198,41 @@ proptest! {
         agrees_with_serde_json(&bytes);
     }
 }
+
+/// Two documents, the other made of pieces of the one.
+fn two_alike() -> impl proptest::strategy::Strategy<Value = (String, String)> {
+    use proptest::prelude::*;
+
+    let scalar = prop_oneof![
+        Just("null".to_owned()),
+        Just("true".to_owned()),
+        "-?(0|[1-9][0-9]{0,2})(\\.[0-9]{1,2})?",
+        "\"[ab]{0,4}(\\\\n|\\\\u0041)?[ab]{0,4}\"",
+    ];
+    let value = scalar.prop_recursive(3, 24, 5, |below| {
+        let member = ("\"[a-e]{1,2}(\\\\t)?\"", below.clone()).prop_map(|(key, value)| format!("{key}:{value}"));
+        prop_oneof![
+            prop::collection::vec(below, 0..5).prop_map(|them| format!("[{}]", them.join(","))),
+            prop::collection::vec(member, 0..5).prop_map(|them| format!("{{{}}}", them.join(", "))),
+        ]
+    });
+    (value.clone(), value, any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<bool>()).prop_map(
+        |(one, other, at, end, is_other)| {
+            let (at, end) = (at.index(one.len() + 1), end.index(one.len() + 1));
+            let cut = if is_other { other } else { format!("{}{}{}", &one[..at.min(end)], other, &one[at.max(end)..]) };
+            (one, cut)
+        },
+    )
+}
+
+proptest::proptest! {
+    #[test]
+    fn what_is_taken_over_from_a_document_alike_is_what_would_have_been_read((one, other) in two_alike(), values_max in 0_usize..40) {
+        if let Ok(like) = parse_tree(one.as_bytes(), usize::MAX) {
+            let read = parse_tree(other.as_bytes(), values_max).map(|tree| tree.root().to_value());
+            let taken = parse_tree_like(other.as_bytes(), values_max, &like).map(|tree| tree.root().to_value());
+            proptest::prop_assert_eq!(taken.as_ref().ok(), read.as_ref().ok());
+            proptest::prop_assert_eq!(taken.is_err(), read.is_err());
+        }
+    }
+}

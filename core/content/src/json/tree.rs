@@ -48,6 +48,8 @@ pub(super) struct Entry {
     /// Of an array or object: the entry behind all that is in it. Of a string: [`NO_ESCAPE`], or where its text is.
     pub(super) next: u32,
     pub(super) kind: Kind,
+    /// True for a member's key.
+    pub(super) is_key: bool,
 }
 
 /// A string that stands in the document as it is.
@@ -59,14 +61,21 @@ pub struct Tree<'a> {
     pub(super) text: Cow<'a, str>,
     /// In the document's order, a key before its value; the first is the root.
     pub(super) entries: Vec<Entry>,
-    /// The texts of strings with escapes.
-    pub(super) unescaped: Vec<Box<str>>,
+    /// The texts of strings with escapes, one behind the other.
+    pub(super) unescaped: String,
+    /// Where each of them stands there.
+    pub(super) texts: Vec<(u32, u32)>,
 }
 
 impl Tree<'_> {
     /// The value that is the document.
     pub fn root(&self) -> Node<'_> {
         Node { tree: self, at: 0 }
+    }
+
+    /// The text of the string that this entry is.
+    pub(super) fn key_text(&self, at: u32) -> &str {
+        Node { tree: self, at }.text().unwrap_or_default()
     }
 
     /// How many values and keys it has.
@@ -77,7 +86,12 @@ impl Tree<'_> {
 
     /// The same, holding its text.
     pub fn into_owned(self) -> Tree<'static> {
-        Tree { text: Cow::Owned(self.text.into_owned()), entries: self.entries, unescaped: self.unescaped }
+        Tree {
+            text: Cow::Owned(self.text.into_owned()),
+            entries: self.entries,
+            unescaped: self.unescaped,
+            texts: self.texts,
+        }
     }
 }
 
@@ -113,7 +127,10 @@ impl<'t> Node<'t> {
         }
         Some(match entry.next {
             NO_ESCAPE => &self.tree.text[entry.start as usize + 1..entry.end as usize - 1],
-            at => &self.tree.unescaped[at as usize],
+            at => {
+                let (start, end) = self.tree.texts[at as usize];
+                &self.tree.unescaped[start as usize..end as usize]
+            }
         })
     }
 
