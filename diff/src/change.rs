@@ -231,6 +231,9 @@ impl fmt::Display for Shown {
 impl Shown {
     /// The beginning of `text`.
     pub(crate) fn beginning_of(text: &str) -> Self {
+        if text.len() <= SHOWN_CHARS_MAX {
+            return Self { text: text.to_owned(), len: text.len() as u64, digest: None };
+        }
         let mut characters = text.chars();
         let mut shown: String = characters.by_ref().take(SHOWN_CHARS_MAX).collect();
         let is_cut = characters.next().is_some();

@@ -16,8 +16,8 @@ pub const DEPTH_MAX: usize = 128;
 /// Objects up to this many members are searched pairwise for a key given twice, longer ones by sorting. A choice.
 const PAIRWISE_MEMBERS_MAX: usize = 8;
 
-/// Bytes of a document for which one entry of the table is set aside at first: a typical one has as many. A choice.
-const BYTES_PER_ENTRY: usize = 12;
+/// Bytes of a document for which one entry of the table is set aside at first: a typical one has fewer. A choice.
+const BYTES_PER_ENTRY: usize = 8;
 
 /// Most entries that are set aside at first. A choice: 64 KiB.
 const ENTRIES_AT_FIRST_MAX: usize = 4_096;
@@ -188,12 +188,22 @@ impl Parser<'_, '_> {
         }
         self.entries[key_at].is_key = true;
         let alike = if is_alike { others.next(self.like) } else { others.find(self.like, self.key(key_at)) };
-        keys.take(self.key(key_at).as_bytes());
+        keys.take(self.key_bytes(key_at));
         if !self.takes_after_space(b':') {
             return Err(self.unexpected());
         }
         self.skip_white_space();
         self.value(alike)
+    }
+
+    /// The bytes of the string that this entry is.
+    #[inline]
+    fn key_bytes(&self, entry_at: usize) -> &[u8] {
+        let entry = &self.entries[entry_at];
+        match entry.next {
+            NO_ESCAPE => &self.text.as_bytes()[entry.start as usize + 1..entry.end as usize - 1],
+            _ => self.key(entry_at).as_bytes(),
+        }
     }
 
     /// The text of the string that this entry is.
@@ -330,6 +340,7 @@ impl Parser<'_, '_> {
     }
 
     /// Steps to the next quote or backslash, which is there.
+    #[inline]
     fn skip_plain(&mut self) -> Result<(), Refused> {
         let rest = &self.text.as_bytes()[self.at..];
         let len = plain_len(rest);
@@ -400,11 +411,13 @@ impl Parser<'_, '_> {
         Ok(unit)
     }
 
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
     /// Steps past `byte` (ASCII) when it stands here.
+    #[inline]
     fn takes(&mut self, byte: u8) -> bool {
         let here = self.peek() == Some(byte);
         self.at += usize::from(here);
@@ -416,6 +429,7 @@ impl Parser<'_, '_> {
         self.takes(byte)
     }
 
+    #[inline]
     fn skip_white_space(&mut self) {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
             self.at += 1;

@@ -75,10 +75,12 @@ impl Parser<'_, '_> {
         if kind == Kind::Number && rest.get(written.len()).is_some_and(goes_on) {
             return false;
         }
+        if !matches!(kind, Kind::Array | Kind::Object) {
+            return self.takes_over_scalar(like, alike, written.len());
+        }
         let entries = &like.entries[alike as usize..behind(like, alike) as usize];
-        let is_key = entries[0].is_key;
         let values = entries.iter().filter(|entry| !entry.is_key).count();
-        let Some(values_left) = self.values_left.checked_sub(if is_key { 0 } else { values }) else { return false };
+        let Some(values_left) = self.values_left.checked_sub(values) else { return false };
         self.values_left = values_left;
         let (text_shift, entry_shift) =
             (offset(self.at).wrapping_sub(start), offset(self.entries.len()).wrapping_sub(alike));
@@ -97,6 +99,18 @@ impl Parser<'_, '_> {
             });
         }
         self.at += written.len();
+        true
+    }
+
+    /// The same for what has nothing inside.
+    fn takes_over_scalar(&mut self, like: &Tree<'_>, alike: u32, len: usize) -> bool {
+        let entry = like.entries[alike as usize];
+        let Some(values_left) = self.values_left.checked_sub(usize::from(!entry.is_key)) else { return false };
+        self.values_left = values_left;
+        let next = if entry.next == NO_ESCAPE { NO_ESCAPE } else { self.take_over_text(like, entry.next) };
+        let start = self.at;
+        self.at += len;
+        self.entries.push(Entry { start: offset(start), end: offset(self.at), next, ..entry });
         true
     }
 
