@@ -24,7 +24,8 @@ impl Leftovers {
     /// What is there now.
     pub(super) fn now() -> Self {
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        let folders = mounts.lines().filter_map(in_memory).map(PathBuf::from);
+        // A device that is mounted by itself is none, and reading one might never end.
+        let folders = mounts.lines().filter_map(in_memory).map(PathBuf::from).filter(|folder| folder.is_dir());
         let all = folders.chain(TABLES.map(PathBuf::from));
         Self(all.filter_map(|place| Some((place.clone(), names_of(&place)?))).collect())
     }
