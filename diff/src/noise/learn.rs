@@ -94,9 +94,13 @@ impl NoiseLearner {
             let place = self.places.entry((route.to_owned(), apart.pointer.clone())).or_default();
             place.differed += 1;
             *place.varied_in.entry(at).or_default() += 1;
-            for (one, other) in &apart.sightings {
-                self.values_len += note(&mut place.firsts, at, one.as_ref(), &mut place.is_full, self.values_len);
-                self.values_len += note(&mut place.others, at, other.as_ref(), &mut place.is_full, self.values_len);
+            // A value that one answer has in several elements or events was seen once.
+            let (ones, others): (Vec<_>, Vec<_>) = apart.sightings.iter().map(|(one, other)| (one, other)).unzip();
+            for one in distinct(ones) {
+                self.values_len += note(&mut place.firsts, at, one, &mut place.is_full, self.values_len);
+            }
+            for other in distinct(others) {
+                self.values_len += note(&mut place.others, at, other, &mut place.is_full, self.values_len);
             }
         }
     }
@@ -141,6 +145,13 @@ impl NoiseLearner {
             runs,
         }
     }
+}
+
+/// These values, each once.
+fn distinct(values: Vec<&Option<Shown>>) -> impl Iterator<Item = Option<&Shown>> {
+    let by_digest: BTreeMap<u64, Option<&Shown>> =
+        values.into_iter().map(|value| (value_digest(value.as_ref()), value.as_ref())).collect();
+    by_digest.into_values()
 }
 
 /// Remembers a value of an exchange; how many more are remembered now.

@@ -194,3 +194,12 @@ fn pairs_of_two_instances_teach_what_repeats_do() {
     assert!(is_noise(&noise, &with(500, "low"), &with(600, "high")));
     assert_eq!(judged(&noise, &with(500, "low"), &with(600, "urgent")).0, ["/priority"]);
 }
+
+#[test]
+fn an_id_that_each_event_of_an_answer_repeats_is_seen_once() {
+    let answers: Vec<_> =
+        (0..31).map(|at| format!(r#"{{"events":[{{"id":"{0}"}},{{"id":"{0}"}},{{"id":"{0}"}}]}}"#, uuid(at))).collect();
+    let noise = learned(&answers);
+    let with = |at: usize| format!(r#"{{"events":[{{"id":"{0}"}},{{"id":"{0}"}},{{"id":"{0}"}}]}}"#, uuid(at));
+    assert!(is_noise(&noise, &with(700), &with(800)));
+}
