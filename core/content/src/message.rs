@@ -11,6 +11,8 @@ mod responses;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use crate::{
     canonical::VALUES_MAX,
     json::{self, Node, Value},
@@ -20,6 +22,10 @@ use crate::{
 /// What stands for the id of a call in the normal form, before the name of its tool. The provider's own is another one each
 /// time, and only ties the call to its result.
 pub const CALL_LABEL: &str = "call of ";
+
+/// Most members that an object of a message may gather from the events. A choice: those of real messages have a dozen, and
+/// each is looked for among the others.
+const MEMBERS_MAX: usize = 256;
 
 /// A stream, joined.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +108,19 @@ impl Members {
         self.0.iter_mut().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
+    /// Takes a value that may be said again, when the last one counts; `None` where there are too many.
+    fn say(&mut self, key: &str, value: &Value) -> Option<()> {
+        match self.get_mut(key) {
+            Some(known) => *known = value.clone(),
+            None => self.push(key, value)?,
+        }
+        Some(())
+    }
+
+    fn push(&mut self, key: &str, value: &Value) -> Option<()> {
+        (self.0.len() < MEMBERS_MAX).then(|| self.0.push((key.to_owned(), value.clone())))
+    }
+
     fn set(&mut self, key: &str, value: Value) {
         match self.get_mut(key) {
             Some(known) => *known = value,
@@ -115,7 +134,7 @@ impl Members {
             Some(known) if says_nothing(known) => *known = value.clone(),
             Some(known) if says_nothing(value) || known == value => {}
             Some(_) => return None,
-            None => self.0.push((key.to_owned(), value.clone())),
+            None => self.push(key, value)?,
         }
         Some(())
     }
@@ -126,7 +145,7 @@ impl Members {
             (Some(Value::String(known)), Value::String(piece)) => known.push_str(piece),
             (Some(_), Value::Null) => {}
             (Some(known @ Value::Null), Value::String(_)) => *known = piece.clone(),
-            (None, Value::Null | Value::String(_)) => self.0.push((key.to_owned(), piece.clone())),
+            (None, Value::Null | Value::String(_)) => self.push(key, piece)?,
             _ => return None,
         }
         Some(())
@@ -169,7 +188,7 @@ pub fn normal(root: Node<'_>) -> Option<Value> {
 
 /// The same for a value.
 pub fn normal_of(mut value: Value) -> Value {
-    let mut ids = Vec::new();
+    let mut ids = BTreeMap::new();
     normalise(&mut value, &mut ids);
     if !ids.is_empty() {
         refer(&mut value, &ids);
@@ -229,7 +248,7 @@ fn call<'v, V: Copy>(
 }
 
 /// Rewrites all calls below; `ids` takes each id and what stands for it.
-fn normalise(value: &mut Value, ids: &mut Vec<(String, String)>) {
+fn normalise(value: &mut Value, ids: &mut BTreeMap<String, String>) {
     let label = call_of_value(value).map(|name| format!("{CALL_LABEL}{name}"));
     match value {
         Value::Array(elements) => elements.iter_mut().for_each(|element| normalise(element, ids)),
@@ -249,7 +268,7 @@ fn normalise(value: &mut Value, ids: &mut Vec<(String, String)>) {
     }
 }
 
-fn normalise_function(value: &mut Value, label: &str, ids: &mut Vec<(String, String)>) {
+fn normalise_function(value: &mut Value, label: &str, ids: &mut BTreeMap<String, String>) {
     let Value::Object(members) = value else { return };
     for (key, member) in members {
         match key.as_str() {
@@ -260,9 +279,9 @@ fn normalise_function(value: &mut Value, label: &str, ids: &mut Vec<(String, Str
     }
 }
 
-fn relabel(id: &mut Value, label: &str, ids: &mut Vec<(String, String)>) {
+fn relabel(id: &mut Value, label: &str, ids: &mut BTreeMap<String, String>) {
     if let Value::String(text) = id {
-        ids.push((std::mem::replace(text, label.to_owned()), label.to_owned()));
+        ids.insert(std::mem::replace(text, label.to_owned()), label.to_owned());
     }
 }
 
@@ -275,14 +294,14 @@ fn parse_text(value: &mut Value) {
 }
 
 /// Results of calls name the call as the call names itself.
-fn refer(value: &mut Value, ids: &[(String, String)]) {
+fn refer(value: &mut Value, ids: &BTreeMap<String, String>) {
     match value {
         Value::Array(elements) => elements.iter_mut().for_each(|element| refer(element, ids)),
         Value::Object(members) => {
             for (key, member) in members {
                 match member {
                     Value::String(id) if key == "tool_use_id" || key == "call_id" => {
-                        if let Some((_, label)) = ids.iter().find(|(known, _)| known == id) {
+                        if let Some(label) = ids.get(id) {
                             id.clone_from(label);
                         }
                     }

@@ -63,7 +63,12 @@ impl<'v> Walk<'v, '_> {
             let name = |node: &Node<'v>| call_name(*node).map(|name| Digest::of(name.as_bytes()));
             nodes.iter().enumerate().filter_map(|(at, node)| Some((at, prints[at], name(node)?))).collect()
         };
-        let mut pairings = unordered(&calls(recorded, &one), &calls(replayed, &other));
+        let (calls, other_calls) = (calls(recorded, &one), calls(replayed, &other));
+        // Each is looked for among all of the other side.
+        if !self.findings.spend((calls.len() * other_calls.len()) as u64) {
+            return by_position(recorded.len(), replayed.len());
+        }
+        let mut pairings = unordered(&calls, &other_calls);
         pairings.extend(in_order.into_iter().map(|pairing| Pairing {
             recorded: pairing.recorded.map(|at| rest_one[at]),
             replayed: pairing.replayed.map(|at| rest_other[at]),

@@ -48,10 +48,8 @@ pub(super) fn joined(pieces: &[Piece]) -> Option<Joined> {
             }
             "message_stop" => {
                 let message = message.as_mut()?;
-                members
-                    .iter()
-                    .filter(|(key, _)| key != "type")
-                    .for_each(|(key, value)| message.set(key, value.clone()));
+                let mut others = members.iter().filter(|(key, _)| key != "type");
+                others.try_for_each(|(key, value)| message.say(key, value))?;
                 end = Some(kind.to_owned());
             }
             "error" if only(&["error", "request_id"]) => {
@@ -70,17 +68,17 @@ fn take_message_delta(message: &mut Members, key: &str, value: &Value) -> Option
     match (key, value) {
         ("type", _) => {}
         ("delta", Value::Object(members)) => {
-            members.iter().for_each(|(key, value)| message.set(key, value.clone()));
+            members.iter().try_for_each(|(key, value)| message.say(key, value))?;
         }
         ("usage", Value::Object(counts)) => {
             let mut usage = match message.get_mut("usage") {
                 Some(known) => Members::of(known)?,
                 None => Members::default(),
             };
-            counts.iter().for_each(|(key, value)| usage.set(key, value.clone()));
+            counts.iter().try_for_each(|(key, value)| usage.say(key, value))?;
             message.set("usage", usage.into_value());
         }
-        (key, value) => message.set(key, value.clone()),
+        (key, value) => message.say(key, value)?,
     }
     Some(())
 }

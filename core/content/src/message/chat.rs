@@ -79,7 +79,7 @@ impl Choice {
                 ("text", piece) => self.members.append("text", piece)?,
                 ("logprobs", Value::Object(lists)) => self.take_logprobs(lists)?,
                 // What a filter says of the text so far.
-                (key, value) if key.starts_with("content_filter") => self.members.set(key, value.clone()),
+                (key, value) if key.starts_with("content_filter") => self.members.say(key, value)?,
                 (_, Value::Null) => {}
                 (key, value) => self.members.agree(key, value)?,
             }

@@ -107,3 +107,23 @@ fn calls_have_no_ids_of_their_own_and_arguments_that_can_be_read() {
     let plain = json::parse_tree(br#"{"choices":[{"message":{"content":"\"tool_calls\""}}]}"#, 99).unwrap();
     assert_eq!(normal_of(plain.root().to_value()), plain.root().to_value());
 }
+
+#[test]
+fn a_stream_that_piles_up_members_and_an_answer_of_many_calls_are_read_at_once() {
+    let chunk = |at: usize| {
+        let keys: Vec<String> = (0..200).map(|key| format!("\"k{at}_{key}\":1")).collect();
+        format!("data: {{\"choices\":[],{}}}\n\n", keys.join(","))
+    };
+    let body: String = (0..500).map(chunk).collect();
+    assert_eq!(joined(&parse(body.as_bytes())), None);
+    let blocks: Vec<String> = (0..50_000)
+        .map(|at| {
+            format!(
+                r#"{{"type":"tool_use","id":"t{at}","name":"f","input":{{}}}},{{"type":"x","tool_use_id":"t{at}"}}"#
+            )
+        })
+        .collect();
+    let answer = format!(r#"{{"content":[{}]}}"#, blocks.join(","));
+    let tree = json::parse_tree(answer.as_bytes(), usize::MAX).unwrap();
+    assert!(normal(tree.root()).unwrap().to_compact_text().ends_with(r#""tool_use_id":"call of f"}]}"#));
+}
