@@ -43,12 +43,24 @@ function placeOf(change) {
   return words;
 }
 
-const SIGNS = { added: ["+", "added"], removed: ["−", "removed"], changed: ["≠", "changed"], "type-changed": ["≠", "type changed"] };
+const SIGNS = { added: ["+", "added"], removed: ["−", "removed"], changed: ["≠", "changed"], moved: ["↕", "moved"], "type-changed": ["≠", "type changed"] };
 
 function kindOf(change) {
   const [sign, word] = SIGNS[change.kind] || ["≠", String(change.kind).replace(/-/g, " ")];
   const name = change.kind === "added" || change.kind === "removed" ? change.kind : "changed";
   return element("span", {}, element("span", { class: "sign " + name, "aria-hidden": "true" }, sign), " ", word);
+}
+
+// What else is known of a change: what its values look like, how far two vectors are apart, where two texts part.
+function knownWords(change) {
+  const words = [];
+  if (change.format) words.push(line(change.format).replace(/-/g, " "));
+  if (change.vector) {
+    const { len, differing, max_abs: most, cosine } = change.vector;
+    words.push(differing + " of " + many(len, "number") + " differ" + (most === undefined ? "" : ", by at most " + most) + (cosine === undefined ? "" : ", cosine " + cosine));
+  }
+  if (change.text) words.push(textWords(change.text));
+  return words;
 }
 
 function textWords(text) {
@@ -69,7 +81,7 @@ function changeRows(change) {
   const old = recorded === undefined ? null : element("code", {}, marked(recorded, replayed, "del", lines));
   const now = replayed === undefined ? null : element("code", {}, marked(replayed, recorded, "ins", lines));
   const head = element("th", { scope: "row" }, placeOf(change),
-    element("div", { class: "kind" }, kindOf(change), change.text && element("span", { class: "dim" }, ", " + textWords(change.text))));
+    element("div", { class: "kind" }, kindOf(change), knownWords(change).map((words) => element("span", { class: "dim" }, ", " + words))));
   const nothing = () => element("span", { class: "dim" }, "nothing");
   const values = isSplit
     ? [element("td", { class: old ? "old" : "" }, old || nothing()), element("td", { class: now ? "new" : "" }, now || nothing())]

@@ -51,6 +51,9 @@ function remarks(comparison) {
   if (comparison.recorded_part_only) words.push("Only a part of the answer was recorded, and that part was compared.");
   if (comparison.replayed_part_only) words.push("Only a part of the replayed answer was kept, and that part was compared.");
   if (comparison.coarse) words.push("Too large or too unlike for a fine comparison: a difference may be shown larger than it is.");
+  const { streams } = comparison;
+  const came = (side) => (side ? many(side.events, "event") + ", " + side.pieces + " with a piece of the message, " + (side.end ? "ended by " + line(side.end) : "without an end") : "in one piece");
+  if (streams) words.push("How the message came: recorded " + came(streams.recorded) + "; replayed " + came(streams.replayed) + ".");
   for (const used of comparison.rules_used || []) words.push("Left out by the rule " + line(used.rule) + ": " + many(used.count, "place") + ", such as " + line(used.pointer || "the whole body") + ".");
   return words.map((text) => element("p", { class: "note" }, text));
 }
