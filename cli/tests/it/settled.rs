@@ -38,13 +38,24 @@ fn print_settings_says_which_place_won_and_does_nothing_else() {
     let ran = retake(folder.path(), &arguments);
     assert_eq!(ran.code, 0, "{}", ran.err);
     insta::assert_snapshot!(ran.out, @r"
-    SETTING   VALUE          FROM
-    store     /from/file     `my.toml`, line 1
-    identity                 not set
-    ignore    /id, /created  `my.toml`, line 3
-    html                     not set
-    json      false          default
-    color     auto           default
+    SETTING         VALUE          FROM
+    store           /from/file     `my.toml`, line 1
+    identity                       not set
+    ignore          /id, /created  `my.toml`, line 3
+    tolerance                      not set
+    html                           not set
+    rules                          not set
+    noise                          not set
+    learn           false          default
+    margin                         not set
+    latency-margin  0.25           default
+    accept                         not set
+    reason                         not set
+    until                          not set
+    owner                          not set
+    yes             false          default
+    json            false          default
+    color           auto           default
     ");
     let output = command(folder.path(), &arguments).env("RETAKE_STORE", "/from/environment").output().unwrap();
     assert!(String::from_utf8_lossy(&output.stdout).contains("/from/environment  variable RETAKE_STORE"));
