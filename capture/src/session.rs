@@ -45,6 +45,9 @@ use crate::{
 /// Longest wait for the service to accept, before it is said that it does not. A choice.
 const UPSTREAM_PATIENCE: Duration = Duration::from_secs(3);
 
+/// Longest that a service is kept from ending for a last look at it. A choice.
+const LAST_LOOK_MAX: Duration = Duration::from_secs(3);
+
 /// What a capture says when it has begun.
 #[derive(Clone, Debug)]
 pub struct Started {
@@ -188,6 +191,9 @@ async fn record(
 
     wait_for_the_end(shutdown, &mut child).await;
     stop.send_replace(true);
+    // What runs is looked at once more before it is told to end.
+    let last_look = async { while looking.join_next().await.is_some() {} };
+    tokio::time::timeout(LAST_LOOK_MAX, last_look).await.ok();
     let child_stops = async {
         match child {
             Some(child) => child.stop(settings.grace).await,

@@ -208,7 +208,7 @@ impl Running for ContainerRun {
                 other => other.to_string(),
             })?;
             let changed = self.container.changed_files().await.map_err(|error| error.to_string())?;
-            changed.first().map_or(Ok(()), |path| Err(format!("it wrote to its files, first `{path}`")))
+            first_written(&changed).map_or(Ok(()), |path| Err(format!("it wrote to its files, first `{path}`")))
         })
     }
 
@@ -253,6 +253,14 @@ impl ContainerRun {
         }
         Aftermath { egress, logs, service_ended, beside, reached }
     }
+}
+
+/// The first of sorted paths that is not only the folder of the next one.
+fn first_written(changed: &[String]) -> Option<&String> {
+    let is_folder_of_next =
+        |pair: &&[String]| pair[1].strip_prefix(&*pair[0]).is_some_and(|rest| rest.starts_with('/'));
+    let folders = changed.windows(2).take_while(is_folder_of_next).count();
+    changed.get(folders)
 }
 
 /// The recorded container's health check; another image's own.

@@ -20,8 +20,14 @@ const ROWS_MAX: usize = 50;
 const CLUSTERS_MAX: usize = 12;
 const CASES_NAMED: usize = 5;
 
+/// Longest list of what there is to know, in bytes: a choice, as above.
+const NOTES_LEN_MAX: usize = 12_000;
+
 /// Longest details of one case, in bytes: a choice, so that one case does not take the room of the others.
 const DETAILS_LEN_MAX: usize = 4_000;
+
+/// Longest text of a file or name, in bytes: a choice, since one long text would take the room of the others.
+const TEXT_LEN_MAX: usize = 400;
 
 /// The whole page.
 pub fn summary(suite: &Suite) -> String {
@@ -80,10 +86,10 @@ impl Page {
             let row = format!(
                 "| **{}** | {} | {} | {} | {} |\n",
                 plain(&case.verdict),
-                in_table(&code(&case.name)),
+                in_table(&code(&cut(&case.name, TEXT_LEN_MAX))),
                 in_table(&what(case)),
-                in_table(&link(&case.about.ticket)),
-                in_table(&plain(&case.about.owner)),
+                in_table(&link(&cut(&case.about.ticket, TEXT_LEN_MAX))),
+                in_table(&plain(&cut(&case.about.owner, TEXT_LEN_MAX))),
             );
             // Half of the page is for what comes after the table.
             if shown >= ROWS_MAX || self.text.len() + row.len() > LEN_MAX / 2 {
@@ -120,25 +126,31 @@ impl Page {
 
     /// What is known to fail, was skipped, or has something to say.
     fn put_notes(&mut self, suite: &Suite) {
-        let mut lines = Vec::new();
+        let mut lines: Vec<String> = Vec::new();
         for case in &suite.cases {
             let about = match case.outcome {
                 Outcome::KnownFailure => Some("fails as its file says that it does".to_owned()),
-                Outcome::Skipped => {
-                    Some(format!("skipped: {}", plain(case.reasons.first().map_or("", String::as_str))))
-                }
+                Outcome::Skipped => Some(format!(
+                    "skipped: {}",
+                    plain(&cut(case.reasons.first().map_or("", String::as_str), TEXT_LEN_MAX))
+                )),
                 _ => None,
             };
-            let notes = case.notes.iter().map(|note| plain(note));
+            let notes = case.notes.iter().map(|note| plain(&cut(note, TEXT_LEN_MAX)));
             lines.extend(about.into_iter().chain(notes).map(|words| format!("- {}: {words}\n", code(&case.name))));
         }
         if lines.is_empty() {
             return;
         }
-        let more = lines.len().saturating_sub(ROWS_MAX);
-        lines.truncate(ROWS_MAX);
-        let more = if more > 0 { format!("- and {more} more\n") } else { String::new() };
-        self.put(&format!("\n### To know\n\n{}{more}", lines.concat()));
+        let mut section = "\n### To know\n\n".to_owned();
+        for (shown, line) in lines.iter().enumerate() {
+            if shown >= ROWS_MAX || section.len() + line.len() > NOTES_LEN_MAX {
+                section += &format!("- and {} more\n", lines.len() - shown);
+                break;
+            }
+            section += line;
+        }
+        self.put(&section);
     }
 
     /// Every rule that hid a difference.
@@ -181,10 +193,10 @@ fn details(case: &CaseResult) -> String {
         format!("\n<details><summary><b>{}</b> {}</summary>\n\n", plain(&case.verdict), escape::html(&case.name));
     let about = &case.about;
     for (label, words) in [
-        ("Why it exists", plain(&about.why)),
-        ("Ticket", link(&about.ticket)),
-        ("Owner", plain(&about.owner)),
-        ("Run book", link(&about.run_book)),
+        ("Why it exists", plain(&cut(&about.why, TEXT_LEN_MAX))),
+        ("Ticket", link(&cut(&about.ticket, TEXT_LEN_MAX))),
+        ("Owner", plain(&cut(&about.owner, TEXT_LEN_MAX))),
+        ("Run book", link(&cut(&about.run_book, TEXT_LEN_MAX))),
     ] {
         if !words.is_empty() {
             text += &format!("- {label}: {words}\n");
@@ -225,7 +237,7 @@ mod tests {
         for wanted in [
             "## retake test: failed, and not everything could be tested\n",
             "**1 could not be tested, 2 failed, 1 inconclusive, 1 not run, 1 known to fail, 1 skipped, 1 passed** of 8 cases in `cases`, `--image triage:next`",
-            "| **changed** | `bug-1234` | `1× POST /tickets /priority changed",
+            "| **changed** | `bug-1234` | ``1× POST /tickets /priority changed",
             " | BUG-1234 | team-triage |\n",
             "| **trouble** | `damaged` | block 3 does not verify |  |  |\n",
             "| **void** | `void` | &#96;/models&#96; is not here |  |  |\n",

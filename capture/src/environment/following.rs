@@ -116,6 +116,10 @@ impl Following {
     ) {
         let stops = stopped(stopping);
         tokio::pin!(stops);
+        if matches!(fingerprint.subject, Subject::Unknown) {
+            // It ran another program while it was looked at, or the like.
+            program = None;
+        }
         let mut same_since_ns = self.clock.now_ns();
         let mut number = 0;
         let mut is_sent = false;
@@ -134,6 +138,9 @@ impl Following {
                     self.queue.send(Item::Changing(self.change(number, ceased_ns, now_ns))).ok();
                 }
                 let seen = self.look(Whose::Process(pid)).await;
+                // One that ended or went on while it was looked at was not seen: what was there before stands until it is.
+                let was_seen = host::program_of(pid) == now && !matches!(seen.subject, Subject::Unknown);
+                let seen = if was_seen { seen } else { fingerprint.clone() };
                 if is_sent {
                     let fingerprint = Some(seen.clone());
                     self.send(Seen {
@@ -145,7 +152,10 @@ impl Following {
                         from_ns: now_ns,
                     });
                 }
-                (fingerprint, program, same_since_ns) = (seen, now.clone(), self.clock.now_ns());
+                if was_seen {
+                    program.clone_from(&now);
+                }
+                (fingerprint, same_since_ns) = (seen, self.clock.now_ns());
             }
             looked_ns = now_ns;
             let is_same = u128::from(now_ns.saturating_sub(same_since_ns)) >= SAME_PROGRAM.as_nanos();

@@ -211,5 +211,5 @@ fn a_signature_is_insisted_on_and_ssh_keygen_checks_ours() {
     fs::write(desk.path().join("plain.retake"), bytes).unwrap();
     let said = desk.refused(&["verify", "plain.retake", "--signed-by", "allowed"]);
     assert!(said.contains("cannot be trusted") && said.contains("one of the two was changed"), "{said}");
-    assert!(desk.refused(&["verify", ".retake", "--signed-by", "id.pub"]).contains("only files are signed"));
+    assert!(desk.refused(&["verify", ".retake", "--signed-by", "id.pub"]).contains("only bundles are signed"));
 }

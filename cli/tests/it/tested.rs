@@ -31,8 +31,9 @@ const IGNORE: &str = "ignore = ['/id', '/created', 'sse:/id', 'sse:/created']\n"
 /// Tickets of the shipped recording that were answered as JSON.
 pub(super) struct Tickets {
     archive: Archive,
-    /// Ids by the number that the store gave.
-    by_record: BTreeMap<u64, (Id, Value)>,
+    /// Ids and answers by a number that ends in the digit that the store's number ends in: the first ticket of which that ends
+    /// in 3 is 3, the second 13.
+    by_number: BTreeMap<u64, (Id, Value)>,
 }
 
 impl Tickets {
@@ -44,25 +45,33 @@ impl Tickets {
             let answer: Value = serde_json::from_slice(&archive.body(&response.body, 1 << 20).unwrap()).unwrap();
             by_record.insert(answer["record"].as_u64().unwrap(), (entry.id, answer));
         }
-        Self { archive, by_record }
+        let mut counts = [0; 10];
+        let number = |record: u64| {
+            let digit = record % 10;
+            let count = &mut counts[usize::try_from(digit).unwrap()];
+            *count += 1;
+            (*count - 1) * 10 + digit
+        };
+        let numbers: Vec<u64> = by_record.keys().copied().map(number).collect();
+        Self { archive, by_number: numbers.into_iter().zip(by_record.into_values()).collect() }
     }
 
     /// Numbers with this last digit whose answers are so.
     pub(super) fn ending_in(&self, digit: u64, is_so: impl Fn(&Value) -> bool) -> Vec<u64> {
-        let found = self.by_record.iter().filter(|(record, (_, answer))| **record % 10 == digit && is_so(answer));
-        found.map(|(record, _)| *record).collect()
+        let found = self.by_number.iter().filter(|(number, (_, answer))| **number % 10 == digit && is_so(answer));
+        found.map(|(number, _)| *number).collect()
     }
 
     /// Seals some of them as a bundle.
-    pub(super) fn seal(&self, path: &Path, records: &[u64]) {
-        let ids: Vec<Id> = records.iter().map(|record| self.by_record[record].0).collect();
+    pub(super) fn seal(&self, path: &Path, numbers: &[u64]) {
+        let ids: Vec<Id> = numbers.iter().map(|number| self.by_number[number].0).collect();
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        export(&self.archive, &ids, path, Extra::default(), &mut |_, _| {}).unwrap();
+        export(&self.archive, &ids, path, Extra { overwrite: true, ..Extra::default() }, &mut |_, _| {}).unwrap();
     }
 
     /// Seals one that was recorded on a processor that no machine has.
-    pub(super) fn seal_on_another_processor(&self, path: &Path, record: u64) {
-        let id = self.by_record[&record].0;
+    pub(super) fn seal_on_another_processor(&self, path: &Path, number: u64) {
+        let id = self.by_number[&number].0;
         altered(
             path,
             &Alter {

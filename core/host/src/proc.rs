@@ -159,7 +159,13 @@ pub struct ProgramMark {
 pub fn program_of(pid: u32) -> Option<ProgramMark> {
     let proc = PathBuf::from(format!("/proc/{pid}"));
     let file = fs::metadata(proc.join("exe")).ok()?;
-    Some(ProgramMark { file: (file.dev(), file.ino()), given: read_capped(&proc.join("auxv")).unwrap_or_default() })
+    let given = match read_capped(&proc.join("auxv")) {
+        // Its memory is gone: it is ending.
+        Ok(given) if given.is_empty() => return None,
+        Ok(given) => given,
+        Err(_) => Vec::new(),
+    };
+    Some(ProgramMark { file: (file.dev(), file.ino()), given })
 }
 
 /// A process's executable: what is read of the file is of what the path was then, also where the process runs another one.

@@ -24,13 +24,14 @@ fn result(number: u8, change: Option<Value>) -> Value {
     let verdict = if change.is_some() { "changed" } else { "same" };
     json!({
         "id": format!("{number:02x}").repeat(16), "title": "POST /tickets", "route": "POST /tickets", "verdict": verdict,
-        "comparison": { "changes": change.into_iter().collect::<Vec<_>>() },
+        "comparison": { "changes": change.into_iter().collect::<Vec<_>>(), "compared_as": "json" },
     })
 }
 
 /// A change of a value that came from a response.
 fn change(replayed: &str) -> Value {
-    json!({ "pointer": "/priority", "kind": "changed", "recorded": { "text": "\"high\"" }, "replayed": { "text": replayed } })
+    let shown = |text: &str| json!({ "text": text, "len": text.len() });
+    json!({ "pointer": "/priority", "kind": "changed", "recorded": shown("\"high\""), "replayed": shown(replayed) })
 }
 
 pub(crate) fn case(name: &str, outcome: Outcome, verdict: &str, reasons: &[&str], results: Vec<Value>) -> CaseResult {

@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn code_cannot_be_left_and_words_mean_nothing() {
         assert_eq!(code("a``b"), "```a``b```");
-        assert_eq!(code("`x\n"), "`` `x\\n``");
+        assert_eq!(code("`x\n"), "`` `x\\n ``");
         assert_eq!(fenced("```\nx"), "````text\n```\nx\n````\n");
         assert_eq!(plain("<b>@all #1 [a](b)"), "&#60;b&#62;&#64;all &#35;1 &#91;a&#93;(b)");
         assert_eq!(link("https://wiki.example/a?b=c"), "<https://wiki.example/a?b=c>");

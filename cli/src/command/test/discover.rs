@@ -39,9 +39,8 @@ pub(super) fn cases(folder: &Path) -> Result<Vec<Found>, Trouble> {
     let mut walk = Walk { found: Vec::new() };
     walk.folder(folder, "", &[], 0)?;
     if walk.found.is_empty() {
-        return Err(Trouble::new(format!("there is no bundle in `{}`", folder.display())).help(
-            "a case is a file `NAME.retake`; `retake export .retake --only ID -o cases/bug-1234.retake` makes one",
-        ));
+        return Err(Trouble::new(format!("there is no bundle in `{}`", folder.display()))
+            .help("a case is a file `NAME.retake`; `retake export .retake ID -o cases/bug-1234.retake` makes one"));
     }
     walk.found.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(walk.found)

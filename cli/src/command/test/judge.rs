@@ -56,11 +56,17 @@ fn weight(code: u8) -> u8 {
 /// what is allowed, 1 where it is wholly above, else 3. The interval is the exact one (Clopper–Pearson), which covers the
 /// true rate at least as often as the confidence says.
 fn code_of(replay: &CaseReplay, flaky_max: Option<f64>, reasons: &mut Vec<String>, notes: &mut Vec<String>) -> u8 {
-    let Some(flaky_max) = flaky_max.filter(|_| replay.receipt.void.is_none()) else { return replay.exit_code };
     let flaky: Vec<_> = replay.results.iter().filter_map(flaky_of).collect();
-    if flaky.is_empty() {
+    if replay.receipt.void.is_some() || flaky.is_empty() {
         return replay.exit_code;
     }
+    let Some(flaky_max) = flaky_max else {
+        let words = flaky.iter().take(REASONS_MAX).map(|(result, Flaky { failed, of }, (low, high))| {
+            format!("{}: {failed} of {of} failed, {} to {}", result.title, percent(*low), percent(*high))
+        });
+        reasons.extend(words);
+        return replay.exit_code;
+    };
     let mut rates = 0;
     for (result, Flaky { failed, of }, (low, high)) in flaky {
         let (code, word) = if high <= flaky_max {

@@ -40,6 +40,7 @@ fn check_summary(summary: &str, failed: usize) {
         "/summary changed",
         "/category changed",
         "`flaky`",
+        " of 20 failed, ",
         "cpu model was Imaginary 1",
         "BUG-3",
         "retake test cases --only area-3/bug-03",

@@ -148,8 +148,8 @@ const GRACEFUL: &str = "trap 'echo bye; exit 3' TERM; (sleep 60 &); echo up; whi
 async fn a_service_that_is_stopped_ends_in_its_own_way_and_stays_away_until_it_is_started_anew() {
     let mut service = Service::start(&[], "", "", &["sh", "-c", GRACEFUL]).await;
     for _ in 0..3 {
-        assert!(service.host.is_controlled());
         assert_eq!(service.line(), "up");
+        assert!(service.host.is_controlled());
         service.host.stop_service(libc::SIGTERM).await.unwrap();
         assert_eq!(service.line(), "bye");
         service.host.restart().await.unwrap();
