@@ -9,7 +9,7 @@ use std::{
     time::SystemTime,
 };
 
-use bundle::{Archive, Entry};
+use bundle::{Archive, Entry, OpenError};
 use diff::{Noise, Route};
 use exchange::{Id, NoiseProfile};
 use replayer::{FoundNoise, FoundProfile, service_version};
@@ -57,12 +57,16 @@ fn in_reach(archive: &Archive, store: &Path) -> Result<FoundNoise, Trouble> {
         .extend(carried.into_iter().map(|profile| FoundProfile { from: "the recording".to_owned(), profile }));
     for path in newest(run_files(store)?) {
         let from = path.display().to_string();
-        let profiles = Archive::open(&path).map_err(Trouble::from).and_then(|run| Ok(run.noise_profiles()?));
+        let run = match Archive::open(&path) {
+            // A run that another replay is writing right now is none yet.
+            Err(OpenError::Unsealed { .. }) => continue,
+            opened => opened,
+        };
+        let profiles = run.map_err(Trouble::from).and_then(|run| Ok(run.noise_profiles()?));
         match profiles {
             Ok(profiles) => {
                 found.profiles.extend(profiles.into_iter().map(|profile| FoundProfile { from: from.clone(), profile }));
             }
-            // A run that another replay is writing right now is none yet.
             Err(trouble) => {
                 let words = trouble.to_string();
                 let first = words.lines().next().unwrap_or_default();
