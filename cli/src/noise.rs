@@ -58,8 +58,8 @@ fn in_reach(archive: &Archive, store: &Path) -> Result<FoundNoise, Trouble> {
     for path in newest(run_files(store)?) {
         let from = path.display().to_string();
         let run = match Archive::open(&path) {
-            // A run that another replay is writing right now is none yet.
-            Err(OpenError::Unsealed { .. }) => continue,
+            // A run that another replay is writing right now is none yet: it has no end, or not even its opening.
+            Err(OpenError::Unsealed { .. } | OpenError::NotABundle { .. }) => continue,
             opened => opened,
         };
         let profiles = run.map_err(Trouble::from).and_then(|run| Ok(run.noise_profiles()?));

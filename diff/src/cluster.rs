@@ -25,7 +25,8 @@ pub struct Cluster {
     pub route: String,
     /// The place, indices as `*`; for a dependency's call its name, method and path; empty for an answer as a whole.
     pub pointer: String,
-    /// Other places of this route that differ in just the same exchanges.
+    /// Other places of this route that differ in just the same exchanges; a call with what became of it, where that is
+    /// something else than [`Cluster::what`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub with: Vec<String>,
     /// How many of those are not listed.
@@ -74,8 +75,12 @@ struct Finding {
 impl Finding {
     /// True for what was asked of dependencies: a cause that routes share.
     fn is_of_dependency(&self) -> bool {
-        matches!(self.what, "not recorded" | "one more" | "never asked")
+        is_of_dependency(self.what)
     }
+}
+
+fn is_of_dependency(what: &str) -> bool {
+    matches!(what, "not recorded" | "one more" | "never asked")
 }
 
 /// What makes differences one: route (none for those of dependencies), place, kind and forms.
@@ -161,7 +166,11 @@ fn merged(clusters: BTreeMap<Cause, Growing>) -> Vec<Cluster> {
             group.sort_by_key(|cluster| cluster.weight);
             let mut group = group.into_iter();
             let first = group.next()?;
-            let mut places: Vec<String> = group.map(|it| it.pointer).filter(|place| *place != first.pointer).collect();
+            let place_of = |it: Cluster| match is_of_dependency(&it.what) && it.what != first.what {
+                true => format!("{} {}", it.pointer, it.what),
+                false => it.pointer,
+            };
+            let mut places: Vec<String> = group.filter(|it| it.pointer != first.pointer).map(place_of).collect();
             places.sort_unstable();
             places.dedup();
             let with_more = places.len().saturating_sub(PLACES_LEN_MAX) as u64;
@@ -283,7 +292,7 @@ mod tests {
                 "2 /notes/*/text changed 8",
                 "1 /due removed 7",
                 "1 /priority changed 4",
-                "1 llm POST /chat +store POST /records not recorded 4",
+                "1 llm POST /chat +store POST /records never asked not recorded 4",
                 "1 /more added 1",
             ]
         );

@@ -84,7 +84,7 @@ fn each_difference_is_a_line_and_the_worst_is_counted_first() {
     };
     insta::assert_snapshot!(comparison_page(&compared, Style::PLAIN), @r#"
     differs  1× POST /tickets /choices/*/message/content changed, word → text: "yes" → "n\x1bo"; also /usage, header:x-model, sse:/delta; retake replay a.retake --only 010101010101
-    differs  1× POST /tickets model POST /v1/chat not recorded: 3fa9c1 differs in /seed: 7, asked 8; also store POST /answers; retake replay a.retake --only 020202020202
+    differs  1× POST /tickets model POST /v1/chat not recorded: 3fa9c1 differs in /seed: 7, asked 8; also store POST /answers never asked; retake replay a.retake --only 020202020202
 
     changed   010101010101  POST /tickets  200
       /choices/0/message/content  "yes" → "n\x1bo"

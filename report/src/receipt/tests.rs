@@ -162,7 +162,7 @@ fn diverged_and_a_name_asked() {
     pinned   case.retake 070707070707 verified; ran sha256:abababababab, same image, by its config digest
     answers  1 served (1 from elsewhere), 1 missed, 1 never asked for; egress: no network, 1 name asked: api.example\n, 1 attempt without a route, 0 things looked for in vain
     held     level 0, order recorded, timing asap; ready: its port accepted after 0.1 s; rules used: /id 2×
-    differs  1× POST /tickets openai POST /v1/chat/completions not recorded: 0101 (POST /v1/chat/completions): /model: recorded "a", asked "b"; also store POST /records; retake replay case.retake --only 010101010101
+    differs  1× POST /tickets openai POST /v1/chat/completions not recorded: 0101 (POST /v1/chat/completions): /model: recorded "a", asked "b"; also store POST /records never asked; retake replay case.retake --only 010101010101
     next     retake show .retake/runs/09.retake 656565656565   (recorded: retake show case.retake 010101010101)
     "#);
 }
