@@ -12,7 +12,10 @@ use zstd::{
     zstd_safe::{self, InBuffer, OutBuffer},
 };
 
-use crate::layout::{BLOCK_BYTES_MAX, BlockHeader, LEVEL};
+use crate::{
+    layout::{BLOCK_BYTES_MAX, BlockHeader, LEVEL, block_kind},
+    unlike,
+};
 
 /// Base-2 logarithm of the largest window a frame may ask for: that of the largest block of records.
 const WINDOW_LOG_MAX: u32 = BLOCK_BYTES_MAX.ilog2();
@@ -50,6 +53,7 @@ impl BlockMaker {
     /// Header and frame of a block.
     pub(crate) fn make(&mut self, block: &RawBlock<'_>) -> io::Result<Vec<u8>> {
         let frame = match block.cuts {
+            [] if block.kind == block_kind::RECORDS => self.compress_records(block.raw)?,
             [] => self.compressor.compress(block.raw)?,
             cuts => self.compress_between(block.raw, cuts)?,
         };
@@ -66,6 +70,21 @@ impl BlockMaker {
         let mut bytes = header.to_bytes();
         bytes.extend_from_slice(&frame);
         Ok(bytes)
+    }
+
+    /// The frame of records, cut where they are unlike if that makes it shorter. What shrinks to half as it is, which most
+    /// does, is not looked at again.
+    fn compress_records(&mut self, raw: &[u8]) -> io::Result<Vec<u8>> {
+        let frame = self.compressor.compress(raw)?;
+        if frame.len() <= raw.len() / 2 {
+            return Ok(frame);
+        }
+        let cuts = unlike::cuts(raw);
+        if cuts.is_empty() {
+            return Ok(frame);
+        }
+        let cut = self.compress_between(raw, &cuts)?;
+        Ok(if cut.len() < frame.len() { cut } else { frame })
     }
 
     /// One frame whose blocks end at the cuts: each begins with tables of its own, and all see what came before.
@@ -112,7 +131,7 @@ fn decompress(frame: &[u8], raw_len: usize) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::{HEADER_LEN, block_kind};
+    use crate::layout::HEADER_LEN;
 
     fn made(raw: &[u8], cuts: &[usize]) -> (BlockHeader, Vec<u8>) {
         let block = RawBlock { kind: block_kind::RECORDS, offset: 40, record_count: 0, first_piece: 0, raw, cuts };

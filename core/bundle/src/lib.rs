@@ -42,6 +42,7 @@ mod segment;
 mod storage;
 mod store;
 mod tombstone;
+mod unlike;
 mod varint;
 mod verify;
 mod walk;

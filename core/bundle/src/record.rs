@@ -232,29 +232,39 @@ pub(crate) fn record_at(raw: &[u8], offset: u32) -> Option<RawRecord<'_>> {
     Some(RawRecord { offset, kind: rest[0], flags: rest[1], payload })
 }
 
-/// Where the headers of a block's pieces begin, in order, as far as its records can be read.
-pub(crate) fn pieces_of(raw: &[u8]) -> Vec<u32> {
-    let mut pieces = Vec::new();
-    let mut offset = 0;
-    while let Some(record) = record_at(raw, offset) {
-        if record.is_piece() {
-            pieces.push(offset);
-        }
-        offset += (RECORD_HEADER_LEN + record.payload.len()) as u32;
-    }
-    pieces
+/// The records of a block, one after another, as far as they can be read.
+pub(crate) struct RecordsOf<'a> {
+    raw: &'a [u8],
+    offset: usize,
 }
 
-/// All records of a block, or `None` where they do not fill it exactly or are not `count`.
-pub(crate) fn records_of(raw: &[u8], count: u32) -> Option<Vec<RawRecord<'_>>> {
-    let mut records = Vec::new();
-    let mut offset = 0;
-    while offset < raw.len() {
-        let record = record_at(raw, u32::try_from(offset).ok()?)?;
-        offset += RECORD_HEADER_LEN + record.payload.len();
-        records.push(record);
+impl<'a> RecordsOf<'a> {
+    /// Those of the block that holds `raw`.
+    pub(crate) fn of(raw: &'a [u8]) -> Self {
+        Self { raw, offset: 0 }
     }
-    (records.len() == count as usize).then_some(records)
+}
+
+impl<'a> Iterator for RecordsOf<'a> {
+    type Item = RawRecord<'a>;
+
+    fn next(&mut self) -> Option<RawRecord<'a>> {
+        let record = record_at(self.raw, u32::try_from(self.offset).ok()?)?;
+        self.offset += RECORD_HEADER_LEN + record.payload.len();
+        Some(record)
+    }
+}
+
+/// Where the headers of a block's pieces begin, in order, as far as its records can be read.
+pub(crate) fn pieces_of(raw: &[u8]) -> Vec<u32> {
+    RecordsOf::of(raw).filter(RawRecord::is_piece).map(|record| record.offset).collect()
+}
+
+/// True where records fill a block exactly and are `count`.
+pub(crate) fn are_records(raw: &[u8], count: u32) -> bool {
+    let mut records = RecordsOf::of(raw);
+    let found = records.by_ref().take(count as usize).count();
+    found == count as usize && records.offset == raw.len()
 }
 
 #[cfg(test)]
@@ -273,10 +283,10 @@ mod tests {
     #[test]
     fn records_fill_their_block_exactly_or_are_none() {
         let raw = block(&[(1, b"abc"), (99, b"")]);
-        let records = records_of(&raw, 2).unwrap();
+        let records: Vec<_> = RecordsOf::of(&raw).collect();
         assert_eq!((records[0].kind, records[0].payload, records[1].offset), (1, &b"abc"[..], 9));
-        assert!(records_of(&raw, 1).is_none());
-        assert!(records_of(&raw[..raw.len() - 1], 2).is_none());
+        assert!(are_records(&raw, 2) && !are_records(&raw, 1) && !are_records(&raw, 3));
+        assert!(!are_records(&raw[..raw.len() - 1], 2) && !are_records(&raw[..raw.len() - 1], 1));
         assert!(record_at(&raw, u32::MAX).is_none());
     }
 

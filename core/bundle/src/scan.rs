@@ -14,7 +14,7 @@ use crate::{
     layout::{BlockHeader, HEADER_LEN, INDEX_BYTES_MAX, block_kind},
     manifest::Span,
     pieces::{Lack, PieceTable},
-    record::{RawRecord, kind_word, records_of},
+    record::{RawRecord, RecordsOf, are_records, kind_word},
     rows::{Keys, Rows},
     walk::{Bounds, Step, walk},
 };
@@ -139,14 +139,14 @@ impl Scanned {
 
     fn take_records(&mut self, path: &Path, header: &BlockHeader, raw: &[u8], watch: &mut dyn Watch) {
         let range = header.offset..header.end();
-        let Some(records) = records_of(raw, header.record_count) else {
+        if !are_records(raw, header.record_count) {
             return self.push_damage(path, range, "its records do not fill it, or are not as many as it says");
-        };
+        }
         if !self.take_first_piece(path, header) {
             return;
         }
         let first_piece = self.pieces.next();
-        for record in records {
+        for record in RecordsOf::of(raw) {
             let Ok(len) = u32::try_from(record.payload.len()) else { continue };
             let place = Place { block: header.offset, offset: record.offset, len };
             self.counts.records += 1;

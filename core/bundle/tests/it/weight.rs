@@ -34,14 +34,33 @@ fn grpc(seed: u64) -> Vec<u8> {
     [&[0][..], &u32::try_from(message.len()).unwrap().to_be_bytes(), &message].concat()
 }
 
+/// An array of floats as numpy has it: three bytes of four look like chance, and the fourth does not.
+fn floats(seed: u64) -> Vec<u8> {
+    let exponents = [0x3c, 0x3d, 0x3e, 0x3f, 0xbc, 0xbd, 0xbe, 0xbf];
+    noise(seed, 768 * 4).chunks(4).flat_map(|it| [it[0], it[1], it[2], exponents[usize::from(it[3] % 8)]]).collect()
+}
+
+/// Bodies of kinds that have nothing in common, one after another.
+fn in_turn(seed: u64) -> Vec<u8> {
+    match seed % 4 {
+        0 => floats(seed),
+        1 => zstd::bulk::compress(text(seed, 900).as_bytes(), 3).unwrap(),
+        2 => text(seed, 400).into_bytes(),
+        _ => noise(seed, 700),
+    }
+}
+
 #[test]
 fn no_kind_of_body_takes_more_than_each_body_packed_by_itself() {
-    let kinds: [Kind; 5] = [
+    let kinds: [Kind; 8] = [
         ("packed", |seed| zstd::bulk::compress(text(seed, 900).as_bytes(), 3).unwrap()),
         ("noise", |seed| noise(seed, 3000)),
         ("gRPC", grpc),
         ("text", |seed| text(seed, 400).into_bytes()),
         ("short", |seed| noise(seed, 40)),
+        ("floats", floats),
+        ("floats among packed", |seed| if seed % 4 == 0 { floats(seed) } else { in_turn(1 + 4 * seed) }),
+        ("each in turn", in_turn),
     ];
     for (kind, body) in kinds {
         let folder = tempfile::tempdir().unwrap();
