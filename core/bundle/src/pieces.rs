@@ -3,10 +3,7 @@
 //! In: each piece as it is written, in order. Out: how long the bytes are that it gives, which of the pieces before it are
 //! missing where it has none, and what the bodies of a record lack.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Range,
-};
+use std::{collections::BTreeSet, ops::Range};
 
 use exchange::Part;
 
@@ -29,9 +26,12 @@ pub(crate) struct PieceTable {
     stretches: Vec<(u32, Vec<Known>)>,
     /// Those that were not.
     gaps: Vec<Gap>,
-    /// What is missing of those that are not whole for what they refer to.
-    missing: BTreeMap<u32, BTreeSet<u32>>,
+    /// What is missing of those that are not whole for what they refer to, by their numbers, which rise.
+    missing: Vec<(u32, Box<[u32]>)>,
     next: u32,
+    /// Steps that were looked at, and pieces that were named as missing: what all of it took.
+    #[cfg(test)]
+    work: usize,
 }
 
 /// Pieces that could not be read.
@@ -119,7 +119,9 @@ impl PieceTable {
         let control = recipe.control();
         let (mut len, mut depth) = (0, 0);
         let mut missing = BTreeSet::new();
+        let mut is_whole = true;
         for step in recipe {
+            self.count(1);
             len += match step? {
                 Step::Bytes(bytes) => bytes.len(),
                 Step::Piece { separator, number } => match self.known(number) {
@@ -128,7 +130,10 @@ impl PieceTable {
                         separator.len() + known.len()
                     }
                     _ => {
-                        self.add_missing(number, &mut missing);
+                        is_whole = false;
+                        if self.missing.len() < LOST_NAMED_MAX {
+                            self.add_missing(number, &mut missing);
+                        }
                         0
                     }
                 },
@@ -137,9 +142,10 @@ impl PieceTable {
                 return Err("it is longer than a part of a body may be");
             }
         }
-        if !missing.is_empty() {
-            if self.missing.len() < LOST_NAMED_MAX {
-                self.missing.insert(own, missing);
+        if !is_whole {
+            if !missing.is_empty() {
+                self.count(missing.len());
+                self.missing.push((own, missing.into_iter().collect()));
             }
             return Ok(Known::LOST);
         }
@@ -160,11 +166,20 @@ impl PieceTable {
 
     /// Adds what is missing of a piece that is not whole: itself, or what it refers to.
     fn add_missing(&self, number: u32, missing: &mut BTreeSet<u32>) {
-        let of_it = self.missing.get(&number);
+        let of_it = self.missing.binary_search_by_key(&number, |(own, _)| *own);
+        let of_it = of_it.ok().map(|at| &self.missing[at].1[..]);
         let all = of_it.into_iter().flatten().copied().chain(of_it.is_none().then_some(number));
         let room = MISSING_NAMED_MAX.saturating_sub(missing.len());
         missing.extend(all.take(room));
     }
+
+    #[cfg(test)]
+    fn count(&mut self, work: usize) {
+        self.work += work;
+    }
+
+    #[cfg(not(test))]
+    fn count(&mut self, _: usize) {}
 
     /// What the bodies of a record lack; the pieces of a record come before it.
     pub(crate) fn lack_of(&self, record: &Record) -> Option<Lack> {
@@ -241,6 +256,42 @@ mod tests {
         assert!(pieces.take(LIST, &[1]).unwrap_err().contains("does not come before"));
         pieces.take(LIST, &list(3, &[2])).unwrap();
         assert_eq!(pieces.lack_of(&image(&[(3, 1)])).unwrap().missing, BTreeSet::from([2]));
+    }
+
+    /// What is too deep is not gone into again by what refers to it.
+    #[test]
+    fn a_chain_of_a_million_pieces_takes_a_look_at_each_and_names_few() {
+        const COUNT: usize = 1_000_000;
+        let mut pieces = PieceTable::default();
+        pieces.take(DATA, b"x").unwrap();
+        // One step that leads to the piece before.
+        let refused = (0..COUNT).filter(|_| pieces.take(LIST, &[1 << 3 | 1]).is_err()).count();
+        assert_eq!((refused, pieces.missing.len()), (1, LOST_NAMED_MAX));
+        assert!(pieces.work <= COUNT + LOST_NAMED_MAX, "{}", pieces.work);
+    }
+
+    /// A piece that refers to many that are not whole, in their turn, names a bounded number of what they miss.
+    #[test]
+    fn what_misses_much_of_much_takes_a_bounded_look() {
+        let mut pieces = PieceTable::default();
+        pieces.skip_to(1000, 0..1);
+        for own in 1000..2000_u32 {
+            let to: Vec<u32> = (0..1000).map(|step| if own < 1100 { step } else { own - 100 + step % 100 }).collect();
+            pieces.take(LIST, &long_list(own, &to)).unwrap();
+        }
+        assert!(pieces.missing.iter().all(|(_, missing)| missing.len() <= MISSING_NAMED_MAX));
+        assert!(pieces.work <= 1000 * (1000 + MISSING_NAMED_MAX), "{}", pieces.work);
+    }
+
+    /// As `list`, of any distance.
+    fn long_list(own: u32, to: &[u32]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut expected = i64::from(own);
+        for &to in to {
+            crate::varint::put(&mut bytes, crate::varint::zigzag(i64::from(to) - expected) << 3 | 1);
+            expected = i64::from(to) + 1;
+        }
+        bytes
     }
 
     #[test]
