@@ -50,7 +50,7 @@ pub fn accept_answers(archive: &Archive, path: &Path, new: &NewAnswers<'_>) -> R
         answers: Some(new),
         added: Some(event_of(archive.digest(), new)),
     };
-    rewrite(archive, path, &stays, &mut || {})
+    rewrite(archive, path, &stays)
 }
 
 fn event_of(replaces: Option<Digest>, new: &NewAnswers<'_>) -> Event {

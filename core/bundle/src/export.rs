@@ -7,7 +7,6 @@ mod shared;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, hash_map},
-    fs,
     io::{self, Read},
     path::{Path, PathBuf},
 };
@@ -21,7 +20,7 @@ mod windows;
 
 use self::windows::Windows;
 use crate::{
-    Archive, Entry, ExportError, PIECE_BYTES_MAX, ReadError, Record, Sealed, WriteError, Writer,
+    Archive, Entry, ExportError, PIECE_BYTES_MAX, ReadError, Record, Sealed, WriteError, Writer, disk,
     index::{Index, Place},
     rows::RowRead,
     segment::Segment,
@@ -357,11 +356,11 @@ impl Temporary {
     /// Gives the file its name.
     pub(crate) fn rename(self, out: &Path, overwrite: bool) -> Result<(), ExportError> {
         // A link refuses a name that is taken; where the file system knows no links, the earlier look has to do.
-        let renamed = match fs::hard_link(&self.path, out) {
-            Err(error) if overwrite || error.kind() != io::ErrorKind::AlreadyExists => fs::rename(&self.path, out),
+        let renamed = match disk::link(&self.path, out) {
+            Err(error) if overwrite || error.kind() != io::ErrorKind::AlreadyExists => disk::rename(&self.path, out),
             linked => linked,
         };
-        let synced = renamed.and_then(|()| crate::writer::sync_folder_of(out));
+        let synced = renamed.and_then(|()| disk::sync_folder_of(out));
         synced.map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => ExportError::Exists { path: out.to_owned() },
             _ => ExportError::Rename { path: out.to_owned(), source },
@@ -372,7 +371,7 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         // Gone already where it was renamed; where it cannot be removed, its name says what it is.
-        fs::remove_file(&self.path).ok();
+        disk::remove(&self.path).ok();
     }
 }
 

@@ -16,6 +16,7 @@ mod block;
 mod body;
 mod cache;
 mod columns;
+mod disk;
 mod error;
 mod export;
 #[cfg(fuzzing)]
@@ -39,7 +40,6 @@ mod sample;
 mod scan;
 pub mod scrub;
 mod segment;
-mod storage;
 mod store;
 mod tombstone;
 mod unlike;

@@ -17,10 +17,9 @@ use exchange::Id;
 pub use self::plan::{Action, FilePlan, Limits, Plan};
 use self::plan::{Age, FileState};
 use crate::{
-    Archive, ExportError, OpenError, ReadError, StoreError, WriteError,
+    Archive, ExportError, OpenError, ReadError, StoreError, WriteError, disk,
     rewrite::{Held, Stays, rewrite},
     store,
-    writer::sync_folder_of,
 };
 
 /// Why a store could not be pruned.
@@ -74,18 +73,11 @@ pub fn plan(folder: &Path, limits: Limits, now_unix_ns: u64) -> Result<Plan, Pru
 /// # Errors
 /// The first that was met; what was done before stays done.
 pub fn apply(plan: &Plan) -> Result<(), PruneError> {
-    apply_by_steps(plan, &mut || {})
-}
-
-/// As [`apply`]; `step` is told before each thing that another process could see.
-fn apply_by_steps(plan: &Plan, step: &mut dyn FnMut()) -> Result<(), PruneError> {
     for path in &plan.leftovers {
-        step();
         remove(path)?;
     }
     for file in plan.files.iter().filter(|file| !matches!(file.action, Action::Keep { .. })) {
         let Some(_held) = Held::of(&file.path)? else { continue };
-        step();
         match &file.action {
             Action::Keep { .. } => {}
             Action::Remove => remove(&file.path)?,
@@ -107,7 +99,7 @@ fn apply_by_steps(plan: &Plan, step: &mut dyn FnMut()) -> Result<(), PruneError>
                     answers: None,
                     added: None,
                 };
-                rewrite(&archive, &file.path, &stays, step)?;
+                rewrite(&archive, &file.path, &stays)?;
             }
         }
     }
@@ -175,11 +167,11 @@ pub(crate) fn leftovers(folder: &Path) -> Result<Vec<PathBuf>, PruneError> {
 }
 
 pub(crate) fn remove(path: &Path) -> Result<(), StoreError> {
-    let removed = match fs::remove_file(path) {
+    let removed = match disk::remove(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     };
-    removed.and_then(|()| sync_folder_of(path)).map_err(|source| StoreError::Io {
+    removed.and_then(|()| disk::sync_folder_of(path)).map_err(|source| StoreError::Io {
         action: "remove",
         path: path.to_owned(),
         source,

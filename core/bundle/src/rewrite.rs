@@ -53,25 +53,15 @@ impl Held {
     }
 }
 
-/// Writes the file that `archive` was opened from again. `step` is told before each thing that another process could see.
-pub(crate) fn rewrite(
-    archive: &Archive,
-    path: &Path,
-    stays: &Stays<'_>,
-    step: &mut dyn FnMut(),
-) -> Result<Sealed, PruneError> {
+/// Writes the file that `archive` was opened from again.
+pub(crate) fn rewrite(archive: &Archive, path: &Path, stays: &Stays<'_>) -> Result<Sealed, PruneError> {
     let temporary = Temporary::beside(path)?;
-    step();
     let writer = Writer::create(&temporary.path)?;
     let mut rewriting = Rewriting { archive, writer, stays, wanted: BTreeSet::new() };
-    step();
     rewriting.put_all()?;
     rewriting.writer.sync()?;
-    step();
     let sealed = rewriting.writer.seal()?;
-    step();
     temporary.rename(path, true)?;
-    step();
     Ok(Sealed { path: path.to_owned(), ..sealed })
 }
 

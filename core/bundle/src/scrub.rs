@@ -21,8 +21,11 @@ pub use self::{
     proof::{Remains, prove},
 };
 use crate::{
-    Archive, Entry, PruneError, Store, Tombstone, prune,
+    Archive, Entry, PruneError, Tombstone, Writer,
+    export::Temporary,
+    prune,
     rewrite::{Held, Stays, rewrite},
+    store,
 };
 
 /// What is looked for.
@@ -55,40 +58,27 @@ pub fn plan(store: Option<&Path>, bundles: &[PathBuf], query: &Query<'_>) -> Res
 /// # Errors
 /// The first that was met; what was done before stays done.
 pub fn apply(plan: &Plan, query: &Query<'_>, why: &Why<'_>) -> Result<(), PruneError> {
-    apply_by_steps(plan, query, why, &mut || {})
-}
-
-/// As [`apply`]; `step` is told before each thing that another process could see.
-pub(crate) fn apply_by_steps(
-    plan: &Plan,
-    query: &Query<'_>,
-    why: &Why<'_>,
-    step: &mut dyn FnMut(),
-) -> Result<(), PruneError> {
     for path in &plan.leftovers {
-        step();
         prune::remove(path)?;
     }
-    put_tombstones_of_runs(plan, why, step)?;
+    put_tombstones_of_runs(plan, why)?;
     for file in &plan.files {
         match file.action {
             Action::Keep | Action::Held { .. } => {}
             Action::Remove => {
                 let Some(_held) = Held::of(&file.path)? else { continue };
-                step();
                 prune::remove(&file.path)?;
             }
             Action::Rewrite => {
                 let Some(_held) = Held::of(&file.path)? else { continue };
-                step();
-                rewrite_without(file, plan, query, why, step)?;
+                rewrite_without(file, plan, query, why)?;
             }
         }
     }
     Ok(())
 }
 
-fn put_tombstones_of_runs(plan: &Plan, why: &Why<'_>, step: &mut dyn FnMut()) -> Result<(), PruneError> {
+fn put_tombstones_of_runs(plan: &Plan, why: &Why<'_>) -> Result<(), PruneError> {
     let removed = plan.files.iter().filter(|file| matches!(file.action, Action::Remove));
     let ids: BTreeSet<Id> = removed.flat_map(|file| file.gone.iter().copied()).collect();
     let (Some(store), false) = (&plan.store, ids.is_empty()) else { return Ok(()) };
@@ -98,21 +88,16 @@ fn put_tombstones_of_runs(plan: &Plan, why: &Why<'_>, step: &mut dyn FnMut()) ->
         path: store.clone(),
         source: std::io::Error::from(error),
     })?;
-    step();
-    let mut writer = Store::open_or_create(store)?.segment_writer(Id(name))?;
+    // Whole or not there, as every file that is rewritten: nobody would mend half of one.
+    let path = store::new_segment_path(store, Id(name));
+    let temporary = Temporary::beside(&path)?;
+    let mut writer = Writer::create(&temporary.path)?;
     writer.put_tombstone(&stone(ids.into_iter().collect(), None, why))?;
-    step();
     writer.seal()?;
-    Ok(())
+    Ok(temporary.rename(&path, false)?)
 }
 
-fn rewrite_without(
-    file: &FilePlan,
-    plan: &Plan,
-    query: &Query<'_>,
-    why: &Why<'_>,
-    step: &mut dyn FnMut(),
-) -> Result<(), PruneError> {
+fn rewrite_without(file: &FilePlan, plan: &Plan, query: &Query<'_>, why: &Why<'_>) -> Result<(), PruneError> {
     let archive = Archive::open_file_of_store(&file.path)?;
     let stays = Stays {
         exchange: &|entry| !plan.gone.contains(&entry.id),
@@ -123,7 +108,7 @@ fn rewrite_without(
         answers: None,
         added: None,
     };
-    rewrite(&archive, &file.path, &stays, step)?;
+    rewrite(&archive, &file.path, &stays)?;
     Ok(())
 }
 

@@ -5,8 +5,8 @@
 
 use std::{
     fs::{self, DirBuilder, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -15,10 +15,10 @@ use rustix::fs::FlockOperation;
 
 use crate::{
     Damage, EXTENSION, OpenError, StoreError, TornTail, WriteError, Writer, WriterOptions,
+    disk::{self, sync_folder_of},
     layout::OPENING_LEN,
     segment::Source,
     walk::{Bounds, walk},
-    writer::sync_folder_of,
 };
 
 /// The file that makes a folder a store.
@@ -98,9 +98,8 @@ impl Store {
     /// # Errors
     /// As [`Store::segment_writer`].
     pub fn segment_writer_with(&self, session: Id, options: WriterOptions) -> Result<Writer, StoreError> {
-        let folder = self.folder.join(STORE_SEGMENTS);
         for number in 0_u32.. {
-            let path = folder.join(format!("{session}-{number:03}.{EXTENSION}"));
+            let path = numbered_segment_path(&self.folder, session, number);
             match Writer::create_with(&path, options) {
                 Err(WriteError::Create { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {}
                 created => return Ok(created?),
@@ -168,20 +167,14 @@ impl Store {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|error| failed("create", &path)(io::Error::from(error)))?;
         let temporary = self.folder.join(format!("{STORE_MARKER}.{:016x}.tmp", u64::from_le_bytes(random)));
-        let placed = write_new(&temporary, content).and_then(|()| fs::hard_link(&temporary, &path));
-        let removed = fs::remove_file(&temporary);
+        let placed = disk::write_new(&temporary, content).and_then(|()| disk::link(&temporary, &path));
+        let removed = disk::remove(&temporary);
         match placed {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed("create", &path)(error)),
             _ => removed.map_err(failed("remove", &temporary))?,
         }
         sync_folder_of(&path).map_err(failed("sync", &self.folder))
     }
-}
-
-fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
 }
 
 /// A folder that is made has its name on the disk before anything is put into it: what is synced later is found again.
@@ -239,6 +232,15 @@ fn whole_len(source: &Source) -> io::Result<u64> {
         }
         end = bounds.records_end;
     }
+}
+
+/// The first segment of a session in a store.
+pub(crate) fn new_segment_path(folder: &Path, session: Id) -> PathBuf {
+    numbered_segment_path(folder, session, 0)
+}
+
+fn numbered_segment_path(folder: &Path, session: Id, number: u32) -> PathBuf {
+    folder.join(STORE_SEGMENTS).join(format!("{session}-{number:03}.{EXTENSION}"))
 }
 
 /// The files of a store's segments, sorted by name.

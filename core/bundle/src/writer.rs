@@ -6,9 +6,8 @@
 
 use std::{
     collections::HashSet,
-    fs::{File, OpenOptions},
+    fs::File,
     io,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -17,6 +16,7 @@ use exchange::{Digest, Fingerprint, Id, Part};
 use crate::{
     Counts, Record, WriteError,
     block::{BlockMaker, RawBlock},
+    disk::{self, Storage, sync_folder_of},
     index::{BLOCK_ENTRY_BYTES_MAX, Index, Place},
     layout::{
         BLOCK_BYTES_CLOSE, Footer, INDEX_BYTES_MAX, NEWEST, OPENING_LEN, PART_BYTES_MAX, RECORD_HEADER_LEN, block_kind,
@@ -27,7 +27,6 @@ use crate::{
     recipe::{Form, Name, PIECES_MAX, Shelf, put_body},
     record::{RawRecord, kind_word, record_header, record_kind},
     rows::{Keys, RowsMaker, SessionKey},
-    storage::Storage,
 };
 
 /// Settings of a writer.
@@ -106,11 +105,11 @@ impl Writer {
     /// As [`Writer::create`].
     pub fn create_with(path: &Path, options: WriterOptions) -> Result<Self, WriteError> {
         let refused = |source| WriteError::Create { path: path.to_owned(), source };
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(refused)?;
+        let file = disk::create_new(path).map_err(refused)?;
         let writer = Self::on_new_file(path, file, options);
         if writer.is_err() {
             // A file that holds nothing would only be in the way of the next attempt.
-            std::fs::remove_file(path).ok();
+            disk::remove(path).ok();
         }
         writer
     }
@@ -119,7 +118,7 @@ impl Writer {
         let refused = |source| WriteError::Create { path: path.to_owned(), source };
         rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).map_err(|error| refused(error.into()))?;
         sync_folder_of(path).map_err(refused)?;
-        Self::on(path, Box::new(file), options)
+        Self::on(path, disk::storage(path, file), options)
     }
 
     /// A writer of an empty storage.
@@ -463,12 +462,6 @@ fn written<T>(holds: io::Result<T>, kind: &'static str, len_of: fn(&T) -> usize)
         return Err(WriteError::TooLong { kind, len: len_of(&holds) as u64, len_max: INDEX_BYTES_MAX as u64 });
     }
     Ok(holds)
-}
-
-/// Returns when the folder's entry for `path` is on the disk.
-pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

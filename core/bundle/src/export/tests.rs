@@ -3,7 +3,7 @@ use exchange::Exchange;
 use super::*;
 use exchange::Doubt;
 
-use crate::{ReadError, Store, sample};
+use crate::{ReadError, Store, disk::noted, sample, verify};
 
 /// A store of two sessions in three segments: exchange 1 with calls 11 and (perhaps) 12, exchange 2 with call 12, and more.
 fn store_in(folder: &Path) -> Archive {
@@ -186,4 +186,36 @@ fn an_uncertain_exchange_brings_all_environments_that_it_may_have_run_in_with_th
     assert_eq!(kept, BTreeSet::from([before, after]));
     let holdings: Vec<_> = bundle.holdings().unwrap().into_iter().map(|(_, it)| it.fingerprint).collect();
     assert_eq!(holdings, [before, after]);
+}
+
+#[test]
+fn whatever_a_disk_has_when_an_export_is_cut_off_its_file_is_whole_or_not_there_or_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = store_in(&folder.path().join("store"));
+    let beside = folder.path().join("beside");
+    std::fs::create_dir(&beside).unwrap();
+    let out = beside.join("a.retake");
+    let export = |ids: &[Id], overwrite| {
+        let extra = Extra { overwrite, ..Extra::default() };
+        super::export(&archive, ids, &out, extra, &mut |_, _| {}).unwrap()
+    };
+    let first = [sample::id(1001)];
+    noted::on_every_disk(&beside, || drop(export(&first, false)), &mut |case, is_done| {
+        assert!(out.exists() || !is_done, "{case}: it was done, and is gone");
+        if out.exists() {
+            assert!(verify(&out, &mut |_, _| {}).unwrap().damage.is_empty(), "{case}");
+            std::fs::remove_file(&out).unwrap();
+        }
+        assert_eq!(export(&first, false).counts.exchanges, 3, "{case}");
+    });
+    let before = export(&first, true).digest;
+    let after = std::cell::Cell::new(before);
+    let again = || after.set(export(&[sample::id(2003)], true).digest);
+    noted::on_every_disk(&beside, again, &mut |case, is_done| {
+        let report = verify(&out, &mut |_, _| {}).unwrap();
+        assert!(report.damage.is_empty(), "{case}: {report:?}");
+        let digest = report.digest.unwrap();
+        assert!(digest == after.get() || (digest == before && !is_done), "{case}");
+    });
+    assert_ne!(before, after.get());
 }

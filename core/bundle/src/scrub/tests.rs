@@ -3,7 +3,7 @@ use std::fs;
 use exchange::{LogLine, LogLines, Stream};
 
 use super::*;
-use crate::{Record, Writer, sample, store};
+use crate::{Record, Store, disk::noted, sample};
 
 const HISTORY: &str = "[{\"role\":\"system\",\"content\":\"You answer for the whole house, and to everybody alike.\"}]";
 
@@ -146,57 +146,34 @@ fn a_bundle_is_written_again_and_names_the_one_it_replaces() {
     assert!(is_left(&store), "the store was not meant");
 }
 
-/// Names the store and the step at which the process that is started with it dies, as `FOLDER|STEP`.
-const DIES_AT: &str = "RETAKE_TEST_SCRUB_DIES_AT";
-
-/// What a child of the test below does; without its variable there is nothing to do.
 #[test]
-fn a_process_that_dies_at_a_step() {
-    let Ok(told) = std::env::var(DIES_AT) else { return };
-    let (folder, last) = told.split_once('|').unwrap();
-    let mut left: usize = last.parse().unwrap();
+fn whatever_a_disk_has_when_it_is_cut_off_nothing_is_half_and_the_next_one_finishes() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = recording(folder.path());
     let values = ann();
-    let planned = plan(Some(Path::new(folder)), &[], &query(&values)).unwrap();
-    apply_by_steps(&planned, &query(&values), &WHY, &mut || match left {
-        0 => std::process::abort(),
-        _ => left -= 1,
-    })
-    .unwrap();
-}
-
-#[test]
-fn killed_at_any_step_nothing_is_half_and_the_next_one_finishes() {
-    let mut deaths = 0;
-    loop {
-        let folder = tempfile::tempdir().unwrap();
-        let store = recording(folder.path());
-        let child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "scrub::tests::a_process_that_dies_at_a_step"])
-            .env(DIES_AT, format!("{}|{deaths}", folder.path().display()))
-            .output()
-            .unwrap();
-        assert!(crate::verify(store.path(), &mut |_, _| {}).unwrap().damage.is_empty(), "step {deaths}");
-        let archive = Archive::open(store.path()).unwrap();
-        let body = archive.exchange(&id(2)).unwrap().request.body;
-        assert_eq!(archive.body(&body, 1 << 20).unwrap(), asked("bob@c.example").as_bytes());
-        // What is not there is told of.
-        if archive.entry(&id(1)).is_none() {
-            assert!(archive.scrubbed("0101").unwrap().is_some(), "step {deaths}");
-        }
-        if store.run_paths().unwrap().is_empty() {
-            assert!(archive.scrubbed("1515").unwrap().is_some(), "step {deaths}");
-        }
-        if child.status.success() {
-            assert!(!is_left(&store));
-            break;
-        }
-        let values = ann();
+    let scrub = || {
         let planned = plan(Some(store.path()), &[], &query(&values)).unwrap();
         apply(&planned, &query(&values), &WHY).unwrap();
-        assert!(!is_left(&store) && store.run_paths().unwrap().is_empty(), "step {deaths}");
-        assert_eq!(Archive::open(store.path()).unwrap().entries().len(), 1);
-        deaths += 1;
-    }
-    // The tombstones in two steps, one file that is written again in six, one that is removed.
-    assert_eq!(deaths, 9);
+    };
+    let disks = noted::on_every_disk(folder.path(), scrub, &mut |case, is_done| {
+        let report = crate::verify(store.path(), &mut |_, _| {}).unwrap();
+        assert!(report.damage.is_empty() && report.torn.is_empty(), "{case}: {report:?}");
+        let archive = Archive::open(store.path()).unwrap();
+        let body = archive.exchange(&id(2)).unwrap().request.body;
+        assert_eq!(archive.body(&body, 1 << 20).unwrap(), asked("bob@c.example").as_bytes(), "{case}");
+        // What is not there is told of.
+        if archive.entry(&id(1)).is_none() {
+            assert!(archive.scrubbed("0101").unwrap().is_some(), "{case}");
+        }
+        if store.run_paths().unwrap().is_empty() {
+            assert!(archive.scrubbed("1515").unwrap().is_some(), "{case}");
+        }
+        assert!(!is_done || !is_left(&store), "{case}: it was done, and is there again");
+        scrub();
+        assert!(!is_left(&store) && store.run_paths().unwrap().is_empty(), "{case}");
+        assert_eq!(Archive::open(store.path()).unwrap().entries().len(), 1, "{case}");
+        assert!(store::temporary_paths(store.path()).unwrap().is_empty(), "{case}");
+    });
+    eprintln!("{disks} disks");
+    assert!(disks > 30);
 }

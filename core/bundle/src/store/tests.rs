@@ -1,7 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::{Archive, sample};
+use crate::{Archive, disk::noted, sample};
 
 fn mode_of(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -155,4 +155,24 @@ fn recovery_takes_an_unfinished_sealing_off_wherever_it_stopped_and_leaves_a_sea
     assert_eq!(store.recover().unwrap(), [], "a damaged footer is evidence, not a torn tail");
     let report = crate::verify(folder.path(), &mut |_, _| {}).unwrap();
     assert_eq!((report.damage.len(), report.torn.len()), (1, 0), "{report:?}");
+}
+
+#[test]
+fn whatever_a_disk_has_when_it_is_cut_off_a_new_store_is_opened_and_a_key_that_was_given_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let given = std::cell::Cell::new([0; KEY_LEN]);
+    let make = || given.set(Store::open_or_create(folder.path()).unwrap().redaction_key().unwrap());
+    let disks = noted::on_every_disk(folder.path(), make, &mut |case, is_done| {
+        if !folder.path().join(STORE_MARKER).exists() {
+            // Its rooms are made when the marker's name is on the disk.
+            for room in [STORE_SEGMENTS, RUNS] {
+                fs::remove_dir(folder.path().join(room)).ok();
+            }
+        }
+        let store = Store::open_or_create(folder.path()).unwrap_or_else(|error| panic!("{case}: {error}"));
+        let key = store.redaction_key().unwrap_or_else(|error| panic!("{case}: {error}"));
+        assert!(!is_done || key == given.get(), "{case}");
+        assert_ne!(key, [0; KEY_LEN], "{case}");
+    });
+    assert!(disks > 10, "{disks}");
 }
