@@ -9,6 +9,8 @@ use std::{
     process::Command,
 };
 
+use tempfile::tempdir;
+
 use super::{Suite, process};
 use crate::{contained::Image, retake, shipped::docker};
 
@@ -47,8 +49,20 @@ impl Checkout {
             suite.case(&format!("case-{record}"), &[record], "");
         }
         let image = Image::of_triage(name, &["ENTRYPOINT [\"/triage\"]", "ENV TRIAGE_DEFECTS=summary"]);
-        symlink(env!("CARGO_BIN_EXE_retake"), suite.folder.path().join("retake")).unwrap();
         Self { suite, image }
+    }
+
+    /// The address of a tarball as `scripts/dist` makes it, for the step that installs Retake.
+    fn tarball(&self) -> String {
+        let folder = tempdir().unwrap();
+        let path = self.path("retake-0.1.0-x86_64-linux.tar.gz");
+        let inner = folder.path().join("retake-0.1.0-x86_64-linux");
+        fs::create_dir(&inner).unwrap();
+        symlink(env!("CARGO_BIN_EXE_retake"), inner.join("retake")).unwrap();
+        let mut tar = Command::new("tar");
+        tar.arg("-czf").arg(&path).arg("-C").arg(folder.path()).arg(inner.file_name().unwrap());
+        assert!(tar.status().unwrap().success());
+        format!("file://{}", path.display())
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -69,6 +83,8 @@ impl Checkout {
         let summary = fs::read_to_string(self.path("summary.md")).unwrap();
         assert!(summary.contains("**1 failed, 5 passed** of 6 cases"), "{summary}");
         assert!(fs::read_to_string(self.path("junit.xml")).unwrap().contains("tests=\"6\" failures=\"1\""));
+        let page = fs::read_to_string(self.path("report.html")).unwrap();
+        assert!(page.contains("case-3") && page.contains("\"replayed\":{\""), "the runs are there to be shown");
     }
 }
 
@@ -80,6 +96,8 @@ fn docker_the_github_workflow_tests_in_parts_and_reports_once() {
     const BASH: &[&str] = &["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c"];
     let checkout = Checkout::new("cases-github");
     let steps = steps(&pipeline("github.yml"));
+    let tarball = checkout.tarball();
+    assert_eq!(checkout.run(BASH, &steps["Install Retake"], &[("RETAKE_TARBALL", &tarball)]), Some(0));
     for part in ["1", "2", "3", "4"] {
         assert_eq!(checkout.run(BASH, &steps["Test"], &[("PART", part)]), Some(0), "what differs is judged at the end");
         assert!(checkout.path(&format!("part-{part}.json")).exists());
@@ -102,6 +120,9 @@ fn docker_the_gitlab_job_tests_in_parts_and_reports_once() {
     }
     let checkout = Checkout::new("cases-gitlab");
     let file = pipeline("gitlab.yml");
+    let install =
+        file.lines().find_map(|line| line.trim_start().strip_prefix("- ").filter(|it| it.starts_with("curl")));
+    assert_eq!(checkout.run(&["sh", "-ec"], install.unwrap(), &[("RETAKE_TARBALL", &checkout.tarball())]), Some(0));
     let script = |word: &str| {
         let line = file.lines().find(|line| line.trim_start().starts_with("- ./retake test") && line.contains(word));
         line.unwrap().trim_start().trim_start_matches("- ").to_owned()
