@@ -128,6 +128,34 @@ pub(crate) struct KeyArgs {
     pub(crate) identity: Vec<PathBuf>,
 }
 
+/// What runs in place of what was recorded.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct InsteadArgs {
+    /// Run this image instead of the recorded one, and see what differs
+    #[arg(long, value_name = "REF", conflicts_with_all = ["process", "target"])]
+    pub(crate) image: Option<String>,
+    /// Run this command instead, as a child process
+    #[arg(long, value_name = "CMD", conflicts_with = "target")]
+    pub(crate) process: Option<String>,
+    /// Send the requests to a service that is already running, and whose dependencies are its own
+    #[arg(long, value_name = "URL")]
+    pub(crate) target: Option<String>,
+}
+
+/// Rules by hand: what is no finding.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct RuleArgs {
+    /// Leave this field out of the comparison, or 'POST /tickets /id' for one route; uses are counted (repeatable)
+    #[arg(long, value_name = "POINTER")]
+    pub(crate) ignore: Vec<String>,
+    /// How near numbers need to be: `/score=abs:1e-6`, `rel:0.01`, `ulp:4`, `cos:0.999` for vectors (repeatable)
+    #[arg(long, value_name = "POINTER=KIND:SIZE")]
+    pub(crate) tolerance: Vec<String>,
+    /// Rules from a file, each with its reason and its last day (docs/noise.md) (repeatable)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) rules: Vec<PathBuf>,
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

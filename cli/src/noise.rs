@@ -13,6 +13,7 @@ use bundle::{Archive, Entry, OpenError};
 use diff::{Noise, Route};
 use exchange::{Id, NoiseProfile};
 use replayer::{FoundNoise, FoundProfile, service_version};
+use report::NoiseLine;
 
 use crate::{
     args::KeyArgs,
@@ -22,6 +23,9 @@ use crate::{
 
 /// Runs of the store that are looked into, the newest first. A choice: so many are opened within a second.
 const RUNS_LOOKED_INTO_MAX: usize = 200;
+
+/// Where a profile is that came with the recording itself.
+const IN_THE_RECORDING: &str = "the recording";
 
 /// The word that says that no noise is known.
 const NONE: &str = "none";
@@ -50,23 +54,21 @@ pub(crate) fn found(given: &[String], archive: &Archive, store: &Path, keys: &Ke
 }
 
 fn in_reach(archive: &Archive, store: &Path) -> Result<FoundNoise, Trouble> {
-    let mut found = FoundNoise::default();
-    let carried = archive.noise_profiles()?;
-    found
-        .profiles
-        .extend(carried.into_iter().map(|profile| FoundProfile { from: "the recording".to_owned(), profile }));
-    for path in newest(run_files(store)?) {
+    of_files(archive, newest(run_files(store)?))
+}
+
+/// Those of an archive, and of these files.
+fn of_files(archive: &Archive, paths: Vec<PathBuf>) -> Result<FoundNoise, Trouble> {
+    let mut found = FoundNoise { profiles: of_archive(archive, IN_THE_RECORDING)?, ..FoundNoise::default() };
+    for path in paths {
         let from = path.display().to_string();
         let run = match Archive::open(&path) {
             // A run that another replay is writing right now is none yet: it has no end, or not even its opening.
             Err(OpenError::Unsealed { .. } | OpenError::NotABundle { .. }) => continue,
             opened => opened,
         };
-        let profiles = run.map_err(Trouble::from).and_then(|run| Ok(run.noise_profiles()?));
-        match profiles {
-            Ok(profiles) => {
-                found.profiles.extend(profiles.into_iter().map(|profile| FoundProfile { from: from.clone(), profile }));
-            }
+        match run.map_err(Trouble::from).and_then(|run| of_archive(&run, &from)) {
+            Ok(profiles) => found.profiles.extend(profiles),
             Err(trouble) => {
                 let words = trouble.to_string();
                 let first = words.lines().next().unwrap_or_default();
@@ -95,9 +97,83 @@ pub(crate) fn carried(source: &Source, chosen: &[Id], path: &Path, store: &Path)
     Ok(profiles)
 }
 
+/// The profiles of a source; of a store's folder also those of its runs.
+///
+/// # Errors
+/// Where the source cannot be read.
+pub(crate) fn listed(source: &Source, store: Option<&Path>) -> Result<Vec<NoiseLine>, Trouble> {
+    let runs = store.map(run_files).transpose()?.unwrap_or_default();
+    let mut versions = versions_of(source)?;
+    versions.extend(runs.iter().filter_map(|path| Held::of(path)?.recorded()).flatten());
+    let line = |FoundProfile { from, profile }: FoundProfile| {
+        let routes: BTreeSet<&String> = profile.places.iter().map(|place| &place.route).collect();
+        NoiseLine {
+            stale: !versions.contains(&profile.version),
+            alone: matches!(Held::of(Path::new(&from)), Some(Held::NoiseAlone(_))),
+            places: profile.places.len() as u64,
+            routes: routes.into_iter().cloned().collect(),
+            compared_min: profile.compared_min,
+            version: profile.version,
+            runs: profile.runs,
+            from,
+        }
+    };
+    Ok(of_files(&source.archive, runs)?.profiles.into_iter().map(line).collect())
+}
+
+/// Of these files of a store those that have noise profiles alone, all of versions of which none of the others has anything.
+pub(crate) fn stale_files<'a>(paths: impl Iterator<Item = &'a Path>) -> BTreeSet<PathBuf> {
+    let (mut alone, mut versions) = (Vec::new(), BTreeSet::new());
+    for path in paths {
+        match Held::of(path) {
+            Some(Held::NoiseAlone(of)) => alone.push((path.to_owned(), of)),
+            Some(Held::Recorded(of)) => versions.extend(of),
+            None => {}
+        }
+    }
+    let stale = alone.into_iter().filter(|(_, of)| of.is_disjoint(&versions));
+    stale.map(|(path, _)| path).collect()
+}
+
+/// Of which versions a file has something.
+enum Held {
+    /// Noise profiles and nothing else, as `retake diff --learn` writes them.
+    NoiseAlone(BTreeSet<String>),
+    /// Exchanges or runs.
+    Recorded(BTreeSet<String>),
+}
+
+impl Held {
+    /// What is in a file; nothing of one that cannot be read.
+    fn of(path: &Path) -> Option<Self> {
+        let archive = Archive::open(path).ok()?;
+        let profiles = archive.noise_profiles().ok()?;
+        if archive.entries().is_empty() && archive.runs().ok()?.is_empty() && !profiles.is_empty() {
+            return Some(Self::NoiseAlone(profiles.into_iter().map(|profile| profile.version).collect()));
+        }
+        Some(Self::Recorded(versions_in(&archive).ok()?))
+    }
+
+    fn recorded(self) -> Option<BTreeSet<String>> {
+        match self {
+            Self::Recorded(versions) => Some(versions),
+            Self::NoiseAlone(_) => None,
+        }
+    }
+}
+
+fn of_archive(archive: &Archive, from: &str) -> Result<Vec<FoundProfile>, Trouble> {
+    let profiles = archive.noise_profiles()?.into_iter();
+    Ok(profiles.map(|profile| FoundProfile { from: from.to_owned(), profile }).collect())
+}
+
 /// The versions that answered in a source.
 pub(crate) fn versions_of(source: &Source) -> Result<BTreeSet<String>, Trouble> {
-    let fingerprints = source.archive.fingerprints()?;
+    versions_in(&source.archive)
+}
+
+fn versions_in(archive: &Archive) -> Result<BTreeSet<String>, Trouble> {
+    let fingerprints = archive.fingerprints()?;
     let versions = fingerprints.iter().map(|(_, fingerprint)| service_version(&fingerprint.subject));
     Ok(versions.filter(|version| !version.is_empty()).collect())
 }

@@ -1,13 +1,10 @@
-//! Rules by hand in a file, each with its reason and the day until which it holds.
+//! Rules by hand: those of flags, and those with a reason and the day until which they hold.
 //!
-//! In: a TOML file of `[[ignore]]` tables, and today's date. Out: rules, and what is said of those that have expired, which are
-//! not applied. A key that nobody knows is an error with its line: a rule that is not what it seems hides what it should not.
+//! In: `[[ignore]]` tables, of a file of rules or of a case's, and today's date. Out: rules, and what is said of those that have
+//! expired, which are not applied. A key that nobody knows is an error with its line: a rule that is not what it seems hides
+//! what it should not.
 
-use std::{
-    fs::File,
-    io::{ErrorKind, Read},
-    path::Path,
-};
+use std::path::Path;
 
 use diff::{Reason, Rules};
 use toml::{
@@ -15,16 +12,21 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use crate::{settings::nearest::nearest, trouble::Trouble};
+use crate::{
+    args::RuleArgs,
+    settings::{
+        file::{Document, read},
+        nearest::nearest,
+    },
+    trouble::Trouble,
+};
 
-/// Largest file that is read, in bytes: a choice, far above what rules need.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 /// The keys of a rule.
 const KEYS: [&str; 4] = ["pointer", "reason", "until", "owner"];
 /// The table of rules.
 const TABLE: &str = "ignore";
 
-/// What a file says.
+/// What files say.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RulesFile {
     /// The rules that hold: pointer, and why.
@@ -33,27 +35,15 @@ pub(crate) struct RulesFile {
     pub(crate) expired: Vec<String>,
 }
 
-/// A file's text and the name to blame it by.
-struct Document<'a> {
-    path: String,
-    text: &'a str,
-}
-
-/// The rules of `--ignore`, and those of the files, as of today. What has expired is said through `say`.
+/// The rules of the flags and of the files that they name, as of today. What has expired is said through `say`.
 ///
 /// # Errors
 /// Where something is no rule, or a file cannot be read.
-pub(crate) fn rules(
-    ignore: &[String],
-    files: &[std::path::PathBuf],
-    now_unix_ns: u64,
-    mut say: impl FnMut(&str),
-) -> Result<Rules, Trouble> {
-    let mut rules = Rules::strict();
-    for text in ignore {
-        rules = rules.ignoring(text)?;
-    }
-    for path in files {
+pub(crate) fn rules(args: &RuleArgs, now_unix_ns: u64, mut say: impl FnMut(&str)) -> Result<Rules, Trouble> {
+    let tolerances = args.tolerance.iter().map(|text| format!("tolerance {text}"));
+    let mut rules =
+        args.ignore.iter().cloned().chain(tolerances).try_fold(Rules::strict(), |rules, text| rules.ignoring(&text))?;
+    for path in &args.rules {
         let file = RulesFile::read(path, now_unix_ns)?;
         file.expired.iter().for_each(|words| say(words));
         rules = file.over(rules)?;
@@ -67,8 +57,12 @@ impl RulesFile {
     /// # Errors
     /// When it cannot be read, is no TOML, or says something that is no rule.
     pub(crate) fn read(path: &Path, now_unix_ns: u64) -> Result<Self, Trouble> {
-        let text = read_text(path)?;
-        Self::parse(&path.display().to_string(), &text, &report::instant(now_unix_ns)[..10])
+        if !path.exists() {
+            return Err(Trouble::new(format!("there is no `{}`", path.display()))
+                .help("`retake diff --accept POINTER` writes one"));
+        }
+        let document = read(Some(path))?.expect("a file that is named is read, or is an error");
+        Self::parse(&document, &report::day(now_unix_ns))
     }
 
     /// These rules after those.
@@ -82,49 +76,44 @@ impl RulesFile {
     }
 
     /// Of a file's text; `today` is `YYYY-MM-DD`.
-    fn parse(path: &str, text: &str, today: &str) -> Result<Self, Trouble> {
-        let document = Document { path: path.to_owned(), text };
-        let parsed = DeTable::parse(text).map_err(|error| {
-            let at = document.line(error.span().map_or(0, |span| span.start));
-            Trouble::new(format!("{at}: {}", error.message())).help("the file is TOML: https://toml.io")
-        })?;
+    fn parse(document: &Document, today: &str) -> Result<Self, Trouble> {
+        let parsed = DeTable::parse(document.text()).map_err(|error| document.no_toml(&error))?;
         let mut file = Self::default();
         for (key, value) in parsed.get_ref().iter() {
             if key.get_ref() != TABLE {
-                return Err(document.unknown(
-                    key,
-                    &[TABLE],
-                    "a rule is a table `[[ignore]]` with `pointer`, `reason` and `until`",
-                ));
+                let help = "a rule is a table `[[ignore]]` with `pointer`, `reason` and `until`";
+                return Err(unknown(document, key, &[TABLE], help));
             }
             let DeValue::Array(tables) = value.get_ref() else {
-                return Err(Trouble::new(format!(
-                    "{}: `{TABLE}` is no list of tables",
-                    document.line(key.span().start)
-                ))
-                .help("write `[[ignore]]`, with two brackets on either side"));
+                let origin = document.origin(key.span().start);
+                return Err(Trouble::new(format!("{origin}: `{TABLE}` is no list of tables"))
+                    .help("write `[[ignore]]`, with two brackets on either side"));
             };
-            for table in tables.iter() {
-                document.rule(table, today, &mut file)?;
-            }
+            tables.iter().try_for_each(|table| file.take(document, table, today))?;
         }
         Ok(file)
     }
-}
 
-impl Document<'_> {
-    /// Reads one rule.
-    fn rule(&self, table: &Spanned<DeValue<'_>>, today: &str, file: &mut RulesFile) -> Result<(), Trouble> {
-        let line = self.line(table.span().start);
+    /// Takes one rule of a document, a table; `today` is `YYYY-MM-DD`.
+    ///
+    /// # Errors
+    /// When it is no rule, lacks a reason or a last day, or has a key that nobody knows.
+    pub(crate) fn take(
+        &mut self,
+        document: &Document,
+        table: &Spanned<DeValue<'_>>,
+        today: &str,
+    ) -> Result<(), Trouble> {
+        let line = document.origin(table.span().start);
         let DeValue::Table(keys) = table.get_ref() else {
             return Err(Trouble::new(format!("{line}: a rule is a table")).help("write `[[ignore]]`"));
         };
         for (key, value) in keys.iter() {
             if !KEYS.contains(&key.get_ref().as_ref()) {
-                return Err(self.unknown(key, &KEYS, "a rule has `pointer`, `reason`, `until` and `owner`"));
+                return Err(unknown(document, key, &KEYS, "a rule has `pointer`, `reason`, `until` and `owner`"));
             }
             if value.get_ref().as_str().is_none() && !matches!(value.get_ref(), DeValue::Datetime(_)) {
-                let at = self.line(value.span().start);
+                let at = document.origin(value.span().start);
                 return Err(Trouble::new(format!("{at}: `{}` is no text", key.get_ref())).help("put it into quotes"));
             }
         }
@@ -146,45 +135,23 @@ impl Document<'_> {
                 .help("write it as in `until = \"2027-03-31\"`"));
         }
         // A rule that cannot be read is an error, expired or not.
-        Rules::strict().ignoring(&pointer).map_err(|error| Trouble::from(error).while_doing(line.clone()))?;
+        Rules::strict().ignoring(&pointer).map_err(|error| Trouble::from(error).while_doing(line.to_string()))?;
         if until.as_str() < today {
-            file.expired
+            self.expired
                 .push(format!("{line}: the rule for `{pointer}` ended on {until} and is not applied ({reason})"));
         } else {
-            file.rules.push((pointer, Reason { reason, until: Some(until), owner: text("owner") }));
+            self.rules.push((pointer, Reason { reason, until: Some(until), owner: text("owner") }));
         }
         Ok(())
     }
-
-    fn line(&self, at: usize) -> String {
-        let before = self.text.as_bytes().get(..at).unwrap_or_default();
-        format!("`{}`, line {}", self.path, 1 + before.iter().filter(|&&byte| byte == b'\n').count())
-    }
-
-    fn unknown(&self, key: &Spanned<std::borrow::Cow<'_, str>>, known: &[&str], help: &str) -> Trouble {
-        let trouble = Trouble::new(format!("{}: there is no `{}`", self.line(key.span().start), key.get_ref()));
-        match nearest(key.get_ref(), known.iter().copied()) {
-            Some(near) => trouble.help(format!("did you mean `{near}`?")),
-            None => trouble.help(help),
-        }
-    }
 }
 
-fn read_text(path: &Path) -> Result<String, Trouble> {
-    let cannot = |error: std::io::Error| {
-        let trouble = Trouble::of(&error).while_doing(format!("cannot read `{}`", path.display()));
-        if error.kind() == ErrorKind::NotFound {
-            trouble.help("`retake diff --accept POINTER` writes one")
-        } else {
-            trouble
-        }
-    };
-    let mut text = String::new();
-    let read = File::open(path).map_err(cannot)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(cannot)?;
-    if read as u64 > FILE_BYTES_MAX {
-        return Err(Trouble::new(format!("`{}` is longer than {FILE_BYTES_MAX} bytes", path.display())));
+fn unknown(document: &Document, key: &Spanned<std::borrow::Cow<'_, str>>, known: &[&str], help: &str) -> Trouble {
+    let trouble = Trouble::new(format!("{}: there is no `{}`", document.origin(key.span().start), key.get_ref()));
+    match nearest(key.get_ref(), known.iter().copied()) {
+        Some(near) => trouble.help(format!("did you mean `{near}`?")),
+        None => trouble.help(help),
     }
-    Ok(text)
 }
 
 /// True for `YYYY-MM-DD` with a month and a day that there are.
@@ -225,7 +192,7 @@ until = 2026-01-31
 
     #[test]
     fn a_rule_holds_until_its_last_day_and_is_then_told_and_not_applied() {
-        let read = |today: &str| RulesFile::parse("rules.toml", RULES, today).unwrap();
+        let read = |today: &str| RulesFile::parse(&Document::new("rules.toml", RULES), today).unwrap();
         let pointers = |file: &RulesFile| file.rules.iter().map(|(pointer, _)| pointer.clone()).collect::<Vec<_>>();
         let file = read("2027-03-31");
         assert_eq!(pointers(&file), ["/usage/total_tokens"]);
@@ -255,10 +222,10 @@ until = 2026-01-31
             ("ignore = [3]", "line 1: a rule is a table"),
             ("[[ignore", "line 1"),
         ] {
-            let trouble = RulesFile::parse("rules.toml", text, "2026-11-27").unwrap_err().to_string();
+            let trouble = RulesFile::parse(&Document::new("rules.toml", text), "2026-11-27").unwrap_err().to_string();
             assert!(trouble.contains(words), "{text}: {trouble}");
         }
-        assert!(RulesFile::parse("rules.toml", "", "2026-11-27").unwrap().rules.is_empty());
+        assert!(RulesFile::parse(&Document::new("rules.toml", ""), "2026-11-27").unwrap().rules.is_empty());
     }
 
     #[test]

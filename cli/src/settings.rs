@@ -6,14 +6,14 @@
 
 mod case;
 mod explain;
-mod file;
+pub(crate) mod file;
 mod layer;
 pub(crate) mod nearest;
 
 use std::{ffi::OsString, path::PathBuf};
 
 pub(crate) use self::{
-    case::{CaseReader, FlagValues},
+    case::{CaseReader, FlagValues, OwnKey},
     layer::Origin,
     nearest::nearest,
 };

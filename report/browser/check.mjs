@@ -1,6 +1,7 @@
 // Looks at the pages of a folder in Chromium, as tests/it/browser.rs wrote them there: `node check.mjs FOLDER MODULES CHROMIUM`.
 //
-// In: attack.html (every text of it is an attack), few.html (some exchanges of each kind), many.html (ten thousand). Out: a line
+// In: attack.html (every text of it is an attack), few.html (some exchanges of each kind), runs.html (two runs), files.html (two
+// files), many.html (ten thousand exchanges). Out: a line
 // for each thing that holds, with what was measured; a failure ends it with status 1. Screenshots go into FOLDER/shots.
 
 import assert from "node:assert/strict";
@@ -203,6 +204,20 @@ async function shot(page, name) {
   await page.screenshot({ path: path.join(shots, name + "-whole.png"), fullPage: true });
 }
 
+/** Two runs say whether the second is no worse; two files have neither times nor commands for ids. */
+async function others(name, page) {
+  if (name === "runs.html") {
+    assert.deepEqual((await page.locator(".standings .badge").allInnerTexts()).map((it) => it.trim()), ["inconclusive", "regressed"]);
+  } else {
+    await page.locator(".item .line").click();
+    assert.equal(await page.locator(".timeline").count(), 0);
+    assert.equal((await page.locator("body").innerText()).includes("retake show"), false);
+    assert.match(await page.locator("#found").innerText(), /^1 pair of files$/);
+  }
+  await page.screenshot({ path: path.join(shots, name.replace(".html", ".png")), fullPage: true });
+  holds(`${name} says what is its own`);
+}
+
 /** Until the list can be used, and until the last of ten thousand is there. */
 async function many(page) {
   const times = [];
@@ -243,4 +258,7 @@ for (const colorScheme of ["light", "dark"]) {
 await opened("few.html", { viewport: { width: 400, height: 860 } }, async (page) => { await narrow(page); await accessible(page, "400 px"); });
 await opened("few.html", { reducedMotion: "reduce" }, async (page) => assert.equal(await page.evaluate(() => getComputedStyle(document.documentElement).scrollBehavior), "auto"));
 await opened("few.html", {}, printed);
+for (const name of ["runs.html", "files.html"]) {
+  await opened(name, {}, async (page) => { await others(name, page); await accessible(page, name); });
+}
 await opened("many.html", {}, many);

@@ -29,6 +29,16 @@ pub struct BodyView<'a> {
     pub started_ns: u64,
 }
 
+impl BodyView<'_> {
+    /// When the byte before `end` was read, in nanoseconds since the exchange began.
+    pub(crate) fn arrived_ns(&self, end: usize) -> Option<u64> {
+        let last = (end as u64).checked_sub(1)?;
+        let chunks = &self.body.chunks;
+        let chunk = chunks.get(chunks.partition_point(|chunk| chunk.offset <= last).checked_sub(1)?)?;
+        Some(chunk.at_ns.saturating_sub(self.started_ns))
+    }
+}
+
 /// The body for a person, each line ended by a line feed; nothing at all for an empty one.
 pub fn pretty_body(view: &BodyView<'_>, style: Style) -> String {
     if view.bytes.is_empty() {
@@ -62,7 +72,7 @@ fn events(view: &BodyView<'_>, decoded: &[u8], is_as_sent: bool, style: Style) -
     let stream = sse::parse(decoded);
     let mut text = String::new();
     for (number, event) in stream.events.iter().chain(&stream.trailing).enumerate() {
-        let at = if is_as_sent { arrived_ns(view, event.range.end) } else { None };
+        let at = if is_as_sent { view.arrived_ns(event.range.end) } else { None };
         let at = at.map(|at_ns| format!(" +{}", span(at_ns))).unwrap_or_default();
         let name = event.event.as_deref().map(|name| format!(" {}", escape_line(name))).unwrap_or_default();
         let cut = if event.dispatched { "" } else { " (not dispatched)" };
@@ -81,14 +91,6 @@ fn events(view: &BodyView<'_>, decoded: &[u8], is_as_sent: bool, style: Style) -
         }
     }
     text
-}
-
-/// When the byte before `end` was read, in nanoseconds since the exchange began.
-fn arrived_ns(view: &BodyView<'_>, end: usize) -> Option<u64> {
-    let last = (end as u64).checked_sub(1)?;
-    let chunks = &view.body.chunks;
-    let chunk = chunks.get(chunks.partition_point(|chunk| chunk.offset <= last).checked_sub(1)?)?;
-    Some(chunk.at_ns.saturating_sub(view.started_ns))
 }
 
 /// JSON with two spaces a level; numbers as written.

@@ -2,12 +2,12 @@
 
 use diff::{
     Change, ChangeKind, Comparison, Divergence, ExchangeResult, MetricStanding, NoiseUse, Reason, RuleUse, Shown,
-    Tally, TextChange, Verdict,
+    Streamed, Tally, TextChange, Verdict,
 };
 use serde_json::json;
 
 use crate::{
-    Style,
+    StreamPace, Style,
     causes::{cluster_line, cluster_lines, weight_words},
     escape_line, json as document,
     noise::{hidden_words, noise_line},
@@ -36,6 +36,8 @@ pub struct Compared<'a> {
     pub rules_used: &'a [RuleUse],
     /// What was set apart as noise, over all pairs.
     pub noise_used: &'a [NoiseUse],
+    /// How the answers came where they are event streams, one entry for each of `results`: recorded and replayed.
+    pub paces: &'a [[Option<StreamPace>; 2]],
     /// Whether the second is no worse than the first, for each metric; none where that was not asked.
     pub standings: &'a [MetricStanding],
 }
@@ -51,8 +53,11 @@ pub fn comparison_page(compared: &Compared<'_>, style: Style) -> String {
         }
         text.push('\n');
     }
-    for result in compared.results.iter().filter(|result| !matches!(result.verdict, Verdict::Same)) {
-        text += &result_paragraph(result, style);
+    for (at, result) in compared.results.iter().enumerate() {
+        if !matches!(result.verdict, Verdict::Same) {
+            text += &result_paragraph(result, style);
+            text += &pace_lines(compared.paces.get(at), style);
+        }
     }
     text += &rule_lines(compared.rules_used, style);
     if !compared.noise_used.is_empty() {
@@ -65,6 +70,13 @@ pub fn comparison_page(compared: &Compared<'_>, style: Style) -> String {
 }
 
 impl Compared<'_> {
+    /// How the answers came that are event streams.
+    fn streams(&self) -> Vec<serde_json::Value> {
+        let is_stream = |(_, sides): &(&ExchangeResult, &[Option<StreamPace>; 2])| sides.iter().any(Option::is_some);
+        let of = |(result, [recorded, replayed]): (&ExchangeResult, &[Option<StreamPace>; 2])| json!({ "id": result.id, "recorded": recorded, "replayed": replayed });
+        self.results.iter().zip(self.paces).filter(is_stream).map(of).collect()
+    }
+
     /// The same as a document of schema `retake.comparison`.
     pub fn to_json(&self) -> String {
         document::document(
@@ -75,12 +87,23 @@ impl Compared<'_> {
                 "tally": Tally::of(self.results),
                 "clusters": cluster_lines(self.results, self.recorded),
                 "exchanges": self.results,
+                "streams": self.streams(),
                 "rules_used": self.rules_used,
                 "noise_used": self.noise_used,
                 "standings": self.standings,
             }),
         )
     }
+}
+
+/// How both streams came.
+fn pace_lines(paces: Option<&[Option<StreamPace>; 2]>, style: Style) -> String {
+    let sides = paces.into_iter().flatten().zip(["recorded", "replayed"]);
+    let line = |(pace, side): (&Option<StreamPace>, &str)| {
+        let words = pace.as_ref()?.words();
+        Some(format!("  {} {words}\n", style.dim(&format!("{side} stream:"))))
+    };
+    sides.filter_map(line).collect()
 }
 
 /// Two files, compared: the changes, or that there are none.
@@ -175,10 +198,21 @@ fn change_lines(comparison: &Comparison, shown_max: usize, indent: &str, style: 
             "too large or too unlike for a fine comparison: a difference may be shown larger than it is",
         ),
     ];
+    if let Some(streams) = comparison.streams.as_ref().filter(|streams| streams.recorded != streams.replayed) {
+        let words = format!("the message came in {}; now {}", streamed(&streams.recorded), streamed(&streams.replayed));
+        text += &format!("{indent}{}\n", style.dim(&escape_line(&words)));
+    }
     for (_, remark) in remarks.into_iter().filter(|(holds, _)| *holds) {
         text += &format!("{indent}{}\n", style.yellow(&format!("({remark})")));
     }
     text
+}
+
+/// `14 events, 12 with a piece of it, ended by [DONE]`.
+fn streamed(side: &Option<Streamed>) -> String {
+    let Some(Streamed { events, pieces, end }) = side else { return "one piece".to_owned() };
+    let end = end.as_deref().map_or_else(|| "without an end".to_owned(), |end| format!("ended by {end}"));
+    format!("{events} event{}, {pieces} with a piece of it, {end}", if *events == 1 { "" } else { "s" })
 }
 
 /// `/choices/0/message/content  "yes" → "no"`
@@ -264,17 +298,17 @@ fn hunk_lines(text: Option<&TextChange>, indent: &str, style: Style) -> String {
     lines
 }
 
-/// ` (known bug, until 2027-03-31, ann)`.
+/// `known bug, until 2027-03-31, ann`.
 pub(crate) fn reason_words(reason: &Reason) -> String {
     let until = reason.until.iter().map(|until| format!("until {until}"));
     let words: Vec<String> = [reason.reason.clone()].into_iter().chain(until).chain(reason.owner.clone()).collect();
-    format!(" ({})", words.join(", "))
+    words.join(", ")
 }
 
 fn rule_lines(rules: &[RuleUse], style: Style) -> String {
     let line = |used: &RuleUse| {
         let times = if used.count == 1 { "once".to_owned() } else { format!("{} times", used.count) };
-        let reason = used.reason.as_ref().map(reason_words).unwrap_or_default();
+        let reason = used.reason.as_ref().map(|reason| format!(" ({})", reason_words(reason))).unwrap_or_default();
         format!("{} {} {times}{}\n", style.dim("ignored:"), escape_line(&used.rule), escape_line(&reason))
     };
     rules.iter().map(line).collect()

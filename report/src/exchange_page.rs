@@ -10,7 +10,7 @@ use exchange::{
 use serde_json::{Value, json};
 
 use crate::{
-    Style,
+    StreamPace, Style,
     body::{BodyView, pretty_body},
     bytes, escape_line, instant, json as document, span,
     trajectory::trajectory_lines,
@@ -76,10 +76,18 @@ impl<'a> ExchangePage<'a> {
                 "request_body": body_value(self.request_body),
                 "response_body": body_value(self.response_body),
                 "children": children,
+                "stream": self.pace(),
                 "trajectory": self.trajectory,
                 "fingerprint": self.fingerprint,
             }),
         )
+    }
+
+    /// How its answer came, where that is a stream whose body is whole here.
+    fn pace(&self) -> Option<StreamPace> {
+        let body = &self.exchange.response.as_ref()?.body;
+        (self.response_body.len() as u64 == body.kept_len())
+            .then(|| StreamPace::of(self.exchange, self.response_body))?
     }
 
     fn view(&self, head: &'a Head, body: &'a exchange::Body, bytes: &'a [u8]) -> BodyView<'a> {
@@ -120,6 +128,7 @@ fn facts(page: &ExchangePage<'_>, style: Style) -> String {
     let mut facts: Vec<(&str, String)> = vec![("id", exchange.id.to_string()), ("what", what(exchange))];
     facts.push(("began", began(page)));
     facts.push(("times", times(exchange)));
+    facts.extend(page.pace().map(|pace| ("stream", pace.words())));
     facts.push(("end", end(&exchange.end)));
     facts.extend(parent(exchange).map(|parent| ("parent", parent)));
     facts.extend(page.children.iter().map(|child| ("called", call(child))));

@@ -14,11 +14,12 @@ mod look;
 mod markup;
 mod proof;
 mod repeats;
+mod standings;
 mod summary;
 
 use std::io;
 
-use diff::{ExchangeResult, RuleUse, Tally};
+use diff::{ExchangeResult, MetricStanding, RuleUse, Tally};
 use replayer::receipt::Receipt;
 use sha2::{Digest as _, Sha256};
 
@@ -52,8 +53,38 @@ pub struct Report<'a> {
     pub tool_version: &'a str,
     /// The exit code of all of it.
     pub exit_code: u8,
+    /// What the results are of.
+    pub of: Of,
     /// What was compared, one or more.
     pub cases: &'a [Case<'a>],
+}
+
+/// What the results of a page are of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Of {
+    /// Exchanges of two archives, which other commands show by their ids.
+    #[default]
+    Exchanges,
+    /// Plain files.
+    Files,
+}
+
+impl Of {
+    /// One of them, and several.
+    fn words(self) -> [&'static str; 2] {
+        match self {
+            Self::Exchanges => ["exchange", "exchanges"],
+            Self::Files => ["pair of files", "pairs of files"],
+        }
+    }
+
+    /// Several of them, as a heading.
+    fn title(self) -> &'static str {
+        match self {
+            Self::Exchanges => "Exchanges",
+            Self::Files => "Files",
+        }
+    }
 }
 
 /// One comparison: a replay of a SOURCE in one environment, or two runs.
@@ -77,6 +108,8 @@ pub struct Case<'a> {
     pub results: &'a [ExchangeResult],
     /// Rules that hid a difference.
     pub rules_used: &'a [RuleUse],
+    /// Of two runs: whether the second is no worse than the first, for each metric.
+    pub standings: &'a [MetricStanding],
     /// What is to be shown of an exchange beside its result: asked for once for each, in their order, and not kept.
     pub look: &'a dyn Fn(&ExchangeResult) -> Look,
 }
@@ -112,7 +145,7 @@ pub fn write_report(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<
     let mut page = Markup::default();
     begin(&mut page, report);
     summary::write(&mut page, report);
-    places_for_the_script(&mut page);
+    places_for_the_script(&mut page, report.of);
     for (number, case) in report.cases.iter().enumerate() {
         repeats::write(&mut page, report, number, case);
         proof::write(&mut page, report, number, case);
@@ -148,9 +181,12 @@ fn policy() -> String {
 }
 
 /// Where the script puts the list and the charts; without one a note says what is missing.
-fn places_for_the_script(page: &mut Markup) {
+fn places_for_the_script(page: &mut Markup, of: Of) {
     page.raw(
-        "<section id=\"exchanges\" aria-labelledby=\"exchanges-title\" tabindex=\"-1\">\n<h2 id=\"exchanges-title\">Exchanges</h2>\n\
+        "<section id=\"exchanges\" aria-labelledby=\"exchanges-title\" tabindex=\"-1\">\n<h2 id=\"exchanges-title\">",
+    );
+    page.raw(of.title()).raw(
+        "</h2>\n\
          <noscript><p class=\"note\">The list of exchanges needs scripts, which are off here. All of it is in the output of \
          <code>--json</code>.</p></noscript>\n<div id=\"list\"></div>\n</section>\n\
          <section id=\"times\" aria-labelledby=\"times-title\" hidden>\n<h2 id=\"times-title\">Times</h2>\n<div id=\"latency\"></div>\n\

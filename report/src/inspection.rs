@@ -50,6 +50,29 @@ pub struct Inspection<'a> {
     pub models: &'a [ModelCount],
     /// Connections that are no HTTP and cannot be answered.
     pub unanswerable: &'a [Unanswerable],
+    /// Noise profiles in it; of a store also those of its runs.
+    pub noise: &'a [NoiseLine],
+}
+
+/// A noise profile, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NoiseLine {
+    /// The version that it was learned of.
+    pub version: String,
+    /// True where nothing here, recorded or run, is of that version.
+    pub stale: bool,
+    /// Where it is: `the recording`, or the file of a run.
+    pub from: String,
+    /// True where that file has nothing else, as `retake diff --learn` writes it: `retake gc --stale-noise` removes it.
+    pub alone: bool,
+    /// Places at which answers differed.
+    pub places: u64,
+    /// Their routes.
+    pub routes: Vec<String>,
+    /// Comparisons of the exchange that had the fewest.
+    pub compared_min: u64,
+    /// Runs that it was learned from.
+    pub runs: Vec<Id>,
 }
 
 /// An environment, from when to when it held, and what ran in it.
@@ -384,6 +407,7 @@ mod tests {
             image: fingerprint.map(|_| ImagePlace { inside: false, here: Some(true) }),
             pseudonyms,
             models: &[],
+            noise: &[],
             unanswerable: &[],
         }
     }

@@ -25,6 +25,7 @@ mod receipt;
 mod repeats;
 mod sealed;
 mod standings;
+mod stream_pace;
 mod style;
 mod suite;
 mod summary;
@@ -43,12 +44,13 @@ pub use exchange_list::{Listed, exchange_list};
 pub use exchange_page::{ExchangePage, exchange_page};
 pub use human::{bytes, day, instant, span};
 pub use inspection::{
-    Detail, EnvironmentLine, ImagePlace, Inspection, ModelCount, ModelCounter, Pseudonym, RouteCount, count_routes,
-    inspection_page, list_environments,
+    Detail, EnvironmentLine, ImagePlace, Inspection, ModelCount, ModelCounter, NoiseLine, Pseudonym, RouteCount,
+    count_routes, inspection_page, list_environments,
 };
 pub use junit::junit;
 pub use receipt::{ReceiptPage, receipt_page};
 pub use sealed::{SealedFile, SealedTo, SignatureFound, sealed_page};
+pub use stream_pace::StreamPace;
 pub use style::Style;
 pub use suite::{
     About, CaseReplay, CaseResult, Outcome, Suite, SuiteCluster, SuiteTally, case_differences, case_line, case_list,

@@ -1,33 +1,58 @@
-//! Whether the second of two runs is no worse than the first, in a line for each metric.
+//! Whether the second of two runs is no worse than the first: words for each metric, and a line of them.
 
 use diff::MetricStanding;
 
 use crate::Style;
 
-/// `failing: equivalent: 1 % → 1.5 %, +0.5 points (-0.6 to 1.7), margin 5 points, of 200 pairs`.
+/// What is said of one metric.
+pub(crate) struct StandingWords {
+    /// `1 % → 1.5 %`
+    pub(crate) sides: String,
+    /// `+0.5 points`
+    pub(crate) difference: String,
+    /// `-0.6 to +1.7`
+    pub(crate) bounds: String,
+    /// `5 points`
+    pub(crate) margin: String,
+    /// `of 200 pairs`, and how many would decide it where these do not.
+    pub(crate) pairs: String,
+}
+
+impl StandingWords {
+    /// Of this metric.
+    pub(crate) fn of(standing: &MetricStanding) -> Self {
+        let MetricStanding { metric, pairs, before, after, difference, low, high, margin, needed, .. } = standing;
+        let (unit, sides) = if metric == "latency" {
+            (" %", format!("{before:.1} ms → {after:.1} ms"))
+        } else {
+            (" points", format!("{} % → {} %", number(before * 100.0), number(after * 100.0)))
+        };
+        let bounds = match (low, high) {
+            (Some(low), Some(high)) => format!("{} to {}", signed(low * 100.0), signed(high * 100.0)),
+            _ => "no bounds yet".to_owned(),
+        };
+        let needed = needed.map(|needed| format!("; about {needed} pairs would decide it")).unwrap_or_default();
+        Self {
+            sides,
+            difference: format!("{}{unit}", signed(difference * 100.0)),
+            bounds,
+            margin: format!("{}{unit}", number(margin * 100.0)),
+            pairs: format!("of {pairs} pairs{needed}"),
+        }
+    }
+}
+
+/// `failing: equivalent: 1 % → 1.5 %, +0.5 points (-0.6 to +1.7), margin 5 points, of 200 pairs`.
 pub(crate) fn standing_line(standing: &MetricStanding, style: Style) -> String {
-    let MetricStanding { metric, verdict, pairs, before, after, difference, low, high, margin, needed, .. } = standing;
-    let (unit, sides) = if metric == "latency" {
-        (" %", format!("{before:.1} ms → {after:.1} ms"))
-    } else {
-        (" points", format!("{} % → {} %", number(before * 100.0), number(after * 100.0)))
-    };
-    let bounds = match (low, high) {
-        (Some(low), Some(high)) => format!("{} to {}", signed(low * 100.0), signed(high * 100.0)),
-        _ => "no bounds yet".to_owned(),
-    };
-    let needed = needed.map(|needed| format!("; about {needed} pairs would decide it")).unwrap_or_default();
+    let StandingWords { sides, difference, bounds, margin, pairs } = StandingWords::of(standing);
+    let verdict = &standing.verdict;
     let word = match verdict.as_str() {
         "equivalent" | "improved" => style.green(verdict),
         "regressed" => style.red(verdict),
         _ => style.yellow(verdict),
     };
-    format!(
-        "{} {word}: {sides}, {}{unit} ({bounds}), margin {}{unit}, of {pairs} pairs{needed}\n",
-        style.dim(&format!("{metric}:")),
-        signed(difference * 100.0),
-        number(margin * 100.0),
-    )
+    let metric = style.dim(&format!("{}:", standing.metric));
+    format!("{metric} {word}: {sides}, {difference} ({bounds}), margin {margin}, {pairs}\n")
 }
 
 fn signed(value: f64) -> String {

@@ -36,7 +36,10 @@ pub struct Suite {
     /// Which part of the cases it is, such as `2/4`; absent where it is all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<String>,
-    /// DESIGN's exit code: that of the gravest case.
+    /// Parts of which there are no results, where those of several were put together: their cases were not tested.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_parts: Vec<String>,
+    /// DESIGN's exit code: that of the gravest case, and never 0 where a part is missing.
     pub exit_code: u8,
     /// True where the user ended it before all cases had run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

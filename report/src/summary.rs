@@ -56,8 +56,13 @@ fn heading(suite: &Suite) -> String {
     let took: u64 = suite.cases.iter().map(|case| case.took_ms).sum();
     let part = suite.shard.as_ref().map(|shard| format!(", part {}", plain(shard))).unwrap_or_default();
     let interrupted = if suite.interrupted { " It was ended before all cases had run." } else { "" };
+    let missing: Vec<String> = suite.missing_parts.iter().map(|part| plain(part)).collect();
+    let missing = match &missing[..] {
+        [] => String::new(),
+        parts => format!(" **There are no results of part {}: its cases were not tested.**", parts.join(", ")),
+    };
     format!(
-        "## retake test: {verdict}\n\n**{words}** of {total} {many} in {}{part}, {}; {} of replay.{interrupted}\n",
+        "## retake test: {verdict}\n\n**{words}** of {total} {many} in {}{part}, {}; {} of replay.{interrupted}{missing}\n",
         code(&suite.folder),
         code(&suite.against),
         span(took.saturating_mul(1_000_000)),
@@ -252,6 +257,12 @@ mod tests {
         let row = text.lines().find(|line| line.starts_with("| **changed** | `bug-1234`")).unwrap();
         let bars = row.match_indices('|').filter(|(at, _)| !row[..*at].ends_with('\\')).count();
         assert_eq!(bars, 6, "{row}");
+    }
+
+    #[test]
+    fn a_part_without_results_is_told() {
+        let suite = Suite { missing_parts: vec!["3/4".to_owned()], ..samples::suite() };
+        assert!(summary(&suite).contains("There are no results of part 3/4"), "{}", heading(&suite));
     }
 
     #[test]

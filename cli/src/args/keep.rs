@@ -12,6 +12,7 @@ use super::{Select, StoreArgs, values};
 Examples:
   retake gc --older-than 30d --dry-run
   retake gc --older-than 30d --max-size 20GiB
+  retake gc --stale-noise                   noise learned of versions that are not here any more
   retake gc                                 what a killed capture or replay left half-written
 
 What ended longer ago than TIME goes, and its log lines and events; a file of which all goes is removed, one of which part \
@@ -29,6 +30,9 @@ pub(crate) struct GcArgs {
     /// Remove whole files, the oldest first, until the store has no more than this
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub(crate) max_size: Option<u64>,
+    /// Remove the noise that `retake diff --learn` kept of versions of which no capture and no run is left in the store; `retake inspect` lists it
+    #[arg(long)]
+    pub(crate) stale_noise: bool,
     /// Say what would go, and remove nothing
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
-use super::{KeyArgs, StoreArgs, values};
+use super::{KeyArgs, RuleArgs, StoreArgs, values};
 
 /// Which exchanges of a source.
 #[derive(Clone, Debug, Default, Args)]
@@ -335,18 +335,11 @@ pub(crate) struct DiffArgs {
     pub(crate) store: StoreArgs,
     #[command(flatten)]
     pub(crate) keys: KeyArgs,
-    /// Leave this field out of the comparison, or 'POST /tickets /id' for one route; uses are counted (repeatable)
-    #[arg(long, value_name = "POINTER")]
-    pub(crate) ignore: Vec<String>,
-    /// How near numbers need to be: `/score=abs:1e-6`, `rel:0.01`, `ulp:4`, `cos:0.999` for vectors (repeatable)
-    #[arg(long, value_name = "POINTER=KIND:SIZE")]
-    pub(crate) tolerance: Vec<String>,
+    #[command(flatten)]
+    pub(crate) by_hand: RuleArgs,
     /// Write all of it into FILE as one page for a browser, which asks for nothing (docs/report.md)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) html: Option<PathBuf>,
-    /// Rules from a file, each with its reason and its last day (docs/noise.md) (repeatable)
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) rules: Vec<PathBuf>,
     /// Noise that was measured: a run or bundle with its profile (repeatable), or `none` [default: profiles of the first
     /// one's version, in it and in the runs of the store] (docs/noise.md)
     #[arg(long, value_name = "RUN|FILE|none")]

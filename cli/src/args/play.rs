@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum, ValueHint};
 use replayer::{Timing, determinism::Control};
 
-use super::{KeyArgs, StoreArgs, values};
+use super::{InsteadArgs, KeyArgs, RuleArgs, StoreArgs, values};
 
 /// Arguments of `retake replay`.
 #[derive(Debug, Args)]
@@ -41,15 +41,8 @@ pub(crate) struct ReplayArgs {
     /// Replay this exchange alone, by the first digits of its id (repeatable, or several with commas)
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
-    /// Run this image instead of the recorded one, and see what differs
-    #[arg(long, value_name = "REF", conflicts_with_all = ["process", "target"])]
-    pub(crate) image: Option<String>,
-    /// Run this command instead, as a child process
-    #[arg(long, value_name = "CMD", conflicts_with = "target")]
-    pub(crate) process: Option<String>,
-    /// Send the requests to a service that is already running, and whose dependencies are its own
-    #[arg(long, value_name = "URL")]
-    pub(crate) target: Option<String>,
+    #[command(flatten)]
+    pub(crate) instead: InsteadArgs,
     /// Replay so many times, and say how often each exchange fails (docs/repeats.md)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=REPEATS_MAX))]
     pub(crate) repeat: Option<u32>,
@@ -63,12 +56,8 @@ pub(crate) struct ReplayArgs {
     /// The confidence of intervals and bounds over repeats, between 0.5 and 1
     #[arg(long, value_name = "C", default_value = "0.95", value_parser = values::confidence)]
     pub(crate) confidence: stats::Confidence,
-    /// Leave this field out of the comparison, or 'POST /tickets /id' for one route; uses are counted (repeatable)
-    #[arg(long, value_name = "POINTER")]
-    pub(crate) ignore: Vec<String>,
-    /// Rules from a file, each with its reason and its last day (docs/noise.md) (repeatable)
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) rules: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) by_hand: RuleArgs,
     /// Noise that was measured: a run or bundle with its profile (repeatable), or `none` [default: profiles of the recorded
     /// version, in the recording and in the runs of the store] (docs/noise.md)
     #[arg(long, value_name = "RUN|FILE|none")]

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueHint};
 
-use super::{KeyArgs, StoreArgs, values};
+use super::{InsteadArgs, KeyArgs, StoreArgs, values};
 
 /// Arguments of `retake test`.
 #[derive(Debug, Args)]
@@ -56,15 +56,8 @@ pub(crate) struct TestArgs {
     #[arg(long, value_name = "FILE", num_args = 1.., value_hint = ValueHint::FilePath,
         conflicts_with_all = ["folder", "only", "failed", "changed_since", "shard", "image", "process", "target", "list", "update"])]
     pub(crate) merge: Vec<PathBuf>,
-    /// Run this image instead of each recorded one
-    #[arg(long, value_name = "REF", conflicts_with_all = ["process", "target"])]
-    pub(crate) image: Option<String>,
-    /// Run this command instead, as a child process
-    #[arg(long, value_name = "CMD", conflicts_with = "target")]
-    pub(crate) process: Option<String>,
-    /// Send the requests to a service that is already running, one case after the other
-    #[arg(long, value_name = "URL")]
-    pub(crate) target: Option<String>,
+    #[command(flatten)]
+    pub(crate) instead: InsteadArgs,
     /// Most cases at a time [default: as many as --cpus lets]
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) jobs: Option<u16>,

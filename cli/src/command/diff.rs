@@ -12,11 +12,10 @@ use std::{fs::File, io::Read, path::Path};
 
 use bundle::{Entry, OpenError};
 use diff::{
-    Came, Comparison, Evidence, ExchangeResult, Margins, Noise, NoiseUse, Output, Route, RuleUse, Rules, Tally,
-    Unjudged, Verdict,
+    Came, Evidence, ExchangeResult, Margins, Noise, NoiseUse, Output, Route, RuleUse, Rules, Tally, Unjudged, Verdict,
 };
 use exchange::{End, Exchange};
-use report::{Compared, comparison_page, document_json, document_page};
+use report::{Compared, StreamPace, comparison_page, document_json, document_page};
 
 use crate::{
     args::DiffArgs,
@@ -48,16 +47,13 @@ pub(crate) fn diff(args: &DiffArgs, as_json: bool, console: &Console) -> Result<
     }
     let (one, other) = (args.recorded.as_deref().unwrap_or_default(), args.replayed.as_deref().unwrap_or_default());
     let now = Clock::start().started_unix_ns;
-    let rules = rules_file::rules(&args.ignore, &args.rules, now, |words| console.warn(words))?;
-    let rules = tolerating(rules, &args.tolerance)?;
+    let rules = rules_file::rules(&args.by_hand, now, |words| console.warn(words))?;
     let page = args.html.as_deref().map(HtmlFile::begin).transpose()?;
     match (side(one, args)?, side(other, args)?) {
-        (Side::File(_), Side::File(_)) if page.is_some() => {
-            Err(Trouble::new("`--html` is for exchanges, and these are two files")
-                .help("compare bundles or runs, or leave it out"))
-        }
         (Side::File(recorded), Side::File(replayed)) => {
-            files(&diff::compare_documents(&recorded, &replayed, &rules), as_json, console)
+            let [recorded, replayed] =
+                [(one, &recorded), (other, &replayed)].map(|(name, bytes)| html::NamedFile { name, bytes });
+            files(recorded, replayed, &rules, as_json, page, console)
         }
         (Side::Exchanges(recorded), Side::Exchanges(replayed)) => {
             exchanges(&recorded, &replayed, &rules, args, as_json, page, console)
@@ -65,12 +61,6 @@ pub(crate) fn diff(args: &DiffArgs, as_json: bool, console: &Console) -> Result<
         _ => Err(Trouble::new(format!("`{one}` and `{other}` are not of one kind"))
             .help("compare two files, or two of bundle, store and run")),
     }
-}
-
-/// The rules with those of `--tolerance`.
-fn tolerating(rules: Rules, texts: &[String]) -> Result<Rules, Trouble> {
-    let rule = |rules: Rules, text: &String| rules.ignoring(&format!("tolerance {text}")).map_err(Trouble::from);
-    texts.iter().try_fold(rules, rule)
 }
 
 /// A file that is no bundle is compared as a document.
@@ -93,9 +83,20 @@ fn read(path: &Path) -> Result<Vec<u8>, Trouble> {
     Ok(bytes)
 }
 
-fn files(comparison: &Comparison, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
-    let text = if as_json { document_json(comparison) } else { document_page(comparison, console.out) };
+fn files(
+    recorded: html::NamedFile<'_>,
+    replayed: html::NamedFile<'_>,
+    rules: &Rules,
+    as_json: bool,
+    page: Option<HtmlFile>,
+    console: &Console,
+) -> Result<Exit, Trouble> {
+    let comparison = diff::compare_documents(recorded.bytes, replayed.bytes, rules);
+    let text = if as_json { document_json(&comparison) } else { document_page(&comparison, console.out) };
     let exit = if comparison.is_equal() { Exit::Passed } else { Exit::Changed };
+    if let Some(page) = page {
+        html::write_files(page, recorded, replayed, &comparison, exit)?;
+    }
     console.write(exit, |out| out.write_all(text.as_bytes()))
 }
 
@@ -118,10 +119,9 @@ fn exchanges(
     }
     let found = noise::found(&args.noise, &recorded.archive, &args.store.store, &args.keys)?;
     let noise = noise::of_versions(found, &noise::versions_of(recorded)?);
-    let results = pairs
-        .iter()
-        .map(|pair| result(pair, recorded, replayed, rules, &noise))
-        .collect::<Result<Vec<ExchangeResult>, Trouble>>()?;
+    let compare = |pair| result(pair, recorded, replayed, rules, &noise);
+    let (results, paces): (Vec<ExchangeResult>, Vec<_>) =
+        pairs.iter().map(compare).collect::<Result<Vec<_>, Trouble>>()?.into_iter().unzip();
     let mut rules_used: Vec<RuleUse> = Vec::new();
     for comparison in results.iter().filter_map(|result| result.comparison.as_ref()) {
         RuleUse::merge(&mut rules_used, &comparison.rules_used);
@@ -135,6 +135,7 @@ fn exchanges(
         results: &results,
         rules_used: &rules_used,
         noise_used: &noise_used(&results),
+        paces: &paces,
         standings: &standings,
     };
     let text = if as_json { compared.to_json() } else { comparison_page(&compared, console.out) };
@@ -161,21 +162,24 @@ fn noise_used(results: &[ExchangeResult]) -> Vec<NoiseUse> {
     used
 }
 
+/// What comes of a pair, and how both answers came where they are streams.
 fn result(
     pair: &Pair<'_>,
     recorded: &Source,
     replayed: &Source,
     rules: &Rules,
     noise: &Noise,
-) -> Result<ExchangeResult, Trouble> {
+) -> Result<(ExchangeResult, [Option<StreamPace>; 2]), Trouble> {
     let (one, other) = match *pair {
         Pair::Both(one, other) => (one, other),
-        Pair::RecordedOnly(entry) => return Ok(alone(entry, &replayed.name)),
-        Pair::ReplayedOnly(entry) => return Ok(alone(entry, &recorded.name)),
+        Pair::RecordedOnly(entry) => return Ok((alone(entry, &replayed.name), [None, None])),
+        Pair::ReplayedOnly(entry) => return Ok((alone(entry, &recorded.name), [None, None])),
     };
+    let mut paces = [None, None];
     let (before, now) = (recorded.archive.exchange(&one.id)?, replayed.archive.exchange(&other.id)?);
     let (route, original) = (Route::of(&before.request.head), pair::original(one));
     let comparison = with_outputs((&before, recorded), (&now, replayed), |one, other| {
+        paces = [StreamPace::of(&before, one.body), StreamPace::of(&now, other.body)];
         let mut comparison = diff::compare_responses(one, other, rules, &route);
         noise.set_apart(&mut comparison, &route, original);
         comparison
@@ -188,14 +192,15 @@ fn result(
         comparison: comparison.as_ref(),
         secrets_missing: false,
     });
-    Ok(ExchangeResult {
+    let result = ExchangeResult {
         id: pair::original(one),
         replayed_id: Some(other.id),
         calls_reordered: calls.reordered,
         verdict,
         comparison,
         ..of_entry(one, now.status())
-    })
+    };
+    Ok((result, paces))
 }
 
 /// What `look` says of both answers; nothing where one side has none.

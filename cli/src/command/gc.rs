@@ -10,6 +10,7 @@ use crate::{
     clock::Clock,
     console::Console,
     exit::Exit,
+    noise,
     source::check_exists,
     trouble::{Trouble, trouble_from},
 };
@@ -23,7 +24,12 @@ pub(crate) fn gc(args: &GcArgs, as_json: bool, console: &Console) -> Result<Exit
     let age_ns_max = args.older_than.map(|age| u64::try_from(age.as_nanos()).unwrap_or(u64::MAX));
     let limits = Limits { age_ns_max, bytes_max: args.max_size };
     let now_unix_ns = Clock::start().started_unix_ns;
-    let plan = prune::plan(store, limits, now_unix_ns)?;
+    let mut plan = prune::plan(store, limits, now_unix_ns)?;
+    if args.stale_noise {
+        let stay = plan.files.iter().filter(|file| file.action != Action::Remove);
+        let stale = noise::stale_files(stay.map(|file| file.path.as_path()));
+        plan.files.iter_mut().filter(|file| stale.contains(&file.path)).for_each(|file| file.action = Action::Remove);
+    }
     let temporary = std::env::temp_dir();
     let cannot = |error| Trouble::of(&error).while_doing(format!("cannot read `{}`", temporary.display()));
     let folders = replayer::dead_run_folders(&temporary, now_unix_ns).map_err(cannot)?;

@@ -11,7 +11,7 @@ use report::{
 };
 use sealing::{Envelope, RecipientKind};
 
-use crate::{args::InspectArgs, console::Console, exit::Exit, sealed, source::Source, trouble::Trouble};
+use crate::{args::InspectArgs, console::Console, exit::Exit, noise, sealed, source::Source, trouble::Trouble};
 
 /// Says what is in a bundle, a store or a run. Reads records, and of bodies how connections begin that are no HTTP; runs nothing.
 pub(crate) fn inspect(args: &InspectArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
@@ -24,6 +24,8 @@ pub(crate) fn inspect(args: &InspectArgs, as_json: bool, console: &Console) -> R
     let (pseudonyms, models) = heads(archive, fingerprint.as_ref())?;
     let (holdings, fingerprints) = (archive.holdings()?, archive.fingerprints()?);
     let environments = list_environments(&holdings, &fingerprints, archive.sessions(), archive.entries());
+    let folder = args.source.as_deref().map_or(args.store.store.as_path(), Path::new);
+    let noise = noise::listed(&source, folder.is_dir().then_some(folder))?;
     let signature = args.source.as_deref().map(Path::new).map(sealed::signature_beside).transpose()?.flatten();
     let inspection = Inspection {
         source: &source.name,
@@ -40,6 +42,7 @@ pub(crate) fn inspect(args: &InspectArgs, as_json: bool, console: &Console) -> R
         pseudonyms: &pseudonyms,
         models: &models.counts(),
         unanswerable: &replayer::unanswerable(archive)?,
+        noise: &noise,
     };
     let detail = if args.all { Detail::All } else { Detail::Weighty };
     let text = if as_json { inspection.to_json() } else { inspection_page(&inspection, detail, console.out) };

@@ -43,7 +43,7 @@ pub(crate) fn replay(args: &ReplayArgs, as_json: bool, console: &Console) -> Res
     let stop = runtime.block_on(async { stop_on_signals() });
     let page = args.html.as_deref().map(HtmlFile::begin).transpose()?;
     let mut shown = Vec::new();
-    rules_file::rules(&args.ignore, &args.rules, Clock::start().started_unix_ns, |words| console.warn(words))?;
+    rules_file::rules(&args.by_hand, Clock::start().started_unix_ns, |words| console.warn(words))?;
     let mut exit = Exit::Passed;
     'sources: for source in determinism::sources(args)? {
         let settings = settings_of(&source, args)?;
@@ -133,7 +133,7 @@ pub(super) fn settings_of(source: &str, args: &ReplayArgs) -> Result<Settings, T
         source: SourceProof { path: source.to_owned(), digest: opened.archive.digest(), verified: true },
         only,
         against: against(args)?,
-        rules: rules_file::rules(&args.ignore, &args.rules, clock.started_unix_ns, |_| {})?,
+        rules: rules_file::rules(&args.by_hand, clock.started_unix_ns, |_| {})?,
         noise: noise::found(&args.noise, &opened.archive, &args.store.store, &args.keys)?,
         given: given_variables(&args.env, args.env_file.as_deref())?,
         mounts: args.mounts.iter().map(|text| given_mount(text)).collect::<Result<_, _>>()?,
@@ -187,7 +187,8 @@ fn open_verified(source: &str, args: &ReplayArgs) -> Result<Source, Trouble> {
 }
 
 fn against(args: &ReplayArgs) -> Result<Against, Trouble> {
-    Ok(match (&args.image, &args.process, &args.target) {
+    let instead = &args.instead;
+    Ok(match (&instead.image, &instead.process, &instead.target) {
         (Some(image), ..) => Against::Image(image.clone()),
         (_, Some(command), _) => Against::Process(words_of(command)?),
         (.., Some(url)) => Against::Url(url.clone()),
@@ -198,8 +199,8 @@ fn against(args: &ReplayArgs) -> Result<Against, Trouble> {
 /// How often, and what is done in between. A service that runs already is nobody's to reset.
 fn repeating(args: &ReplayArgs) -> Repeating {
     let reset = match args.reset {
-        Reset::Container if args.target.is_none() => replayer::Reset::Container,
-        Reset::Process if args.target.is_none() => replayer::Reset::Process,
+        Reset::Container if args.instead.target.is_none() => replayer::Reset::Container,
+        Reset::Process if args.instead.target.is_none() => replayer::Reset::Process,
         Reset::Container | Reset::Process | Reset::None => replayer::Reset::None,
     };
     Repeating {

@@ -106,9 +106,9 @@ fn tested(
 
 /// Reports on results that are there.
 fn merged(args: &TestArgs, page: Option<HtmlFile>, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
-    let (suite, missing) = merge::merge(&args.merge)?;
-    if !missing.is_empty() {
-        console.warn(&format!("no results of part {}: its cases were not tested", missing.join(", ")));
+    let suite = merge::merge(&args.merge)?;
+    if !suite.missing_parts.is_empty() {
+        console.warn(&format!("no results of part {}: its cases were not tested", suite.missing_parts.join(", ")));
     }
     if !as_json {
         let name_len = suite.cases.iter().map(|case| case.name.chars().count()).max().unwrap_or(0);
@@ -130,6 +130,7 @@ fn suite_of(args: &TestArgs, cases: Vec<CaseResult>, interrupted: bool, clock: &
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         started_unix_ns: clock.started_unix_ns,
         shard: args.shard.map(|shard| shard.to_string()),
+        missing_parts: Vec::new(),
         exit_code: tally.exit_code(),
         interrupted,
         tally,
@@ -139,7 +140,8 @@ fn suite_of(args: &TestArgs, cases: Vec<CaseResult>, interrupted: bool, clock: &
 
 /// The flag that says what ran.
 fn against(args: &TestArgs) -> String {
-    match (&args.image, &args.process, &args.target) {
+    let instead = &args.instead;
+    match (&instead.image, &instead.process, &instead.target) {
         (Some(image), ..) => format!("--image {image}"),
         (_, Some(command), _) => format!("--process {command}"),
         (.., Some(url)) => format!("--target {url}"),

@@ -6,11 +6,14 @@
 use std::{ffi::OsString, path::Path};
 
 use clap::{ArgAction, Command, CommandFactory, ValueHint};
-use toml::de::{DeTable, DeValue};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 
 use super::{
     Refusal,
-    file::read,
+    file::{Document, read},
     layer::{Flag, Layer, Origin, flags},
     nearest::nearest,
     overruled, parse, with_off_switches,
@@ -29,8 +32,20 @@ const NOT_OF_A_CASE: [&str; 1] = ["store"];
 /// Values for flags, by the flags' names.
 pub(crate) type FlagValues = Vec<(&'static str, Vec<String>)>;
 
-/// Takes a key that is no flag, its value and where it stands; gives what it says as flags.
-type TakeOwn<'a> = dyn FnMut(&str, &DeValue<'_>, &Origin) -> Result<FlagValues, Trouble> + 'a;
+/// A key that is no flag.
+pub(crate) struct OwnKey<'a> {
+    /// The key.
+    pub(crate) name: &'a str,
+    /// What it says.
+    pub(crate) value: &'a Spanned<DeValue<'a>>,
+    /// Where it stands.
+    pub(crate) origin: Origin,
+    /// The file that it stands in.
+    pub(crate) document: &'a Document,
+}
+
+/// Takes a key that is no flag; gives what it says as flags.
+type TakeOwn<'a> = dyn FnMut(&OwnKey<'_>) -> Result<FlagValues, Trouble> + 'a;
 
 /// What the files of cases are read with.
 pub(crate) struct CaseReader {
@@ -63,7 +78,8 @@ impl CaseReader {
         for (key, value) in parsed.get_ref().iter() {
             let (name, origin): (&str, _) = (key.get_ref(), document.origin(key.span().start));
             if self.own.contains(&name) {
-                for (flag, values) in own(name, value.get_ref(), &origin)? {
+                let key = OwnKey { name, value, origin: origin.clone(), document: &document };
+                for (flag, values) in own(&key)? {
                     let flag = self.flag(flag).expect("own keys stand for flags that there are");
                     flag.setting(values, origin.clone())?.into_iter().for_each(|setting| layer.set(setting));
                 }
@@ -244,7 +260,7 @@ mod tests {
     }
 
     fn layer(path: &Path) -> Result<CaseLayer, Trouble> {
-        Ok(reader().read(path, &mut |_, _, _| Ok(Vec::new()))?.unwrap())
+        Ok(reader().read(path, &mut |_| Ok(Vec::new()))?.unwrap())
     }
 
     #[test]
@@ -257,12 +273,17 @@ mod tests {
         let layers = [layer(&outer).unwrap(), layer(&inner).unwrap()];
         let args = reader().arguments(&layers, &[], Path::new("-a.retake")).unwrap();
         assert_eq!(args.sources, ["-a.retake"]);
-        assert_eq!(args.ignore, ["/id", "/created"]);
-        assert_eq!((args.repeat, args.image.as_deref(), args.process.as_deref()), (Some(5), Some("x:1"), None));
+        assert_eq!(args.by_hand.ignore, ["/id", "/created"]);
+        let instead = &args.instead;
+        assert_eq!((args.repeat, instead.image.as_deref(), instead.process.as_deref()), (Some(5), Some("x:1"), None));
         assert!(args.strict_env);
         let given = ["--target", "http://127.0.0.1:1", "--repeat", "7"].map(str::to_owned);
         let args = reader().arguments(&layers, &given, Path::new("a.retake")).unwrap();
-        assert_eq!((args.repeat, args.image, args.target.as_deref()), (Some(7), None, Some("http://127.0.0.1:1")));
+        let instead = args.instead;
+        assert_eq!(
+            (args.repeat, instead.image, instead.target.as_deref()),
+            (Some(7), None, Some("http://127.0.0.1:1"))
+        );
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Document {
     }
 
     /// The file's text.
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
@@ -133,13 +133,14 @@ impl Document {
     }
 
     /// The line of byte `at`.
-    pub(super) fn origin(&self, at: usize) -> Origin {
+    pub(crate) fn origin(&self, at: usize) -> Origin {
         let before = self.text.as_bytes().get(..at).unwrap_or_default();
         let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
         Origin::File { path: self.path.clone(), line }
     }
 
-    pub(super) fn no_toml(&self, error: &toml::de::Error) -> Trouble {
+    /// What the parser has to say, with its line.
+    pub(crate) fn no_toml(&self, error: &toml::de::Error) -> Trouble {
         let origin = self.origin(error.span().map_or(0, |span| span.start));
         Trouble::new(format!("{origin}: {}", error.message())).help("the file is TOML: https://toml.io")
     }

@@ -83,10 +83,23 @@ fn a_page_that_cannot_be_written_is_told_before_anything_is_compared() {
     assert_eq!((ran.code, ran.out.as_str()), (2, ""));
     assert!(ran.err.starts_with("error: cannot write `nowhere/report.html`\n"), "{}", ran.err);
     assert!(ran.err.ends_with("help: name a file in a folder that is there\n"), "{}", ran.err);
-    fs::write(folder.path().join("a.json"), "1").unwrap();
-    let ran = retake(folder.path(), &["diff", "a.json", "a.json", "--html", "report.html"]);
-    assert_eq!((ran.code, ran.err.contains("these are two files")), (2, true), "{}", ran.err);
-    assert!(!folder.path().join("report.html").exists());
+}
+
+#[test]
+fn two_files_have_a_page_too_that_speaks_of_files() {
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("a.json"), r#"{"text":"</script><script>alert(1)","score":0.1}"#).unwrap();
+    fs::write(folder.path().join("b.json"), r#"{"score":0.2,"text":"no"}"#).unwrap();
+    let ran =
+        retake(folder.path(), &["diff", "a.json", "b.json", "--tolerance", "/score=abs:0.2", "--html", "page.html"]);
+    assert_eq!((ran.code, ran.err.as_str()), (1, ""));
+    let page = fs::read_to_string(folder.path().join("page.html")).unwrap();
+    assert!(page.contains("<title>changed: b.json against a.json · Retake</title>"));
+    assert!(page.contains("of 1 pair of files") && page.contains("tolerance /score=abs:0.2"));
+    assert!(page.contains(r#"\"text\": \"no\""#) && !page.contains("<script>alert"));
+    let ran = retake(folder.path(), &["diff", "a.json", "a.json", "--html", "page.html"]);
+    assert_eq!(ran.code, 0);
+    assert!(fs::read_to_string(folder.path().join("page.html")).unwrap().contains("<title>same: "));
 }
 
 #[test]

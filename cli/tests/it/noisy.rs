@@ -1,5 +1,7 @@
 //! Noise: what repeats teach, what is set apart by it, and what is not.
 
+use std::path::Path;
+
 use serde_json::Value;
 use stats::{Confidence, Rate};
 
@@ -164,6 +166,24 @@ fn two_runs_of_one_version_teach_noise_and_say_whether_the_second_is_no_worse() 
         .code,
         0
     );
+    // It is listed, and stays as long as anything of its version does.
+    let listed = retake(folder, &["inspect", "--json"]).json()["noise"].as_array().unwrap().clone();
+    let of_file = listed.iter().find(|profile| profile["alone"] == true).unwrap();
+    assert_eq!((&of_file["stale"], &of_file["version"]), (&false.into(), &learned["profile"]["version"]));
+    assert!(Path::new(of_file["from"].as_str().unwrap()).ends_with(Path::new(path).file_name().unwrap()));
+    let page = retake(folder, &["inspect"]).out;
+    assert!(page.contains("Measured noise") && !page.contains("nothing else of it is here"), "{page}");
+    assert_eq!(retake(folder, &["gc", "--stale-noise"]).out, "nothing to remove\n");
+    for run in names {
+        std::fs::remove_file(folder.join(run)).unwrap();
+    }
+    assert!(retake(folder, &["inspect"]).out.contains("nothing else of it is here"));
+    let planned = retake(folder, &["gc", "--stale-noise", "--dry-run", "--json"]).json();
+    assert_eq!(planned["files"][0]["action"], "remove", "{planned}");
+    assert!(folder.join(path).exists());
+    assert_eq!(retake(folder, &["gc", "--stale-noise"]).code, 0);
+    assert!(!folder.join(path).exists());
+
     let other = retake(folder, &["diff", recording.source.to_str().unwrap(), "a.json", "--learn"]);
     assert_eq!(other.code, 2);
 }

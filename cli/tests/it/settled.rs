@@ -43,8 +43,8 @@ fn print_settings_says_which_place_won_and_does_nothing_else() {
     identity                       not set
     ignore          /id, /created  `my.toml`, line 3
     tolerance                      not set
-    html                           not set
     rules                          not set
+    html                           not set
     noise                          not set
     learn           false          default
     margin                         not set

@@ -10,6 +10,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
+    time::UNIX_EPOCH,
 };
 
 use exchange::Id;
@@ -114,7 +115,8 @@ fn paths(folder: &Path) -> Result<Vec<(PathBuf, bool)>, OpenError> {
 }
 
 fn look_at(path: PathBuf, is_run: bool) -> Result<FileState, PruneError> {
-    let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
+    let metadata = fs::metadata(&path).ok();
+    let bytes = metadata.as_ref().map_or(0, fs::Metadata::len);
     let mut state =
         FileState { path, is_run, bytes, held: None, ages: Vec::new(), newest_unix_ns: 0, repeats: BTreeSet::new() };
     if Held::of(&state.path)?.is_none() {
@@ -144,6 +146,11 @@ fn look_at(path: PathBuf, is_run: bool) -> Result<FileState, PruneError> {
         state.newest_unix_ns = state.newest_unix_ns.max(ended_unix_ns);
         state.repeats.extend(entry.original);
         state.ages.push(Age { id: entry.id, parent: entry.parent, ended_unix_ns });
+    }
+    if state.newest_unix_ns == 0 {
+        // Nothing in it has a time, as in a noise profile alone: it is as old as the file.
+        let written = metadata.and_then(|it| it.modified().ok()?.duration_since(UNIX_EPOCH).ok());
+        state.newest_unix_ns = written.map_or(0, |it| u64::try_from(it.as_nanos()).unwrap_or(u64::MAX));
     }
     Ok(state)
 }

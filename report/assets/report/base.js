@@ -94,6 +94,10 @@ function percent(share) {
   return (value !== 0 && value < 1 ? value.toFixed(2) : value.toFixed(1)).replace(/\.?0+$/, "") + " %";
 }
 
+// "1 exchange", "7 pairs of files": what this page's results are of.
+const results = (count) => count.toLocaleString("en") + " " + data.nouns[count === 1 ? 0 : 1];
+const isOfFiles = data.nouns[0] !== "exchange";
+
 const many = (count, word) => count.toLocaleString("en") + " " + word + (count === 1 ? "" : "s");
 
 function command(raw) {

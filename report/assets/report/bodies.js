@@ -163,13 +163,14 @@ function messages(row, detail) {
     }
     const cut = [[one, data.cases[row[ROW.CASE]].recorded, row[ROW.ID]], [other, data.cases[row[ROW.CASE]].replayed, detail.result.replayed_id]];
     for (const [content, source, id] of cut) {
-      if (content && content.cut && id) made.push(element("p", { class: "note" }, "This is its beginning; all " + bytes(content.len) + " of it: ", command("retake show " + source + " " + short(id))));
+      if (content && content.cut && isOfFiles) made.push(element("p", { class: "note" }, "This is the beginning of ", code(source), ", which has " + bytes(content.len) + "."));
+      else if (content && content.cut && id) made.push(element("p", { class: "note" }, "This is its beginning; all " + bytes(content.len) + " of it: ", command("retake show " + source + " " + short(id))));
     }
   };
-  pair("Answer", "response");
+  pair(isOfFiles ? "Both files" : "Answer", "response");
   pair("Request", "request");
   return made;
 }
 
-const whole = (content) => content.head + "\n\n" + content.body.replace(/\n$/, "");
+const whole = (content) => (content.head && content.head + "\n\n") + content.body.replace(/\n$/, "");
 

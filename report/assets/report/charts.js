@@ -2,7 +2,7 @@
 
 // An exchange with its calls and chunks, both sides on one scale.
 function timeline(look) {
-  const sides = [["recorded", look.recorded], ["replayed", look.replayed]].filter(([, side]) => side);
+  const sides = [["recorded", look.recorded], ["replayed", look.replayed]].filter(([, side]) => side && side.took_ns !== undefined);
   if (sides.length === 0) return [];
   const longest = Math.max(1, ...sides.map(([, side]) => Math.max(side.took_ns, ...(side.calls || []).map((call) => call.began_ns + call.took_ns))));
   const at = (ns) => (Math.max(0, Math.min(1, ns / longest)) * 100).toFixed(3) + "%";

@@ -19,6 +19,7 @@ function detailView(number) {
 
 function tools(row, result) {
   const names = data.cases[row[ROW.CASE]];
+  if (isOfFiles) return [];
   const commands = [names.command && command(names.command + " " + short(result.id)), command("retake show " + names.recorded + " " + short(result.id))];
   if (result.replayed_id) commands.push(command("retake show " + names.replayed + " " + short(result.replayed_id)));
   return [element("div", { class: "tools" }, element("a", { href: "#" + anchorOf(row), class: "id" }, unseen("Link to exchange "), result.id), commands)];

@@ -29,7 +29,7 @@ function apply() {
   shownRows = [];
   data.rows.forEach((row, number) => { if (matches(row, number)) shownRows.push(number); });
   if (filter.sort !== "recorded") shownRows.sort((one, other) => compare(data.rows[one], data.rows[other]) || one - other);
-  byId("found").textContent = shownRows.length === data.rows.length ? many(shownRows.length, "exchange") : shownRows.length.toLocaleString("en") + " of " + many(data.rows.length, "exchange");
+  byId("found").textContent = shownRows.length === data.rows.length ? results(shownRows.length) : shownRows.length.toLocaleString("en") + " of " + results(data.rows.length);
   layOut();
 }
 
@@ -133,7 +133,7 @@ function clearFilters() {
 }
 
 function buildList() {
-  const search = element("input", { type: "search", id: "search", placeholder: "Search  /", "aria-label": "Search by request, id, place or value", autocomplete: "off", spellcheck: "false" });
+  const search = element("input", { type: "search", id: "search", placeholder: "Search (press /)", "aria-label": "Search by request, id, place or value", autocomplete: "off", spellcheck: "false" });
   search.addEventListener("input", () => { filter.text = search.value.trim().toLowerCase(); apply(); });
   const counts = data.verdicts.map((_, number) => data.rows.reduce((sum, row) => sum + (row[ROW.VERDICT] === number), 0));
   const chips = data.verdicts.map((word, number) => {

@@ -80,6 +80,7 @@ fn each_difference_is_a_line_and_the_worst_is_counted_first() {
         results: &results,
         rules_used: &rules,
         noise_used: &[],
+        paces: &[],
         standings: &[],
     };
     insta::assert_snapshot!(comparison_page(&compared, Style::PLAIN), @r#"

@@ -77,6 +77,7 @@ fn a_page_has_what_is_known_first_and_then_what_was_said() {
     what      POST /v1/chat: a call of the service to `model`
     began     2026-11-23 19:04:11.001 UTC, 1.0 ms into session 020202020202
     times     request in 200 µs, answer after 7.0 ms, ended after 8.5 ms (the proxy's)
+    stream    1 event in 1 read, first event after 8.0 ms
     end       complete
     parent    03030303030303030303030303030303 or another (ambiguous: 030303030303, 040404040404)
     trace     aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa span bbbbbbbbbbbbbbbb (made by the proxy)
@@ -123,4 +124,28 @@ fn the_record_for_machines_has_both_bodies_as_sent() {
     assert_eq!(read["request_body"]["text"], std::str::from_utf8(ASKED).unwrap());
     assert_eq!(read["response_body"]["base64"], "/wA=");
     assert_eq!(serde_json::from_value::<Exchange>(read["exchange"].clone()).unwrap(), exchange);
+}
+
+#[test]
+fn a_stream_says_when_its_first_token_came_and_how_long_it_paused() {
+    let role = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n";
+    let token = |text: &str| {
+        format!(
+            "data: {{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n"
+        )
+    };
+    let events = [role.to_owned(), token("Hel"), token("lo"), token("!"), "data: [DONE]\n\n".to_owned()];
+    let mut exchange = call_of_a_service();
+    let body = &mut exchange.response.as_mut().unwrap().body;
+    let at_ms = [5, 11, 14, 34, 34];
+    let mut offset = 0;
+    body.chunks.clear();
+    for (event, at_ms) in events.iter().zip(at_ms) {
+        body.chunks.push(Chunk { offset, at_ns: 1_000_000 + at_ms * 1_000_000 });
+        offset += event.len() as u64;
+    }
+    let pace = StreamPace::of(&exchange, events.concat().as_bytes()).unwrap();
+    assert_eq!(pace.words(), "5 events in 5 reads, first token after 11.0 ms, pauses of 3.0 ms (median) to 20.0 ms");
+    exchange.response.as_mut().unwrap().head = Head::new("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n");
+    assert_eq!(StreamPace::of(&exchange, b"{}"), None);
 }

@@ -74,6 +74,8 @@ struct CaseNames<'a> {
 
 #[derive(Serialize)]
 struct Index<'a> {
+    /// What one result is of, and several.
+    nouns: [&'static str; 2],
     block: usize,
     verdicts: [&'static str; 7],
     cases: Vec<CaseNames<'a>>,
@@ -114,7 +116,7 @@ pub(super) fn write<'a>(report: &Report<'a>, out: &mut dyn io::Write) -> io::Res
     };
     let cases = report.cases.iter().map(names).collect();
     let routes = routes.names.iter().map(String::as_str).collect();
-    let index = Index { block: BLOCK_LEN, verdicts: VERDICTS, cases, routes, rows };
+    let index = Index { nouns: report.of.words(), block: BLOCK_LEN, verdicts: VERDICTS, cases, routes, rows };
     write_script(out, "index", &json_for_script(&json(&index)))
 }
 
@@ -186,8 +188,10 @@ impl Routes {
 
 fn row(case: usize, result: &ExchangeResult, look: &Look, route: usize) -> Row {
     let verdict = VERDICTS.iter().position(|word| *word == result.verdict.word()).unwrap_or(VERDICTS.len() - 1);
-    let took_us =
-        |side: &Option<Side>| side.as_ref().map_or(-1, |side| i64::try_from(side.took_ns / 1_000).unwrap_or(-1));
+    let took_us = |side: &Option<Side>| {
+        let took_ns = side.as_ref().and_then(|side| side.took_ns);
+        took_ns.map_or(-1, |took_ns| i64::try_from(took_ns / 1_000).unwrap_or(-1))
+    };
     Row(
         case,
         result.id.to_string(),

@@ -4,7 +4,8 @@
 //! is long; the cut says how to see all of it.
 
 use content::{encoding, json};
-use exchange::{Body, Exchange, Id, MediaKind};
+use diff::ComparedAs;
+use exchange::{Body, Exchange, Head, Id, MediaKind};
 use serde::Serialize;
 
 use crate::{
@@ -41,8 +42,9 @@ pub struct Side {
     /// When the first byte of the answer came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answered_ns: Option<u64>,
-    /// When it ended.
-    pub took_ns: u64,
+    /// When it ended; a file has no time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub took_ns: Option<u64>,
     /// How it ended, where the answer did not come whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<String>,
@@ -132,7 +134,7 @@ impl Side {
         let (chunks, chunks_more) = body.map(|body| chunks(body, times.started_ns)).unwrap_or_default();
         Self {
             answered_ns: times.response_started_ns.map(since),
-            took_ns: since(times.ended_ns),
+            took_ns: Some(since(times.ended_ns)),
             end: (!exchange.end.is_complete()).then(|| exchange.end.word().to_owned()),
             chunks,
             chunks_more,
@@ -152,6 +154,19 @@ fn chunks(body: &Body, started_ns: u64) -> (Vec<Chunk>, u64) {
 }
 
 impl Content {
+    /// A file that was compared as this, or its beginning.
+    pub fn of_file(bytes: &[u8], compared_as: ComparedAs) -> Self {
+        let kind = match compared_as {
+            ComparedAs::Json => "application/json",
+            ComparedAs::Events | ComparedAs::Message => "text/event-stream",
+            _ => "text/plain",
+        };
+        let head = Head::new(format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n\r\n"));
+        let len = bytes.len() as u64;
+        let body = Body { parts: vec![(0, len).into()], len, ..Body::default() };
+        Self { head: String::new(), ..Self::of(&BodyView { head: &head, body: &body, bytes, started_ns: 0 }) }
+    }
+
     /// A message whose body's kept bytes, or their beginning, are these.
     pub fn of(view: &BodyView<'_>) -> Self {
         let text = sorted_json(view).unwrap_or_else(|| pretty_body(view, Style::PLAIN));

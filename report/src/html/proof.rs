@@ -5,6 +5,7 @@ use replayer::receipt::{Controlled, NoiseProof, Receipt, State};
 
 use super::{Case, Markup, Report};
 use crate::{
+    changes::reason_words,
     noise::noise_words,
     pacing::pacing_lines,
     receipt::{answer_words, held_words, pinned_words, server_words},
@@ -158,11 +159,12 @@ fn rules(page: &mut Markup, rules: &[RuleUse]) {
     }
     page.raw(
         "<h3>Rules that hid something</h3>\n<div class=\"wide\"><table class=\"rows\">\n<thead><tr><th scope=\"col\">Rule</th>\
-         <th scope=\"col\">Times</th><th scope=\"col\">One place</th></tr></thead>\n<tbody>\n",
+         <th scope=\"col\">Times</th><th scope=\"col\">One place</th><th scope=\"col\">Why</th></tr></thead>\n<tbody>\n",
     );
     for used in rules {
         page.raw("<tr>").code_cell(&used.rule).raw("<td>").number(used.count).raw("</td>");
-        page.code_cell(place_words(&used.pointer)).raw("</tr>\n");
+        let why = used.reason.as_ref().map(reason_words).unwrap_or_default();
+        page.code_cell(place_words(&used.pointer)).cell(&why).raw("</tr>\n");
     }
     page.raw("</tbody></table></div>\n");
 }

@@ -2,7 +2,7 @@
 
 use diff::{Cluster, ExchangeResult, Tally, Verdict, Weight};
 
-use super::{Case, Markup, Report};
+use super::{Case, Markup, Report, standings};
 use crate::pacing::pacing_lines;
 
 /// Most clusters that are listed, over all cases. A choice: nobody reads more; the exchanges are all there.
@@ -55,8 +55,9 @@ pub(super) fn write(page: &mut Markup, report: &Report<'_>) {
         facts_of_one(page, case);
     }
     page.raw("</section>\n");
-    if report.cases.len() > 1 {
-        cases(page, report);
+    match report.cases {
+        [case] => standings::write(page, case),
+        _ => cases(page, report),
     }
     clusters(page, report);
 }
@@ -87,7 +88,7 @@ fn tally(page: &mut Markup, report: &Report<'_>) {
             page.raw("<li class=\"of\">").number(count).raw(word).raw("</li>");
         }
     }
-    page.raw("<li class=\"of\">of ").number(all).raw(if all == 1 { " exchange" } else { " exchanges" });
+    page.raw("<li class=\"of\">of ").number(all).raw(" ").raw(report.of.words()[usize::from(all != 1)]);
     page.raw("</li><li class=\"of\">exit code ").number(report.exit_code).raw("</li></ul>\n");
 }
 

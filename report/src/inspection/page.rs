@@ -10,7 +10,8 @@ use exchange::{
 use replayer::Unanswerable;
 
 use super::{
-    EnvironmentLine, ImagePlace, Inspection, ModelCount, Pseudonym, RouteCount, is_asked_for, weighty::Weights,
+    EnvironmentLine, ImagePlace, Inspection, ModelCount, NoiseLine, Pseudonym, RouteCount, is_asked_for,
+    weighty::Weights,
 };
 use crate::{SignatureFound, Style, Table, bytes, escape_line, instant};
 
@@ -45,6 +46,7 @@ pub fn inspection_page(inspection: &Inspection<'_>, detail: Detail, style: Style
         page.host(&fingerprint.host);
         page.packages(&fingerprint.packages, detail);
     }
+    page.noise(inspection.noise);
     page.pseudonyms(inspection.pseudonyms);
     let title = if inspection.asks_for_secrets() {
         "To replay it (secrets that are left out get stand-ins):"
@@ -237,6 +239,33 @@ impl Page {
             table.row([package.ecosystem.clone(), package.name.clone(), package.version.clone()]);
         }
         self.text += &table.to_text(self.style);
+    }
+
+    /// Profiles by version: what they know, and which of them are of no use any more.
+    fn noise(&mut self, profiles: &[NoiseLine]) {
+        if profiles.is_empty() {
+            return;
+        }
+        self.heading("Measured noise");
+        let mut table = Table::new(&["VERSION", ">PLACES", ">COMPARED", "ROUTES", "IN"]);
+        for profile in profiles {
+            let version = if profile.stale {
+                format!("{} (nothing else of it is here)", profile.version)
+            } else {
+                profile.version.clone()
+            };
+            let routes = match &profile.routes[..] {
+                [] => "none differed".to_owned(),
+                [first] => first.clone(),
+                [first, rest @ ..] => format!("{first} and {} more", rest.len()),
+            };
+            let compared = format!("{} or more", profile.compared_min);
+            table.row([version, profile.places.to_string(), compared, routes, profile.from.clone()]);
+        }
+        self.text += &table.to_text(self.style);
+        if profiles.iter().any(|profile| profile.stale && profile.alone) {
+            self.line("", "`retake gc --stale-noise` removes files that have such profiles alone");
+        }
     }
 
     fn pseudonyms(&mut self, pseudonyms: &[Pseudonym]) {

@@ -24,7 +24,10 @@ pub fn clusters(cases: &[CaseResult]) -> Vec<SuiteCluster<'_>> {
             match found.get_mut(&key) {
                 Some(known) => {
                     known.cluster.count += cluster.count;
-                    known.cases.push(&case.name);
+                    // Values of other forms at the same place are another cluster of the same case.
+                    if known.cases.last() != Some(&case.name.as_str()) {
+                        known.cases.push(&case.name);
+                    }
                 }
                 None => drop(found.insert(key, SuiteCluster { cluster, cases: vec![case.name.as_str()] })),
             }

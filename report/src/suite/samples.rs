@@ -88,6 +88,7 @@ pub(crate) fn suite() -> Suite {
         tool_version: "0.1.0".to_owned(),
         started_unix_ns: 1_795_460_651_123_000_000,
         shard: None,
+        missing_parts: Vec::new(),
         exit_code: tally.exit_code(),
         interrupted: true,
         tally,

@@ -1,7 +1,7 @@
 //! The page in a real browser: attacks, clicks, keys, an accessibility checker, ten thousand exchanges (`scripts/test --all browser`).
 //!
 //! Needs node, Chromium (`RETAKE_CHROMIUM`, else `/usr/bin/chromium`) and the modules of `browser/package.json`, which
-//! `scripts/test` installs (`RETAKE_BROWSER_MODULES`). Where one is missing the test says so and that it was skipped.
+//! `scripts/test` installs (`RETAKE_BROWSER_MODULES`). Where one of them is missing, the test is skipped and says which.
 
 use std::{
     env, fs,
@@ -9,11 +9,11 @@ use std::{
     process::Command,
 };
 
-use crate::pages::{attack_page, attacks, exchanges, page};
+use crate::pages::{attack_page, attacks, exchanges, files_page, page};
 
 const TEST: &str = "slow_browser_nothing_runs_in_the_page_and_all_of_it_can_be_used";
 
-/// What is needed, or what is missing.
+/// The modules and the browser, or which of them is missing.
 fn tools() -> Result<(PathBuf, PathBuf), String> {
     let chromium = PathBuf::from(env::var_os("RETAKE_CHROMIUM").unwrap_or_else(|| "/usr/bin/chromium".into()));
     if !chromium.exists() {
@@ -46,6 +46,8 @@ fn slow_browser_nothing_runs_in_the_page_and_all_of_it_can_be_used() {
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("attack.html"), attack_page(&attacks())).unwrap();
     fs::write(folder.join("few.html"), page(&exchanges(120), 1, true)).unwrap();
+    fs::write(folder.join("runs.html"), page(&exchanges(40), 1, false)).unwrap();
+    fs::write(folder.join("files.html"), files_page()).unwrap();
     fs::write(folder.join("many.html"), page(&exchanges(10_000), 1, true)).unwrap();
     let check = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser/check.mjs");
     let status = Command::new("node").arg(check).args([&folder, &modules, &chromium]).status().unwrap();

@@ -6,7 +6,7 @@ use diff::{ExchangeResult, Failure, Unjudged, Verdict};
 use exchange::{Body, Head};
 use report::{
     BodyView,
-    html::{Case, Content, Report, report},
+    html::{Case, Content, Of, Report, report},
 };
 use serde_json::Value;
 
@@ -133,9 +133,10 @@ fn what_is_long_is_cut_and_the_page_stays_within_bounds() {
         receipt: None,
         results: &results,
         rules_used: &[],
+        standings: &[],
         look: &|_| look.clone(),
     };
-    let page = report(&Report { title: "a", tool_version: "0", exit_code: 1, cases: &[case] });
+    let page = report(&Report { title: "a", tool_version: "0", exit_code: 1, of: Of::Exchanges, cases: &[case] });
     assert!(page.contains("\"without_bodies\":true"));
     assert!(page.len() < 24 << 20, "{}", page.len());
 }

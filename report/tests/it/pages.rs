@@ -1,11 +1,14 @@
 //! Pages to look at: of attacks, of some exchanges of each kind, of ten thousand.
 
-use diff::{Comparison, Divergence, ExchangeResult, Failure, Flaky, MissedCall, Repeated, Tally, Unjudged, Verdict};
+use diff::{
+    Comparison, Divergence, ExchangeResult, Failure, Flaky, MetricStanding, MissedCall, Repeated, Rules, Tally,
+    Unjudged, Verdict, compare_documents,
+};
 use exchange::{Body, Head, Id};
 use replayer::receipt::Receipt;
 use report::{
     BodyView,
-    html::{Call, Case, Chunk, Content, Look, Report, Side, report},
+    html::{Call, Case, Chunk, Content, Look, Of, Report, Side, report},
 };
 use serde_json::{Value, json};
 
@@ -130,7 +133,7 @@ pub(crate) fn look(text: &str, recorded: &str, replayed: &str, factor: u64) -> L
     let side = |body: &str, is_run: bool, factor: u64| Side {
         began: Some("2026-11-23 19:04:11.123 UTC".to_owned()),
         answered_ns: Some(factor * 400_000),
-        took_ns: factor * 1_000_000,
+        took_ns: Some(factor * 1_000_000),
         end: None,
         chunks: (0..12).map(|at| Chunk { at_ns: factor * (400_000 + at * 50_000), len: 120 }).collect(),
         chunks_more: 0,
@@ -184,10 +187,64 @@ pub(crate) fn attack_page(texts: &[String]) -> String {
         receipt: Some(&receipts[at]),
         results: &results[at],
         rules_used: &receipts[at].rules,
+        standings: &[],
         look: &looks[at],
     };
     let cases: Vec<_> = (0..texts.len()).map(case).collect();
-    report(&Report { title: &texts[0], tool_version: "0.1.0", exit_code: 1, cases: &cases })
+    report(&Report { title: &texts[0], tool_version: "0.1.0", exit_code: 1, of: Of::Exchanges, cases: &cases })
+}
+
+/// Where one run stands against another.
+fn standings() -> Vec<MetricStanding> {
+    let standing =
+        |metric: &str, verdict: &str, sides: [f64; 2], bounds: [f64; 2], needed: Option<u64>| MetricStanding {
+            metric: metric.to_owned(),
+            verdict: verdict.to_owned(),
+            pairs: 120,
+            before: sides[0],
+            after: sides[1],
+            difference: bounds.iter().sum::<f64>() / 2.0,
+            low: Some(bounds[0]),
+            high: Some(bounds[1]),
+            margin: if metric == "latency" { 0.25 } else { 0.05 },
+            probability: 0.02,
+            needed,
+        };
+    vec![
+        standing("failing", "inconclusive", [0.02, 0.04], [-0.021, 0.061], Some(460)),
+        standing("latency", "regressed", [210.0, 302.5], [0.31, 0.55], None),
+    ]
+}
+
+/// Two files on one page.
+pub(crate) fn files_page() -> String {
+    let (one, other) = (br#"{"id":7,"text":"yes"}"#, br#"{"text":"no","id":7}"#);
+    let comparison = compare_documents(one, other, &Rules::strict());
+    let side =
+        |bytes: &[u8]| Side { response: Some(Content::of_file(bytes, comparison.compared_as)), ..Side::default() };
+    let look = Look { recorded: Some(side(one)), replayed: Some(side(other)), troubles: Vec::new() };
+    let result = ExchangeResult {
+        replayed_id: None,
+        recorded_status: None,
+        replayed_status: None,
+        comparison: Some(comparison),
+        ..exchange(3)
+    };
+    let case = Case {
+        name: "got.json",
+        notes: &[],
+        exit_code: 1,
+        recorded: "expected.json",
+        replayed: "got.json",
+        command: None,
+        receipt: None,
+        results: &[result],
+        rules_used: &[],
+        standings: &[],
+        look: &|_| look.clone(),
+    };
+    let title = "got.json against expected.json";
+    report(&Report { title, tool_version: "0.1.0", exit_code: 1, of: Of::Files, cases: &[case] })
 }
 
 /// A page with these results of one case.
@@ -209,6 +266,7 @@ pub(crate) fn page(results: &[ExchangeResult], exit_code: u8, with_receipt: bool
         }
         look
     };
+    let standings = standings();
     let case = Case {
         name: "case.retake",
         notes: &[],
@@ -219,9 +277,17 @@ pub(crate) fn page(results: &[ExchangeResult], exit_code: u8, with_receipt: bool
         receipt: with_receipt.then_some(&receipt),
         results,
         rules_used: &[],
+        // What has no receipt is a comparison of two runs.
+        standings: if with_receipt { &[] } else { &standings },
         look: &look,
     };
-    report(&Report { title: "replay of case.retake", tool_version: "0.1.0", exit_code, cases: &[case] })
+    report(&Report {
+        title: "replay of case.retake",
+        tool_version: "0.1.0",
+        exit_code,
+        of: Of::Exchanges,
+        cases: &[case],
+    })
 }
 
 /// So many exchanges of all kinds, one in four not the same.

@@ -62,7 +62,7 @@ pub(super) fn accept(pointer: &str, args: &DiffArgs, as_json: bool, console: &Co
         return Err(Trouble::new(format!("`--until {until}` is no day")).help("write it as in `--until 2027-03-31`"));
     }
     let effect = effect_of(pointer, &rules, &args.store.store)?;
-    let path = args.rules.first().cloned().unwrap_or_else(|| PathBuf::from(FILE_NAME));
+    let path = args.by_hand.rules.first().cloned().unwrap_or_else(|| PathBuf::from(FILE_NAME));
     let text = rule_text(pointer, args, &until);
     if !as_json {
         console.write(Exit::Passed, |out| out.write_all(page(&effect, &path, &text).as_bytes()))?;

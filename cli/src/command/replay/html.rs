@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bundle::Archive;
 use diff::ExchangeResult;
 use replayer::replay::{Against, Replayed};
-use report::html::{Case, Report};
+use report::html::{Case, Of, Report};
 
 use crate::{
     args::ReplayArgs,
@@ -47,12 +47,18 @@ pub(super) fn write(
         receipt: Some(&shown[at].replayed.receipt),
         results: &shown[at].replayed.results,
         rules_used: &shown[at].replayed.receipt.rules,
+        standings: &[],
         look: &look[at],
     };
     let cases: Vec<_> = (0..shown.len()).map(case).collect();
     let title = format!("replay of {}", args.sources.join(", "));
-    let report =
-        Report { title: &title, tool_version: env!("CARGO_PKG_VERSION"), exit_code: exit.code(), cases: &cases };
+    let report = Report {
+        title: &title,
+        tool_version: env!("CARGO_PKG_VERSION"),
+        exit_code: exit.code(),
+        of: Of::Exchanges,
+        cases: &cases,
+    };
     file.finish(&report)
 }
 
@@ -62,11 +68,14 @@ fn command(source: &str, args: &ReplayArgs, against: &Against) -> String {
     words.extend(match against {
         Against::Recorded => None,
         Against::Image(image) => Some(format!("--image {}", quoted(image))),
-        Against::Process(_) => args.process.as_deref().map(|command| format!("--process {}", quoted(command))),
+        Against::Process(_) => args.instead.process.as_deref().map(|command| format!("--process {}", quoted(command))),
         Against::Url(url) => Some(format!("--target {}", quoted(url))),
     });
     words.extend(args.port.map(|port| format!("--port {port}")));
-    words.extend(args.ignore.iter().map(|rule| format!("--ignore {}", quoted(rule))));
+    let by_hand = &args.by_hand;
+    words.extend(by_hand.ignore.iter().map(|rule| format!("--ignore {}", quoted(rule))));
+    words.extend(by_hand.tolerance.iter().map(|rule| format!("--tolerance {}", quoted(rule))));
+    words.extend(by_hand.rules.iter().map(|path| format!("--rules {}", quoted(&path.display().to_string()))));
     let names = args.env.iter().map(|given| given.split_once('=').map_or(given.as_str(), |(name, _)| name));
     words.extend(names.map(|name| format!("--env {}", quoted(name))));
     words.push("--only".to_owned());

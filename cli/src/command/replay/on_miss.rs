@@ -10,7 +10,7 @@ use crate::{
 
 /// What is asked for, where it can be had.
 pub(super) fn asked(args: &ReplayArgs) -> Result<OnMiss, Trouble> {
-    if args.target.is_some() && (args.on_miss != MissAnswer::Fail || !args.live.is_empty()) {
+    if args.instead.target.is_some() && (args.on_miss != MissAnswer::Fail || !args.live.is_empty()) {
         return Err(Trouble::new(
             "with `--target` the service's calls go to its own dependencies, and none is missed here",
         )

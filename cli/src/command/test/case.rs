@@ -5,14 +5,16 @@ use std::{
     time::Duration,
 };
 
+use diff::Rules;
 use report::{About, CaseReplay, CaseResult, Outcome};
 use toml::de::DeValue;
 
 use super::discover::Found;
 use crate::{
-    args::{ReplayArgs, TestArgs, values},
+    args::{InsteadArgs, ReplayArgs, TestArgs, values},
     clock::Clock,
-    settings::{CaseReader, FlagValues, Origin},
+    rules_file::{self, RulesFile},
+    settings::{CaseReader, FlagValues, Origin, OwnKey},
     trouble::Trouble,
 };
 
@@ -55,6 +57,8 @@ pub(super) struct Case {
     pub(super) cpus: u16,
     /// How it is replayed.
     pub(super) replay: ReplayArgs,
+    /// All rules by hand that hold today: its flags', its files' and those with a reason.
+    pub(super) rules: Rules,
     /// What a reader should know.
     pub(super) notes: Vec<String>,
     reproduce: String,
@@ -69,7 +73,8 @@ struct Own {
     timeout: Option<Duration>,
     skip: Option<String>,
     cpus: Option<u16>,
-    notes: Vec<String>,
+    /// Rules with a reason and a last day.
+    rules: RulesFile,
 }
 
 /// Reads what every case says. A case whose own files are wrong is one that cannot be tested; the others run.
@@ -85,10 +90,10 @@ pub(super) fn plan(args: &TestArgs, folder: &Path, found: &[Found], clock: &Cloc
         return Err(Trouble::new(format!("`{word}` behind `--` is no flag of `retake replay`"))
             .help("what is tested stands before `--`"));
     }
-    let today = report::day(clock.started_unix_ns);
     let planned = found.iter().map(|found| {
         let reproduce = reproduce(args, folder, &found.name);
-        let case = read(args, found, &reader, &given, &today).map(|case| Case { reproduce: reproduce.clone(), ..case });
+        let case = read(args, found, &reader, &given, clock.started_unix_ns)
+            .map(|case| Case { reproduce: reproduce.clone(), ..case });
         Planned { name: found.name.clone(), found: found.clone(), case, reproduce }
     });
     Ok(planned.collect())
@@ -98,7 +103,8 @@ pub(super) fn plan(args: &TestArgs, folder: &Path, found: &[Found], clock: &Cloc
 fn given_flags(args: &TestArgs) -> Vec<String> {
     let mut given = vec!["--store".to_owned(), args.store.store.display().to_string()];
     let paths = args.keys.identity.iter().map(|path| ("--identity", path.display().to_string()));
-    let single = [("--image", &args.image), ("--process", &args.process), ("--target", &args.target)];
+    let InsteadArgs { image, process, target } = &args.instead;
+    let single = [("--image", image), ("--process", process), ("--target", target)];
     let single = single.into_iter().filter_map(|(flag, value)| Some((flag, value.clone()?)));
     paths.chain(single).for_each(|(flag, value)| given.extend([flag.to_owned(), value]));
     given.extend(args.replay.iter().cloned());
@@ -139,21 +145,31 @@ fn without_values(flags: &[String]) -> Vec<String> {
     told
 }
 
-fn read(args: &TestArgs, found: &Found, reader: &CaseReader, given: &[String], today: &str) -> Result<Case, Trouble> {
+fn read(
+    args: &TestArgs,
+    found: &Found,
+    reader: &CaseReader,
+    given: &[String],
+    now_unix_ns: u64,
+) -> Result<Case, Trouble> {
     if !found.bundle.exists() {
         return Err(Trouble::new(format!("`{}` has no bundle beside it", found.file.display()))
             .help(format!("put `{}` back, or remove the file", found.bundle.display())));
     }
+    let today = report::day(now_unix_ns);
     let mut own = Own::default();
     let mut layers = Vec::new();
     for path in found.defaults.iter().chain([&found.file]) {
-        layers.extend(reader.read(path, &mut |key, value, origin| own.take(key, value, origin, today))?);
+        layers.extend(reader.read(path, &mut |key| own.take(key, &today))?);
     }
     let replay = reader.arguments(&layers, given, &found.bundle)?;
     if own.flaky_max.is_some() && replay.repeat.is_none_or(|count| count < 2) {
         return Err(Trouble::new(format!("`{}`: `flaky-max` needs `repeat`", found.file.display()))
             .help("say how often it is repeated: a rate is measured on repeats"));
     }
+    let mut notes = std::mem::take(&mut own.rules.expired);
+    let rules = rules_file::rules(&replay.by_hand, now_unix_ns, |words| notes.push(words.to_owned()))
+        .map_err(|trouble| trouble.while_doing(format!("`{}` has what is no rule", found.file.display())))?;
     Ok(Case {
         name: found.name.clone(),
         bundle: found.bundle.clone(),
@@ -164,17 +180,20 @@ fn read(args: &TestArgs, found: &Found, reader: &CaseReader, given: &[String], t
         skip: own.skip,
         cpus: own.cpus.unwrap_or(1),
         replay,
-        notes: own.notes,
+        rules: own.rules.over(rules)?,
+        notes,
         reproduce: String::new(),
     })
 }
 
 impl Own {
     /// Takes one key; gives back what it says as flags.
-    fn take(&mut self, key: &str, value: &DeValue<'_>, origin: &Origin, today: &str) -> Result<FlagValues, Trouble> {
+    fn take(&mut self, own: &OwnKey<'_>, today: &str) -> Result<FlagValues, Trouble> {
+        let OwnKey { name: key, origin, .. } = own;
+        let value = own.value.get_ref();
         let text = || text_of(key, value, origin);
         let wrong = |what: &str| Trouble::new(format!("{origin}: `{key}` {what}"));
-        match key {
+        match *key {
             "ticket" => self.about.ticket = text()?,
             "owner" => self.about.owner = text()?,
             "why" => self.about.why = text()?,
@@ -205,52 +224,30 @@ impl Own {
                 let count = scalar(value).and_then(|text| text.parse().ok()).filter(|count| *count > 0);
                 self.cpus = Some(count.ok_or_else(|| wrong("is a number of processors, 1 or more"))?);
             }
-            "ignore" => return Ok(vec![("ignore", self.rules(key, value, origin, today)?)]),
+            "ignore" => return Ok(vec![("ignore", self.rules(own, today)?)]),
             _ => unreachable!("`OWN_KEYS` has no other"),
         }
         Ok(Vec::new())
     }
 
-    /// Rules as texts, or as tables with a reason and a last day. One that is over does not count any more, and that is said.
-    fn rules(&mut self, key: &str, value: &DeValue<'_>, origin: &Origin, today: &str) -> Result<Vec<String>, Trouble> {
-        let items: Vec<&DeValue<'_>> = match value {
-            DeValue::Array(items) => items.iter().map(toml::Spanned::get_ref).collect(),
-            single => vec![single],
+    /// Rules as texts, which become flags, or as tables with a reason and a last day.
+    fn rules(&mut self, own: &OwnKey<'_>, today: &str) -> Result<Vec<String>, Trouble> {
+        let OwnKey { name, value, origin, document } = own;
+        let items = match value.get_ref() {
+            DeValue::Array(items) => items.iter().collect(),
+            _ => vec![*value],
         };
-        let mut rules = Vec::new();
+        let mut texts = Vec::new();
         for item in items {
-            let DeValue::Table(table) = item else {
-                rules.push(text_of(key, item, origin)?);
-                continue;
-            };
-            let (mut pointer, mut until) = (None, None);
-            for (name, value) in table.iter() {
-                let name: &str = name.get_ref();
-                match name {
-                    "pointer" => pointer = Some(text_of("pointer", value.get_ref(), origin)?),
-                    "reason" => drop(text_of("reason", value.get_ref(), origin)?),
-                    "until" => until = Some(day(value.get_ref(), origin)?),
-                    other => {
-                        return Err(Trouble::new(format!("{origin}: a rule of `ignore` has no key `{other}`"))
-                            .help("its keys are pointer, reason and until"));
-                    }
-                }
-            }
-            let pointer = pointer.ok_or_else(|| {
-                Trouble::new(format!("{origin}: a rule of `ignore` has no pointer"))
-                    .help("write it as { pointer = \"/created\", reason = \"the answer's time\", until = 2027-06-30 }")
-            })?;
-            match until.filter(|until| until.as_str() < today) {
-                Some(until) => {
-                    self.notes.push(format!("rule `{pointer}` held until {until}, and does not count any more"));
-                }
-                None => rules.push(pointer),
+            match item.get_ref() {
+                DeValue::Table(_) => self.rules.take(document, item, today)?,
+                text => texts.push(text_of(name, text, origin)?),
             }
         }
         // A rule that is none is told here, where its line is known.
-        crate::command::replay::rules(&rules)
-            .map_err(|trouble| trouble.while_doing(format!("{origin}: `{key}` has what is no rule")))?;
-        Ok(rules)
+        crate::command::replay::rules(&texts)
+            .map_err(|trouble| trouble.while_doing(format!("{origin}: `{name}` has what is no rule")))?;
+        Ok(texts)
     }
 }
 
@@ -279,19 +276,6 @@ fn scalar(value: &DeValue<'_>) -> Option<String> {
 
 fn number(value: &DeValue<'_>) -> Option<f64> {
     matches!(value, DeValue::Integer(_) | DeValue::Float(_)).then(|| scalar(value)?.parse().ok())?
-}
-
-/// A date, as TOML has it or as text: `2027-06-30`.
-fn day(value: &DeValue<'_>, origin: &Origin) -> Result<String, Trouble> {
-    let written = match value {
-        DeValue::Datetime(written) => written.to_string(),
-        DeValue::String(text) => text.to_string(),
-        _ => String::new(),
-    };
-    let is_day = written.parse::<toml::value::Datetime>().is_ok_and(|it| it.date.is_some() && it.time.is_none());
-    is_day.then_some(written).ok_or_else(|| {
-        Trouble::new(format!("{origin}: `until` is no day")).help("write the last day that counts: until = 2027-06-30")
-    })
 }
 
 impl Case {

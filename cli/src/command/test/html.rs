@@ -9,7 +9,7 @@ use bundle::Archive;
 use diff::ExchangeResult;
 use report::{
     CaseReplay, CaseResult, Suite,
-    html::{Case, Look, Report},
+    html::{Case, Look, Of, Report},
 };
 
 use crate::{
@@ -49,12 +49,19 @@ pub(super) fn write(file: HtmlFile, suite: &Suite) -> Result<(), Trouble> {
             receipt: it.replay.map(|replay| &replay.receipt),
             results: results(it),
             rules_used: it.replay.map_or(&[][..], |replay| replay.receipt.rules.as_slice()),
+            standings: &[],
             look: &look[at],
         }
     };
     let cases: Vec<Case<'_>> = (0..shown.len()).map(case).collect();
     let title = format!("test of {}, {}", suite.folder, suite.against);
-    let report = Report { title: &title, tool_version: &suite.tool_version, exit_code: suite.exit_code, cases: &cases };
+    let report = Report {
+        title: &title,
+        tool_version: &suite.tool_version,
+        exit_code: suite.exit_code,
+        of: Of::Exchanges,
+        cases: &cases,
+    };
     file.finish(&report)
 }
 

@@ -52,11 +52,11 @@ pub(super) fn read(path: &Path) -> Result<Suite, Trouble> {
     Ok(Suite { cases, ..suite })
 }
 
-/// Puts them together; of a case that is in several the gravest result counts. Says which parts are missing.
+/// Puts them together; of a case that is in several the gravest result counts.
 ///
 /// # Errors
 /// When a file cannot be read, or does not belong to the same suite as the others.
-pub(super) fn merge(paths: &[PathBuf]) -> Result<(Suite, Vec<String>), Trouble> {
+pub(super) fn merge(paths: &[PathBuf]) -> Result<Suite, Trouble> {
     let mut suites = Vec::new();
     for path in paths {
         suites.push((path, read(path)?));
@@ -98,15 +98,15 @@ pub(super) fn merge(paths: &[PathBuf]) -> Result<(Suite, Vec<String>), Trouble> 
         }
     }
     let cases: Vec<CaseResult> = cases.into_values().map(|(_, case)| case).collect();
-    let missing = missing_parts(suites.iter().map(|(_, suite)| suite))?;
+    let missing_parts = missing_parts(suites.iter().map(|(_, suite)| suite))?;
     let interrupted = suites.iter().any(|(_, suite)| suite.interrupted);
     let tally = SuiteTally::of(cases.iter().map(|case| case.outcome));
     let exit_code = match tally.exit_code() {
-        0 if !missing.is_empty() => 3,
+        0 if !missing_parts.is_empty() => 3,
         code => code,
     };
     let started_unix_ns = suites.iter().map(|(_, suite)| suite.started_unix_ns).min().unwrap_or_default();
-    Ok((Suite { shard: None, exit_code, interrupted, tally, started_unix_ns, cases, ..first }, missing))
+    Ok(Suite { shard: None, missing_parts, exit_code, interrupted, tally, started_unix_ns, cases, ..first })
 }
 
 /// Parts that none of the files has.

@@ -83,7 +83,7 @@ impl<'a> Player<'a> {
     /// Gives whether all was done in time.
     fn replays(&self, case: &Case, replays: &mut Vec<CaseReplay>) -> Result<bool, Trouble> {
         let source = case.bundle.display().to_string();
-        let settings = settings_of(&source, &case.replay)?;
+        let settings = Settings { rules: case.rules.clone(), ..settings_of(&source, &case.replay)? };
         let _alone = self.shares(&settings)?.then(|| {
             // Whoever held it and panicked left nothing behind that could be broken.
             self.shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner)

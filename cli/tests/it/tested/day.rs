@@ -67,25 +67,30 @@ fn a_summary_tells_what_a_new_version_broke() {
 }
 
 #[test]
-fn each_combination_of_failed_void_and_damaged_cases_has_its_exit_code() {
+fn each_combination_of_regressed_flaky_and_void_cases_has_its_exit_code_and_damage_beats_them() {
     let suite = Suite::new();
     suite.case("pass", &[1], "");
-    suite.case("fail", &[3], "");
+    suite.case("regressed", &[3], "");
+    let coin = suite.tickets.ending_in(7, |answer| answer["category"] != "other")[0];
+    suite.case("flaky", &[coin], "repeat = 20\ndeterminism = 0\n");
     suite.tickets.seal_on_another_processor(&suite.path("void.retake"), 4);
     suite.write("void.toml", "strict-env = true\n");
     suite.damaged("damaged");
-    for number in 0..8 {
-        let is = |bit: u32| number & (1 << bit) != 0;
-        let chosen = [(true, "pass"), (is(0), "fail"), (is(1), "void"), (is(2), "damaged")];
-        let only: Vec<&str> = chosen.iter().filter(|(is, _)| *is).flat_map(|(_, name)| ["--only", *name]).collect();
-        let wanted = match (is(2), is(0), is(1)) {
+    let names = ["regressed", "flaky", "void", "damaged"];
+    // The last two are with damage beside nothing and beside all.
+    for chosen in [0_usize, 1, 2, 3, 4, 5, 6, 7, 8, 15] {
+        let is = |bit: usize| chosen & (1 << bit) != 0;
+        let only: Vec<&str> = names.into_iter().enumerate().filter(|(bit, _)| is(*bit)).map(|(_, name)| name).collect();
+        let wanted = match (is(3), is(0) || is(1), is(2)) {
             (true, ..) => 2,
             (false, true, _) => 1,
             (false, false, true) => 3,
             (false, false, false) => 0,
         };
-        let (code, document) = suite.document("summary", &only);
+        let words: Vec<&str> = ["pass"].iter().chain(&only).flat_map(|name| ["--only", name]).collect();
+        let (code, document) = suite.document("summary,coin", &words);
         assert_eq!((code, &document["exit_code"]), (wanted, &wanted.into()), "{only:?}: {:?}", outcomes(&document));
+        assert_eq!(document["cases"].as_array().unwrap().len(), only.len() + 1);
         assert_eq!(case(&document, "pass")["outcome"], "passed");
     }
 }

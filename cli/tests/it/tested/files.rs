@@ -81,8 +81,10 @@ fn a_wrong_file_is_told_with_its_line_and_the_other_cases_are_still_tested() {
         ("flaky-max = 1.5\nrepeat = 5", "a rate from 0 to below 1"),
         ("flaky-max = 0.1", "needs `repeat`"),
         ("timeout = 'soon'", "unit `soon`"),
-        ("ignore = [{ pointer = '/a', untill = 2027-01-01 }]", "no key `untill`"),
-        ("ignore = [{ pointer = '/a', until = 'soon' }]", "last day that counts"),
+        ("ignore = [{ pointer = '/a', untill = 2027-01-01 }]", "there is no `untill`"),
+        ("ignore = [{ pointer = '/a', reason = 'r', until = 'soon' }]", "is no day"),
+        ("ignore = [{ pointer = '/a' }]", "the rule has no `reason`"),
+        ("tolerance = ['/a=near']", "a.toml"),
         ("ignore = ['a']", "no rule"),
         ("cpus = 0", "1 or more"),
     ] {
@@ -110,8 +112,10 @@ fn a_rule_counts_until_its_last_day_and_then_it_is_said_that_it_does_not() {
         (code, outcomes(&document)),
         (1, vec!["held: passed, same".to_owned(), "over: failed, changed".to_owned()])
     );
-    assert!(case(&document, "over")["notes"][0].as_str().unwrap().contains("held until 2020-01-31"));
-    assert_eq!(case(&document, "held")["replays"][0]["receipt"]["rules"][0]["rule"], "/id");
+    assert!(case(&document, "over")["notes"][0].as_str().unwrap().contains("ended on 2020-01-31"));
+    let used = case(&document, "held")["replays"][0]["receipt"]["rules"].as_array().unwrap();
+    let summary = used.iter().find(|used| used["rule"] == "/summary").unwrap();
+    assert_eq!((&summary["reason"], &summary["until"]), (&"it is being rewritten".into(), &"2999-12-31".into()));
 }
 
 #[test]

@@ -180,3 +180,21 @@ fn whatever_a_disk_has_when_it_is_cut_off_nothing_that_stays_is_lost_and_nothing
     eprintln!("{disks} disks");
     assert!(disks > 30);
 }
+
+#[test]
+fn what_has_noise_alone_is_as_old_as_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open_or_create(folder.path()).unwrap();
+    fs::create_dir_all(store.runs_dir()).unwrap();
+    let path = store.runs_dir().join("0f.retake");
+    let mut writer = Writer::create(&path).unwrap();
+    writer.append(&Record::Noise(exchange::NoiseProfile::default())).unwrap();
+    writer.seal().unwrap();
+    let written = u64::try_from(fs::metadata(&path).unwrap().mtime()).unwrap() * SECOND;
+    let action = |now_unix_ns| {
+        let limits = Limits { age_ns_max: Some(3_600 * SECOND), bytes_max: None };
+        plan(folder.path(), limits, now_unix_ns).unwrap().files.remove(0).action
+    };
+    assert_eq!(action(written + 1_800 * SECOND), Action::Keep { held: None });
+    assert_eq!(action(written + 7_200 * SECOND), Action::Remove);
+}
