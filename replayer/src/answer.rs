@@ -21,7 +21,7 @@ use exchange::{
     Certainty, Digest, Digests, End, Exchange, Head, Id, Parent, Repeats, Request, Response, Role, Times, Trace,
     Transport,
 };
-use matching::{Call, Found, Library, Miss, Recorded, Scope};
+use matching::{Call, Copies, Found, Library, Miss, Recorded, Scope};
 use tokio::sync::watch;
 use wire::{
     client::Clock,
@@ -65,7 +65,7 @@ pub(crate) struct Note {
     pub(crate) certainty: Option<Certainty>,
     /// All exchanges that were in flight when the parent is not known.
     pub(crate) candidates: Vec<Id>,
-    /// The copies of sessions that it may belong to: one where that is known, or a recording was served to it.
+    /// The copies of sessions that it may belong to: where it was answered, the one whose recording did.
     pub(crate) copies: Vec<u32>,
     /// Dependency, method and target.
     pub(crate) title: String,
@@ -124,8 +124,8 @@ impl Drop for Connected {
 }
 
 struct State {
-    /// What answers, for each copy.
-    libraries: Vec<Library>,
+    /// What answers.
+    library: Copies,
     /// What answers on connections that are no HTTP.
     turns: matching::conversation::Conversations,
     /// Recorded connections that were repeated on one of this run.
@@ -195,9 +195,8 @@ impl Answerer {
         };
         let traces = of_trace.keys().flat_map(copied).collect();
         let gates = || Arc::new(Gates::of(&selection.calls, parts.speed));
-        let libraries = vec![library; parts.copies as usize];
-        let state =
-            State { libraries, turns, repeated: BTreeSet::new(), in_flight: BTreeSet::new(), notes: Vec::new() };
+        let library = Copies::new(library, parts.copies);
+        let state = State { library, turns, repeated: BTreeSet::new(), in_flight: BTreeSet::new(), notes: Vec::new() };
         Ok(Self {
             archive: parts.archive,
             calls: selection.calls.iter().map(|call| (call.id, call.clone())).collect(),
@@ -229,7 +228,7 @@ impl Answerer {
         self.repeat.store(repeat, Ordering::Relaxed);
         self.gates.iter().flatten().for_each(|gates| gates.begin_anew());
         let mut state = self.state();
-        state.libraries.iter_mut().for_each(Library::begin_anew);
+        state.library.begin_anew();
         state.repeated.clear();
         state.notes.clear();
     }
@@ -283,7 +282,7 @@ impl Answerer {
 
     /// The recorded calls that a copy did not ask for.
     pub(crate) fn never_asked(&self, copy: u32) -> BTreeSet<Id> {
-        self.state().libraries[copy as usize].never_asked().into_iter().collect()
+        self.state().library.never_asked(copy).into_iter().collect()
     }
 
     /// What plays the recorded forward proxy, where there was one.
@@ -322,25 +321,19 @@ impl Answerer {
             head: &incoming.head,
             body: &incoming.body,
         };
-        // Copies are alike: of those that it may belong to, the first that still waits for it has asked.
-        let mut missed = None;
-        let mut found = None;
-        for &copy in &behalf.copies {
-            let library = &mut state.libraries[copy as usize];
-            match if self.reuse { library.ask_anew(call) } else { library.ask(call) } {
-                matching::Answer::Found(it) => {
-                    found = Some((copy, it));
-                    break;
-                }
-                matching::Answer::Missed(miss) => missed = missed.or(Some(miss)),
-            }
-        }
-        let (copies, outcome) = match found {
-            Some((copy, found)) => (vec![copy], Ok(found)),
-            None => (behalf.copies.clone(), Err(missed.expect("a call belongs to one copy at least"))),
+        let (copy, answer) = match self.reuse {
+            true => (Some(0), state.library.ask_anew(call)),
+            false => state.library.ask(call, &behalf.copies),
         };
+        let copies = copy.map_or(behalf.copies, |copy| vec![copy]);
         // Whose a miss is that several copies may have asked is not known.
         let parent = behalf.parent.filter(|_| copies.len() == 1);
+        let (parent, outcome) = match answer {
+            matching::Answer::Found(found) => {
+                (parent.or_else(|| self.recorded_among(&found.id, &behalf.candidates)), Ok(found))
+            }
+            matching::Answer::Missed(miss) => (parent, Err(miss)),
+        };
         let note = Note {
             parent,
             certainty: behalf.scope.map(|scope| scope.certainty),
@@ -355,6 +348,12 @@ impl Answerer {
             state.notes.push(note.clone());
         }
         note
+    }
+
+    /// The exchange that a recorded call was made for, where that is known and is one of these: what equals its call is its own.
+    fn recorded_among(&self, call: &Id, candidates: &[Id]) -> Option<Id> {
+        let parent = self.calls.get(call)?.role.parent()?;
+        (parent.certainty != Certainty::Ambiguous && candidates.contains(&parent.id)).then_some(parent.id)
     }
 
     /// By trace context, else by being the only one in flight, of whatever copy.

@@ -255,6 +255,8 @@ struct Calls {
     recorded: Vec<Id>,
     /// What was called here, and had been in production, each in order.
     steps: (Vec<ReplayedCall>, Vec<RecordedCall>),
+    /// Recorded calls that nobody asked for.
+    never_asked: Vec<Id>,
     /// What was asked, for the outcome's digest.
     digests: Vec<[u8; 32]>,
 }
@@ -293,6 +295,7 @@ impl Calls {
     fn recorded(&mut self, id: Id, title: String, never_asked: Option<String>) {
         self.recorded.push(id);
         self.steps.1.push(RecordedCall { id, title });
+        self.never_asked.extend(never_asked.is_some().then_some(id));
         self.divergence.never_asked.extend(never_asked);
     }
 
@@ -304,7 +307,10 @@ impl Calls {
         // What answers a call and is not known to be this exchange's says nothing of its way.
         let is_known = |call: &&ReplayedCall| call.repeats.is_none_or(|id| self.recorded.contains(&id));
         let replayed: Vec<_> = self.steps.0.iter().filter(is_known).cloned().collect();
-        let trajectory = Trajectory::of(&self.steps.1, &replayed);
+        // Nor does what was answered to somebody who is not known.
+        let is_told = |call: &&RecordedCall| self.asked.contains(&call.id) || self.never_asked.contains(&call.id);
+        let recorded: Vec<_> = self.steps.1.iter().filter(is_told).cloned().collect();
+        let trajectory = Trajectory::of(&recorded, &replayed);
         (!trajectory.is_same()).then_some(trajectory)
     }
 

@@ -6,9 +6,11 @@
 
 mod call;
 pub mod conversation;
+mod copies;
 mod key;
 mod library;
 mod nearest;
 
 pub use call::{Answer, AsRecorded, Call, Found, LeftOut, MatchScope, Miss, Nearest, Normalise, Recorded, Scope};
+pub use copies::Copies;
 pub use library::Library;

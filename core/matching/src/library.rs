@@ -116,6 +116,13 @@ impl Library {
         }
     }
 
+    /// The recordings that equal a call, served or not, in the order in which they were added.
+    pub fn equal_to(&self, call: Call<'_>) -> Vec<Id> {
+        let asked = Keyed::of(call.dependency, call.head, call.body, self.normalise.as_ref());
+        let equal = self.equal.get(&asked.key).map(Vec::as_slice).unwrap_or_default();
+        equal.iter().map(|&at| self.entries[at].id).collect()
+    }
+
     /// Forgets what was served: all recordings may be asked for again.
     pub fn begin_anew(&mut self) {
         self.entries.iter_mut().for_each(|entry| entry.served = Served::default());

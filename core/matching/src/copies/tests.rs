@@ -1,0 +1,94 @@
+use exchange::Head;
+use proptest::prelude::*;
+
+use super::*;
+use crate::{AsRecorded, Recorded};
+
+fn head() -> Head {
+    Head::new("POST /chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\r\n")
+}
+
+/// Copies of recorded calls with these bodies, numbered from 1.
+fn copies(count: u32, bodies: &[&str]) -> Copies {
+    let mut library = Library::new(Box::new(AsRecorded));
+    for (number, body) in (1..).zip(bodies) {
+        let (dependency, body) = ("llm".to_owned(), body.as_bytes().to_vec());
+        let (scope, conversation) = (None, None);
+        library.add(Recorded { id: Id([number; 16]), dependency, scope, conversation, head: head(), body });
+    }
+    Copies::new(library, count)
+}
+
+/// The copy whose recording answers; `None` for a miss.
+fn ask(copies: &mut Copies, body: &str, made_by: &[u32]) -> Option<u32> {
+    let head = head();
+    let call = Call { dependency: "llm", scope: None, conversation: None, head: &head, body: body.as_bytes() };
+    copies.ask(call, made_by).0
+}
+
+#[test]
+fn a_copy_that_is_late_is_answered_though_one_that_is_through_may_have_had_its_recording() {
+    let mut copies = copies(2, &["{}"]);
+    assert_eq!(ask(&mut copies, "{}", &[0, 1]), Some(0), "it was the second copy's, which nobody knows");
+    assert_eq!(ask(&mut copies, "{}", &[0]), Some(1), "the second copy is through by now");
+    assert_eq!((copies.never_asked(0), copies.never_asked(1)), (vec![], vec![]));
+    assert_eq!(ask(&mut copies, "{}", &[0]), None);
+    copies.begin_anew();
+    assert_eq!(ask(&mut copies, "{}", &[1]), Some(1));
+}
+
+#[test]
+fn a_call_too_many_is_missed_where_no_other_copy_may_have_made_one_before() {
+    let mut copies = copies(3, &["{}", "[]"]);
+    assert_eq!(ask(&mut copies, "[]", &[0, 1, 2]), Some(0));
+    assert_eq!(ask(&mut copies, "{}", &[0]), Some(0));
+    assert_eq!(ask(&mut copies, "{}", &[0]), None, "only another call was shared");
+    assert_eq!(ask(&mut copies, "1", &[0, 1]), None, "nothing equals it");
+}
+
+#[test]
+fn calls_give_way_one_after_the_other() {
+    let mut copies = copies(3, &["{}"]);
+    assert_eq!(ask(&mut copies, "{}", &[0, 1]), Some(0));
+    assert_eq!(ask(&mut copies, "{}", &[1, 2]), Some(1));
+    assert_eq!(ask(&mut copies, "{}", &[0]), Some(2), "the first goes to copy 1, whose own goes to copy 2");
+    assert_eq!(ask(&mut copies, "{}", &[0, 1, 2]), None);
+}
+
+/// True where the calls can be shared out so that each copy has `left` of them at most: tries all ways.
+fn can_be_shared_out(calls: &[BTreeSet<u32>], left: &mut [u32]) -> bool {
+    let Some((first, others)) = calls.split_first() else { return true };
+    first.iter().any(|&copy| {
+        let at = copy as usize;
+        if left[at] == 0 {
+            return false;
+        }
+        left[at] -= 1;
+        let shared = can_be_shared_out(others, left);
+        left[at] += 1;
+        shared
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_call_is_missed_exactly_where_no_way_of_sharing_them_out_answers_all(
+        recorded in 1..3_u32,
+        calls in proptest::collection::vec(proptest::collection::btree_set(0..4_u32, 1..4), 0..9),
+    ) {
+        let mut copies = copies(4, &vec!["{}"; recorded as usize]);
+        let mut answered: Vec<BTreeSet<u32>> = Vec::new();
+        for made_by in calls {
+            let mut all = answered.clone();
+            all.push(made_by.clone());
+            let expected = can_be_shared_out(&all, &mut [recorded; 4]);
+            let made_by_list: Vec<u32> = made_by.into_iter().collect();
+            prop_assert_eq!(ask(&mut copies, "{}", &made_by_list).is_some(), expected);
+            if expected {
+                answered = all;
+            }
+        }
+        let left: usize = (0..4).map(|copy| copies.never_asked(copy).len()).sum();
+        prop_assert_eq!(left + answered.len(), 4 * recorded as usize);
+    }
+}
