@@ -179,9 +179,12 @@ fn recorded_answers_take_as_long_as_they_did_where_that_is_asked_for() {
         assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
         punctuality(&document, "took_since_sent")["max_ms"].as_f64().unwrap()
     };
-    let (recorded, faster) = (took("recorded"), took("x10"));
-    assert!((400.0..2_000.0).contains(&recorded), "two answers whose bodies came after 200 ms each: {recorded}");
-    assert!((40.0..400.0).contains(&faster), "and after 20 ms: {faster}");
+    // The store's answer is whole with its last byte, after 200 ms; the model's stream only with its end, after 300 ms.
+    let recorded = took("recorded");
+    assert!(recorded >= 500.0, "an answer came before its time: {recorded}");
+    // A busy machine may be late by nine tenths of that, but not always.
+    let faster = (0..5).map(|_| took("x10")).find(|&took| took < 500.0).expect("a tenth of it");
+    assert!(faster >= 50.0, "and not before: {faster}");
 }
 
 #[test]

@@ -40,7 +40,8 @@ pub struct Answer {
     pub trailers: Vec<u8>,
     /// How the answer stops short after its pieces.
     pub cut: Option<Cut>,
-    /// How long after the request was read it ends, or stops short, at the earliest.
+    /// How long after the request was read it ends, or stops short, at the earliest; where its last byte is its end, that is
+    /// when it ends.
     pub ends: Duration,
     /// Let go of once the answer was handed to the stream, or could not be.
     pub hold: Hold,
@@ -151,6 +152,17 @@ enum After {
     Next,
     Close,
     Reset,
+}
+
+fn after(answer: &Answer, facts: Option<ResponseFacts>, framing: Framing, sent_len: u64) -> After {
+    // A recording that kept less, or more, than its head promises cannot be ended cleanly.
+    let breaks_promise = matches!(framing, Framing::Length(promised) if promised != sent_len);
+    match answer.cut {
+        Some(Cut::Hang | Cut::Reset) => After::Reset,
+        None if breaks_promise => After::Reset,
+        None if framing == Framing::UntilClose || facts.is_none_or(|facts| facts.wants_close) => After::Close,
+        None => After::Next,
+    }
 }
 
 struct Connection<'a, S> {
@@ -268,33 +280,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             sent_len += payload.len() as u64;
             self.write_out(&mut bytes).await?;
         }
-        self.wait_until(received, answer.ends, &mut bytes).await?;
+        let after = after(answer, facts, framing, sent_len);
+        // Where nothing is left to be sent, the other side has it whole and may go on.
+        if after != After::Next || framing == Framing::Chunked {
+            self.wait_until(received, answer.ends, &mut bytes).await?;
+        }
         if framing == Framing::Chunked && answer.cut.is_none() {
             write_last_chunk(&mut bytes, &answer.trailers);
         }
         self.write_out(&mut bytes).await?;
-        self.end(answer, facts, framing, sent_len).await
-    }
-
-    async fn end(
-        &mut self,
-        answer: &Answer,
-        facts: Option<ResponseFacts>,
-        framing: Framing,
-        sent_len: u64,
-    ) -> io::Result<After> {
-        // A recording that kept less, or more, than its head promises cannot be ended cleanly.
-        let breaks_promise = matches!(framing, Framing::Length(promised) if promised != sent_len);
-        match answer.cut {
-            Some(Cut::Hang) => {
-                self.wait_until_gone().await;
-                Ok(After::Reset)
-            }
-            Some(Cut::Reset) => Ok(After::Reset),
-            None if breaks_promise => Ok(After::Reset),
-            None if framing == Framing::UntilClose || facts.is_none_or(|facts| facts.wants_close) => Ok(After::Close),
-            None => Ok(After::Next),
+        if answer.cut == Some(Cut::Hang) {
+            self.wait_until_gone().await;
         }
+        Ok(after)
     }
 
     /// Waits for what is left of `not_before` since the request was read; what there is to be sent goes first.

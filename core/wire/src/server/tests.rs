@@ -113,6 +113,23 @@ async fn head_and_end_come_no_earlier_than_their_times_and_neither_waits_for_the
     assert_eq!(started.elapsed(), Duration::from_secs(9));
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_answer_whose_last_byte_is_its_end_holds_up_no_other_and_one_that_closes_does_so_at_its_time() {
+    let late = |head: &str| Answer { ends: Duration::from_secs(9), ..answer(head, &["ok"]) };
+    let (mut stream, _, serving) = served(vec![
+        late("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"),
+        late("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"),
+    ]);
+    let started = Instant::now();
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n").await.unwrap();
+    stream.read_exact(&mut [0; 40 + 40]).await.unwrap();
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    stream.read_to_end(&mut Vec::new()).await.unwrap();
+    assert_eq!(started.elapsed(), Duration::from_secs(9));
+    drop(stream);
+    assert!(matches!(serving.await.unwrap().unwrap(), Served::Clean));
+}
+
 #[tokio::test]
 async fn a_body_that_waits_for_100_continue_is_called_for() {
     let (mut stream, handler, _serving) = served(vec![answer("HTTP/1.1 204 No Content\r\n\r\n", &[])]);
