@@ -163,7 +163,8 @@ fn merged(clusters: BTreeMap<Cause, Growing>) -> Vec<Cluster> {
     let mut merged: Vec<Cluster> = together
         .into_values()
         .filter_map(|mut group| {
-            group.sort_by_key(|cluster| cluster.weight);
+            // Of what breaks, another status says most: what the body lacks follows from it.
+            group.sort_by_key(|cluster| (cluster.weight, cluster.pointer != "status"));
             let mut group = group.into_iter();
             let first = group.next()?;
             let place_of = |it: Cluster| match is_of_dependency(&it.what) && it.what != first.what {

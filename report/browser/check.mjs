@@ -158,7 +158,7 @@ async function use(page) {
   assert.equal(await changed.locator(".fold button").count(), before - 1);
   // Copying, and the link of a cluster.
   await page.locator(".clusters .copy").first().click();
-  assert.match(await page.locator(".clusters .copy").first().innerText(), /Copied|Selected/);
+  await page.waitForFunction(() => /Copied|Selected/.test(document.querySelector(".clusters .copy").textContent));
   await page.locator(".clusters a.id").first().click();
   const wanted = await page.evaluate(() => location.hash.slice(1));
   assert.ok(await page.locator(`[id="${wanted}"]`).evaluate((it) => it.classList.contains("open")), "a cluster's example unfolds");
