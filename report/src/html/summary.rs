@@ -192,8 +192,9 @@ fn clusters(page: &mut Markup, report: &Report<'_>) {
 }
 
 fn cluster_table(page: &mut Markup, report: &Report<'_>, clusters: &[(usize, Cluster)]) {
-    page.raw(
-        "<div class=\"wide\"><table class=\"rows clusters\">\n<thead><tr><th scope=\"col\" class=\"count\">Exchanges</th>\
+    page.raw("<div class=\"wide\"><table class=\"rows clusters\">\n<thead><tr><th scope=\"col\" class=\"count\">");
+    page.raw(report.of.title()).raw(
+        "</th>\
          <th scope=\"col\">Where</th><th scope=\"col\">What</th><th scope=\"col\">Values</th>\
          <th scope=\"col\">Example</th></tr></thead>\n<tbody>\n",
     );

@@ -29,8 +29,14 @@ fn names(pattern: &str, planned: &Planned) -> bool {
         return about.is_some_and(|about| about.tags.iter().any(|other| other == tag));
     }
     let in_folder = || name.strip_prefix(pattern.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'));
-    let is_ticket = || !pattern.is_empty() && about.is_some_and(|about| about.ticket == pattern);
+    let is_ticket = || !pattern.is_empty() && about.is_some_and(|about| is_ticket(pattern, &about.ticket));
     fits(pattern, name) || in_folder() || is_ticket()
+}
+
+/// The ticket as it was written, or where that is an address, what its path ends with: `BUG-1234`.
+fn is_ticket(pattern: &str, ticket: &str) -> bool {
+    let last = ticket.contains("://").then(|| ticket.trim_end_matches('/').rsplit('/').next()).flatten();
+    ticket == pattern || last == Some(pattern)
 }
 
 /// True where `*` can stand for something, `/` too, so that the pattern is the text.
@@ -49,6 +55,13 @@ fn fits(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ticket_is_named_as_written_or_by_the_end_of_its_address() {
+        let address = "https://tickets.example/browse/BUG-1234";
+        assert!(is_ticket("BUG-1234", "BUG-1234") && is_ticket("BUG-1234", address) && is_ticket(address, address));
+        assert!(!is_ticket("BUG-123", address) && !is_ticket("BUG-1234", "see/BUG-1234"));
+    }
 
     #[test]
     fn a_star_stands_for_anything_and_nothing_else_is_special() {
