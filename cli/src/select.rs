@@ -1,11 +1,13 @@
-//! Which exchanges the options of `ls` and `export` choose.
+//! Which exchanges the options of `ls`, `grep`, `export` and `scrub` choose: by what the index holds, so that nothing else is read,
+//! but for the model where no capture noted it.
 
 use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
-use bundle::Entry;
+use bundle::{Archive, Entry};
 use diff::Route;
+use exchange::{Annotation, Id};
 
-use crate::{args::Select, trouble::Trouble};
+use crate::{args::Select, clock::Clock, trouble::Trouble};
 
 /// Titles of which it is remembered whether they are on a route. A choice.
 const TITLES_KEPT_MAX: usize = 4096;
@@ -16,6 +18,10 @@ pub(crate) struct Selection<'a> {
     routes: Vec<RoutePattern<'a>>,
     /// Whether a title is on one of them, of those seen last: most exchanges have the title of another.
     on_route: RefCell<HashMap<Arc<str>, bool>>,
+    /// When sessions and runs began, of those that were met.
+    began: RefCell<HashMap<Id, Option<u64>>>,
+    /// From when until when, in nanoseconds since 1970; `None` for any time.
+    times_unix_ns: Option<(u64, u64)>,
     options: &'a Select,
 }
 
@@ -33,21 +39,52 @@ impl<'a> Selection<'a> {
     /// When a route is no route.
     pub(crate) fn of(options: &'a Select) -> Result<Self, Trouble> {
         let routes = options.routes.iter().map(|text| RoutePattern::of(text)).collect::<Result<_, _>>()?;
-        Ok(Self { routes, on_route: RefCell::default(), options })
+        let has_times = options.since.is_some() || options.until.is_some();
+        let times_unix_ns = has_times.then(|| {
+            let now_unix_ns = Clock::start().started_unix_ns;
+            let since = options.since.as_ref().map_or(0, |moment| moment.unix_ns(now_unix_ns));
+            (since, options.until.as_ref().map_or(u64::MAX, |moment| moment.unix_ns(now_unix_ns)))
+        });
+        Ok(Self { routes, on_route: RefCell::default(), began: RefCell::default(), times_unix_ns, options })
     }
 
-    /// True when every kind of option that was given chooses this exchange.
-    pub(crate) fn chooses(&self, entry: &Entry) -> bool {
+    /// True when every kind of option that was given chooses this exchange of an archive.
+    pub(crate) fn chooses(&self, archive: &Archive, entry: &Entry) -> bool {
+        self.chooses_by_entry(entry)
+            && self.times_unix_ns.is_none_or(|times| self.is_within(times, archive, entry))
+            && (self.options.models.is_empty() || self.is_of_model(archive, entry))
+    }
+
+    fn chooses_by_entry(&self, entry: &Entry) -> bool {
         let options = self.options;
         let by_status = |status: u16| options.statuses.iter().any(|range| range.contains(&status));
         let by_name = |name: &str| options.dependencies.iter().any(|wanted| wanted == name);
         (self.routes.is_empty() || self.is_on_route(&entry.title))
             && (options.statuses.is_empty() || entry.status.is_some_and(by_status))
             && (options.dependencies.is_empty() || entry.dependency.as_deref().is_some_and(by_name))
+            && options.slower_than.is_none_or(|least| entry.took() >= least)
             && options.wheres.iter().all(|(name, value)| has_value(entry, name, value))
             && options.conversation.as_ref().is_none_or(|id| is_of_conversation(entry, id))
             && !(options.ingress && entry.dependency.is_some())
             && !(options.failed && is_fine(entry))
+    }
+
+    fn is_within(&self, (since, until): (u64, u64), archive: &Archive, entry: &Entry) -> bool {
+        let mut known = self.began.borrow_mut();
+        let began = *known.entry(entry.session).or_insert_with(|| archive.began_unix_ns().get(&entry.session).copied());
+        began.is_some_and(|began| (since..until).contains(&began.saturating_add(entry.started_ns)))
+    }
+
+    /// By what the capture noted; of other recordings by what the exchange pins, which is read for it.
+    fn is_of_model(&self, archive: &Archive, entry: &Entry) -> bool {
+        let is_wanted =
+            |json: &str| serde_json::from_str::<String>(json).is_ok_and(|name| self.options.models.contains(&name));
+        match entry.context.annotation(Annotation::MODEL).and_then(|note| note.value.as_deref()) {
+            Some(noted) => is_wanted(noted),
+            None => archive
+                .exchange(&entry.id)
+                .is_ok_and(|exchange| exchange.seeds.iter().any(|seed| seed.is_model() && is_wanted(&seed.value))),
+        }
     }
 
     fn is_on_route(&self, title: &Arc<str>) -> bool {
@@ -159,9 +196,10 @@ mod tests {
             ..Context::default()
         }
         .into();
+        noted.ended_ns = 2_000_000;
         let entries = [noted, cut, entry("POST /v1/chat", 503, Some("model")), entry("GET /tickets/8", 404, None)];
         let selection = Selection::of(&options).unwrap();
-        (0..entries.len()).filter(|&place| selection.chooses(&entries[place])).collect()
+        (0..entries.len()).filter(|&place| selection.chooses_by_entry(&entries[place])).collect()
     }
 
     #[test]
@@ -177,6 +215,8 @@ mod tests {
         assert_eq!(chosen(Select { failed: true, ingress: true, ..Select::default() }), [1]);
         assert_eq!(chosen(Select { statuses: vec![400..=499, 503..=503], ..Select::default() }), [2, 3]);
         assert_eq!(chosen(Select { dependencies: routes(&["model"]), ..Select::default() }), [2]);
+        let slower_than = Some(std::time::Duration::from_millis(2));
+        assert_eq!(chosen(Select { slower_than, ..Select::default() }), [0]);
     }
 
     #[test]

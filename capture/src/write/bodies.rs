@@ -100,7 +100,8 @@ impl Bodies {
             answered = Some(body);
         }
         let response = exchange.response.as_ref().map(|it| Message { head: &it.head, body: answered.as_ref() });
-        wanted.note(&mut exchange.context, Message { head, body: asked.as_ref() }, response);
+        let Exchange { context, seeds, .. } = exchange;
+        wanted.note(context, seeds, Message { head, body: asked.as_ref() }, response);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is read in an exchange beside digests and seeds: the values that the user named, and its conversation.
+//! What is read in an exchange beside digests and seeds: the values that the user named, its model, and its conversation.
 //!
 //! In: both messages, their bodies read where they are whole. Out: the exchange's annotations and conversation. On the
 //! writing thread, never on the proxy's path.
@@ -7,7 +7,7 @@ use content::{
     conversation,
     place::{Found, Message, Place},
 };
-use exchange::{Annotation, Context};
+use exchange::{Annotation, Context, Seed};
 
 /// What the user asked to be noted of each exchange.
 #[derive(Clone, Debug, Default)]
@@ -19,8 +19,14 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// Notes what is there.
-    pub(crate) fn note(&self, context: &mut Context, request: Message<'_>, response: Option<Message<'_>>) {
+    /// Notes what is there. `seeds` are those that were found: they name the model.
+    pub(crate) fn note(
+        &self,
+        context: &mut Context,
+        seeds: &[Seed],
+        request: Message<'_>,
+        response: Option<Message<'_>>,
+    ) {
         let noted = |(name, place): &(String, Place)| {
             let value = match place.find(request, response)? {
                 Found::Value(value) => Some(value.to_compact_text()),
@@ -34,6 +40,11 @@ impl Wanted {
             if context.annotation(&annotation.name).is_none() {
                 context.annotations.push(annotation);
             }
+        }
+        let model = seeds.iter().find(|seed| seed.is_model());
+        if let Some(model) = model.filter(|_| self.annotations.iter().all(|(name, _)| name != Annotation::MODEL)) {
+            let value = Some(model.value.clone());
+            context.annotations.push(Annotation { name: Annotation::MODEL.to_owned(), value });
         }
         context.conversation = conversation::of_request(self.conversation.as_ref(), request.head, request.body);
     }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
-use super::{KeyArgs, RuleArgs, StoreArgs, values};
+use super::{KeyArgs, RuleArgs, StoreArgs, values, values::Moment};
 
 /// Which exchanges of a source.
 #[derive(Clone, Debug, Default, Args)]
@@ -29,6 +29,18 @@ pub(crate) struct Select {
     /// Turns of this conversation, by its id or how that begins
     #[arg(long, value_name = "ID")]
     pub(crate) conversation: Option<String>,
+    /// Of this model, as the request or the answer names it (repeatable)
+    #[arg(long = "model", value_name = "NAME")]
+    pub(crate) models: Vec<String>,
+    /// Begun at this time or later: '2h' or '30d' ago, '2026-11-27', '2026-11-27T08:00Z'
+    #[arg(long, value_name = "TIME", value_parser = values::moment)]
+    pub(crate) since: Option<Moment>,
+    /// Begun before this time
+    #[arg(long, value_name = "TIME", value_parser = values::moment)]
+    pub(crate) until: Option<Moment>,
+    /// That took this long or longer, from the request's first byte to the answer's end: '2s', '300ms'
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    pub(crate) slower_than: Option<Duration>,
     /// Without a complete answer, or with a status of 500 or more
     #[arg(long)]
     pub(crate) failed: bool,
@@ -37,8 +49,7 @@ pub(crate) struct Select {
 impl Select {
     /// True when any option was given.
     pub(crate) fn is_any(&self) -> bool {
-        let lists = [self.routes.is_empty(), self.statuses.is_empty(), self.dependencies.is_empty()];
-        self.ingress || self.failed || self.conversation.is_some() || !self.wheres.is_empty() || lists.contains(&false)
+        !self.words().is_empty()
     }
 
     /// The options, as they were typed.
@@ -51,9 +62,14 @@ impl Select {
         let dependencies = self.dependencies.iter().map(|name| format!("--dependency {name}"));
         let wheres = self.wheres.iter().map(|(name, value)| format!("--where {name}={value}"));
         let conversation = self.conversation.iter().map(|id| format!("--conversation {id}"));
+        let models = self.models.iter().map(|name| format!("--model {name}"));
+        let since = self.since.iter().map(|moment| format!("--since {moment}"));
+        let until = self.until.iter().map(|moment| format!("--until {moment}"));
+        let slower = self.slower_than.iter().map(|least| format!("--slower-than {}ms", least.as_millis()));
         let flags = [(self.ingress, "--ingress"), (self.failed, "--failed")];
         let flags = flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| (*flag).to_owned());
-        routes.chain(statuses).chain(dependencies).chain(wheres).chain(conversation).chain(flags).collect()
+        let named = routes.chain(statuses).chain(dependencies).chain(wheres).chain(conversation).chain(models);
+        named.chain(since).chain(until).chain(slower).chain(flags).collect()
     }
 }
 
@@ -64,6 +80,7 @@ Examples:
   retake ls                                  what is in ./.retake
   retake ls case.retake --failed
   retake ls --where tenant=acme --where label=billing
+  retake ls --since 2h --slower-than 5s --model gpt-4o-mini
   retake ls --route 'POST /tickets' --json | jq -r '.exchanges[].id'
 
 A dependency call stands under the exchange on whose behalf it was made. How that is known: nothing where the trace \

@@ -89,6 +89,57 @@ pub(crate) fn age(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(seconds))
 }
 
+/// A time, as it was typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    text: String,
+    when: When,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    Ago(Duration),
+    UnixNs(u64),
+}
+
+impl Moment {
+    /// Nanoseconds since 1970.
+    pub(crate) fn unix_ns(&self, now_unix_ns: u64) -> u64 {
+        match self.when {
+            When::Ago(age) => now_unix_ns.saturating_sub(u64::try_from(age.as_nanos()).unwrap_or(u64::MAX)),
+            When::UnixNs(unix_ns) => unix_ns,
+        }
+    }
+}
+
+impl std::fmt::Display for Moment {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+/// How long ago, or an instant or day as RFC 3339 has it, of UTC where no zone is said: `2h`, `2026-11-27T08:00`.
+pub(crate) fn moment(text: &str) -> Result<Moment, String> {
+    const WHOLE: &str = "0000-00-00T00:00:00";
+    let is_date = text.as_bytes().get(4) == Some(&b'-');
+    let when = if is_date {
+        // A day is its beginning, a minute likewise.
+        let (said, zone) = text.split_at(zone_at(text).unwrap_or(text.len()));
+        let rest = matches!(said.len(), 10 | 16).then(|| &WHOLE[said.len()..]).unwrap_or_default();
+        let zone = if zone.is_empty() { "Z" } else { zone };
+        content::instant::unix_ns(&format!("{said}{rest}{zone}")).map(When::UnixNs)
+    } else {
+        age(text).ok().map(When::Ago)
+    };
+    let when = when.ok_or("a time is how long ago, such as 2h or 30d, or an instant, such as 2026-11-27T08:00Z")?;
+    Ok(Moment { text: text.to_owned(), when })
+}
+
+/// Where the zone begins: `Z`, or hours before or after UTC, whose sign comes after that of the day.
+fn zone_at(text: &str) -> Option<usize> {
+    text.find(['Z', 'z', '+']).or_else(|| text.rfind('-').filter(|at| *at > "0000-00-00".len()))
+}
+
 /// One part of a whole, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shard {

@@ -102,7 +102,8 @@ fn choose(source: &Source, args: &ExportArgs, selection: &Selection<'_>) -> Resu
         None => source.resolve_all(&args.ids)?,
     };
     let is_named = |entry: &Entry| named.is_empty() || named.contains(&entry.id);
-    let entries = source.archive.entries().iter().filter(|entry| is_named(entry) && selection.chooses(entry));
+    let entries =
+        source.archive.entries().iter().filter(|entry| is_named(entry) && selection.chooses(&source.archive, entry));
     let chosen: Vec<Id> = entries.map(|entry| entry.id).collect();
     if chosen.is_empty() {
         return Err(Trouble::new(format!("no exchange of `{}` was chosen", source.name))

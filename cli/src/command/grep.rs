@@ -24,7 +24,8 @@ pub(crate) fn grep(args: &GrepArgs, as_json: bool, console: &Console) -> Result<
     let selection = Selection::of(&args.select)?;
     let source = Source::open(args.source.as_deref(), &args.store.store, &args.keys)?;
     let is_meant = |entry: &&Entry| source.only.is_none_or(|id| entry.id == id || entry.may_belong_to(&id));
-    let entries = source.archive.entries().iter().filter(is_meant).filter(|entry| selection.chooses(entry));
+    let entries =
+        source.archive.entries().iter().filter(is_meant).filter(|entry| selection.chooses(&source.archive, entry));
     let entries: Vec<&Entry> = entries.collect();
     let mut exit = source.warn(console);
     let mut all: Vec<Found<'_>> = Vec::new();

@@ -10,8 +10,12 @@ pub(crate) fn ls(args: &LsArgs, as_json: bool, console: &Console) -> Result<Exit
     let selection = Selection::of(&args.select)?;
     let source = Source::open(args.source.as_deref(), &args.store.store, &args.keys)?;
     let is_meant = |entry: &Entry| source.only.is_none_or(|id| entry.id == id || entry.may_belong_to(&id));
-    let entries: Vec<&Entry> =
-        source.archive.entries().iter().filter(|entry| is_meant(entry) && selection.chooses(entry)).collect();
+    let entries: Vec<&Entry> = source
+        .archive
+        .entries()
+        .iter()
+        .filter(|entry| is_meant(entry) && selection.chooses(&source.archive, entry))
+        .collect();
     let listed = Listed { entries: &entries, sessions: source.archive.sessions() };
     let exit = source.warn(console);
     if entries.is_empty() && !as_json {

@@ -41,7 +41,8 @@ pub(crate) fn scrub(args: &ScrubArgs, as_json: bool, console: &Console) -> Resul
     let selection = Selection::of(&args.select)?;
     let ids: Vec<String> = args.ids.iter().map(|id| id.to_ascii_lowercase()).collect();
     let is_named = |entry: &Entry| ids.is_empty() || ids.iter().any(|id| entry.id.to_string().starts_with(id));
-    let query = Query { chooses: &|entry| is_named(entry) && selection.chooses(entry), values: &values };
+    let query =
+        Query { chooses: &|archive, entry| is_named(entry) && selection.chooses(archive, entry), values: &values };
     let plan = scrub::plan(store, &args.bundles, &query)?;
     for id in &ids {
         let count = plan.gone.iter().filter(|gone| gone.to_string().starts_with(id)).count();

@@ -12,6 +12,7 @@ use crate::{
     command,
     recordings::{Told, bundle, id, store},
     retake,
+    shipped::shipped,
 };
 
 fn ticket_with_a_call() -> [Told<'static>; 3] {
@@ -52,6 +53,28 @@ fn ls_chooses_by_its_options_and_counts_for_machines() {
     assert_eq!(ids(&["--dependency", "model"]), ["0202"]);
     assert_eq!(ids(&["--route", "POST /tickets/*"]), ["0303"]);
     assert_eq!(ids(&["--ingress", "--status", "2xx"]), ["0101"]);
+    assert_eq!(ids(&["--since", "2026-11-23T19:04:11.002Z", "--until", "2026-11-23T20:04:11.003+01:00"]), ["0202"]);
+    assert_eq!(ids(&["--since", "2026-11-23", "--slower-than", "6ms"]), ["0101", "0202", "0303"]);
+    assert_eq!(ids(&["--since", "2026-11-23T19:05"]), [] as [&str; 0]);
+    assert_eq!(ids(&["--until", "2026-11-23T19:05Z"]).len(), 3);
+    assert_eq!(ids(&["--slower-than", "7ms"]), [] as [&str; 0]);
+    assert_eq!(ids(&["--model", "gpt-4o"]), [] as [&str; 0]);
+    for wrong in ["yesterday", "2026-13-01", "2026-11-23T19:04:11.", "3 parsecs", ""] {
+        let ran = retake(folder.path(), &["ls", "case.retake", "--since", wrong]);
+        assert!(ran.code == 2 && ran.err.contains("2h or 30d"), "{wrong}: {}", ran.err);
+    }
+}
+
+#[test]
+fn ls_chooses_by_the_model_where_no_capture_noted_it() {
+    let folder = tempdir().unwrap();
+    let shipped = shipped();
+    let count = |model: &str| {
+        let ran = retake(folder.path(), &["ls", shipped.to_str().unwrap(), "--model", model, "--json"]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran.json()["exchanges"].as_array().unwrap().len()
+    };
+    assert_eq!((count("smollm2-135m-instruct"), count("another")), (200, 0));
 }
 
 #[test]

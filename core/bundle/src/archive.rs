@@ -259,6 +259,13 @@ impl Archive {
         &self.sessions
     }
 
+    /// When sessions and runs began, by the wall clock, in nanoseconds since 1970.
+    pub fn began_unix_ns(&self) -> BTreeMap<Id, u64> {
+        let runs = self.segments.iter().flat_map(|segment| &segment.index.runs);
+        let runs = runs.map(|run| (run.id, run.started.wall_unix_ns));
+        self.sessions.iter().map(|session| (session.id, session.started.wall_unix_ns)).chain(runs).collect()
+    }
+
     /// How sessions ended; one that was cut off has none.
     pub fn session_ends(&self) -> &[SessionEnd] {
         &self.session_ends

@@ -6,7 +6,7 @@
 
 mod listing;
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use exchange::{Certainty, ClockPair, Context, Digest, Doubt, Exchange, Id, Session, SessionEnd};
 use serde::{Deserialize, Serialize};
@@ -106,6 +106,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// From the first byte of the request to its end.
+    pub fn took(&self) -> Duration {
+        Duration::from_nanos(self.ended_ns.saturating_sub(self.started_ns))
+    }
+
     /// What a list shows of this exchange.
     pub fn of(exchange: &Exchange) -> Self {
         let parent = exchange.role.parent();

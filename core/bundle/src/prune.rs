@@ -7,7 +7,7 @@
 mod plan;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
     time::UNIX_EPOCH,
@@ -84,7 +84,7 @@ pub fn apply(plan: &Plan) -> Result<(), PruneError> {
             Action::Remove => remove(&file.path)?,
             Action::Rewrite { goes, before_unix_ns } => {
                 let archive = Archive::open_file_of_store(&file.path)?;
-                let started = started(&archive);
+                let started = archive.began_unix_ns();
                 let is_old = |session: &Id, at_ns: u64| {
                     started.get(session).is_some_and(|begin| begin.saturating_add(at_ns) < *before_unix_ns)
                 };
@@ -135,7 +135,7 @@ fn look_at(path: PathBuf, is_run: bool) -> Result<FileState, PruneError> {
         state.held = Some("it is damaged: `retake verify` says where".to_owned());
         return Ok(state);
     }
-    let started = started(&archive);
+    let started = archive.began_unix_ns();
     state.newest_unix_ns = started.values().copied().max().unwrap_or_default();
     // What tells of what was scrubbed is as old as the scrub.
     let scrubbed = archive.tombstones()?.into_iter().map(|stone| stone.scrubbed_unix_ns);
@@ -153,13 +153,6 @@ fn look_at(path: PathBuf, is_run: bool) -> Result<FileState, PruneError> {
         state.newest_unix_ns = written.map_or(0, |it| u64::try_from(it.as_nanos()).unwrap_or(u64::MAX));
     }
     Ok(state)
-}
-
-/// When sessions and runs began, by the wall clock.
-fn started(archive: &Archive) -> BTreeMap<Id, u64> {
-    let runs = archive.segments().iter().flat_map(|segment| &segment.index.runs);
-    let runs = runs.map(|run| (run.id, run.started.wall_unix_ns));
-    archive.sessions().iter().map(|session| (session.id, session.started.wall_unix_ns)).chain(runs).collect()
 }
 
 /// Files in the making whose writers were cut off.

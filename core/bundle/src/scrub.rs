@@ -30,8 +30,8 @@ use crate::{
 
 /// What is looked for.
 pub struct Query<'a> {
-    /// Exchanges that it may mean, by what is listed of them.
-    pub chooses: &'a dyn Fn(&Entry) -> bool,
+    /// Exchanges of an archive that it may mean, by what is listed of them.
+    pub chooses: &'a dyn Fn(&Archive, &Entry) -> bool,
     /// Of these the ones that have one of these values; all of them where it has none. Log lines and events with a value go too.
     pub values: &'a Search,
 }

@@ -8,7 +8,7 @@ use crate::{Doubt, Imported};
 /// What is known of an exchange beside what was said.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Context {
-    /// Values that the user named (`--annotate`), in the order they were asked for.
+    /// Values that the user named (`--annotate`), in the order they were asked for, and [`Annotation::MODEL`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub annotations: Vec<Annotation>,
     /// The conversation that it is a turn of.
@@ -34,7 +34,7 @@ impl Context {
     }
 }
 
-/// A value of request or response that the user named.
+/// A value of request or response that has a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Annotation {
     /// As the user calls it.
@@ -43,6 +43,11 @@ pub struct Annotation {
     /// is longer than is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
+}
+
+impl Annotation {
+    /// The name of the model, noted of each exchange that names one: what is noted stands in the index.
+    pub const MODEL: &str = "model";
 }
 
 /// The conversation that an exchange is a turn of.

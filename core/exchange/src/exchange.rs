@@ -229,6 +229,13 @@ pub struct Seed {
     pub value: String,
 }
 
+impl Seed {
+    /// True for the name of the model, as a request asks for it or an answer says it.
+    pub fn is_model(&self) -> bool {
+        self.pointer == "/model"
+    }
+}
+
 /// Where a seed stood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

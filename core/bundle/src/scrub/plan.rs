@@ -118,7 +118,7 @@ fn gone_of(seen: &[Seen], query: &Query<'_>) -> Result<BTreeSet<Id>, PruneError>
     let mut gone = BTreeSet::new();
     for archive in archives() {
         gone.extend(archive.tombstones()?.into_iter().flat_map(|stone| stone.ids));
-        for entry in archive.entries().iter().filter(|entry| (query.chooses)(entry)) {
+        for entry in archive.entries().iter().filter(|entry| (query.chooses)(archive, entry)) {
             if query.values.is_empty() || has_value(archive, entry, query)? {
                 gone.insert(entry.id);
             }
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn in_a_long_body_a_value_is_found_across_its_parts_and_half_of_it_is_none() {
         let values = Search::of(["ann@b.example"]);
-        let query = Query { chooses: &|_| true, values: &values };
+        let query = Query { chooses: &|_, _| true, values: &values };
         let has = |text: &str, len: usize| {
             let parts = text.as_bytes().chunks(len).map(|part| Ok(part.to_vec()));
             is_in_parts(parts, &query).unwrap()
@@ -271,7 +271,7 @@ mod tests {
             assert!(!has("asked by ann@b.exampl and nobody else", len), "{len}");
         }
         let nothing = Search::of([]);
-        let query = Query { chooses: &|_| true, values: &nothing };
+        let query = Query { chooses: &|_, _| true, values: &nothing };
         assert!(!is_in_parts([Ok(b"ann".to_vec())].into_iter(), &query).unwrap());
     }
 }

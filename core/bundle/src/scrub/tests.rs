@@ -53,7 +53,7 @@ fn ann() -> Search {
 }
 
 fn query(values: &Search) -> Query<'_> {
-    Query { chooses: &|_| true, values }
+    Query { chooses: &|_, _| true, values }
 }
 
 const WHY: Why<'_> = Why { reason: "request 17", now_unix_ns: 77 };
