@@ -30,7 +30,7 @@ const APART: [(&str, &[&str]); 1] = [("retake-init", &["retake-wire"])];
 const MAY_EMBED: &[&str] = &["retake"];
 
 /// Heavy or dangerous dependencies and the packages that may use them.
-const HOMES: [(&str, &[&str]); 26] = [
+const HOMES: [(&str, &[&str]); 32] = [
     ("age", &["retake-sealing"]),
     ("argon2", &["retake-host"]),
     ("bollard", &["retake-host"]),
@@ -38,14 +38,18 @@ const HOMES: [(&str, &[&str]); 26] = [
     ("clap", &["retake"]),
     ("clap_complete", &["retake"]),
     ("clap_mangen", &["retake"]),
+    ("crc32fast", &["retake-content"]),
     ("flate2", &["retake-content"]),
     ("hickory-resolver", &["retake-wire"]),
+    ("hound", &["retake-content"]),
+    ("html5gum", &["retake-content"]),
     ("hyper", &[]),
     ("hyper-util", &[]),
     ("indicatif", &["retake"]),
     ("jiff", &["retake", "retake-report"]),
     ("object_store", &["retake-remote"]),
     ("pem", &["retake-wire"]),
+    ("png", &["retake-content"]),
     ("rcgen", &["retake-wire"]),
     ("ring", &["retake-wire"]),
     ("rustls", &["retake-wire"]),
@@ -57,6 +61,8 @@ const HOMES: [(&str, &[&str]); 26] = [
     ("toml", &["retake"]),
     ("x509-parser", &["retake-wire"]),
     ("zstd", &["retake-bundle", "retake-content"]),
+    ("zune-core", &["retake-content"]),
+    ("zune-jpeg", &["retake-content"]),
 ];
 
 /// What a pure crate does without: files, sockets, clocks, threads and async come from these.

@@ -90,6 +90,18 @@ pub enum ComparedAs {
     Events,
     /// By the message that the events of a provider's stream join to, member by member.
     Message,
+    /// By the fields of a form.
+    Form,
+    /// By the parts of a body of several.
+    Multipart,
+    /// By the elements and texts of HTML.
+    Html,
+    /// By the fields of protobuf messages, in the framing of gRPC or alone.
+    Protobuf,
+    /// By what a picture is and its pixels; by size and digest where it cannot be decoded.
+    Image,
+    /// By what a sound is and its samples; by size and digest where it cannot be decoded.
+    Audio,
     /// As text, by words and lines.
     Text,
     /// As bytes; so are bodies that are equal byte by byte, whatever they are.

@@ -3,13 +3,17 @@
 //! In: two answers and the rules. Out: a [`Comparison`]. Where one answer is a part only, that part is compared with the
 //! beginning of the other. Whether a difference makes a verdict is decided in `verdict`.
 
-use content::{canonical::BODY_BYTES_MAX, json::Tree, message};
+use content::{
+    canonical::BODY_BYTES_MAX,
+    json::{Kind, Tree},
+    message,
+};
 use exchange::MediaKind;
 
 use crate::{
     Change, ChangeKind, ComparedAs, Comparison, Output, Route, Rules,
     findings::Findings,
-    headers, json,
+    headers, json, media,
     pointer::rule_for_root,
     rules::Active,
     said::{self, Message, tree_of},
@@ -19,7 +23,7 @@ use crate::{
 
 /// Compares the replayed answer of the service with the recorded one.
 pub fn compare_responses(recorded: &Output<'_>, replayed: &Output<'_>, rules: &Rules, route: &Route) -> Comparison {
-    compare(recorded, replayed, rules, &rules.for_response(route))
+    compare(recorded, replayed, rules, &rules.for_response(route), &route.path)
 }
 
 /// Compares two answers of a dependency, under the `dep:NAME:response:/…` rules.
@@ -29,22 +33,28 @@ pub fn compare_call_responses(
     rules: &Rules,
     dependency: &str,
 ) -> Comparison {
-    compare(recorded, replayed, rules, &rules.for_call_response(dependency))
+    compare(recorded, replayed, rules, &rules.for_call_response(dependency), "")
 }
 
-fn compare(recorded: &Output<'_>, replayed: &Output<'_>, rules: &Rules, active: &Active<'_>) -> Comparison {
+fn compare(recorded: &Output<'_>, replayed: &Output<'_>, rules: &Rules, active: &Active<'_>, path: &str) -> Comparison {
     // What was cut in production has to be there again in full, unless it is us who did not keep it.
     let shorter_part = !replayed.whole && replayed.body.len() < recorded.body.len();
     let comparison = if replayed.is_part() && (!recorded.is_part() || shorter_part) {
-        compare_beginning(replayed, recorded, rules, active).mirrored()
+        compare_beginning(replayed, recorded, rules, active, path).mirrored()
     } else {
-        compare_beginning(recorded, replayed, rules, active)
+        compare_beginning(recorded, replayed, rules, active, path)
     };
     Comparison { recorded_part_only: recorded.is_part(), replayed_part_only: replayed.is_part(), ..comparison }
 }
 
 /// Compares all of `one` with `other`, or with its beginning where `one` is a part.
-fn compare_beginning(one: &Output<'_>, other: &Output<'_>, rules: &Rules, active: &Active<'_>) -> Comparison {
+fn compare_beginning(
+    one: &Output<'_>,
+    other: &Output<'_>,
+    rules: &Rules,
+    active: &Active<'_>,
+    path: &str,
+) -> Comparison {
     let mut findings = Findings::new();
     let bodies_equal = one.body == other.body;
     headers::compare(one.head, other.head, bodies_equal, active, &mut findings);
@@ -53,7 +63,8 @@ fn compare_beginning(one: &Output<'_>, other: &Output<'_>, rules: &Rules, active
         return findings.into_comparison(rules, compared_as);
     }
     let before = findings.changes_count();
-    let mut views = Views { one: View::of(one), other: View::of(other), is_part: one.is_part() };
+    let reading = rules.reading(path);
+    let mut views = Views { one: View::of(one, reading), other: View::of(other, reading), is_part: one.is_part() };
     views.read_alike(other);
     let compared_as = views.compare(active, &mut findings);
     let too_long = |output: &Output<'_>| output.body.len() as u64 > BODY_BYTES_MAX;
@@ -91,21 +102,45 @@ impl<'a> Views<'a> {
                 self.compare_json((one, *open), other, rules, findings);
                 ComparedAs::Json
             }
-            (View::Events(one), View::Events(other)) => {
-                let message = |stream| Message::of(stream, self.is_part, rules);
-                let messages = message(one).and_then(|one| Some((one, message(other)?)));
-                if messages.and_then(|(one, other)| said::compare(&one, &other, rules, findings)).is_some() {
-                    return ComparedAs::Message;
-                }
+            (View::Lines(one, _), View::Lines(other, _)) => self.compare_joined(rules, findings).unwrap_or_else(|| {
+                self.compare_json((one, 0), other, rules, findings);
+                ComparedAs::Json
+            }),
+            (View::Events(one), View::Events(other)) => self.compare_joined(rules, findings).unwrap_or_else(|| {
                 stream::compare(one, other, self.is_part, rules, findings);
                 ComparedAs::Events
+            }),
+            // Lines that are no message, or contradict themselves.
+            (View::Lines(one, _), View::Json(other, 0)) | (View::Json(one, 0), View::Lines(other, _))
+                if one.root().kind() == Kind::Array && other.root().kind() == Kind::Array =>
+            {
+                self.compare_json((one, 0), other, rules, findings);
+                ComparedAs::Json
             }
-            (View::Events(stream), View::Json(whole, _)) | (View::Json(whole, _), View::Events(stream)) => {
-                let is_mirrored = matches!(self.other, View::Events(_));
+            (View::Events(stream) | View::Lines(_, stream), View::Json(whole, _))
+            | (View::Json(whole, _), View::Events(stream) | View::Lines(_, stream)) => {
+                let is_mirrored = self.other.stream().is_some();
                 let message = Message::of(stream, self.is_part, rules);
                 let compared =
                     message.and_then(|it| said::compare_with_whole(&it, whole, is_mirrored, rules, findings));
                 if compared.is_some() { ComparedAs::Message } else { self.compare_as_bytes(rules, findings) }
+            }
+            (View::Structured(one), View::Structured(other)) if self.one.is_like(&self.other) => {
+                let (value, other_value) = one.pair(other);
+                match (tree_of(&value), tree_of(&other_value)) {
+                    (Some(value), Some(other_value)) => {
+                        let document = json::Document::default();
+                        json::compare(value.root(), other_value.root(), 0, document, rules.for_body(), findings);
+                        one.compared_as
+                    }
+                    _ => self.compare_as_bytes(rules, findings),
+                }
+            }
+            (View::Media(one), View::Media(other)) if self.one.is_like(&self.other) => {
+                match media::compare(one, other, rules, findings) {
+                    Some(()) => one.compared_as,
+                    None => self.compare_as_bytes(rules, findings),
+                }
             }
             (View::Text(one), View::Text(other)) => {
                 let is_equal = if self.is_part { other.starts_with(&**one) } else { one == other };
@@ -114,6 +149,13 @@ impl<'a> Views<'a> {
             }
             _ => self.compare_as_bytes(rules, findings),
         }
+    }
+
+    /// Compares two streams by the messages that they join to; `None` where one joins to none.
+    fn compare_joined(&self, rules: &Active<'_>, findings: &mut Findings) -> Option<ComparedAs> {
+        let message = |view: &View<'_>| Message::of(view.stream()?, self.is_part, rules);
+        said::compare(&message(&self.one)?, &message(&self.other)?, rules, findings)?;
+        Some(ComparedAs::Message)
     }
 
     /// Compares two documents, and those with calls of tools in normal form.

@@ -1,4 +1,4 @@
-//! Two files compared: JSON, server-sent events, text or bytes, by what is in them.
+//! Two files compared: JSON, server-sent events, HTML, pictures and sounds, text or bytes, by what is in them.
 //!
 //! In: the bytes of both. Out: a [`Comparison`]. Rules that are limited to a route do not apply, since a file has none.
 
@@ -7,12 +7,7 @@ use std::borrow::Cow;
 use content::{canonical::ITEMS_MAX, json, sse};
 use exchange::MediaKind;
 
-use crate::{
-    ComparedAs, Comparison, Rules,
-    compare::Views,
-    findings::Findings,
-    view::{View, read_lines},
-};
+use crate::{ComparedAs, Comparison, Rules, compare::Views, findings::Findings, structured::Reading, view::View};
 
 /// Values that a file may have to be read as JSON; one with more is compared as text. A choice: the table of a document of
 /// that many takes at most half a gigabyte, and one of 50 MB has a few million.
@@ -25,20 +20,25 @@ pub fn compare_documents(recorded: &[u8], replayed: &[u8], rules: &Rules) -> Com
         let compared_as = if recorded.is_empty() { ComparedAs::Nothing } else { ComparedAs::Bytes };
         return findings.into_comparison(rules, compared_as);
     }
-    let (one, other) = views(recorded, replayed);
+    let (one, other) = views(recorded, replayed, rules.reading(""));
     let views = Views { one, other, is_part: false };
     let compared_as = views.compare(&rules.for_document(), &mut findings);
     findings.into_comparison(rules, compared_as)
 }
 
-fn views<'a>(one: &'a [u8], other: &'a [u8]) -> (View<'a>, View<'a>) {
+fn views<'a>(one: &'a [u8], other: &'a [u8], reading: Reading<'_>) -> (View<'a>, View<'a>) {
     let json = |bytes| json::parse_tree(bytes, VALUES_MAX).ok().map(|tree| View::Json(tree, 0));
-    let lines = |bytes| read_lines(bytes, VALUES_MAX).map(|tree| View::Json(tree, 0));
+    let lines = |bytes| View::of_lines(bytes, VALUES_MAX);
     let both = |read: &dyn Fn(&'a [u8]) -> Option<View<'a>>| Some((read(one)?, read(other)?));
     if let Ok(tree) = json::parse_tree(one, VALUES_MAX)
         && let Ok(other) = json::parse_tree_like(other, VALUES_MAX, &tree)
     {
         return (View::Json(tree, 0), View::Json(other, 0));
+    }
+    if let Some((one, other)) = both(&|bytes| View::guessed(bytes, reading))
+        && one.is_like(&other)
+    {
+        return (one, other);
     }
     let kind = if is_event_stream(one) && is_event_stream(other) { MediaKind::EventStream } else { MediaKind::Other };
     // A message that one side streamed and the other gave in one piece.

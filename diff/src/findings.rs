@@ -1,7 +1,7 @@
 //! What a comparison has found so far, and how much work it may still do.
 
 use crate::{
-    CHANGES_LEN_MAX, Change, ComparedAs, Comparison, Rules, Streams,
+    CHANGES_LEN_MAX, Change, ComparedAs, Comparison, Rules, Streams, VectorChange,
     rules::{RuleUse, Uses},
 };
 
@@ -44,6 +44,13 @@ impl Findings {
     /// Lists a difference for which there is room.
     pub(crate) fn add(&mut self, change: Change) {
         self.changes.push(change);
+    }
+
+    /// Says how far apart the values at this place are, where they differ.
+    pub(crate) fn tell_distance(&mut self, pointer: &str, distance: VectorChange) {
+        if let Some(change) = self.changes.iter_mut().find(|change| change.pointer == pointer) {
+            change.vector = Some(distance);
+        }
     }
 
     /// Notes that a rule hid a difference.

@@ -17,6 +17,9 @@ const WORDS_LEN_MAX: usize = 160;
 /// Values read of an object or list. Far above what fits into a value as it is shown.
 const VALUES_MAX: usize = 1_000;
 
+/// What stands between the pieces of an id.
+const SEPARATORS: [char; 3] = ['-', '_', ':'];
+
 /// Nothing stands there.
 pub(crate) const ABSENT: &str = "absent";
 /// An object or list of which not all is shown: nothing can be said of its form.
@@ -49,7 +52,7 @@ pub(crate) fn fits(form: &str, shown: Option<&Shown>) -> bool {
         "text" => matches!(found.as_str(), "word" | "empty text"),
         _ => form.strip_prefix("id ").is_some_and(|prefix| {
             let core = text.strip_prefix(prefix);
-            is_text(text) && core.is_some_and(is_alphanumeric)
+            is_text(text) && core.is_some_and(is_core_of_id)
         }),
     }
 }
@@ -137,19 +140,29 @@ fn is_token(text: &str) -> bool {
     text.starts_with("eyJ") && text.split('.').count() == 3 && !text.contains(' ')
 }
 
-/// What stands before the random part of an id, such as `chatcmpl-`; nothing before it is an empty prefix.
+/// What stands before the random part of an id, such as `chatcmpl-` or `msg_bdrk_`: words, in capitals or small letters. Nothing
+/// before it is an empty prefix. The random part may have several pieces, as a UUID has.
 fn prefix_of_id(text: &str) -> Option<&str> {
-    let at = text.rfind(['-', '_', ':']).map_or(0, |at| at + 1);
-    let (prefix, core) = text.split_at(at);
-    let has = |test: fn(&u8) -> bool| core.as_bytes().iter().any(test);
-    let is_mixed = has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic);
-    let is_long = core.len() >= MIXED_ID_LEN_MIN && has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
-    let is_id = is_alphanumeric(core) && ((core.len() >= ID_LEN_MIN && is_mixed) || is_long);
-    (is_id && prefix.len() <= 40 && !prefix.contains(' ')).then_some(prefix)
+    let is_word = |piece: &str| {
+        let letters = piece.strip_suffix(SEPARATORS).unwrap_or(piece).as_bytes();
+        letters.iter().all(u8::is_ascii_lowercase) || letters.iter().all(u8::is_ascii_uppercase)
+    };
+    let pieces = text.split_inclusive(SEPARATORS);
+    let prefix_len = pieces.take_while(|piece| piece.ends_with(SEPARATORS) && is_word(piece)).map(str::len).sum();
+    let (prefix, core) = text.split_at(prefix_len);
+    let is_random = |piece: &str| {
+        let has = |test: fn(&u8) -> bool| piece.as_bytes().iter().any(test);
+        let is_mixed = has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic);
+        let is_long = piece.len() >= MIXED_ID_LEN_MIN && has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
+        (piece.len() >= ID_LEN_MIN && is_mixed) || is_long
+    };
+    (is_core_of_id(core) && core.split(SEPARATORS).any(is_random) && prefix.len() <= 40).then_some(prefix)
 }
 
-fn is_alphanumeric(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+/// Letters and digits, in one piece or several.
+fn is_core_of_id(text: &str) -> bool {
+    let is_of_it = |byte: u8| byte.is_ascii_alphanumeric() || SEPARATORS.contains(&char::from(byte));
+    !text.is_empty() && text.bytes().all(is_of_it)
 }
 
 /// An object with the forms of its members, or a list with those of its elements, each once.

@@ -5,7 +5,7 @@
 use content::json::{Kind, Node};
 use serde::{Deserialize, Serialize};
 
-use crate::numbers::is_whole;
+use crate::{numbers::is_whole, route::is_uuid};
 
 /// What values at a place look like, on both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -115,15 +115,6 @@ fn of_number(key: &str, node: Node<'_>) -> Option<Format> {
     }
     let is_count = key.ends_with("tokens") || key.ends_with("token_count") || key.ends_with("tokencount");
     (is_whole(node) && (is_count || key == "eval_count" || key == "prompt_eval_count")).then_some(Format::TokenCount)
-}
-
-/// `8-4-4-4-12` hexadecimal digits.
-fn is_uuid(text: &str) -> bool {
-    text.len() == 36
-        && text.bytes().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        })
 }
 
 /// `YYYY-MM-DDThh:mm…` (RFC 3339, section 5.6), a space for the `T` allowed.

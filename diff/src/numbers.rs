@@ -72,6 +72,14 @@ pub(crate) fn distance_base64(one: &str, other: &str) -> Option<VectorChange> {
     Some(of_doubles(doubles(one).zip(doubles(other)), differing))
 }
 
+/// The distance of two rows of numbers, which are compared as numbers.
+pub(crate) fn distance_of(pairs: impl Iterator<Item = (f64, f64)>) -> VectorChange {
+    let mut differing = 0;
+    let counted = pairs.inspect(|(one, other)| differing += usize::from(one.to_bits() != other.to_bits()));
+    let distance = of_doubles(counted, 0);
+    VectorChange { differing: differing as u64, ..distance }
+}
+
 /// Cosine similarity is the dot product over the product of the lengths.
 fn of_doubles(pairs: impl Iterator<Item = (f64, f64)>, differing: usize) -> VectorChange {
     let (mut len, mut max_abs, mut dot, mut one_square, mut other_square) = (0, 0.0_f64, 0.0, 0.0, 0.0);

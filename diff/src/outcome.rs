@@ -27,7 +27,7 @@ pub fn outcome_bytes(output: &Output<'_>, rules: &Rules, route: &Route) -> Vec<u
     if output.is_part() {
         write_part("part", b"", &mut out);
     }
-    write_body(&View::of(output), &active, &mut out);
+    write_body(&View::of(output, rules.reading(&route.path)), &active, &mut out);
     out
 }
 
@@ -37,11 +37,9 @@ fn write_body(view: &View<'_>, rules: &Active<'_>, out: &mut Vec<u8>) {
         View::Nothing => {}
         View::Json(tree, _) => {
             let value = message::normal(tree.root()).map_or_else(|| tree.root().to_value(), message::in_order);
-            if let Some(kept) = without(&value, &mut Vec::new(), &mut Cover::new(&rules.body), &mut |_, _, _| {}) {
-                write_part("json", &canonical(&kept), out);
-            }
+            write_document("json", value, rules, out);
         }
-        View::Events(events) => {
+        View::Events(events) | View::Lines(_, events) => {
             let mut bytes = Vec::new();
             match Message::of(events, false, rules) {
                 Some(message) => {
@@ -54,16 +52,21 @@ fn write_body(view: &View<'_>, rules: &Active<'_>, out: &mut Vec<u8>) {
                 }
             }
         }
+        View::Structured(structured) => write_document("document", structured.value(), rules, out),
+        View::Media(media) => write_document("media", media.what_counts(rules), rules, out),
         View::Text(_) | View::Bytes(_) if is_covered => {}
         View::Text(text) => write_part("text", text.as_bytes(), out),
         View::Bytes(bytes) => write_part("bytes", bytes, out),
     }
 }
 
-fn canonical(value: &Value) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    value.write_canonical(&mut bytes);
-    bytes
+/// What rules for bodies leave of a document.
+fn write_document(label: &str, value: Value, rules: &Active<'_>, out: &mut Vec<u8>) {
+    if let Some(kept) = without(&value, &mut Vec::new(), &mut Cover::new(&rules.body), &mut |_, _, _| {}) {
+        let mut canonical = Vec::new();
+        kept.write_canonical(&mut canonical);
+        write_part(label, &canonical, out);
+    }
 }
 
 fn write_part(label: &str, bytes: &[u8], out: &mut Vec<u8>) {

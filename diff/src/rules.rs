@@ -9,7 +9,9 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-use content::json::Value;
+use std::sync::Arc;
+
+use content::{json::Value, protobuf::Schema};
 use exchange::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +23,7 @@ use crate::{
     numbers::Tolerance,
     pointer::{Cover, Pattern, Step, pointer_text},
     route::RoutePattern,
+    structured::Reading,
 };
 
 /// Most places listed that rules take out of one call. A choice.
@@ -30,6 +33,15 @@ const TAKEN_OUT_LEN_MAX: usize = 1_000;
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     rules: Vec<Rule>,
+    messages: Option<Arc<Messages>>,
+}
+
+/// How messages of protobuf are read.
+#[derive(Debug)]
+struct Messages {
+    schema: Schema,
+    /// The type of all of them; without it each route says.
+    message: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -134,6 +146,19 @@ impl Rules {
         Ok(self)
     }
 
+    /// The same, reading messages of protobuf with these descriptors: as `message` where one is named, else as what the method
+    /// answers that a route's path names.
+    #[must_use]
+    pub fn reading_messages(self, schema: Schema, message: Option<String>) -> Self {
+        Self { messages: Some(Arc::new(Messages { schema, message })), ..self }
+    }
+
+    /// How what this path answers is read.
+    pub(crate) fn reading(&self, path: &str) -> Reading<'_> {
+        let Some(Messages { schema, message }) = self.messages.as_deref() else { return Reading::default() };
+        Reading { schema: Some(schema), message: message.as_deref().or_else(|| schema.response_of(path)) }
+    }
+
     /// The rules as they were given.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().map(|rule| rule.text.as_str())
@@ -179,7 +204,8 @@ impl Rules {
             Some(("header", name)) => active.for_header(name).is_some(),
             Some(("sse", place)) if place.is_empty() || place.starts_with('/') => covered(&active.event_data, place),
             Some(("sse", name)) => {
-                let field = EventField::ALL.into_iter().find(|field| field.name() == name);
+                let mut fields = EventField::ALL.into_iter().chain([EventField::End]);
+                let field = fields.find(|field| field.name() == name);
                 field.is_some_and(|field| active.for_event_field(field).is_some())
             }
             _ => covered(&active.body, pointer),

@@ -8,12 +8,22 @@ use std::borrow::Cow;
 use content::{
     canonical::{ITEMS_MAX, VALUES_MAX, decoded_body},
     encoding::DecodeError,
+    eventstream,
     json::{self, Tree},
+    message, multipart,
     sse::{self, Stream},
 };
-use exchange::{Head, MediaKind};
+use exchange::MediaKind;
 
-use crate::{Output, Shown, json::parse_cut};
+use crate::{
+    Output, Shown,
+    json::parse_cut,
+    media::Media,
+    structured::{Reading, Structured},
+};
+
+/// Amazon's framing of streams.
+const EVENTSTREAM: &str = "application/vnd.amazon.eventstream";
 
 /// A body, read.
 #[derive(Debug)]
@@ -22,8 +32,14 @@ pub(crate) enum View<'a> {
     Nothing,
     /// JSON, and how many values at its end were cut off.
     Json(Tree<'a>, usize),
-    /// Server-sent events.
+    /// JSON in lines that join to a message: all lines as one array, and each as an event.
+    Lines(Tree<'static>, Stream),
+    /// Server-sent events, or messages in Amazon's framing.
     Events(Stream),
+    /// A form, parts, HTML or protobuf.
+    Structured(Structured),
+    /// A picture or sound.
+    Media(Media<'a>),
     /// UTF-8.
     Text(Cow<'a, str>),
     /// Anything else.
@@ -32,14 +48,62 @@ pub(crate) enum View<'a> {
 
 impl<'a> View<'a> {
     /// The view of an answer's body, as its content type says; without one it is tried as JSON.
-    pub(crate) fn of(output: &Output<'a>) -> Self {
+    pub(crate) fn of(output: &Output<'a>, reading: Reading<'_>) -> Self {
         let says_nothing = output.head.value_of("content-type").is_none();
         let kind = if says_nothing { MediaKind::Json } else { MediaKind::of(output.head) };
         match decoded_body(output.head, output.body) {
-            Ok(decoded) if is_lines(output.head) && !output.is_part() => read_lines(&decoded, VALUES_MAX)
-                .map_or_else(|| Self::read(kind, decoded, false), |tree| Self::Json(tree, 0)),
+            Ok(decoded) if !says_nothing && kind != MediaKind::Json && kind != MediaKind::EventStream => {
+                Self::of_others(kind, output, decoded, reading)
+            }
             decoded => Self::of_decoded(kind, output, decoded),
         }
+    }
+
+    /// The view of what is neither JSON nor server-sent events.
+    fn of_others(kind: MediaKind, output: &Output<'a>, decoded: Cow<'a, [u8]>, reading: Reading<'_>) -> Self {
+        let essence = multipart::essence(output.head.text_of("content-type").unwrap_or_default());
+        if essence == EVENTSTREAM
+            && let Some(stream) = eventstream::parse(&decoded, output.is_part(), ITEMS_MAX)
+        {
+            return Self::Events(stream);
+        }
+        if output.is_part() || decoded.is_empty() {
+            return Self::read(kind, decoded, output.is_part());
+        }
+        if is_lines(&essence)
+            && let Some(view) = Self::of_lines(&decoded, VALUES_MAX)
+        {
+            return view;
+        }
+        if let Some(structured) = Structured::read(output.head, &decoded, reading) {
+            return Self::Structured(structured);
+        }
+        match Media::of(&essence, decoded) {
+            Ok(media) => Self::Media(media),
+            Err(decoded) => Self::read(kind, decoded, false),
+        }
+    }
+
+    /// A JSON document in each line; where they join to a message, with that.
+    pub(crate) fn of_lines(bytes: &[u8], values_max: usize) -> Option<Self> {
+        let tree = read_lines(bytes, values_max)?;
+        let stream = std::str::from_utf8(bytes).ok().and_then(message::lines);
+        let joined = stream.filter(|stream| message::joined(stream).is_some());
+        Some(match joined {
+            Some(stream) => Self::Lines(tree, stream),
+            None => Self::Json(tree, 0),
+        })
+    }
+
+    /// A file as what it looks like, beside JSON and text.
+    pub(crate) fn guessed(file: &'a [u8], reading: Reading<'_>) -> Option<Self> {
+        if let Some(stream) = eventstream::parse(file, false, ITEMS_MAX) {
+            return Some(Self::Events(stream));
+        }
+        if let Some(structured) = Structured::guessed(file, reading) {
+            return Some(Self::Structured(structured));
+        }
+        Media::of("", Cow::Borrowed(file)).ok().map(Self::Media)
     }
 
     /// The view of an answer's body read as this kind.
@@ -99,12 +163,30 @@ impl<'a> View<'a> {
         Self::Text(text)
     }
 
+    /// True where both are of one kind, and can be compared as that.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Structured(one), Self::Structured(other)) => one.compared_as == other.compared_as,
+            (Self::Media(one), Self::Media(other)) => one.compared_as == other.compared_as,
+            (one, other) => std::mem::discriminant(one) == std::mem::discriminant(other),
+        }
+    }
+
+    /// What joins to a message, if it does.
+    pub(crate) fn stream(&self) -> Option<&Stream> {
+        match self {
+            Self::Events(stream) | Self::Lines(_, stream) => Some(stream),
+            _ => None,
+        }
+    }
+
     /// The bytes, where nothing more is known of them; `None` for what was read.
     pub(crate) fn as_bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Text(text) => Some(text.as_bytes()),
             Self::Bytes(bytes) => Some(bytes),
-            Self::Nothing | Self::Json(..) | Self::Events(_) => None,
+            Self::Media(media) => Some(&media.bytes),
+            Self::Nothing | Self::Json(..) | Self::Lines(..) | Self::Events(_) | Self::Structured(_) => None,
         }
     }
 
@@ -112,7 +194,9 @@ impl<'a> View<'a> {
     pub(crate) fn shown(&self) -> Option<Shown> {
         match self {
             Self::Nothing => None,
-            Self::Json(tree, _) => Some(Shown::of_json(tree.root())),
+            Self::Json(tree, _) | Self::Lines(tree, _) => Some(Shown::of_json(tree.root())),
+            Self::Structured(structured) => Some(Shown::beginning_of(&structured.value().to_compact_text())),
+            Self::Media(media) => Some(Shown::of_bytes(&media.bytes)),
             Self::Events(stream) => {
                 let len = stream.events.last().map_or(0, |event| event.range.end) as u64;
                 Some(Shown { text: format!("{} events", stream.events.len()), len, digest: None })
@@ -124,11 +208,8 @@ impl<'a> View<'a> {
 }
 
 /// True for what is announced as a JSON document in each line.
-fn is_lines(head: &Head) -> bool {
-    const NAMES: [&str; 4] =
-        ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"];
-    let essence = head.text_of("content-type").and_then(|text| text.split(';').next()).unwrap_or_default();
-    NAMES.iter().any(|name| essence.trim().eq_ignore_ascii_case(name))
+fn is_lines(essence: &str) -> bool {
+    matches!(essence, "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines")
 }
 
 /// A JSON document in each line as one array of them; `None` where a line is none, or there is only one.

@@ -1,12 +1,15 @@
 //! What providers of models answer: the message that a stream of events joins to, and calls of tools in one form.
 //!
 //! In: an answer, read. Out: a document in which two answers that say the same are the same. Known are the formats of OpenAI
-//! (completions, chat completions, responses, and what speaks them), of Anthropic (messages), and calls as Bedrock writes
-//! them. Joining is strict: a stream that contradicts itself, or has anything in it that the format does not know, is not
+//! (completions, chat completions, responses, and what speaks them), of Anthropic (messages), of Cohere (chat, version 2), of
+//! Ollama (chat and generate), and of Bedrock (converse, and what it wraps of others). Joining is strict: a stream that contradicts itself, or has anything in it that the format does not know, is not
 //! joined, so that nothing in it goes unseen.
 
 mod anthropic;
+mod bedrock;
 mod chat;
+mod cohere;
+mod ollama;
 mod responses;
 #[cfg(test)]
 mod tests;
@@ -22,6 +25,10 @@ use crate::{
 /// What stands for the id of a call in the normal form, before the name of its tool. The provider's own is another one each
 /// time, and only ties the call to its result.
 pub const CALL_LABEL: &str = "call of ";
+
+/// Longest part of a tool's name that stands in for the id of its call, in characters: each result that names the call would
+/// have it too. A choice: providers allow 64 or 128.
+const LABEL_CHARS_MAX: usize = 128;
 
 /// Most members that an object of a message may gather from the events. A choice: those of real messages have a dozen, and
 /// each is looked for among the others.
@@ -50,14 +57,41 @@ pub fn joined(stream: &Stream) -> Option<Joined> {
     if stream.trailing.is_some() || !stream.events.iter().all(is_plain) {
         return None;
     }
-    let (pieces, done) = pieces(&stream.events)?;
+    let (mut pieces, done) = pieces(&stream.events)?;
+    if !done && pieces.first().is_some_and(|piece| piece.event.as_deref() == Some("chunk")) {
+        // What Bedrock wraps is what the model's provider sends by itself.
+        for piece in &mut pieces {
+            piece.event.take().filter(|event| event == "chunk")?;
+        }
+        if let Some((events, beside)) = bedrock::unwrapped(&pieces) {
+            return bedrock::joined(&events, &beside, true);
+        }
+    }
     let first = pieces.iter().find(|piece| piece.text("type") != Some("ping"))?;
     match first.text("type") {
+        Some("message-start") => cohere::joined(&pieces, done),
+        _ if first.event.as_deref() == Some("messageStart") => bedrock::joined(&pieces, &[], false).filter(|_| !done),
+        None if ollama::is_one(first) => ollama::joined(&pieces).filter(|_| !done),
         Some("message_start") => anthropic::joined(&pieces).filter(|_| !done),
         Some(kind) if kind.starts_with("response.") => responses::joined(&pieces).filter(|_| !done),
         _ if matches!(first.data.get("choices"), Some(Value::Array(_))) => chat::joined(&pieces, done),
         _ => None,
     }
+}
+
+/// Lines with an object in each as events, so that they can be [`joined`]: `None` for a document that has none or one.
+pub fn lines(text: &str) -> Option<Stream> {
+    let mut events = Vec::new();
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let range = at..at + line.len();
+        at = range.end;
+        if !line.trim().is_empty() {
+            let data = line.trim().to_owned();
+            events.push(Event { data, has_data: true, dispatched: true, range, ..Event::default() });
+        }
+    }
+    (events.len() > 1).then_some(Stream { events, trailing: None })
 }
 
 /// An event as formats have them: a type at most, and data.
@@ -119,6 +153,16 @@ impl Members {
 
     fn push(&mut self, key: &str, value: &Value) -> Option<()> {
         (self.0.len() < MEMBERS_MAX).then(|| self.0.push((key.to_owned(), value.clone())))
+    }
+
+    /// Takes out the object of this key, to be put back with more in it; an empty one where there is none yet, `None` for
+    /// anything else. What was gathered is never copied: each event may add to it.
+    fn take_object(&mut self, key: &str) -> Option<Self> {
+        match self.get_mut(key).map(|value| std::mem::replace(value, Value::Null)) {
+            None => Some(Self::default()),
+            Some(Value::Object(members)) => Some(Self(members)),
+            Some(_) => None,
+        }
     }
 
     fn set(&mut self, key: &str, value: Value) {
@@ -249,7 +293,10 @@ fn call<'v, V: Copy>(
 
 /// Rewrites all calls below; `ids` takes each id and what stands for it.
 fn normalise(value: &mut Value, ids: &mut BTreeMap<String, String>) {
-    let label = call_of_value(value).map(|name| format!("{CALL_LABEL}{name}"));
+    let label = call_of_value(value).map(|name| {
+        let end = name.char_indices().nth(LABEL_CHARS_MAX).map_or(name.len(), |(end, _)| end);
+        format!("{CALL_LABEL}{}", &name[..end])
+    });
     match value {
         Value::Array(elements) => elements.iter_mut().for_each(|element| normalise(element, ids)),
         Value::Object(members) => {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::Place;
 use crate::{
+    VectorChange,
     numbers::Tolerance,
-    pointer::{Pattern, Patterns},
+    pointer::{Cover, Pattern, Patterns, Step},
 };
 
 /// The rules for one message, each with its number among all rules.
@@ -105,6 +106,15 @@ impl<'r> Active<'r> {
     /// The rules for a JSON body.
     pub(crate) fn for_body(&self) -> Covered<'_> {
         Covered { ignored: &self.body, tolerated: &self.body_tolerated, tolerances: &self.tolerances }
+    }
+
+    /// The tolerance that covers vectors which are so far apart, in this member of a body.
+    pub(crate) fn tolerance_of(&self, member: &str, distance: &VectorChange) -> Option<usize> {
+        let mut cover = Cover::new(&self.body_tolerated);
+        cover.enter(&Step::Key(member));
+        let rule_at = cover.rule()?;
+        let covers = |(at, tolerance): &(usize, Tolerance)| *at == rule_at && tolerance.covers_vector(distance);
+        self.tolerances.iter().any(covers).then_some(rule_at)
     }
 
     /// The rules for the data of events.

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop here")]
 
+mod formats;
 mod noise;
 mod planted;
 mod provider;
 #[path = "../../../core/exchange/tests/provider/mod.rs"]
 mod recorded;
+mod resplit;

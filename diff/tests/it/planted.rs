@@ -1,5 +1,6 @@
 //! Five hundred changes of twelve kinds, planted in real providers' answers: each that matters is reported with its kind and
-//! its place, none that by definition does not. Beside it, what a plain differ of JSON makes of the same pairs.
+//! its place, none that by definition does not. Beside it, what a plain differ of JSON, the `json-patch` crate, makes of the same
+//! pairs.
 
 use std::collections::BTreeMap;
 
@@ -129,40 +130,13 @@ fn is_right(found: &Comparison, expected: &Expected) -> bool {
     }
 }
 
-/// What a differ finds that knows JSON and nothing else: arrays by position, numbers as doubles, all else as one text.
+/// What a differ finds that knows JSON and nothing else (the `json-patch` crate, RFC 6902); what is no JSON is one text to it.
 fn plain_changes(plant: &Plant) -> Vec<String> {
-    let read = |body: &[u8]| json::parse(body).unwrap_or_else(|_| text(&String::from_utf8_lossy(body)));
-    let mut pointers = Vec::new();
-    plain(&read(&plant.recorded.1), &read(&plant.replayed.1), String::new(), &mut pointers);
-    pointers
-}
-
-fn plain(one: &Value, other: &Value, at: String, pointers: &mut Vec<String>) {
-    match (one, other) {
-        (Value::Object(members), Value::Object(others)) => {
-            for (key, value) in members {
-                let at = format!("{at}/{}", escaped(key));
-                match other.get(key) {
-                    Some(other) => plain(value, other, at, pointers),
-                    None => pointers.push(at),
-                }
-            }
-            let added = others.iter().filter(|(key, _)| one.get(key).is_none());
-            pointers.extend(added.map(|(key, _)| format!("{at}/{}", escaped(key))));
-        }
-        (Value::Array(elements), Value::Array(others)) => {
-            for index in 0..elements.len().max(others.len()) {
-                let at = format!("{at}/{index}");
-                match (elements.get(index), others.get(index)) {
-                    (Some(one), Some(other)) => plain(one, other, at, pointers),
-                    _ => pointers.push(at),
-                }
-            }
-        }
-        (Value::Number(one), Value::Number(other)) if one.parse::<f64>() == other.parse::<f64>() => {}
-        (one, other) if one == other => {}
-        _ => pointers.push(at),
-    }
+    let read = |body: &[u8]| {
+        serde_json::from_slice(body).unwrap_or_else(|_| serde_json::Value::from(String::from_utf8_lossy(body)))
+    };
+    let patch = json_patch::diff(&read(&plant.recorded.1), &read(&plant.replayed.1));
+    patch.0.iter().map(|operation| operation.path().to_string().replace('*', "~2")).collect()
 }
 
 fn escaped(key: &str) -> String {

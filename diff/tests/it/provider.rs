@@ -72,16 +72,26 @@ fn slow_provider_a_planted_change_is_reported_alone_with_its_kind_and_pointer() 
 fn slow_provider_streams_join_to_their_messages() {
     let Some(all) = recorded::exchanges("slow_provider_streams_join_to_their_messages") else { return };
     let (mut joined, mut apart) = (0, Vec::new());
-    for it in all.iter().filter(|it| MediaKind::of(&it.response_head) == MediaKind::EventStream) {
-        let stream = content::sse::parse(&it.response);
-        if content::message::joined(&stream).is_some() {
+    let media_type =
+        |it: &Recorded| content::multipart::essence(it.response_head.text_of("content-type").unwrap_or_default());
+    for it in &all {
+        let text = || std::str::from_utf8(&it.response).ok();
+        let stream = match media_type(it).as_str() {
+            "text/event-stream" => Some(content::sse::parse(&it.response)),
+            "application/vnd.amazon.eventstream" => content::eventstream::parse(&it.response, false, usize::MAX),
+            "application/x-ndjson" => text().and_then(content::message::lines),
+            _ => continue,
+        };
+        if stream.as_ref().and_then(content::message::joined).is_some() {
             joined += 1;
         } else {
-            apart.push((it.line, stream.events.first().map(|event| event.data.chars().take(60).collect::<String>())));
+            let first = stream.as_ref().and_then(|stream| stream.events.first());
+            apart.push((it.line, first.map(|event| event.data.chars().take(60).collect::<String>())));
         }
     }
     eprintln!("{joined} streams joined, {} not: {apart:#?}", apart.len());
-    assert!(joined > 180, "{joined}");
+    // Of 281; Titan's and Writer's are of no known format, and a few contradict themselves.
+    assert!(joined > 255, "{joined}");
 }
 
 #[test]

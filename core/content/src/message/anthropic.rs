@@ -71,10 +71,7 @@ fn take_message_delta(message: &mut Members, key: &str, value: &Value) -> Option
             members.iter().try_for_each(|(key, value)| message.say(key, value))?;
         }
         ("usage", Value::Object(counts)) => {
-            let mut usage = match message.get_mut("usage") {
-                Some(known) => Members::of(known)?,
-                None => Members::default(),
-            };
+            let mut usage = message.take_object("usage")?;
             counts.iter().try_for_each(|(key, value)| usage.say(key, value))?;
             message.set("usage", usage.into_value());
         }

@@ -98,10 +98,7 @@ impl Choice {
                     }
                 }
                 ("function_call", Value::Object(members)) => {
-                    let mut call = match self.message.get_mut("function_call") {
-                        Some(known) => Members::of(known)?,
-                        None => Members::default(),
-                    };
+                    let mut call = self.message.take_object("function_call")?;
                     take_function(&mut call, members)?;
                     self.message.set("function_call", call.into_value());
                 }
@@ -114,10 +111,7 @@ impl Choice {
 
     /// Lists with an entry for each token.
     fn take_logprobs(&mut self, lists: &[(String, Value)]) -> Option<()> {
-        let mut known = match self.members.get_mut("logprobs") {
-            Some(known) => Members::of(known)?,
-            None => Members::default(),
-        };
+        let mut known = self.members.take_object("logprobs")?;
         for (key, value) in lists {
             match (known.get_mut(key), value) {
                 (Some(Value::Array(known)), Value::Array(more)) => known.extend(more.iter().cloned()),

@@ -85,7 +85,8 @@ impl State {
                 self.end = Some(kind.to_owned());
             }
             "error" => {
-                let mut base = Members::of(self.base.as_ref()?)?;
+                let Some(Value::Object(members)) = self.base.take() else { return None };
+                let mut base = Members(members);
                 base.set("error", piece.data.clone());
                 self.base = Some(base.into_value());
             }
@@ -148,22 +149,18 @@ impl State {
 
     /// An item that says what its pieces said.
     fn agreed(&self, at: usize, item: &Item) -> Option<Value> {
-        let parts = |list: &str| match item.value.get(list) {
-            Some(Value::Array(parts)) => parts.clone(),
-            _ => Vec::new(),
+        let part_of = |list: &str, part: usize| match item.value.get(list) {
+            Some(Value::Array(parts)) => parts.get(part),
+            _ => None,
         };
         for ((_, part, kind), text) in self.texts.range((at, 0, 0)..(at + 1, 0, 0)) {
             let (name, member) = TEXTS[*kind];
             let found = match name {
-                "response.function_call_arguments" | "response.custom_tool_call_input" => {
-                    item.value.get(member).cloned()
-                }
-                "response.reasoning_summary_text" => {
-                    parts("summary").get(*part).and_then(|part| part.get(member).cloned())
-                }
-                _ => parts("content").get(*part).and_then(|part| part.get(member).cloned()),
+                "response.function_call_arguments" | "response.custom_tool_call_input" => item.value.get(member),
+                "response.reasoning_summary_text" => part_of("summary", *part).and_then(|part| part.get(member)),
+                _ => part_of("content", *part).and_then(|part| part.get(member)),
             };
-            (found.as_ref().and_then(Value::as_str) == Some(text.as_str())).then_some(())?;
+            (found.and_then(Value::as_str) == Some(text.as_str())).then_some(())?;
         }
         Some(item.value.clone())
     }

@@ -127,3 +127,145 @@ fn a_stream_that_piles_up_members_and_an_answer_of_many_calls_are_read_at_once()
     let tree = json::parse_tree(answer.as_bytes(), usize::MAX).unwrap();
     assert!(normal(tree.root()).unwrap().to_compact_text().ends_with(r#""tool_use_id":"call of f"}]}"#));
 }
+
+/// Each of these would be copied or written again with every event or result; the body of either is a few megabytes.
+#[test]
+fn what_events_add_to_is_not_copied_for_each_of_them_and_a_long_name_does_not_multiply() {
+    let long = "x".repeat(2 << 20);
+    let usage = format!(r#"{{"type":"message_start","message":{{"id":"m","usage":{{"note":"{long}"}}}}}}"#);
+    let mut events = vec![usage.as_str()];
+    events.extend(std::iter::repeat_n(r#"{"type":"message_delta","usage":{"output_tokens":1}}"#, 60_000));
+    assert!(joined(&named(&events)).is_some());
+    let chunk = r#"{"choices":[{"index":0,"delta":{},"logprobs":{"content":[{"token":"a","logprob":-1}]}}]}"#;
+    assert!(joined(&data(&vec![chunk; 60_000])).is_some());
+    let created = format!(r#"{{"type":"response.created","response":{{"id":"r","note":"{long}"}}}}"#);
+    let mut events = vec![created.as_str()];
+    events.extend(std::iter::repeat_n(r#"{"type":"error","message":"m"}"#, 60_000));
+    assert!(joined(&named(&events)).is_some());
+    let results = vec![r#"{"tool_use_id":"t"}"#; 100_000].join(",");
+    let answer = format!(r#"{{"content":[{{"type":"tool_use","id":"t","name":"{long}"}},{results}]}}"#);
+    let tree = json::parse_tree(answer.as_bytes(), usize::MAX).unwrap();
+    assert!(normal(tree.root()).unwrap().to_compact_text().len() < 3 * answer.len() + 100_000 * 200);
+}
+
+#[test]
+fn events_of_a_chat_of_cohere_join_to_the_answer_in_one_piece() {
+    let stream = named(&[
+        r#"{"id":"c","type":"message-start","delta":{"message":{"role":"assistant","content":[],"tool_plan":"","tool_calls":[],"citations":[]}}}"#,
+        r#"{"type":"tool-plan-delta","delta":{"message":{"tool_plan":"I "}}}"#,
+        r#"{"type":"tool-plan-delta","delta":{"message":{"tool_plan":"will"}}}"#,
+        r#"{"type":"tool-call-start","index":0,"delta":{"message":{"tool_calls":{"id":"f_1","type":"function","function":{"name":"f","arguments":""}}}}}"#,
+        r#"{"type":"tool-call-delta","index":0,"delta":{"message":{"tool_calls":{"function":{"arguments":"{\"a\""}}}}}"#,
+        r#"{"type":"tool-call-delta","index":0,"delta":{"message":{"tool_calls":{"function":{"arguments":":1}"}}}}}"#,
+        r#"{"type":"tool-call-end","index":0}"#,
+        r#"{"type":"content-start","index":0,"delta":{"message":{"content":{"type":"text","text":""}}}}"#,
+        r#"{"type":"content-delta","index":0,"delta":{"message":{"content":{"text":"Hi"}}}}"#,
+        r#"{"type":"content-end","index":0}"#,
+        r#"{"type":"citation-start","index":0,"delta":{"message":{"citations":{"start":0,"end":2,"text":"Hi"}}}}"#,
+        r#"{"type":"citation-end","index":0}"#,
+        r#"{"type":"message-end","delta":{"finish_reason":"TOOL_CALL","usage":{"tokens":{"input_tokens":3}}}}"#,
+    ]);
+    assert_eq!(
+        message(&stream),
+        r#"{"finish_reason":"TOOL_CALL","id":"c","message":{"citations":[{"end":2,"start":0,"text":"Hi"}],"content":[{"text":"Hi","type":"text"}],"role":"assistant","tool_calls":[{"function":{"arguments":"{\"a\":1}","name":"f"},"id":"f_1","type":"function"}],"tool_plan":"I will"},"usage":{"tokens":{"input_tokens":3}}}"#
+    );
+    let (mut closed, mut unknown, mut twice) = (stream.clone(), stream.clone(), stream.clone());
+    closed.events.swap(8, 9);
+    unknown.events[8].data = unknown.events[8].data.replace("content-delta", "content-more");
+    twice.events.insert(1, twice.events[0].clone());
+    for contradicting in [closed, unknown, twice] {
+        assert_eq!(joined(&contradicting), None);
+    }
+}
+
+#[test]
+fn lines_of_ollama_join_to_the_answer_in_one_piece() {
+    let chat = concat!(
+        r#"{"model":"m","created_at":"1","message":{"role":"assistant","content":"","thinking":"Hm"},"done":false}"#,
+        "\n",
+        r#"{"model":"m","created_at":"2","message":{"role":"assistant","content":"Hi"},"done":false}"#,
+        "\n",
+        r#"{"model":"m","created_at":"3","message":{"role":"assistant","content":"","tool_calls":[{"function":{"name":"f","arguments":{}}}]},"done":false}"#,
+        "\n",
+        r#"{"model":"m","created_at":"4","message":{"role":"assistant","content":"!"},"done":true,"eval_count":3}"#,
+        "\n",
+    );
+    assert_eq!(
+        message(&lines(chat).unwrap()),
+        r#"{"created_at":"4","done":true,"eval_count":3,"message":{"content":"Hi!","role":"assistant","thinking":"Hm","tool_calls":[{"function":{"arguments":{},"name":"f"}}]},"model":"m"}"#
+    );
+    let generate =
+        "{\"model\":\"m\",\"response\":\"a\",\"done\":false}\n\n{\"model\":\"m\",\"response\":\"b\",\"done\":true}";
+    assert_eq!(message(&lines(generate).unwrap()), r#"{"done":true,"model":"m","response":"ab"}"#);
+    assert_eq!(joined(&lines(&generate.replacen("\"m\"", "\"n\"", 1)).unwrap()), None, "another model halfway");
+    assert_eq!(joined(&lines(&format!("{generate}\n{generate}")).unwrap()), None, "more behind the end");
+}
+
+/// A stream in Amazon's framing.
+fn framed(events: &[(&str, &str)]) -> Stream {
+    let frame = |(kind, payload): &(&str, &str)| {
+        let headers = [(":event-type", *kind), (":content-type", "application/json"), (":message-type", "event")];
+        crate::eventstream::framed(&headers, payload)
+    };
+    crate::eventstream::parse(&events.iter().map(frame).collect::<Vec<_>>().concat(), false, 100).unwrap()
+}
+
+#[test]
+fn events_of_bedrock_join_to_the_answer_of_converse() {
+    let stream = framed(&[
+        ("messageStart", r#"{"p":"abc","role":"assistant"}"#),
+        ("contentBlockDelta", r#"{"contentBlockIndex":0,"delta":{"reasoningContent":{"text":"Hm"}},"p":"a"}"#),
+        ("contentBlockDelta", r#"{"contentBlockIndex":0,"delta":{"reasoningContent":{"signature":"s"}},"p":"a"}"#),
+        ("contentBlockStop", r#"{"contentBlockIndex":0,"p":"ab"}"#),
+        ("contentBlockDelta", r#"{"contentBlockIndex":1,"delta":{"text":"Hel"},"p":"a"}"#),
+        ("contentBlockDelta", r#"{"contentBlockIndex":1,"delta":{"text":"lo"},"p":"abc"}"#),
+        ("contentBlockStop", r#"{"contentBlockIndex":1,"p":"ab"}"#),
+        ("contentBlockStart", r#"{"contentBlockIndex":2,"start":{"toolUse":{"name":"f","toolUseId":"t"}}}"#),
+        ("contentBlockDelta", r#"{"contentBlockIndex":2,"delta":{"toolUse":{"input":"{\"a\":"}}}"#),
+        ("contentBlockDelta", r#"{"contentBlockIndex":2,"delta":{"toolUse":{"input":"1}"}}}"#),
+        ("contentBlockStop", r#"{"contentBlockIndex":2}"#),
+        ("messageStop", r#"{"p":"a","stopReason":"tool_use"}"#),
+        ("metadata", r#"{"metrics":{"latencyMs":5},"p":"a","usage":{"totalTokens":3}}"#),
+    ]);
+    assert_eq!(
+        message(&stream),
+        r#"{"metrics":{"latencyMs":5},"output":{"message":{"content":[{"reasoningContent":{"reasoningText":{"signature":"s","text":"Hm"}}},{"text":"Hello"},{"toolUse":{"input":{"a":1},"name":"f","toolUseId":"t"}}],"role":"assistant"}},"stopReason":"tool_use","usage":{"totalTokens":3}}"#
+    );
+    assert_eq!(joined(&stream).unwrap().end.as_deref(), Some("messageStop"));
+    assert!(normal_of(joined(&stream).unwrap().message).to_compact_text().contains(r#""toolUseId":"call of f""#));
+    let mut unknown = stream;
+    unknown.events[4].event = Some("contentBlockMore".to_owned());
+    assert_eq!(joined(&unknown), None);
+}
+
+#[test]
+fn what_bedrock_wraps_is_joined_as_what_the_model_says() {
+    let wrapped = |said: &str| format!(r#"{{"bytes":"{}","p":"a"}}"#, crate::base64::encode(said.as_bytes()));
+    let chunks = |said: &[&str]| {
+        let payloads: Vec<String> = said.iter().map(|it| wrapped(it)).collect();
+        framed(&payloads.iter().map(|payload| ("chunk", payload.as_str())).collect::<Vec<_>>())
+    };
+    let anthropic = chunks(&[
+        r#"{"type":"message_start","message":{"id":"m","content":[]}}"#,
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hi"}}"#,
+        r#"{"type":"content_block_stop","index":0}"#,
+        r#"{"type":"message_stop","amazon-bedrock-invocationMetrics":{"inputTokenCount":1}}"#,
+    ]);
+    assert_eq!(
+        message(&anthropic),
+        r#"{"amazon-bedrock-invocationMetrics":{"inputTokenCount":1},"content":[{"text":"Hi","type":"text"}],"id":"m"}"#
+    );
+    let nova = chunks(&[
+        r#"{"messageStart":{"role":"assistant"}}"#,
+        r#"{"contentBlockDelta":{"delta":{"text":"On"},"contentBlockIndex":0},"amazon-bedrock-guardrailAction":"NONE"}"#,
+        r#"{"contentBlockStop":{"contentBlockIndex":0}}"#,
+        r#"{"contentBlockDelta":{"delta":{"text":"ce"},"contentBlockIndex":1}}"#,
+        r#"{"contentBlockStop":{"contentBlockIndex":1}}"#,
+        r#"{"messageStop":{"stopReason":"end_turn"}}"#,
+    ]);
+    assert_eq!(
+        message(&nova),
+        r#"{"amazon-bedrock-guardrailAction":"NONE","output":{"message":{"content":[{"text":"Once"}],"role":"assistant"}},"stopReason":"end_turn"}"#
+    );
+}

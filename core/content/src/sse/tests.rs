@@ -35,6 +35,34 @@ fn the_standards_fourth_example_gives_two_equal_events() {
     assert_eq!(data_of("data:test\n\ndata: test\n\n"), ["test", "test"]);
 }
 
+/// The bodies of the web platform tests, eventsource/format-*.any.js, and the data that they expect.
+#[test]
+fn the_platforms_tests_of_the_format_read_as_browsers_read_them() {
+    let long = "x".repeat(2_000);
+    let comments = format!("data:1\r:\0\n:\r\ndata:2\n:{long}\rdata:3\n:data:fail\r:{long}\ndata:4\n\n");
+    let parsing =
+        "data:\0\ndata:  2\rData:1\ndata\0:2\ndata:1\r\0data:4\nda-ta:3\rdata_5\ndata:3\rdata:\r\n data:32\ndata:4\n\n";
+    for (body, expected) in [
+        (comments.as_str(), vec!["1\n2\n3\n4"]),
+        (parsing, vec!["\0\n 2\n1\n3\n\n4"]),
+        ("data:\n\ndata\ndata\n\ndata:test\n\n", vec!["", "\n", "test"]),
+        ("data:test\r\ndata\ndata:test\r\n\r\n", vec!["test\n\ntest"]),
+        ("data:\ttest\rdata: \ndata:test\n\n", vec!["\ttest\n\ntest"]),
+        ("\u{feff}data:1\n\ndata:2\n\n\u{feff}data:3\n\n", vec!["1", "2"]),
+        ("\u{feff}\u{feff}data:1\n\ndata:2\n\ndata:3\n\n", vec!["2", "3"]),
+        ("data:ok\n test\n\ndata:end\n\n", vec!["ok", "end"]),
+        ("data: test\n\n\ndata: \u{2026}\n\n", vec!["test", "\u{2026}"]),
+        ("retry:1000\rretry:5000\n\nretry:1000x\ndata:x\n\n", vec!["x"]),
+    ] {
+        assert_eq!(data_of(body), expected, "{body:?}");
+    }
+    let kinds = |body: &str| parse(body.as_bytes()).events.into_iter().map(|it| it.event).collect::<Vec<_>>();
+    assert_eq!(
+        kinds("event:test\ndata:x\n\ndata:x\n\nevent: \ndata:data\n\n"),
+        [Some("test".into()), None, Some(String::new())]
+    );
+}
+
 #[test]
 fn every_line_end_is_one_and_a_byte_order_mark_is_none() {
     let lines = "event: a\ndata: 1\ndata: 2\n\ndata: 3\n\n";

@@ -1,0 +1,154 @@
+//! Messages as Bedrock's `ConverseStream` sends them, and as models of Amazon stream in their own format, which is the same with each
+//! event's type as its only member.
+
+use std::collections::BTreeMap;
+
+use super::{Joined, Members, Piece, index};
+use crate::{
+    eventstream::EXCEPTION,
+    json::{self, Value},
+};
+
+/// What Bedrock adds to what a model says.
+const BEDROCK: &str = "amazon-bedrock-";
+
+#[derive(Default)]
+struct Block {
+    members: Members,
+    /// Of a call: its input as far as it came.
+    input: Option<String>,
+    is_closed: bool,
+}
+
+/// Events, and what Bedrock added to them.
+type Unwrapped = (Vec<Piece>, Vec<(String, Value)>);
+
+/// Unwraps what a model of Amazon says in its own format; `None` where it is another one.
+pub(super) fn unwrapped(pieces: &[Piece]) -> Option<Unwrapped> {
+    let (mut events, mut beside) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        let (added, said): (Vec<_>, Vec<_>) =
+            piece.members()?.iter().cloned().partition(|(key, _)| key.starts_with(BEDROCK));
+        let [(event, data)] = <[_; 1]>::try_from(said).ok()?;
+        beside.extend(added);
+        events.push(Piece { event: Some(event), data });
+    }
+    Some((events, beside))
+}
+
+/// The answer that the events join to. `beside` is what Bedrock added, of which the last word counts; where there are blocks for
+/// each piece of a text (`in_pieces`), they are one.
+pub(super) fn joined(pieces: &[Piece], beside: &[(String, Value)], in_pieces: bool) -> Option<Joined> {
+    let (mut answer, mut message) = (Members::default(), Members::default());
+    let mut blocks: BTreeMap<usize, Block> = BTreeMap::new();
+    let (mut end, mut pieces_count) = (None, 0);
+    for (at, piece) in pieces.iter().enumerate() {
+        let kind = piece.event.as_deref()?;
+        let members = piece.members()?;
+        // Padding that hides how long pieces are says nothing.
+        let said = || members.iter().filter(|(key, _)| key != "p");
+        let only = |known: &[&str]| said().all(|(key, _)| known.contains(&key.as_str()));
+        let is_first = at == 0;
+        match kind {
+            "messageStart" if is_first => said().try_for_each(|(key, value)| message.push(key, value))?,
+            _ if is_first => return None,
+            "contentBlockStart" if only(&["contentBlockIndex", "start"]) => {
+                let block = blocks.entry(index(piece.data.get("contentBlockIndex")?)?).or_default();
+                block.members.0.is_empty().then_some(())?;
+                block.members = Members::of(piece.data.get("start")?)?;
+            }
+            "contentBlockDelta" if only(&["contentBlockIndex", "delta"]) => {
+                pieces_count += 1;
+                let block = blocks.entry(index(piece.data.get("contentBlockIndex")?)?).or_default();
+                (!block.is_closed).then_some(())?;
+                block.take(piece.data.get("delta")?)?;
+            }
+            "contentBlockStop" if only(&["contentBlockIndex"]) => {
+                blocks.entry(index(piece.data.get("contentBlockIndex")?)?).or_default().is_closed = true;
+            }
+            "messageStop" if end.is_none() => {
+                said().try_for_each(|(key, value)| answer.say(key, value))?;
+                end = Some(kind.to_owned());
+            }
+            "metadata" => said().try_for_each(|(key, value)| answer.say(key, value))?,
+            _ => {
+                let mut error =
+                    Members(vec![("type".to_owned(), Value::String(kind.strip_prefix(EXCEPTION)?.to_owned()))]);
+                said().try_for_each(|(key, value)| error.agree(key, value))?;
+                answer.set("error", error.into_value());
+            }
+        }
+    }
+    beside.iter().try_for_each(|(key, value)| answer.say(key, value))?;
+    let mut content = Vec::new();
+    for block in blocks.into_values() {
+        add(&mut content, block.into_value(), in_pieces);
+    }
+    message.set("content", Value::Array(content));
+    answer.set("output", Value::Object(vec![("message".to_owned(), message.into_value())]));
+    Some(Joined { message: answer.into_value(), end, pieces: pieces_count })
+}
+
+/// Adds a block; a piece of a text to the text before it.
+fn add(content: &mut Vec<Value>, block: Value, in_pieces: bool) {
+    let text = |value: &Value| match value {
+        Value::Object(members) => matches!(&members[..], [(key, _)] if key == "text"),
+        _ => false,
+    };
+    if in_pieces
+        && text(&block)
+        && let Some(Value::Object(known)) = content.last_mut().filter(|last| text(last))
+        && let [(_, Value::String(known))] = &mut known[..]
+    {
+        known.push_str(block.get("text").and_then(Value::as_str).unwrap_or_default());
+    } else {
+        content.push(block);
+    }
+}
+
+impl Block {
+    fn take(&mut self, delta: &Value) -> Option<()> {
+        let Value::Object(members) = delta else { return None };
+        let [(key, value)] = &members[..] else { return None };
+        match (key.as_str(), value) {
+            ("text", piece) => self.members.append(key, piece),
+            ("toolUse", Value::Object(members)) => match &members[..] {
+                [(key, Value::String(piece))] if key == "input" => {
+                    self.input.get_or_insert_default().push_str(piece);
+                    Some(())
+                }
+                _ => None,
+            },
+            ("reasoningContent", Value::Object(members)) => {
+                let mut reasoning = self.members.take_object(key)?;
+                for (key, piece) in members {
+                    match key.as_str() {
+                        "text" | "signature" => {
+                            let mut text = reasoning.take_object("reasoningText")?;
+                            text.append(key, piece)?;
+                            reasoning.set("reasoningText", text.into_value());
+                        }
+                        "redactedContent" => reasoning.append(key, piece)?,
+                        _ => return None,
+                    }
+                }
+                self.members.set(key, reasoning.into_value());
+                Some(())
+            }
+            _ => None,
+        }
+    }
+
+    fn into_value(mut self) -> Value {
+        if let Some(input) = self.input
+            && let Some(mut call) = self.members.take_object("toolUse")
+        {
+            // A call without arguments sends an empty text.
+            let written = if input.is_empty() { "{}" } else { &input };
+            let input = json::parse(written.as_bytes()).unwrap_or(Value::String(input));
+            call.set("input", input);
+            self.members.set("toolUse", call.into_value());
+        }
+        self.members.into_value()
+    }
+}

@@ -1,0 +1,135 @@
+//! Chats as Cohere's second version streams them: each event has the piece of the message where it stands in the whole.
+
+use super::{Joined, Members, Piece, index};
+use crate::json::Value;
+
+/// What an event begins, adds to and ends: its name before the `-`, and whether it is open.
+const CONTENT: &str = "content";
+const CALL: &str = "tool-call";
+const CITATION: &str = "citation";
+
+#[derive(Default)]
+struct State {
+    answer: Members,
+    message: Members,
+    contents: Vec<Element>,
+    calls: Vec<Element>,
+    citations: Vec<Element>,
+}
+
+struct Element {
+    members: Members,
+    is_open: bool,
+}
+
+/// The answer that the events join to.
+pub(super) fn joined(pieces: &[Piece], done: bool) -> Option<Joined> {
+    let (mut state, mut end, mut pieces_count) = (State::default(), None, 0);
+    for (at, piece) in pieces.iter().enumerate() {
+        let kind = piece.text("type")?;
+        if end.is_some()
+            || piece.event.as_deref().is_some_and(|event| event != kind)
+            || (kind == "message-start") != (at == 0)
+        {
+            return None;
+        }
+        pieces_count += u64::from(kind.ends_with("-delta"));
+        state.take(kind, piece)?;
+        if kind == "message-end" {
+            end = Some(if done { "[DONE]".to_owned() } else { kind.to_owned() });
+        }
+    }
+    let message = state.into_value();
+    Some(Joined { message, end, pieces: pieces_count })
+}
+
+/// What an event says, below `delta` and `message`.
+fn said(piece: &Piece) -> Option<&Value> {
+    let known = ["type", "index", "id", "delta"];
+    let is_known = piece.members()?.iter().all(|(key, _)| known.contains(&key.as_str()));
+    piece.data.get("delta").filter(|_| is_known)?.get("message")
+}
+
+impl State {
+    fn take(&mut self, kind: &str, piece: &Piece) -> Option<()> {
+        match kind {
+            "message-start" => {
+                if let Some(id) = piece.data.get("id") {
+                    self.answer.set("id", id.clone());
+                }
+                self.message = Members::of(said(piece)?)?;
+                Some(())
+            }
+            "message-end" => {
+                let Value::Object(members) = piece.data.get("delta")? else { return None };
+                members.iter().try_for_each(|(key, value)| self.answer.say(key, value))
+            }
+            "tool-plan-delta" => self.message.append("tool_plan", said(piece)?.get("tool_plan")?),
+            _ => {
+                let (what, step) = kind.rsplit_once('-')?;
+                let (elements, member) = match what {
+                    CONTENT => (&mut self.contents, "content"),
+                    CALL => (&mut self.calls, "tool_calls"),
+                    CITATION => (&mut self.citations, "citations"),
+                    _ => return None,
+                };
+                take_element(elements, member, step, piece)
+            }
+        }
+    }
+
+    fn into_value(mut self) -> Value {
+        for (member, elements) in
+            [("content", self.contents), ("tool_calls", self.calls), ("citations", self.citations)]
+        {
+            let all: Vec<Value> = elements.into_iter().map(|it| it.members.into_value()).collect();
+            // What the beginning announces as an empty list and nothing was added to says nothing.
+            if all.is_empty() {
+                self.message.0.retain(|(key, value)| key != member || *value != Value::Array(Vec::new()));
+            } else {
+                self.message.set(member, Value::Array(all));
+            }
+        }
+        self.message.0.retain(|(key, value)| key != "tool_plan" || value.as_str() != Some(""));
+        self.answer.set("message", self.message.into_value());
+        self.answer.into_value()
+    }
+}
+
+fn take_element(elements: &mut Vec<Element>, member: &str, step: &str, piece: &Piece) -> Option<()> {
+    let at = index(piece.data.get("index")?)?;
+    match step {
+        "start" if at == elements.len() => {
+            let members = Members::of(said(piece)?.get(member)?)?;
+            elements.push(Element { members, is_open: true });
+            Some(())
+        }
+        "delta" => {
+            let Value::Object(more) = said(piece)?.get(member)? else { return None };
+            let element = elements.get_mut(at).filter(|it| it.is_open)?;
+            more.iter().try_for_each(|(key, value)| add(&mut element.members, key, value))
+        }
+        "end" => {
+            let element = elements.get_mut(at).filter(|it| it.is_open)?;
+            element.is_open = false;
+            Some(())
+        }
+        _ => None,
+    }
+}
+
+/// Texts go on; of a call's function its arguments do.
+fn add(members: &mut Members, key: &str, value: &Value) -> Option<()> {
+    match (key, value) {
+        ("function", Value::Object(more)) => {
+            let mut function = members.take_object(key)?;
+            for (key, value) in more {
+                if key == "arguments" { function.append(key, value)? } else { function.agree(key, value)? }
+            }
+            members.set(key, function.into_value());
+            Some(())
+        }
+        ("text" | "thinking", piece) => members.append(key, piece),
+        (key, value) => members.agree(key, value),
+    }
+}

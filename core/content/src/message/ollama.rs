@@ -1,0 +1,57 @@
+//! Chats and completions as Ollama streams them: an object a line, the last of which says that it is done.
+
+use super::{Joined, Members, Piece};
+use crate::json::Value;
+
+/// Members that are pieces of a text, of a line and of its message.
+const TEXTS: [&str; 3] = ["response", "thinking", "content"];
+
+/// True for a line as Ollama writes them.
+pub(super) fn is_one(piece: &Piece) -> bool {
+    let has_text = piece.data.get("message").is_some() || piece.data.get("response").is_some();
+    has_text && piece.data.get("model").is_some() && matches!(piece.data.get("done"), Some(Value::Bool(_)))
+}
+
+/// The answer that the lines join to.
+pub(super) fn joined(pieces: &[Piece]) -> Option<Joined> {
+    let (mut answer, mut message) = (Members::default(), None);
+    let (mut end, mut pieces_count) = (None, 0);
+    for piece in pieces {
+        if end.is_some() || piece.event.is_some() {
+            return None;
+        }
+        for (key, value) in piece.members()? {
+            match (key.as_str(), value) {
+                ("message", Value::Object(members)) => take(message.get_or_insert_with(Members::default), members)?,
+                ("model", model) => answer.agree(key, model)?,
+                (key, piece) if TEXTS.contains(&key) => answer.append(key, piece)?,
+                // The time of the last line is that of the answer.
+                (key, value) => answer.say(key, value)?,
+            }
+        }
+        pieces_count += u64::from(piece.data.get("message").is_some() || piece.data.get("response").is_some());
+        if piece.data.get("done") == Some(&Value::Bool(true)) {
+            end = Some("done".to_owned());
+        }
+    }
+    if let Some(message) = message {
+        answer.set("message", message.into_value());
+    }
+    Some(Joined { message: answer.into_value(), end, pieces: pieces_count })
+}
+
+fn take(message: &mut Members, members: &[(String, Value)]) -> Option<()> {
+    for (key, value) in members {
+        match (key.as_str(), value) {
+            (key, piece) if TEXTS.contains(&key) => message.append(key, piece)?,
+            // Each line has further ones.
+            ("tool_calls" | "images", Value::Array(more)) => match message.get_mut(key) {
+                Some(Value::Array(known)) => known.extend(more.iter().cloned()),
+                Some(_) => return None,
+                None => message.push(key, value)?,
+            },
+            (key, value) => message.agree(key, value)?,
+        }
+    }
+    Some(())
+}
