@@ -142,7 +142,7 @@ pub(crate) struct InsteadArgs {
     pub(crate) target: Option<String>,
 }
 
-/// Rules by hand: what is no finding.
+/// Rules by hand: what is no finding, and how messages are read.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct RuleArgs {
     /// Leave this field out of the comparison, or 'POST /tickets /id' for one route; uses are counted (repeatable)
@@ -154,6 +154,13 @@ pub(crate) struct RuleArgs {
     /// Rules from a file, each with its reason and its last day (docs/noise.md) (repeatable)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) rules: Vec<PathBuf>,
+    /// Compare messages of protobuf by the names of their fields, with what `protoc --include_imports --descriptor_set_out=FILE`
+    /// says of them (docs/diff.md)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) descriptors: Option<PathBuf>,
+    /// … as this type, `package.Message` [default: what the method answers that the request's path names]
+    #[arg(long, value_name = "TYPE", requires = "descriptors")]
+    pub(crate) message: Option<String>,
 }
 
 /// The commands.
@@ -187,7 +194,7 @@ pub(crate) enum Command {
     Test(Box<TestArgs>),
     /// Answer dependency calls from a recording, for developing offline
     Serve(ServeArgs),
-    /// Compare two runs, two bundles, or two JSON, SSE or text files
+    /// Compare two runs, two bundles, or two files
     Diff(DiffArgs),
     /// Say why a workflow failed: where flakiness comes from
     Diagnose(DiagnoseArgs),

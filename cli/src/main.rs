@@ -13,6 +13,7 @@ mod env_file;
 mod exit;
 mod export_log;
 mod html;
+mod messages;
 mod noise;
 mod rules_file;
 mod sealed;

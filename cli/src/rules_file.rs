@@ -1,6 +1,6 @@
 //! Rules by hand: those of flags, and those with a reason and the day until which they hold.
 //!
-//! In: `[[ignore]]` tables, of a file of rules or of a case's, and today's date. Out: rules, and what is said of those that have
+//! In: flags, `[[ignore]]` tables, of a file of rules or of a case's, and today's date. Out: rules, and what is said of those that have
 //! expired, which are not applied. A key that nobody knows is an error with its line: a rule that is not what it seems hides
 //! what it should not.
 
@@ -14,6 +14,7 @@ use toml::{
 
 use crate::{
     args::RuleArgs,
+    messages,
     settings::{
         file::{Document, read},
         nearest::nearest,
@@ -48,7 +49,7 @@ pub(crate) fn rules(args: &RuleArgs, now_unix_ns: u64, mut say: impl FnMut(&str)
         file.expired.iter().for_each(|words| say(words));
         rules = file.over(rules)?;
     }
-    Ok(rules)
+    messages::reading(rules, args)
 }
 
 impl RulesFile {

@@ -331,6 +331,7 @@ pub(crate) struct InspectArgs {
 Examples:
   retake diff expected.json got.json --ignore /id
   retake diff one.json two.json --tolerance '/data/*/embedding=cos:0.9999'
+  retake diff one.bin two.bin --descriptors chat.pb --message chat.v1.Answer
   retake diff 3fa9c1 77ab02              two runs of the store, by the first digits of their ids
   retake diff before.retake after.retake --ignore 'POST /tickets header:x-served-by'
   retake diff 3fa9c1 77ab02 --margin 0.02    … and is the second no worse than the first?

@@ -44,6 +44,8 @@ fn print_settings_says_which_place_won_and_does_nothing_else() {
     ignore          /id, /created  `my.toml`, line 3
     tolerance                      not set
     rules                          not set
+    descriptors                    not set
+    message                        not set
     html                           not set
     noise                          not set
     learn           false          default

@@ -76,6 +76,10 @@ fn command(source: &str, args: &ReplayArgs, against: &Against) -> String {
     words.extend(by_hand.ignore.iter().map(|rule| format!("--ignore {}", quoted(rule))));
     words.extend(by_hand.tolerance.iter().map(|rule| format!("--tolerance {}", quoted(rule))));
     words.extend(by_hand.rules.iter().map(|path| format!("--rules {}", quoted(&path.display().to_string()))));
+    words.extend(
+        by_hand.descriptors.iter().map(|path| format!("--descriptors {}", quoted(&path.display().to_string()))),
+    );
+    words.extend(by_hand.message.iter().map(|name| format!("--message {}", quoted(name))));
     let names = args.env.iter().map(|given| given.split_once('=').map_or(given.as_str(), |(name, _)| name));
     words.extend(names.map(|name| format!("--env {}", quoted(name))));
     words.push("--only".to_owned());
