@@ -65,6 +65,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             put("http", &name, &http)?;
             put("content", &format!("{name}-asked"), &input_of_parts(&[&exchange.request.head.bytes, &asked]))?;
             put("content", &format!("{name}-answered"), &input_of_parts(&[&response.head.bytes, &answered]))?;
+            for which in 0..12_u8 {
+                let input = [&[which][..], &input_of_parts(&[&answered, &asked])].concat();
+                put("compare", &format!("{name}-{which}"), &input)?;
+            }
             bodies.extend([asked, answered]);
         }
         let bodies: Vec<&[u8]> = bodies.iter().take(6).map(Vec::as_slice).collect();
