@@ -9,7 +9,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use content::redact::Redactor;
 use exchange::{ContainerIdentity, Fingerprint, HostEnvironment, Package, Subject};
-use host::{Docker, DockerError, ProcessError, Reach, TreeLimits};
+use host::{Docker, DockerError, ProcessError, Reach, SeenProcess, TreeLimits};
 
 pub(crate) use self::following::Following;
 use crate::{CaptureError, Service, error::with_causes};
@@ -49,14 +49,14 @@ pub(crate) enum Whose {
     Nobody,
     /// A container's.
     Container(String),
-    /// A process's.
-    Process(u32),
+    /// A process's, with what it was started with where that is known.
+    Process(u32, Arc<[String]>),
 }
 
 impl Whose {
     fn pid(&self) -> Option<u32> {
         match self {
-            Self::Process(pid) => Some(*pid),
+            Self::Process(pid, _) => Some(*pid),
             Self::Container(_) | Self::Nobody => None,
         }
     }
@@ -71,6 +71,8 @@ pub(crate) struct Unseen {
     pub(crate) packages: Option<String>,
     /// Mounts whose content could not be, each with why.
     pub(crate) mounts: Vec<String>,
+    /// What a process shows in the place of its arguments.
+    pub(crate) arguments: Option<String>,
 }
 
 /// Takes a fingerprint; says what could not be seen of it. What did not change since the container was `known` is in the same
@@ -84,6 +86,7 @@ async fn take(
     let mut machine = None;
     let mut packages = Ok(Vec::new());
     let mut mounts = Vec::new();
+    let mut arguments = None;
     let seeing = async {
         match whose {
             Whose::Nobody => Ok(Subject::Unknown),
@@ -93,7 +96,11 @@ async fn take(
                     .container(&name, &mut machine, &mut packages, &mut mounts)
                     .await
             }
-            Whose::Process(pid) => see_process(pid, redactor, secret_names).await,
+            Whose::Process(pid, command) => {
+                let seen = see_process(pid, command, redactor, secret_names).await?;
+                arguments = seen.shows;
+                Ok(Subject::Process(Box::new(seen.identity)))
+            }
         }
     };
     let late = |_| Err(format!("it did not show itself within {} s", PATIENCE.as_secs()));
@@ -102,7 +109,7 @@ async fn take(
         Some(machine) => machine,
         None => tokio::task::spawn_blocking(host::host_environment).await.unwrap_or_default(),
     };
-    let mut unseen = Unseen { mounts, ..Unseen::default() };
+    let mut unseen = Unseen { mounts, arguments, ..Unseen::default() };
     let packages = packages.unwrap_or_else(|problem| {
         unseen.packages = Some(problem);
         Vec::new()
@@ -149,8 +156,13 @@ impl Seeing<'_> {
     }
 }
 
-async fn see_process(pid: u32, redactor: Arc<Redactor>, secret_names: Arc<[String]>) -> Result<Subject, String> {
-    let seen = tokio::task::spawn_blocking(move || host::process_identity(pid, &redactor, &secret_names)).await;
-    let identity = seen.map_err(|error| error.to_string())?.map_err(|error| with_causes(&error))?;
-    Ok(Subject::Process(Box::new(identity)))
+async fn see_process(
+    pid: u32,
+    command: Arc<[String]>,
+    redactor: Arc<Redactor>,
+    secret_names: Arc<[String]>,
+) -> Result<SeenProcess, String> {
+    let look = move || host::process_identity(pid, &command, &redactor, &secret_names);
+    let seen = tokio::task::spawn_blocking(look).await;
+    seen.map_err(|error| error.to_string())?.map_err(|error| with_causes(&error))
 }

@@ -26,6 +26,11 @@ pub enum Notice {
         /// Why.
         reason: String,
     },
+    /// The service has written over its arguments, and they are not recorded; the rest of its environment is.
+    ArgumentsUnknown {
+        /// What it shows in their place.
+        shows: String,
+    },
     /// The service's container became another one, and a new fingerprint of it was taken.
     EnvironmentChanged {
         /// Which container.

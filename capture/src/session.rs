@@ -216,8 +216,10 @@ async fn record(
 fn whose(service: &Service, child: Option<u32>) -> Whose {
     match (service, child) {
         (Service::Container(name), _) => Whose::Container(name.clone()),
-        (Service::Process(pid), _) => Whose::Process(*pid),
-        (Service::Command(_), Some(pid)) => Whose::Process(pid),
+        (Service::Process(pid), _) => Whose::Process(*pid, Arc::from([])),
+        (Service::Command(command), Some(pid)) => {
+            Whose::Process(pid, command.iter().map(|word| word.to_string_lossy().into_owned()).collect())
+        }
         (Service::Unknown, _) | (Service::Command(_), None) => Whose::Nobody,
     }
 }

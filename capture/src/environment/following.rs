@@ -71,7 +71,7 @@ impl Following {
         let fingerprint = self.look(self.whose.clone()).await;
         let name = match self.whose.clone() {
             Whose::Container(name) => name,
-            Whose::Process(pid) => return self.follow_process(pid, (looked_ns, program), fingerprint, stopping).await,
+            Whose::Process(..) => return self.follow_process((looked_ns, program), fingerprint, stopping).await,
             Whose::Nobody => return self.send(self.seen_at_first(fingerprint)),
         };
         let mut heard = until_quiet(&mut changes).await;
@@ -109,13 +109,13 @@ impl Following {
     /// Looks again whenever a process runs another program.
     async fn follow_process(
         mut self,
-        pid: u32,
         (mut looked_ns, mut program): (u64, Option<ProgramMark>),
         mut fingerprint: Fingerprint,
         stopping: watch::Receiver<bool>,
     ) {
         let stops = stopped(stopping);
         tokio::pin!(stops);
+        let Some(pid) = self.whose.pid() else { return };
         if matches!(fingerprint.subject, Subject::Unknown) {
             // It ran another program while it was looked at, or the like.
             program = None;
@@ -137,7 +137,7 @@ impl Following {
                     number += 1;
                     self.queue.send(Item::Changing(self.change(number, ceased_ns, now_ns))).ok();
                 }
-                let seen = self.look(Whose::Process(pid)).await;
+                let seen = self.look(self.whose.clone()).await;
                 // One that ended or went on while it was looked at was not seen: what was there before stands until it is.
                 let was_seen = host::program_of(pid) == now && !matches!(seen.subject, Subject::Unknown);
                 let seen = if was_seen { seen } else { fingerprint.clone() };
@@ -203,7 +203,8 @@ impl Following {
         let subject = unseen.subject.map(|reason| Notice::EnvironmentUnknown { reason });
         let packages = unseen.packages.map(|reason| Notice::PackagesUnknown { reason });
         let mounts = unseen.mounts.into_iter().map(|reason| Notice::MountUnknown { reason });
-        for notice in subject.into_iter().chain(packages).chain(mounts) {
+        let arguments = unseen.arguments.map(|shows| Notice::ArgumentsUnknown { shows });
+        for notice in subject.into_iter().chain(packages).chain(mounts).chain(arguments) {
             if self.said.insert(format!("{notice:?}")) {
                 (self.notify)(notice);
             }

@@ -22,7 +22,7 @@ const ENGINE_PATIENCE: Duration = Duration::from_secs(5);
 pub(super) async fn record(surround: Surround, whose: Whose, every: Duration, stopping: watch::Receiver<bool>) {
     let subject = match &whose {
         Whose::Container(name) => name.clone(),
-        Whose::Process(pid) => format!("process {pid}"),
+        Whose::Process(pid, _) => format!("process {pid}"),
         Whose::Nobody => return,
     };
     let mut rows = Rows { surround, subject, before: None, at_ns: 0, samples: Samples::default() };
@@ -66,7 +66,7 @@ impl Rows {
                 }
                 Err(reason) => {
                     (looker, self.before) = (None, None);
-                    if matches!(whose, Whose::Process(_)) {
+                    if matches!(whose, Whose::Process(..)) {
                         return;
                     }
                     // One that was seen has ended since, which its events say.
@@ -138,7 +138,7 @@ async fn look(whose: &Whose, looker: &mut Option<Looker>) -> Result<Usage, Strin
 /// A container's control group where it is of this machine; else what the engine says.
 async fn find(whose: &Whose) -> Result<Looker, String> {
     match whose {
-        Whose::Process(pid) => Ok(Looker::Here(UsageOf::process(*pid))),
+        Whose::Process(pid, _) => Ok(Looker::Here(UsageOf::process(*pid))),
         Whose::Container(name) => {
             let docker = Docker::connect().await.map_err(|error| with_causes(&error))?;
             let now = docker.container_now(name).await.map_err(|error| with_causes(&error))?;

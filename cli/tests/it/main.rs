@@ -40,6 +40,7 @@ mod shipped;
 mod spoken;
 mod surrounded;
 mod tested;
+mod titled;
 mod trusting;
 mod unrecorded;
 mod untrue;

@@ -42,7 +42,7 @@ pub use known::secret_values;
 pub use machine::{Machine, host_environment};
 pub use mounts::mounted_below;
 pub use owner::{OWNER_LABEL, RUN_LABEL, owner_of};
-pub use proc::{ProgramMark, file_digest, process_identity, program_of, secret_file_digest};
+pub use proc::{ProgramMark, SeenProcess, file_digest, process_identity, program_of, secret_file_digest};
 pub use reach::{Networks, Reach};
 pub use survey::{DiskSurvey, EngineSurvey, KernelSurvey, disk_survey, engine_address, kernel_survey};
 pub use tree::{Difference, Looking, Tree, TreeLimits, local_tree};

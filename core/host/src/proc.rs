@@ -28,8 +28,21 @@ const FILES_MAX: usize = 64;
 const SETTLING_TRIES: u32 = 50;
 const SETTLING_PAUSE: Duration = Duration::from_millis(2);
 
+/// A process as it was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenProcess {
+    /// What it is.
+    pub identity: ProcessIdentity,
+    /// What it shows in the place of its arguments, where it has written over them and they are not known; the identity then has
+    /// none.
+    pub shows: Option<String>,
+}
+
 /// Which process `pid` is. Reads its executable and the files its arguments name whole: seconds for large models, so
 /// call it off the runtime's threads.
+///
+/// `command` is what it was started with, program first, where that is known: its arguments, where it still runs that program
+/// and shows something else (nginx, gunicorn and PostgreSQL show what they are about, as by setproctitle(3)).
 ///
 /// Secrets are replaced in the arguments by `redactor`, and kept as hashes in the environment, those in `secret_names`
 /// too.
@@ -38,9 +51,10 @@ const SETTLING_PAUSE: Duration = Duration::from_millis(2);
 /// `Gone` when there is no such process, `Unreadable` when it is another user's.
 pub fn process_identity(
     pid: u32,
+    command: &[String],
     redactor: &Redactor,
     secret_names: &[String],
-) -> Result<ProcessIdentity, ProcessError> {
+) -> Result<SeenProcess, ProcessError> {
     let proc = PathBuf::from(format!("/proc/{pid}"));
     if !proc.exists() {
         return Err(ProcessError::Gone { pid });
@@ -59,10 +73,15 @@ pub fn process_identity(
     let (program, arguments, environment, working_dir) = of_one_program(|| program_of(pid), look)?;
     // The files as the process sees them, which may have a root of its own.
     let root = proc.join("root");
+    let (arguments, shows) = match title_of(&arguments, &working_dir, &root) {
+        None => (arguments, None),
+        Some(_) if is_program(&program.path, command) => (command.to_vec(), None),
+        Some(title) => (Vec::new(), Some(redactor.text(&title).0)),
+    };
     let mut salt = [0; 16];
     getrandom::fill(&mut salt).map_err(|error| ProcessError::Random(error.into()))?;
     let NamedFiles { files, secrets } = files_of(&arguments, &working_dir, &root, salt);
-    Ok(ProcessIdentity {
+    let identity = ProcessIdentity {
         executable: text_of(&program.path),
         digest: program.file.and_then(|file| digest_of(file).ok()),
         files,
@@ -71,7 +90,34 @@ pub fn process_identity(
         arguments: redactor.arguments(&arguments).0,
         working_dir: text_of(&working_dir),
         variables: variables(&environment, secret_names)?,
-    })
+    };
+    Ok(SeenProcess { identity, shows })
+}
+
+/// What a process shows in the place of its arguments, where these cannot be arguments: one text with spaces in it that names no
+/// file. What was written over the rest is empty.
+fn title_of(arguments: &[String], working_dir: &Path, root: &Path) -> Option<String> {
+    let (first, others) = arguments.split_first()?;
+    let is_title = first.contains(' ') && others.iter().all(String::is_empty);
+    let path = working_dir.join(first);
+    let is_file = || inside(root, &path).is_file();
+    (is_title && !is_file()).then(|| first.trim_end().to_owned())
+}
+
+/// A path of a process as this one finds it.
+fn inside(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// True where the program that a command names is this executable.
+fn is_program(executable: &Path, command: &[String]) -> bool {
+    let Some(name) = command.first() else { return false };
+    let is_it = |path: PathBuf| path.canonicalize().is_ok_and(|path| path == executable);
+    if name.contains('/') {
+        return is_it(PathBuf::from(name));
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file()).is_some_and(is_it)
 }
 
 fn variables(environment: &[String], secret_names: &[String]) -> Result<Vec<exchange::Variable>, ProcessError> {
@@ -287,7 +333,7 @@ mod tests {
             .spawn()
             .unwrap();
         let child = Killed(child);
-        let identity = process_identity(child.0.id(), &redactor(), &[]).unwrap();
+        let identity = process_identity(child.0.id(), &[], &redactor(), &[]).unwrap().identity;
 
         let path = |name: &str| folder.path().join(name).display().to_string();
         assert_eq!(identity.digest, Some(file_digest(Path::new("/bin/sh")).unwrap()));
@@ -317,6 +363,31 @@ mod tests {
         assert_eq!(secret_file_digest(&env, "zz").unwrap_err().kind(), io::ErrorKind::InvalidData);
         fs::write(&env, "TOKEN=1235\n").unwrap();
         assert_ne!(secret_file_digest(&env, &salt).unwrap(), *digest);
+    }
+
+    #[test]
+    fn what_a_process_shows_about_itself_is_told_from_its_arguments() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("My Service"), "").unwrap();
+        let of = |arguments: &[&str]| {
+            let arguments: Vec<String> = arguments.iter().map(|&text| text.to_owned()).collect();
+            title_of(&arguments, folder.path(), Path::new("/"))
+        };
+        let title = "nginx: master process nginx -g daemon off;";
+        assert_eq!(of(&[title]).as_deref(), Some(title));
+        assert_eq!(of(&["gunicorn: master [app]   ", "", ""]).as_deref(), Some("gunicorn: master [app]"));
+        assert_eq!(of(&["My Service"]), None, "a file that is named so");
+        assert_eq!(of(&["python", "-m", "app"]), None);
+        assert_eq!(of(&["serve"]), None);
+        assert_eq!(of(&[]), None);
+    }
+
+    #[test]
+    fn a_command_is_known_by_its_program_wherever_it_is_found() {
+        let shell = fs::canonicalize("/bin/sh").unwrap();
+        assert!(is_program(&shell, &["/bin/sh".to_owned(), "-c".to_owned()]));
+        assert!(is_program(&shell, &["sh".to_owned()]));
+        assert!(!is_program(&shell, &["/bin/cat".to_owned()]) && !is_program(&shell, &[]));
     }
 
     #[test]
@@ -362,7 +433,7 @@ mod tests {
 
     #[test]
     fn a_process_that_is_not_there_is_named() {
-        let error = process_identity(u32::MAX, &redactor(), &[]).unwrap_err();
+        let error = process_identity(u32::MAX, &[], &redactor(), &[]).unwrap_err();
         assert!(matches!(error, ProcessError::Gone { pid: u32::MAX }));
     }
 

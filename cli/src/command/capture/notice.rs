@@ -40,6 +40,14 @@ fn in_words(notice: &Notice) -> (&'static str, bool, String) {
         Notice::EnvironmentUnknown { reason } => {
             ("environment-unknown", true, format!("the service's environment is not recorded: {reason}"))
         }
+        Notice::ArgumentsUnknown { shows } => (
+            "arguments-unknown",
+            true,
+            format!(
+                "the service shows `{shows}` in place of its arguments, so these are not recorded: replay with `--process CMD`, or let \
+                 `retake capture -- CMD` start its program"
+            ),
+        ),
         Notice::EnvironmentChanged { container } => (
             "environment-changed",
             false,
