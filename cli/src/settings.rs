@@ -9,6 +9,7 @@ mod explain;
 pub(crate) mod file;
 mod layer;
 pub(crate) mod nearest;
+mod said;
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -16,11 +17,12 @@ pub(crate) use self::{
     case::{CaseReader, FlagValues, OwnKey},
     layer::Origin,
     nearest::nearest,
+    said::Said,
 };
 use clap::{ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, parser::ValueSource};
 
 use crate::{
-    args::Cli,
+    args::{Cli, Command as Asked},
     settings::layer::{Layer, Setting},
     trouble::Trouble,
 };
@@ -69,7 +71,10 @@ pub(crate) fn settle(arguments: &[OsString]) -> Result<Settled, Refusal> {
     let overruled = overruled(&plain, &layer, &matches);
     let layer = layer.without(&overruled);
     let matches = if overruled.is_empty() { matches } else { parse(&plain, &layer, arguments)? };
-    let cli = Cli::from_arg_matches(&matches)?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    if let Asked::Replay(args) = &mut cli.command {
+        args.said = Some(Said::of(&plain, "replay", &matches));
+    }
     if cli.common.print_settings {
         return Ok(Settled::Said(explain::explain(&plain, &matches, &layer, cli.common.json)));
     }

@@ -4,10 +4,11 @@
 //! is not looked at, and counted.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, PoisonError},
 };
 
+use bundle::{Archive, ReadError};
 use diff::{Apart, Output, Route, places_apart};
 use exchange::{Head, Id};
 
@@ -44,6 +45,31 @@ pub(crate) struct Looked {
 }
 
 impl Baseline {
+    /// The first answers of a run that is gone on with: those in its file that were judged.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub(crate) fn of_run(archive: &Archive, judged: &BTreeSet<Id>) -> Result<Self, ReadError> {
+        let mut firsts: BTreeMap<Id, (u32, Id)> = BTreeMap::new();
+        for entry in archive.entries().iter().filter(|entry| judged.contains(&entry.id)) {
+            let Some((original, repeat)) = entry.original.zip(entry.repeat) else { continue };
+            let first = firsts.entry(original).or_insert((repeat, entry.id));
+            *first = (*first).min((repeat, entry.id));
+        }
+        let mut kept = Kept::default();
+        for (original, (_, id)) in firsts {
+            let exchange = archive.exchange(&id)?;
+            let Some(response) = &exchange.response else { continue };
+            if response.body.kept_len() > KEPT_BYTES_MAX as u64 {
+                continue;
+            }
+            let body = archive.body(&response.body, KEPT_BYTES_MAX as u64)?;
+            let (complete, whole) = (exchange.end.is_complete(), response.body.is_whole());
+            kept.keep(original, &Output { head: &response.head, body: &body, complete, whole });
+        }
+        Ok(Self { kept: Mutex::new(kept) })
+    }
+
     /// Keeps the first answer to an exchange; holds a later one against it. `None` for the first, and where the first is
     /// not kept.
     pub(crate) fn look(&self, exchange: Id, route: &Route, answer: &Output<'_>) -> Option<Looked> {

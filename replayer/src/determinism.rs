@@ -45,11 +45,15 @@ pub enum Control {
     Addresses,
     /// Level 3: what C++'s `std::random_device` gives, which asks the processor.
     RandomDevice,
+    /// Of no level: the clocks that only go on, which stand still until the service is ready.
+    Monotonic,
+    /// Of no level: the processor's time stamp counter.
+    Tsc,
 }
 
 impl Control {
     /// All of them, lower levels first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Variables,
         Self::Threads,
         Self::Answers,
@@ -58,14 +62,17 @@ impl Control {
         Self::Entropy,
         Self::Addresses,
         Self::RandomDevice,
+        Self::Monotonic,
+        Self::Tsc,
     ];
 
-    /// The level that it is part of.
+    /// The level that it is part of; one above all levels for what is part of none.
     pub fn level(self) -> u8 {
         match self {
             Self::Variables | Self::Threads => 1,
             Self::Answers | Self::Urandom => 2,
             Self::Clock | Self::Entropy | Self::Addresses | Self::RandomDevice => 3,
+            Self::Monotonic | Self::Tsc => LEVEL_MAX + 1,
         }
     }
 
@@ -80,6 +87,8 @@ impl Control {
             Self::Entropy => "What getrandom gives",
             Self::Addresses => "Where a program's memory lies",
             Self::RandomDevice => "What C++'s std::random_device gives",
+            Self::Monotonic => "The monotonic clocks, until the service is ready",
+            Self::Tsc => "The processor's time stamp counter",
         }
     }
 
@@ -94,6 +103,8 @@ impl Control {
             Self::Entropy => "entropy",
             Self::Addresses => "addresses",
             Self::RandomDevice => "random-device",
+            Self::Monotonic => "monotonic",
+            Self::Tsc => "tsc",
         }
     }
 }
@@ -117,6 +128,8 @@ pub struct Asked {
     pub required: Option<u8>,
     /// Controls that are left off.
     pub without: BTreeSet<Control>,
+    /// Controls of no level, or of one above, that are asked for all the same.
+    pub with: BTreeSet<Control>,
     /// What it is to be alike to.
     pub alike: Alike,
     /// What all that is random is derived from.
@@ -125,7 +138,14 @@ pub struct Asked {
 
 impl Default for Asked {
     fn default() -> Self {
-        Self { level: LEVEL_MAX, required: None, without: BTreeSet::new(), alike: Alike::default(), seed: 0 }
+        Self {
+            level: LEVEL_MAX,
+            required: None,
+            without: BTreeSet::new(),
+            with: BTreeSet::new(),
+            alike: Alike::default(),
+            seed: 0,
+        }
     }
 }
 
@@ -134,6 +154,10 @@ impl Asked {
     pub(crate) fn why_off(&self, control: Control) -> Option<String> {
         if self.without.contains(&control) {
             Some(format!("left off by `--without {}`", control.word()))
+        } else if self.with.contains(&control) {
+            None
+        } else if control.level() > LEVEL_MAX {
+            Some(format!("of no level, and not asked for (`--with {}`)", control.word()))
         } else if control.level() > self.level {
             Some(format!("left off by `--determinism {}`", self.level))
         } else if control == Control::RandomDevice && self.without.contains(&Control::Entropy) {
@@ -176,7 +200,7 @@ pub struct Controlled {
 }
 
 /// What became of the controls.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Controls {
     /// One entry for each that was heard of.
     said: Vec<Controlled>,
@@ -206,8 +230,9 @@ impl Controls {
         &self.troubles
     }
 
-    /// All controls, those that were never heard of as failed or off.
+    /// All controls of levels, and those that were asked for beside them; what was never heard of as failed or off.
     pub(crate) fn all(&self, asked: &Asked) -> Vec<Controlled> {
+        let is_told = |control: &Control| control.level() <= LEVEL_MAX || asked.with.contains(control);
         let of = |control: Control| {
             if let Some(said) = self.said.iter().find(|one| one.control == control) {
                 return said.clone();
@@ -221,7 +246,7 @@ impl Controls {
                 },
             }
         };
-        Control::ALL.into_iter().map(of).collect()
+        Control::ALL.into_iter().filter(is_told).map(of).collect()
     }
 }
 
@@ -287,6 +312,17 @@ mod tests {
         assert_eq!(of(Control::Urandom).words, ["left off by `--without urandom`"]);
         assert_eq!(of(Control::Clock).words, ["left off by `--determinism 2`"]);
         assert_eq!(of(Control::Answers).state, State::Failed);
+    }
+
+    #[test]
+    fn what_is_of_no_level_is_there_where_it_is_asked_for_and_makes_no_level() {
+        let all = Controls::default().all(&Asked::default());
+        assert!(all.iter().all(|one| one.control.level() <= LEVEL_MAX));
+        let asked = Asked { level: 0, with: BTreeSet::from([Control::Monotonic, Control::Clock]), ..Asked::default() };
+        assert_eq!((asked.why_off(Control::Monotonic), asked.why_off(Control::Clock)), (None, None));
+        assert!(asked.why_off(Control::Tsc).unwrap().contains("--with tsc"));
+        assert!(Controls::default().all(&asked).iter().any(|one| one.control == Control::Monotonic));
+        assert_eq!(level_of(&controls(&[], &asked), 0), (0, None));
     }
 
     #[test]

@@ -106,9 +106,12 @@ pub(crate) struct Driver {
 pub(crate) struct Watch<'a> {
     pub(crate) progress: &'a (dyn Fn(u64, u64) + Send + Sync),
     pub(crate) stop: watch::Receiver<bool>,
+    /// What came to an end so far, for whoever looks before the drive is over.
+    pub(crate) ended: Arc<Outcomes>,
 }
 
-type Outcomes = Mutex<BTreeMap<Id, Result<Outcome, ReadError>>>;
+/// What became of exchanges; an error where a recorded body could not be read.
+pub(crate) type Outcomes = Mutex<BTreeMap<Id, Result<Outcome, ReadError>>>;
 
 impl Driver {
     /// Sends all chosen exchanges. Those that were not sent because of a stop are missing in what comes back; those that it
@@ -122,7 +125,7 @@ impl Driver {
         watched: Watch<'_>,
     ) -> Result<BTreeMap<Id, Outcome>, ReadError> {
         let turns = Arc::new(Turns::of(&self, selection));
-        let outcomes = Arc::new(Outcomes::default());
+        let outcomes = watched.ended;
         let mut stop = watched.stop.clone();
         let mut tasks = JoinSet::new();
         let total = selection.chosen.len() as u64;

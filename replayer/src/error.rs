@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use exchange::Id;
 
-use crate::{beside::BesideError, secrets::SecretsError};
+use crate::{beside::BesideError, journal::ResumeError, secrets::SecretsError};
 
 /// Why there was no replay. Exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -130,6 +130,43 @@ pub enum ReplayError {
     /// The run could not be written.
     #[error("cannot write the run")]
     Write(#[from] bundle::WriteError),
+    /// A run cannot be gone on with.
+    #[error("the run cannot be gone on with")]
+    Resume(#[from] ResumeError),
+    /// A run's file cannot be written again without what is to be done anew.
+    #[error("the run cannot be gone on with")]
+    TakeUp(#[from] bundle::PruneError),
+    /// Somebody else writes to a run.
+    #[error("`{path}` is being written: its replay is still under way")]
+    RunInUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What a run was made from is no longer what it was.
+    #[error("`{path}` is another recording than the one that run {run} was begun with")]
+    OtherSource {
+        /// The recording.
+        path: String,
+        /// The run.
+        run: Id,
+    },
+    /// The service of a run that is gone on with cannot be judged.
+    #[error("run {run} cannot be gone on with: {reason}")]
+    CannotGoOn {
+        /// The run.
+        run: Id,
+        /// Why.
+        reason: String,
+    },
+    /// It went no further; what was judged by then is there.
+    #[error("the replay was cut off; what was judged by then is kept")]
+    CutOff {
+        /// The run.
+        run: Id,
+        /// Why.
+        #[source]
+        source: Box<ReplayError>,
+    },
 }
 
 impl ReplayError {
@@ -172,6 +209,15 @@ impl ReplayError {
             Self::NoSuchDependency { known, .. } => Some(format!("recorded are {}", known.join(", "))),
             Self::NeedsOneCopy { .. } => {
                 Some("leave `--load` out, or run a real one beside the service with `--beside NAME=IMAGE`".to_owned())
+            }
+            Self::Resume(source) => source.help().map(Into::into),
+            Self::TakeUp(source) => source.help().map(Into::into),
+            Self::RunInUse { .. } => Some("wait until it has ended".to_owned()),
+            Self::OtherSource { .. } => Some("put the recording back, or replay this one anew".to_owned()),
+            Self::CannotGoOn { .. } => Some("it stays as it is; put right what is wrong, and go on with it".to_owned()),
+            Self::CutOff { run, source } => {
+                let help = source.help().map(|help| format!("{help}; then ")).unwrap_or_default();
+                Some(format!("{help}go on with it: `retake replay --resume {}`", run.short()))
             }
             Self::NoPort => Some("say it with `--port N`".to_owned()),
             Self::PortTaken { .. } => {

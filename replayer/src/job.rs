@@ -15,6 +15,7 @@ use diff::Rules;
 use exchange::{ContainerConfig, Fingerprint, HealthCheck, Id, Subject};
 use futures_util::future::BoxFuture;
 use host::RanInside;
+use serde::{Deserialize, Serialize};
 use wire::{
     bridge::Virtual,
     client::{Clock, Limits},
@@ -27,6 +28,7 @@ use crate::{
     environment::{Addresses, GivenMount, GivenVariable, RecordedAddresses, Told, Variables, looked_for},
     error::ReplayError,
     forward::FORWARD_PROXY,
+    journal::Resumable,
     ledger::Ledger,
     noise::{Chosen, FoundNoise},
     on_miss::{GivenLive, Misses, OnMiss},
@@ -102,6 +104,10 @@ pub struct Settings {
     pub limits: Limits,
     /// How often it is replayed.
     pub repeating: Repeating,
+    /// How to ask for it again, which the run keeps, so that it can be gone on with once it was cut off; `None` where it cannot.
+    pub resumable: Option<serde_json::Value>,
+    /// The run that is gone on with.
+    pub resume: Option<Arc<Resumable>>,
     /// The folder that runs are written to.
     pub runs_folder: PathBuf,
     /// This very program, statically linked: what becomes the container's init.
@@ -225,7 +231,7 @@ fn port_inside(config: &ContainerConfig, host: &str, port: u16) -> u16 {
 }
 
 /// What is to be run, and what was found out before it runs.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Preparation {
     pub(crate) pinned: Pinned,
     /// What was given or put in its place, and is what was recorded: nothing differs by it.

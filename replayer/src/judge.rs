@@ -26,8 +26,10 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Judgement {
     pub(crate) results: Vec<ExchangeResult>,
-    /// For each result: what was asked of dependencies, whatever the order.
-    pub(crate) effects: Vec<Digest>,
+    /// For each result: what its outcome is told by.
+    pub(crate) said: Vec<Said>,
+    /// What was asked of dependencies, and is not known by whom.
+    pub(crate) nobodys: Vec<Digest>,
     pub(crate) tally: Tally,
     pub(crate) answers: Answers,
     pub(crate) rules: Vec<RuleUse>,
@@ -36,6 +38,42 @@ pub(crate) struct Judgement {
     /// What repeats taught of noise.
     pub(crate) learned: NoiseLearner,
     pub(crate) outcome_digest: Option<Digest>,
+    /// Where it was stopped: the same of those that had ended, and of their calls alone.
+    pub(crate) so_far: Option<Box<Judgement>>,
+}
+
+/// What an exchange's outcome is told by.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Said {
+    /// What counts of its answer; `None` where there is none.
+    pub(crate) answer: Option<Digest>,
+    /// What it asked of dependencies, sorted.
+    pub(crate) asked: Vec<Digest>,
+}
+
+impl Said {
+    /// What was asked of dependencies, whatever the order.
+    pub(crate) fn effects(&self) -> Digest {
+        let mut hash = blake3::Hasher::new_derive_key("retake 2026-11 effects of an exchange");
+        hash_digests(&mut hash, &self.asked);
+        Digest(*hash.finalize().as_bytes())
+    }
+}
+
+impl Judgement {
+    /// Counts the verdicts, and gives the digest of all outcomes, where there are any.
+    pub(crate) fn conclude(&mut self, has_outcomes: bool) {
+        let mut hash = blake3::Hasher::new_derive_key("retake 2026-11 outcome of a run");
+        for (result, said) in self.results.iter().zip(&self.said) {
+            hash.update(&result.id.0).update(&[u8::from(said.answer.is_some())]);
+            hash.update(&said.answer.map(|digest| digest.0).unwrap_or_default());
+            hash_digests(&mut hash, &said.asked);
+        }
+        self.nobodys.sort_unstable();
+        hash_digests(&mut hash, &self.nobodys);
+        self.tally = Tally::of(&self.results);
+        self.outcome_digest = has_outcomes.then(|| Digest(*hash.finalize().as_bytes()));
+    }
 }
 
 /// All that judging needs.
@@ -56,6 +94,8 @@ pub(crate) struct Case<'a> {
     pub(crate) calls_observed: bool,
     /// What is known of the secrets in the requests.
     pub(crate) secrets: &'a Secrets,
+    /// Where only some of the exchanges are of interest: those, whose calls alone are counted.
+    pub(crate) part: Option<&'a BTreeSet<Id>>,
 }
 
 impl Case<'_> {
@@ -63,7 +103,6 @@ impl Case<'_> {
     pub(crate) fn judge(&self) -> Judgement {
         let calls = self.calls_by_parent();
         let mut judgement = Judgement { answers: self.answers(), ..Judgement::default() };
-        let mut outcome_hash = blake3::Hasher::new_derive_key("retake 2026-11 outcome of a run");
         let nothing = Calls::default();
         for exchange in &self.selection.chosen {
             let outcome = self.outcomes.get(&exchange.id);
@@ -73,15 +112,23 @@ impl Case<'_> {
                 RuleUse::merge(&mut judgement.rules, &comparison.rules_used);
                 NoiseUse::merge(&mut judgement.noise, &result.route, &comparison.noise);
             }
-            hash_outcome(&mut outcome_hash, exchange.id, outcome, calls);
-            judgement.tally.add_result(&result);
             judgement.results.push(result);
-            judgement.effects.push(calls.effects());
+            let mut asked = calls.digests.clone();
+            asked.sort_unstable();
+            judgement.said.push(Said { answer: outcome.and_then(|outcome| outcome.compared.outcome), asked });
         }
         RuleUse::merge(&mut judgement.rules, &self.rules_used_in_matching());
-        hash_digests(&mut outcome_hash, self.digests_of_nobodys_calls());
-        judgement.outcome_digest = (!self.outcomes.is_empty()).then(|| Digest(*outcome_hash.finalize().as_bytes()));
+        judgement.nobodys = self.digests_of_nobodys_calls();
+        judgement.conclude(!self.outcomes.is_empty());
         judgement
+    }
+
+    /// The notes of what counts.
+    fn counted(&self) -> impl Iterator<Item = &Note> {
+        let is_of = |part: &BTreeSet<Id>, note: &Note| {
+            note.parent.as_ref().or(note.candidates.first()).is_some_and(|owner| part.contains(owner))
+        };
+        self.notes.iter().filter(move |note| self.part.is_none_or(|part| is_of(part, note)))
     }
 
     fn result_of(&self, exchange: &Exchange, outcome: Option<&Outcome>, calls: &Calls) -> ExchangeResult {
@@ -186,20 +233,20 @@ impl Case<'_> {
         self.selection.calls.iter().filter_map(|call| Some((call.id, call.digests.request?))).collect()
     }
 
-    fn digests_of_nobodys_calls(&self) -> Vec<[u8; 32]> {
+    fn digests_of_nobodys_calls(&self) -> Vec<Digest> {
         let recorded = self.recorded_digests();
         // Turns are nobody's here: who was in flight is a matter of timing, and so is how often a connection is opened.
         let is_counted = |note: &&Note| match &note.turn {
             Some(turn) => !turn.opens,
             None => note.parent.is_none(),
         };
-        self.notes.iter().filter(is_counted).map(|note| digest_of(note, &recorded)).collect()
+        self.counted().filter(is_counted).map(|note| digest_of(note, &recorded)).collect()
     }
 
     fn answers(&self) -> Answers {
         let mut answers = Answers { observed: self.calls_observed, ..Answers::default() };
         // What several copies may have asked counts with the first of them.
-        for note in self.notes.iter().filter(|note| note.copies.first() == Some(&self.copy)) {
+        for note in self.counted().filter(|note| note.copies.first() == Some(&self.copy)) {
             *match &note.outcome {
                 Err(_) => &mut answers.missed,
                 Ok(found) => match found.scope {
@@ -230,7 +277,7 @@ impl Case<'_> {
 
     fn rules_used_in_matching(&self) -> Vec<RuleUse> {
         let mut used = Vec::new();
-        for found in self.notes.iter().filter_map(|note| note.outcome.as_ref().ok()) {
+        for found in self.counted().filter_map(|note| note.outcome.as_ref().ok()) {
             for left_out in &found.left_out {
                 let one =
                     RuleUse { rule: left_out.rule.clone(), pointer: left_out.pointer.clone(), count: 1, reason: None };
@@ -258,7 +305,7 @@ struct Calls {
     /// Recorded calls that nobody asked for.
     never_asked: Vec<Id>,
     /// What was asked, for the outcome's digest.
-    digests: Vec<[u8; 32]>,
+    digests: Vec<Digest>,
 }
 
 impl Calls {
@@ -312,12 +359,6 @@ impl Calls {
         let recorded: Vec<_> = self.steps.1.iter().filter(is_told).cloned().collect();
         let trajectory = Trajectory::of(&recorded, &replayed);
         (!trajectory.is_same()).then_some(trajectory)
-    }
-
-    fn effects(&self) -> Digest {
-        let mut hash = blake3::Hasher::new_derive_key("retake 2026-11 effects of an exchange");
-        hash_digests(&mut hash, self.digests.clone());
-        Digest(*hash.finalize().as_bytes())
     }
 
     fn look_at_the_order(&mut self) {
@@ -390,23 +431,16 @@ fn title_of_recorded(call: &Exchange) -> String {
 }
 
 /// What was asked: the recorded question stands for it where one answered, since what a rule covers is not in the outcome.
-fn digest_of(note: &Note, recorded: &BTreeMap<Id, Digest>) -> [u8; 32] {
+fn digest_of(note: &Note, recorded: &BTreeMap<Id, Digest>) -> Digest {
     let call = note.outcome.as_ref().ok().filter(|_| note.turn.is_none());
     let original = call.and_then(|found| recorded.get(&found.id));
-    original.unwrap_or(&note.digest).0
+    *original.unwrap_or(&note.digest)
 }
 
-fn hash_outcome(hash: &mut blake3::Hasher, id: Id, outcome: Option<&Outcome>, calls: &Calls) {
-    let answer = outcome.and_then(|outcome| outcome.compared.outcome);
-    hash.update(&id.0).update(&[u8::from(answer.is_some())]).update(&answer.map(|digest| digest.0).unwrap_or_default());
-    hash_digests(hash, calls.digests.clone());
-}
-
-/// Equal for equal sets of questions, in whatever order they were asked.
-fn hash_digests(hash: &mut blake3::Hasher, mut digests: Vec<[u8; 32]>) {
-    digests.sort_unstable();
-    hash.update(&(digests.len() as u64).to_le_bytes());
-    digests.iter().for_each(|digest| {
-        hash.update(digest);
+/// Equal for equal sets of questions.
+fn hash_digests(hash: &mut blake3::Hasher, sorted: &[Digest]) {
+    hash.update(&(sorted.len() as u64).to_le_bytes());
+    sorted.iter().for_each(|digest| {
+        hash.update(&digest.0);
     });
 }

@@ -4,7 +4,7 @@
 //! of its own. Read the modules in this order: [`replay`](mod@replay) is the sentence; `select` chooses exchanges, `order`
 //! keeps what came before what, `timing` when, `container`, `process` and `target` start the service, `beside` real servers with it, `drive`
 //! sends, `compare` looks at each answer, `answer` plays the dependencies (`converse` those that are no HTTP), `judge` decides,
-//! `ledger` writes, [`receipt`] proves.
+//! `ledger` writes, `journal` what a run that is cut off is gone on with from, [`receipt`] proves.
 
 mod absent;
 mod answer;
@@ -20,9 +20,11 @@ pub mod determinism;
 mod drive;
 mod environment;
 mod error;
+mod fitted;
 mod forward;
 mod in_flight;
 mod job;
+mod journal;
 mod judge;
 mod ledger;
 mod mounting;
@@ -39,6 +41,7 @@ mod rehearsal;
 mod renew;
 mod repeat;
 pub mod replay;
+mod resume;
 mod rules;
 mod run_folder;
 mod secrets;
@@ -55,6 +58,7 @@ pub use beside::{BesideError, GivenBeside};
 pub use container::BridgeWay;
 pub use environment::{GivenMount, GivenVariable, pseudonyms_in_commands};
 pub use error::ReplayError;
+pub use journal::{Began, Resumable, ResumeError};
 pub use noise::{AlarmRate, FoundNoise, FoundProfile, NoiseProof, ProfileProof, service_version};
 pub use on_miss::{GivenLive, OnMiss};
 pub use order::Order;

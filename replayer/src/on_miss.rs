@@ -62,6 +62,16 @@ impl Misses {
         Self { on_miss, live, nearest: AtomicU64::new(0), connector: Connector::new() }
     }
 
+    /// Goes on with these counts.
+    pub(crate) fn after(self, before: &MissesAnswered) -> Self {
+        self.nearest.store(before.by_nearest, Ordering::Relaxed);
+        for (given, count) in &self.live {
+            let known = before.live.iter().find(|known| known.name == given.name);
+            count.store(known.map_or(0, |known| known.calls), Ordering::Relaxed);
+        }
+        self
+    }
+
     /// Whether the nearest recording is to answer; counts that it does.
     pub(crate) fn takes_nearest(&self, has_one: bool) -> bool {
         let takes = self.on_miss == OnMiss::Nearest && has_one;

@@ -9,6 +9,7 @@ pub use self::punctuality::{Punctuality, Quantiles};
 pub use self::repeats::{NotStarted, RepeatsProof, Resets, Setting};
 pub use crate::{
     determinism::{Control, Controlled, GateCounts, State},
+    fitted::LeftOut,
     noise::{AlarmRate, NoiseProof, ProfileProof},
 };
 
@@ -88,6 +89,15 @@ pub struct Receipt {
     /// True when the replay was interrupted before all was sent.
     #[serde(default)]
     pub interrupted: bool,
+    /// How often it was gone on with after it had been cut off.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub resumed: u32,
+    /// In a run's file: how many more were skipped than `skipped` has room for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped_more: u64,
+    /// What of the results the run's file has no room for.
+    #[serde(default, skip_serializing_if = "LeftOut::is_nothing")]
+    pub left_out: LeftOut,
 }
 
 /// Why a whole replay could not be judged, and what to do.
@@ -259,6 +269,13 @@ pub struct Egress {
 }
 
 impl Egress {
+    /// The same, where something ran that was not seen to its end.
+    #[must_use]
+    pub(crate) fn not_all_seen(self) -> Self {
+        let attempts = self.attempts.filter(|attempts| !attempts.is_empty());
+        Self { names: None, without_route: None, attempts_cut: attempts.is_some(), attempts, ..self }
+    }
+
     /// What both saw. What one of them did not observe was not observed.
     #[must_use]
     pub(crate) fn and(self, other: Self) -> Self {
@@ -294,6 +311,11 @@ fn add_attempt(all: &mut Vec<Attempt>, attempt: Attempt) {
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_nothing(count: &u32) -> bool {
     *count == 0
 }
 

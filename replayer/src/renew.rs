@@ -19,8 +19,8 @@ const QUIET_PATIENCE: Duration = Duration::from_secs(2);
 impl Repeats<'_, '_> {
     /// True where the same container starts its service anew after a repeat, unless something turns out to be left in it.
     /// Counts what the next repeat gets otherwise.
-    pub(crate) fn renews(&mut self, repeat: u32, service: &Service, outcomes: Option<&Outcomes>) -> bool {
-        let Some(outcomes) = outcomes.filter(|_| self.repeating.renews() && self.has_next(repeat)) else {
+    pub(crate) fn renews(&mut self, service: &Service, outcomes: Option<&Outcomes>) -> bool {
+        let Some(outcomes) = outcomes.filter(|_| self.repeating.renews() && self.has_next()) else {
             return false;
         };
         if !self.job.runs_container() {
@@ -33,7 +33,7 @@ impl Repeats<'_, '_> {
     }
 
     /// Stops the service, judges each copy, and has the next one ready.
-    pub(crate) async fn renew(&mut self, repeat: u32, mut service: Service, outcomes: &Outcomes) -> Vec<Judgement> {
+    pub(crate) async fn renew(&mut self, mut service: Service, outcomes: &Outcomes) -> Vec<Judgement> {
         let stopped = service.started.running.stop_service().await;
         service.answerer.quiet(QUIET_PATIENCE).await;
         let judgements = self.job.judge_now(&service, outcomes);
@@ -41,7 +41,7 @@ impl Repeats<'_, '_> {
         let mut results = judgements.iter().flat_map(|judgement| &judgement.results);
         let is_last = self.repeating.until_failure && results.any(is_no_pass);
         match stopped {
-            _ if is_last || !self.has_next(repeat) => self.leave(service).await,
+            _ if is_last || !self.has_next() => self.leave(service).await,
             Ok(()) => {
                 self.tried.resets.processes += 1;
                 self.standing = Some(self.started_anew(service).await);
@@ -74,7 +74,7 @@ impl Repeats<'_, '_> {
         self.tried.gated(answerer.gate_counts().filter(|_| calls_observed));
     }
 
-    fn has_next(&self, repeat: u32) -> bool {
-        repeat + 1 < self.count && !self.is_stopped()
+    fn has_next(&self) -> bool {
+        !self.left.is_empty() && !self.is_stopped()
     }
 }

@@ -24,14 +24,16 @@ use crate::{
     baseline::Baseline,
     beside,
     determinism::{Control, GateCounts, State, say_reached},
-    drive::{Driver, Outcome, Watch},
+    drive::{Driver, Outcome, Outcomes as Ended, Watch},
     error::ReplayError,
     job::{Halt, Job, Preparation, Started},
+    journal::Part,
     judge::{Case, Judgement},
     pace::Pace,
     punctuality,
     receipt::{NotStarted, Resets, Void},
     replay::{Played, Progressed, Watched},
+    select::Selection,
     service::Aftermath,
     trials::Trials,
 };
@@ -99,6 +101,8 @@ pub(crate) struct Service {
     pub(crate) answerer: Arc<Answerer>,
     pub(crate) preparation: Preparation,
     pub(crate) fingerprint: Option<Digest>,
+    /// True where a repeat of it was judged, or of the service before it in the same place.
+    pub(crate) was_judged: bool,
 }
 
 /// A service that cannot be judged.
@@ -110,9 +114,9 @@ pub(crate) struct Fallen {
 
 /// The repeats so far.
 pub(crate) struct Tried {
-    trials: Trials,
+    pub(crate) trials: Trials,
     pub(crate) preparation: Option<Preparation>,
-    aftermath: Option<Aftermath>,
+    pub(crate) aftermath: Option<Aftermath>,
     fallen: Vec<NotStarted>,
     fallen_count: u32,
     fallen_in_a_row: u32,
@@ -121,9 +125,15 @@ pub(crate) struct Tried {
     punctuality: punctuality::Watched,
     /// Requests that were sent, and those among them in which a seed was set.
     seeded: (u64, u64),
-    gates: Option<GateCounts>,
+    pub(crate) gates: Option<GateCounts>,
     pub(crate) resets: Resets,
     interrupted: bool,
+    /// How often the run was gone on with.
+    pub(crate) resumed: u32,
+    /// True once a repeat was tried, since it was gone on with.
+    pub(crate) has_tried: bool,
+    /// True where a service that was judged was not seen to its end, since the run was cut off.
+    pub(crate) cut_off: bool,
 }
 
 /// What is known of the repeats beside their judgement.
@@ -138,6 +148,7 @@ pub(crate) struct Count {
     pub(crate) punctuality: punctuality::Watched,
     pub(crate) seeded: (u64, u64),
     pub(crate) resets: Resets,
+    pub(crate) resumed: u32,
 }
 
 /// The repeats of a job under way.
@@ -153,6 +164,10 @@ pub(crate) struct Repeats<'a, 'j> {
     pub(crate) tried: Tried,
     /// The service that answers the next repeat, where it stands already.
     pub(crate) standing: Option<Result<Service, Halt>>,
+    /// Repeats that are still to be.
+    pub(crate) left: BTreeSet<u32>,
+    /// What was judged in repeats that were cut off, by repeat and copy.
+    pub(crate) before: BTreeMap<(u32, u32), Part>,
 }
 
 /// What follows a repeat.
@@ -167,7 +182,7 @@ enum Next {
 
 impl Repeats<'_, '_> {
     async fn play(mut self) -> Result<Played, ReplayError> {
-        for repeat in 0..self.count {
+        while let Some(repeat) = self.left.pop_first() {
             match self.once(repeat).await? {
                 Next::Repeat => {}
                 Next::End => break,
@@ -179,10 +194,15 @@ impl Repeats<'_, '_> {
             let aftermath = self.job.let_go(service.started).await;
             self.tried.ended(aftermath, self.job);
         }
+        self.job.stands(&self.tried.stands(false, &self.job.misses));
         Ok(self.tried.conclude())
     }
 
     async fn once(&mut self, repeat: u32) -> Result<Next, ReplayError> {
+        if self.is_first_of_resumed() && self.is_stopped() {
+            let reason = "it was interrupted before anything was sent".to_owned();
+            return Err(ReplayError::CannotGoOn { run: self.job.run, reason });
+        }
         if repeat > 0 && self.is_stopped() {
             self.tried.interrupted = true;
             return Ok(Next::End);
@@ -191,29 +211,33 @@ impl Repeats<'_, '_> {
             Some(service) => service,
             None => self.job.stand_up(&self.prepared, self.here, self.watched).await,
         };
-        let service = match service {
+        let mut service = match service {
             Ok(service) => service,
             Err(halt) => return self.fell(repeat, halt),
         };
         let outcomes = self.drive(&service, repeat).await;
-        let (judgements, outcomes) = if self.keeps(repeat, outcomes.as_ref().ok()) {
+        service.was_judged = true;
+        let (judgements, outcomes) = if self.keeps(outcomes.as_ref().ok()) {
             let outcomes = outcomes?;
             let judgements = self.job.judge_now(&service, &outcomes);
             self.tried.preparation.get_or_insert_with(|| service.preparation.clone());
             self.standing = Some(Ok(service));
             (judgements, outcomes)
-        } else if self.renews(repeat, &service, outcomes.as_ref().ok()) {
+        } else if self.renews(&service, outcomes.as_ref().ok()) {
             let outcomes = outcomes?;
-            (self.renew(repeat, service, &outcomes).await, outcomes)
+            (self.renew(service, &outcomes).await, outcomes)
         } else {
-            match self.end(service, repeat, outcomes).await {
+            match self.end(service, outcomes).await {
                 Ok(judged) => judged,
                 Err(halt) => return self.fell(repeat, halt),
             }
         };
+        let (judgements, outcomes) = self.joined(repeat, judgements, outcomes);
         let mut results = judgements.iter().flat_map(|judgement| &judgement.results);
         let is_last = self.repeating.until_failure && results.any(is_no_pass);
+        self.write_down(repeat, &judgements, &outcomes);
         self.tried.add(repeat, judgements, &outcomes, self.job.selection.chosen.len());
+        self.job.stands(&self.tried.stands(self.goes_on(), &self.job.misses));
         Ok(if is_last { Next::End } else { Next::Repeat })
     }
 
@@ -221,24 +245,34 @@ impl Repeats<'_, '_> {
     async fn drive(&self, service: &Service, repeat: u32) -> Result<Outcomes, ReadError> {
         service.answerer.begin(repeat);
         let (repeats, failed) = (self.count, self.tried.trials.failed);
-        let copies = self.job.settings.repeating.copies;
+        let copies = self.repeating.copies;
+        let left: Vec<Option<Selection>> = (0..copies).map(|copy| self.left_of(repeat, copy)).collect();
+        let selections: Vec<&Selection> = left.iter().map(|left| left.as_ref().unwrap_or(self.job.selection)).collect();
         let total = self.job.selection.chosen.len() as u64 * u64::from(copies);
-        let done = AtomicU64::new(0);
+        let done = AtomicU64::new(total - selections.iter().map(|it| it.chosen.len() as u64).sum::<u64>());
         let progress = |_: u64, _: u64| {
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             (self.watched.progress)(Progressed { done, total, repeat, repeats, failed });
         };
-        let copy = |copy| {
-            let watch = Watch { progress: &progress, stop: self.watched.stop.clone() };
-            self.job.driver(service, repeat, copy, self.baseline.clone()).drive(self.job.selection, watch)
-        };
-        futures_util::future::join_all((0..copies).map(copy)).await.into_iter().collect()
+        let ended: Vec<Arc<Ended>> = selections.iter().map(|_| Arc::default()).collect();
+        let mut drives = Vec::with_capacity(selections.len());
+        for ((copy, selection), ended) in (0..).zip(&selections).zip(&ended) {
+            let (stop, ended) = (self.watched.stop.clone(), Arc::clone(ended));
+            let watch = Watch { progress: &progress, stop, ended };
+            drives.push(self.job.driver(service, repeat, copy, self.baseline.clone()).drive(selection, watch));
+        }
+        let driving = futures_util::future::join_all(drives);
+        tokio::select! {
+            biased;
+            driven = driving => driven.into_iter().collect(),
+            never = self.write_down_meanwhile(service, repeat, &ended) => match never {},
+        }
     }
 
     /// True where the same service answers the next repeat.
-    fn keeps(&self, repeat: u32, outcomes: Option<&Outcomes>) -> bool {
+    fn keeps(&self, outcomes: Option<&Outcomes>) -> bool {
         self.repeating.reset == Reset::None
-            && repeat + 1 < self.count
+            && !self.left.is_empty()
             && outcomes.is_some_and(|outcomes| !seems_dead(outcomes))
             && !self.is_stopped()
     }
@@ -248,13 +282,12 @@ impl Repeats<'_, '_> {
     async fn end(
         &mut self,
         service: Service,
-        repeat: u32,
         outcomes: Result<Outcomes, ReadError>,
     ) -> Result<(Vec<Judgement>, Outcomes), Halt> {
         let Service { started, answerer, preparation, .. } = service;
         let Started { doorway, running, calls_observed, not_served, .. } = started;
         drop(doorway);
-        let starts_next = repeat + 1 < self.count
+        let starts_next = !self.left.is_empty()
             && self.job.runs_container()
             && !self.repeating.until_failure
             && outcomes.is_ok()
@@ -282,13 +315,15 @@ impl Repeats<'_, '_> {
     /// A repeat came to nothing. Of the first that decides all; of a later one it is remembered, errors too, since what was
     /// judged before is to be kept.
     fn fell(&mut self, repeat: u32, halt: Halt) -> Result<Next, ReplayError> {
+        let decides_all = repeat == 0 && self.job.settings.resume.is_none();
         let reason = match halt {
-            Halt::Error(error) if repeat == 0 => return Err(error),
-            Halt::Void(void, preparation) if repeat == 0 => {
+            halt if self.is_first_of_resumed() => return Err(self.cannot_go_on(halt)),
+            Halt::Error(error) if decides_all => return Err(error),
+            Halt::Void(void, preparation) if decides_all => {
                 let aftermath = self.tried.aftermath.take().unwrap_or_default();
                 return Ok(Next::Void(Box::new(Fallen { void, preparation: *preparation, aftermath })));
             }
-            Halt::Fallen(fallen) if repeat == 0 => return Ok(Next::Void(fallen)),
+            Halt::Fallen(fallen) if decides_all => return Ok(Next::Void(fallen)),
             Halt::Fallen(fallen) if self.is_stopped() => {
                 self.tried.ended(fallen.aftermath, self.job);
                 self.tried.interrupted = true;
@@ -335,10 +370,30 @@ impl Job<'_> {
         let repeating = self.settings.repeating;
         let count = repeating.count.unwrap_or(1);
         self.refuse_to_keep(repeating.reset == Reset::None && count > 1, self.settings.repeating.copies > 1)?;
-        let baseline = repeating.count.map(|_| Arc::new(Baseline::default()));
-        let tried = Tried::new(&repeating);
-        let repeats = Repeats { job: self, prepared, here, watched, repeating, count, baseline, tried, standing: None };
-        repeats.play().await
+        let baseline = match (&self.settings.resume, repeating.count) {
+            (Some(run), Some(_)) => {
+                Some(Baseline::of_run(&run.archive, &run.kept(self.selection.has_connections()).exchanges)?)
+            }
+            (None, Some(_)) => Some(Baseline::default()),
+            (_, None) => None,
+        };
+        let repeats = Repeats {
+            job: self,
+            prepared,
+            here,
+            watched,
+            repeating,
+            count,
+            baseline: baseline.map(Arc::new),
+            tried: Tried::new(&repeating),
+            standing: None,
+            left: (0..count).collect(),
+            before: BTreeMap::new(),
+        };
+        match &self.settings.resume {
+            Some(run) => repeats.after(run).play().await,
+            None => repeats.play().await,
+        }
     }
 
     /// Refuses to keep a service whose connections go on where they were: what was said on them answers once.
@@ -362,7 +417,7 @@ impl Job<'_> {
         let answerer = self.answerer()?;
         let mut preparation = prepared.clone();
         let started = self.start(&answerer, &mut preparation).await?;
-        let service = Service { started, answerer, preparation, fingerprint: None };
+        let service = Service { started, answerer, preparation, fingerprint: None, was_judged: false };
         let mut service = self.made_ready(service, watched).await?;
         let here = self.fingerprint_here(&service.preparation, here.clone());
         service.fingerprint = self.ledger.put_fingerprint(&here);
@@ -423,23 +478,43 @@ impl Job<'_> {
     /// Judges a repeat, each copy by itself. `not_served` are the dependencies whose address could not be served; `None` where
     /// calls are not seen.
     fn judge(&self, answerer: &Answerer, not_served: Option<&BTreeSet<String>>, outcomes: &Outcomes) -> Vec<Judgement> {
-        let nothing = BTreeSet::new();
         let judge = |(copy, outcomes): (u32, &BTreeMap<Id, Outcome>)| {
-            Case {
-                selection: self.selection,
-                copy,
-                outcomes,
-                notes: &answerer.notes(copy),
-                never_asked: &answerer.never_asked(copy),
-                connections: answerer.connections(),
-                turns_never_asked: &answerer.turns_never_asked(),
-                not_served: not_served.unwrap_or(&nothing),
-                calls_observed: not_served.is_some(),
-                secrets: &self.secrets,
+            let mut judgement = self.judge_copy(answerer, not_served, (copy, outcomes), None);
+            if outcomes.len() < self.selection.chosen.len() || outcomes.values().any(was_stopped) {
+                let ended = outcomes.iter().filter(|(_, outcome)| !was_stopped(outcome));
+                let ended: BTreeMap<Id, Outcome> = ended.map(|(id, outcome)| (*id, outcome.clone())).collect();
+                let ids = ended.keys().copied().collect();
+                let so_far = self.judge_copy(answerer, not_served, (copy, &ended), Some(&ids));
+                judgement.so_far = Some(Box::new(so_far));
             }
-            .judge()
+            judgement
         };
         (0..).zip(outcomes).map(judge).collect()
+    }
+
+    /// Judges one copy; `part` are the exchanges whose calls are counted, where not all are.
+    pub(crate) fn judge_copy(
+        &self,
+        answerer: &Answerer,
+        not_served: Option<&BTreeSet<String>>,
+        (copy, outcomes): (u32, &BTreeMap<Id, Outcome>),
+        part: Option<&BTreeSet<Id>>,
+    ) -> Judgement {
+        let nothing = BTreeSet::new();
+        let case = Case {
+            selection: self.selection,
+            copy,
+            outcomes,
+            notes: &answerer.notes(copy),
+            never_asked: &answerer.never_asked(copy),
+            connections: answerer.connections(),
+            turns_never_asked: &answerer.turns_never_asked(),
+            not_served: not_served.unwrap_or(&nothing),
+            calls_observed: not_served.is_some(),
+            secrets: &self.secrets,
+            part,
+        };
+        case.judge()
     }
 }
 
@@ -449,6 +524,11 @@ pub(crate) type Outcomes = Vec<BTreeMap<Id, Outcome>>;
 /// True where the service seems to be gone.
 pub(crate) fn seems_dead(outcomes: &[BTreeMap<Id, Outcome>]) -> bool {
     outcomes.iter().flat_map(BTreeMap::values).any(|outcome| matches!(outcome.end, End::Unreachable { .. }))
+}
+
+/// True of an exchange that the user's stop caught in flight.
+pub(crate) fn was_stopped(outcome: &Outcome) -> bool {
+    outcome.end == End::CaptureStopped
 }
 
 pub(crate) fn is_no_pass(result: &ExchangeResult) -> bool {
@@ -471,13 +551,16 @@ impl Tried {
             gates: None,
             resets: Resets::default(),
             interrupted: false,
+            resumed: 0,
+            has_tried: false,
+            cut_off: false,
         }
     }
 
-    fn add(&mut self, repeat: u32, judgements: Vec<Judgement>, outcomes: &Outcomes, wanted: usize) {
-        let stopped = |outcome: &Outcome| outcome.end == End::CaptureStopped;
+    pub(crate) fn add(&mut self, repeat: u32, judgements: Vec<Judgement>, outcomes: &Outcomes, wanted: usize) {
+        self.has_tried = true;
         let all = || outcomes.iter().flat_map(BTreeMap::values);
-        self.interrupted |= outcomes.iter().any(|copy| copy.len() < wanted) || all().any(stopped);
+        self.interrupted |= outcomes.iter().any(|copy| copy.len() < wanted) || all().any(was_stopped);
         let copies = u32::try_from(outcomes.len()).unwrap_or(u32::MAX);
         self.done += if self.interrupted { 0 } else { copies };
         self.fallen_in_a_row = 0;
@@ -493,6 +576,7 @@ impl Tried {
 
     /// Remembers a repeat that could not be judged; false where there were too many in a row to go on.
     fn fell(&mut self, repeat: u32, reason: String) -> bool {
+        self.has_tried = true;
         self.fallen_count += 1;
         self.fallen_in_a_row += 1;
         if self.fallen.len() < FALLEN_TOLD_MAX {
@@ -539,14 +623,19 @@ impl Tried {
             punctuality: self.punctuality,
             seeded: self.seeded,
             resets: self.resets,
+            resumed: self.resumed,
         };
         let mut preparation = self.preparation.unwrap_or_default();
         if let Some(counts) = self.gates {
             preparation.controls.say(Control::Answers, State::On, vec![counts.words()]);
         }
+        let mut aftermath = self.aftermath.unwrap_or_default();
+        if self.cut_off {
+            aftermath.egress = aftermath.egress.not_all_seen();
+        }
         Played {
             preparation,
-            aftermath: self.aftermath.unwrap_or_default(),
+            aftermath,
             judgement: self.trials.conclude(),
             void: None,
             interrupted: self.interrupted,

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 use bundle::Archive;
 use content::redact::{Extra, Found, Redactor};
 use diff::ExchangeResult;
-use exchange::{ClockPair, Digest, Fingerprint, HostEnvironment, Id, Run, Subject, VariableValue};
+use exchange::{ClockPair, Digest, Fingerprint, HostEnvironment, Id, RUN_RESULTS, Run, Subject, VariableValue};
 use host::{Docker, Machine};
 use tokio::sync::watch;
 
@@ -20,6 +20,7 @@ use crate::{
     drive::told_to_stop,
     environment,
     error::ReplayError,
+    fitted::{RunResults, receipt_record},
     forward::Forward,
     job::{Halt, Job, Preparation, Running, Started},
     judge::Judgement,
@@ -82,14 +83,27 @@ pub async fn replay(settings: Settings, watched: Watched<'_>) -> Result<Replayed
     let selection = Selection::of(&settings.archive, &settings.only)?.without(real);
     refuse_unknown(&settings, &selection)?;
     let recorded = recorded_fingerprint(&settings, &selection)?;
-    let run = new_id()?;
+    let run = settings.resume.as_ref().map_or_else(new_id, |resumed| Ok(resumed.run))?;
+    if let Some(resumed) = settings.resume.as_ref().filter(|it| it.began.source.digest != settings.source.digest) {
+        return Err(ReplayError::OtherSource { path: settings.source.path.clone(), run: resumed.run });
+    }
+    if let Some(resumed) = &settings.resume {
+        resumed.check(&selection, &settings.repeating)?;
+    }
     let pseudonyms = pseudonyms_of(&selection, recorded.as_ref());
     let secrets = Arc::new(secrets_of(&settings, recorded.as_ref(), &pseudonyms)?);
     std::fs::create_dir_all(&settings.runs_folder).map_err(ReplayError::Prepare)?;
     let redactor = Redactor::new(new_key()?, &Extra::default())
         .knowing(pseudonyms.iter().map(|value| (value.clone(), value.clone())));
-    let ledger = Arc::new(Ledger::create(&settings.runs_folder, run, redactor)?);
-    let misses = Arc::new(Misses::new(settings.on_miss, &settings.live));
+    let ledger = Arc::new(match &settings.resume {
+        Some(resumed) => Ledger::take_up(resumed, selection.has_connections(), redactor)?,
+        None => Ledger::create(&settings.runs_folder, run, redactor)?,
+    });
+    let misses = Misses::new(settings.on_miss, &settings.live);
+    let misses = Arc::new(match &settings.resume {
+        Some(resumed) => misses.after(&resumed.stands.misses),
+        None => misses,
+    });
     let noise = noise::choose(&settings.noise, recorded.as_ref(), settings.repeating.count.is_some());
     let job = Job {
         misses,
@@ -98,9 +112,12 @@ pub async fn replay(settings: Settings, watched: Watched<'_>) -> Result<Replayed
         selection: &selection,
         recorded: recorded.as_ref(),
         run,
-        ledger,
+        ledger: Arc::clone(&ledger),
         noise,
     };
+    if settings.resume.is_none() {
+        job.began();
+    }
     let played = match job.refuse_beside() {
         Ok(()) => job.play(&watched).await,
         Err(error) => Err(error.into()),
@@ -109,11 +126,18 @@ pub async fn replay(settings: Settings, watched: Watched<'_>) -> Result<Replayed
         Ok(played) => job.conclude(played),
         Err(error) => Err(error),
     };
-    if result.is_err() {
-        // Nothing was judged, so there is no run to keep.
-        drop(std::fs::remove_file(settings.runs_folder.join(format!("{run}.{}", bundle::EXTENSION))));
+    let Err(error) = result else { return result };
+    if settings.resume.is_some() && !ledger.has_judged() {
+        // Its file is what it was.
+        return Err(error);
     }
-    result
+    if ledger.has_judged() {
+        ledger.keep_all();
+        return Err(ReplayError::CutOff { run, source: Box::new(error) });
+    }
+    // Nothing was judged, so there is no run to keep.
+    drop(std::fs::remove_file(settings.runs_folder.join(format!("{run}.{}", bundle::EXTENSION))));
+    Err(error)
 }
 
 /// How a replay is watched and stopped.
@@ -282,9 +306,20 @@ impl Job<'_> {
             Ok((beside, how)) => {
                 preparation.beside.iter_mut().zip(beside).for_each(|(one, how)| one.ready = Some(how));
                 preparation.ready = Some(how);
+                self.let_clocks_go(started, preparation).await;
                 None
             }
             Err(void) => Some(void),
+        }
+    }
+
+    /// Clocks that stood still until the service was ready go on.
+    async fn let_clocks_go(&self, started: &Started, preparation: &mut Preparation) {
+        if self.settings.determinism.why_off(Control::Monotonic).is_some() {
+            return;
+        }
+        if let Err(reason) = started.doorway.say_ready().await {
+            preparation.controls.say(Control::Monotonic, State::Failed, vec![reason]);
         }
     }
 
@@ -364,6 +399,8 @@ impl Job<'_> {
         // What a real dependency answers is no recorded one's: there is no level with it.
         preparation.is_pinned &= self.settings.live.is_empty();
         let void = void.or_else(|| self.falls_short(&preparation));
+        let resumed = repeats.resumed;
+        let run_results = RunResults::of(&judgement.results);
         let is_void = void.is_some();
         let seeded = seed_words(self.settings.seed, repeats.seeded);
         let replayed = judgement.results.iter().filter(|result| result.replayed_id.is_some()).count() as u64;
@@ -396,6 +433,9 @@ impl Job<'_> {
             outcome_digest: judgement.outcome_digest,
             service_ended: aftermath.service_ended,
             interrupted,
+            resumed,
+            skipped_more: 0,
+            left_out: run_results.left_out,
         };
         let learned = Some(judgement.learned).filter(|_| receipt.repeats.is_some());
         if let Some(profile) = learned.and_then(|learned| profile(&self, &receipt.pinned, learned)) {
@@ -408,9 +448,13 @@ impl Job<'_> {
             tool_version: self.settings.tool_version.clone(),
             started: ClockPair { monotonic_ns: 0, wall_unix_ns: self.settings.started_unix_ns },
             sources: self.settings.source.digest.into_iter().collect(),
-            receipt: serde_json::to_value(&receipt).expect("a receipt has keys that are text"),
-            comparison: serde_json::to_value(&judgement.results).expect("results have keys that are text"),
+            receipt: receipt_record(&receipt),
+            comparison: serde_json::Value::Array(run_results.first),
+            comparison_more: run_results.more.iter().map(Vec::len).sum::<usize>() as u64,
         };
+        for more in run_results.more {
+            self.ledger.append_event(RUN_RESULTS, (self.settings.clock)(), serde_json::Value::Array(more));
+        }
         let run_path = self.ledger.path().to_owned();
         self.ledger.seal(record)?;
         Ok(Replayed { receipt, results: judgement.results, run_path })

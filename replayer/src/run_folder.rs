@@ -13,8 +13,8 @@ use tempfile::TempDir;
 
 const PREFIX: &str = "retake-run-";
 
-/// How old a folder is that nobody has locked, before it counts as left, in nanoseconds: it is made a moment before it is
-/// locked, and versions before this one locked none. A choice: an hour, longer than most replays.
+/// How old an empty folder is that nobody has locked, before it counts as left, in nanoseconds: it is made a moment before it is
+/// locked, and filled after that. A choice: an hour.
 const UNLOCKED_NS_MIN: u64 = 3_600_000_000_000;
 
 /// A folder that only this user can enter. It is removed when it is dropped.
@@ -66,7 +66,8 @@ fn is_dead(path: &Path, now_unix_ns: u64) -> io::Result<bool> {
         return Ok(false);
     }
     let changed_ns = u64::try_from(metadata.mtime()).unwrap_or_default().saturating_mul(1_000_000_000);
-    if now_unix_ns.saturating_sub(changed_ns) < UNLOCKED_NS_MIN {
+    let is_empty = fs::read_dir(path)?.next().is_none();
+    if is_empty && now_unix_ns.saturating_sub(changed_ns) < UNLOCKED_NS_MIN {
         return Ok(false);
     }
     match File::open(path)?.try_lock() {
@@ -87,17 +88,26 @@ mod tests {
         let left = parent.path().join("retake-run-killed");
         fs::create_dir(&left).unwrap();
         fs::create_dir(parent.path().join("others")).unwrap();
+        let filled = parent.path().join("retake-run-filled");
+        fs::create_dir_all(filled.join("run")).unwrap();
+        fs::create_dir(living.path().join("run")).unwrap();
         std::os::unix::fs::symlink(&left, parent.path().join("retake-run-link")).unwrap();
         let made_ns = u64::try_from(fs::metadata(&left).unwrap().mtime()).unwrap() * 1_000_000_000;
-        assert_eq!(dead_run_folders(parent.path(), made_ns + 3_500_000_000_000).unwrap(), Vec::<PathBuf>::new());
-        assert_eq!(dead_run_folders(parent.path(), made_ns + 3_700_000_000_000).unwrap(), std::slice::from_ref(&left));
+        assert_eq!(
+            dead_run_folders(parent.path(), made_ns + 3_500_000_000_000).unwrap(),
+            std::slice::from_ref(&filled)
+        );
+        assert_eq!(
+            dead_run_folders(parent.path(), made_ns + 3_700_000_000_000).unwrap(),
+            [filled.clone(), left.clone()]
+        );
         // A lock goes with whoever had it.
         let was = living.path().to_owned();
         let RunFolder { folder, _lock } = living;
         drop(_lock);
-        let mut both = vec![left, was];
-        both.sort();
-        assert_eq!(dead_run_folders(parent.path(), made_ns + 3_700_000_000_000).unwrap(), both);
+        let mut all = vec![filled, left, was];
+        all.sort();
+        assert_eq!(dead_run_folders(parent.path(), made_ns + 3_700_000_000_000).unwrap(), all);
         drop(folder);
     }
 }

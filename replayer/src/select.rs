@@ -75,6 +75,21 @@ impl Selection {
         Ok(selection)
     }
 
+    /// True where dependencies were spoken to on connections that are no HTTP.
+    pub(crate) fn has_connections(&self) -> bool {
+        self.calls.iter().any(|call| call.transport == Transport::Raw)
+    }
+
+    /// The exchanges of this selection that are still to be sent where these were; no calls.
+    pub(crate) fn but<T>(&self, sent: &BTreeMap<Id, T>) -> Self {
+        let is_left = |exchange: &&Exchange| !sent.contains_key(&exchange.id);
+        Self {
+            chosen: self.chosen.iter().filter(is_left).cloned().collect(),
+            session_ranks: self.session_ranks.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Sets the calls to these dependencies aside.
     pub(crate) fn without<'a>(mut self, dependencies: impl IntoIterator<Item = &'a str>) -> Self {
         let dependencies: BTreeSet<&str> = dependencies.into_iter().collect();

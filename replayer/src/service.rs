@@ -74,6 +74,14 @@ impl Doorway {
         }
     }
 
+    /// Says that the service is ready: clocks that stood still until then go on.
+    pub(crate) async fn say_ready(&self) -> Result<(), String> {
+        match self {
+            Self::Bridge(bridge, _) => bridge.say_ready().await.map_err(|error| error.to_string()),
+            Self::Loopback(_) | Self::Url(..) => Ok(()),
+        }
+    }
+
     /// How far the service's time and chance are given so far.
     pub(crate) fn reached(&self) -> Option<Reached> {
         match self {

@@ -54,7 +54,7 @@ impl Trials {
 
     /// Adds a repeat. Of one that was stopped, what was judged by then.
     pub(crate) fn add(&mut self, repeat: u32, judgement: Judgement, outcomes: &BTreeMap<Id, Outcome>) {
-        let Judgement { results, effects, answers, rules, noise, outcome_digest, .. } = judgement;
+        let Judgement { results, said, answers, rules, noise, outcome_digest, .. } = judgement;
         let judged = results.iter().filter(|result| result.verdict.word() != "unjudged").count();
         self.judged += u64::from(judged > 0);
         self.failed += u64::from(results.iter().any(|result| result.verdict.is_failing()));
@@ -63,7 +63,7 @@ impl Trials {
         NoiseUse::add(&mut self.judgement.noise, &noise);
         self.outcomes.push(outcome_digest);
         let is_first = self.exchanges.is_empty();
-        for (at, (result, effects)) in results.into_iter().zip(effects).enumerate() {
+        for (at, (result, said)) in results.into_iter().zip(said).enumerate() {
             let outcome = outcomes.get(&result.id);
             let was_stopped = outcome.is_none_or(|outcome| outcome.end == End::CaptureStopped);
             if is_first {
@@ -74,8 +74,15 @@ impl Trials {
             if let Some(looked) = outcome.and_then(|outcome| outcome.looked.as_ref()) {
                 self.judgement.learned.add(result.id, &result.route, &looked.places);
             }
-            self.exchanges[at].add(repeat, result, effects, outcome);
+            self.exchanges[at].add(repeat, result, said.effects(), outcome);
         }
+    }
+
+    /// Whether it matters how the answer that this result is of differs: only the first one stands for others, and the first that
+    /// failed.
+    pub(crate) fn wants_details(&self, at: usize, result: &ExchangeResult) -> bool {
+        let known = self.exchanges.get(at);
+        known.is_none_or(|known| result.verdict.is_failing() && known.first_failed.is_none())
     }
 
     /// What all came to.
@@ -158,7 +165,7 @@ impl Tracked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{compare::Compared, receipt::Answers};
+    use crate::{compare::Compared, judge::Said, receipt::Answers};
 
     fn result(verdict: Verdict) -> ExchangeResult {
         ExchangeResult {
@@ -196,7 +203,7 @@ mod tests {
             let results = vec![ExchangeResult { replayed_id: Some(outcome.replayed_id), ..result(verdict.clone()) }];
             let judgement = Judgement {
                 results,
-                effects: vec![Digest::of(b"")],
+                said: vec![Said::default()],
                 answers: Answers { served_by_parent: 2, observed: true, ..Answers::default() },
                 outcome_digest: outcome.compared.outcome,
                 ..Judgement::default()

@@ -2,7 +2,7 @@
 //! type next. The whole of it is in `--json`.
 
 use diff::{ExchangeResult, Tally, Verdict};
-use replayer::receipt::{Absent, Beside, Egress, Receipt};
+use replayer::receipt::{Absent, Beside, Egress, LeftOut, Receipt};
 use serde::Serialize;
 
 use crate::{
@@ -100,15 +100,28 @@ fn verdict_line(page: &ReceiptPage<'_>, style: Style) -> String {
         1 => style.red(&format!("{:<8}", leading_word(tally).to_uppercase())),
         _ => style.yellow("UNJUDGED"),
     };
-    let skipped = receipt.skipped.len() as u64;
+    let skipped = receipt.skipped.len() as u64 + receipt.skipped_more;
     let mut counts = counted(tally);
     if skipped > 0 {
         counts.push(format!("{skipped} skipped"));
     }
     let counts = if counts.is_empty() { "0 same".to_owned() } else { counts.join(", ") };
-    let stopped = if receipt.interrupted { "; the replay was interrupted" } else { "" };
+    let mut more = String::new();
+    if receipt.interrupted {
+        more += "; the replay was interrupted";
+    }
+    match receipt.resumed {
+        0 => {}
+        1 => more += "; it was cut off once and gone on with",
+        times => more += &format!("; it was cut off {times} times and gone on with"),
+    }
+    let left_out = receipt.left_out;
+    if left_out.details + left_out.results > 0 {
+        let LeftOut { details, results } = left_out;
+        more += &format!("; its file has no room for {results} results, and for how {details} answers differ");
+    }
     let total = tally.total() + skipped;
-    format!("{word} {counts} of {total} {}{stopped}; run {}", plural(total, "exchange"), receipt.run.short())
+    format!("{word} {counts} of {total} {}{more}; run {}", plural(total, "exchange"), receipt.run.short())
 }
 
 /// What a service wrote before it was given up.

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use replayer::{Timing, determinism::Control};
 
 use super::{InsteadArgs, KeyArgs, RuleArgs, StoreArgs, values};
+use crate::settings::Said;
 
 /// Arguments of `retake replay`.
 #[derive(Debug, Args)]
@@ -15,6 +16,7 @@ Examples:
   retake replay case.retake --ignore /id --ignore '/choices/*/created'
   retake replay case.retake --image triage:next            what would this image have answered?
   retake replay case.retake --only 3fa9c1 --repeat 300     how often does it fail?
+  retake replay --resume 81d0                              go on with what Ctrl-C or a crash cut off
   retake replay case.retake --repeat 30 && retake replay case.retake    the second knows the noise
   retake replay .retake --only 3fa9c1 --process ./target/debug/triage
   DOCKER_HOST=tcp://10.0.0.7:2375 retake replay case.retake    in an engine elsewhere, all copied in
@@ -32,8 +34,12 @@ a line of its own.
 Exit codes: 0 same, 1 changed, 2 trouble or damage, 3 inconclusive.")]
 pub(crate) struct ReplayArgs {
     /// Bundle files, store folders, runs, or the first digits of an id in `--store`
-    #[arg(required_unless_present = "require_determinism", value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
+    #[arg(required_unless_present_any = ["require_determinism", "resume"], value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
     pub(crate) sources: Vec<String>,
+    /// Go on with a run that was cut off or interrupted, by the first digits of its id or its file: with its SOURCE and its flags,
+    /// and only what is not done yet (docs/repeats.md)
+    #[arg(long, value_name = "RUN", conflicts_with = "sources", value_hint = ValueHint::AnyPath)]
+    pub(crate) resume: Option<String>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
     #[command(flatten)]
@@ -85,6 +91,10 @@ pub(crate) struct ReplayArgs {
     /// Leave off one control of a level (repeatable, or several with commas)
     #[arg(long, value_name = "CONTROL", value_parser = values::control(), value_delimiter = ',')]
     pub(crate) without: Vec<Control>,
+    /// Add a control that is part of no level, or of a level above: `monotonic` has the clocks that only go on stand still until the
+    /// service is ready, which hangs what waits before that; `tsc` gives the processor's counter, at 50 µs for each reading (repeatable)
+    #[arg(long, value_name = "CONTROL", value_parser = values::control(), value_delimiter = ',', hide_possible_values = true)]
+    pub(crate) with: Vec<Control>,
     /// What the replay is to be alike to: production, whose numbers of threads it takes, or itself, with one thread and the
     /// paths of numeric libraries that are the same everywhere
     #[arg(long, value_name = "WHAT", value_enum, default_value = "production")]
@@ -143,6 +153,9 @@ pub(crate) struct ReplayArgs {
     /// Secrets that the recording knows by pseudonym, as PSEUDONYM=VALUE lines; `retake inspect` lists them
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) secrets: Option<PathBuf>,
+    /// All of it in words; `None` where it is no command line of its own.
+    #[arg(skip)]
+    pub(crate) said: Option<Said>,
 }
 
 /// Most repeats of one run. A choice: what is kept of each is held in memory.

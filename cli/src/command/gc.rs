@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use bundle::prune::{self, Action, FilePlan, Limits, Plan};
+use host::{Docker, DockerError};
 use report::{Cell, Paint, Table, bytes, json};
 
 use crate::{
@@ -37,10 +38,27 @@ pub(crate) fn gc(args: &GcArgs, as_json: bool, console: &Console) -> Result<Exit
         prune::apply(&plan)?;
         remove_all(&folders, console);
     }
+    let containers = tokio::runtime::Runtime::new()?.block_on(left_in_engine(args.dry_run))?;
+    if containers > 0 {
+        let verb = if args.dry_run { "would go (--dry-run)" } else { "are gone" };
+        console.note(&format!("{containers} containers and volumes of replays that were killed {verb}"));
+    }
     warn(&plan, console);
-    let text =
-        if as_json { document(&plan, &folders, args.dry_run) } else { page(&plan, &folders, args.dry_run, console) };
+    let text = if as_json {
+        document(&plan, &folders, containers, args.dry_run)
+    } else {
+        page(&plan, &folders, args.dry_run, console)
+    };
     console.write(Exit::Passed, |out| out.write_all(text.as_bytes()))
+}
+
+/// Removes containers and volumes whose replays are dead, where an engine answers; says how many there were.
+async fn left_in_engine(is_dry: bool) -> Result<usize, Trouble> {
+    let docker = match Docker::connect().await {
+        Err(DockerError::NoEngine { .. }) => return Ok(0),
+        connected => connected?,
+    };
+    Ok(if is_dry { docker.left_behind_count().await? } else { docker.remove_left_behind().await? })
 }
 
 /// A service that ran as another user may have left what is not ours to remove.
@@ -95,7 +113,7 @@ fn word(file: &FilePlan) -> &'static str {
     }
 }
 
-fn document(plan: &Plan, folders: &[PathBuf], is_dry: bool) -> String {
+fn document(plan: &Plan, folders: &[PathBuf], containers: usize, is_dry: bool) -> String {
     let file = |file: &FilePlan| {
         let held = match &file.action {
             Action::Keep { held } => held.clone(),
@@ -119,6 +137,7 @@ fn document(plan: &Plan, folders: &[PathBuf], is_dry: bool) -> String {
             "dry_run": is_dry,
             "files": plan.files.iter().map(file).collect::<Vec<_>>(),
             "leftovers": plan.leftovers.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
+            "containers_and_volumes": containers,
             "run_folders": folders.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
             "runs_left": plan.runs_left.iter().map(left).collect::<Vec<_>>(),
             "bytes_over": plan.bytes_over,

@@ -5,6 +5,7 @@ mod determinism;
 mod html;
 mod on_miss;
 mod pacing;
+mod resume;
 
 use std::{
     path::{Path, PathBuf},
@@ -15,7 +16,7 @@ use bundle::{Archive, Store};
 use diff::Rules;
 use exchange::Id;
 use replayer::{
-    BridgeWay, GivenMount, GivenVariable, Repeating, ReplayError,
+    BridgeWay, GivenMount, GivenVariable, Repeating, ReplayError, Resumable,
     receipt::SourceProof,
     replay::{Against, Progressed, Replayed, SecretsFile, Settings, Watched, by_environment, replay as run_replay},
 };
@@ -39,6 +40,8 @@ trouble_from!(ReplayError);
 
 /// Replays every SOURCE; the gravest outcome is the exit code.
 pub(crate) fn replay(args: &ReplayArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
+    let begun = args.resume.as_deref().map(|run| resume::begun(run, args)).transpose()?;
+    let (args, resumed) = begun.as_ref().map_or((args, None), |(args, run)| (args, Some(run)));
     let runtime = tokio::runtime::Runtime::new()?;
     let stop = runtime.block_on(async { stop_on_signals() });
     let page = args.html.as_deref().map(HtmlFile::begin).transpose()?;
@@ -46,13 +49,19 @@ pub(crate) fn replay(args: &ReplayArgs, as_json: bool, console: &Console) -> Res
     rules_file::rules(&args.by_hand, Clock::start().started_unix_ns, |words| console.warn(words))?;
     let mut exit = Exit::Passed;
     'sources: for source in determinism::sources(args)? {
-        let settings = settings_of(&source, args)?;
+        let mut settings = settings_of(&source, args)?;
+        if let Some(run) = resumed {
+            go_on_with(&mut settings, run);
+        }
         for (settings, environment) in each_in_its_own(settings)? {
             environment.into_iter().for_each(|words| console.note(&words));
             let archive = Arc::clone(&settings.archive);
             let replayed = runtime.block_on(replay_one(settings, console, stop.clone()))?;
             let exit_of_one = show(&replayed, as_json, console)?;
             exit = exit.or_worse(exit_of_one);
+            if replayed.receipt.interrupted {
+                console.note(&format!("go on with it: `retake replay --resume {}`", replayed.receipt.run.short()));
+            }
             if page.is_some() {
                 shown.push(html::Shown { source: source.clone(), archive, replayed, exit: exit_of_one });
             }
@@ -65,6 +74,16 @@ pub(crate) fn replay(args: &ReplayArgs, as_json: bool, console: &Console) -> Res
         html::write(page, args, &against(args)?, &shown, exit)?;
     }
     Ok(exit)
+}
+
+/// Sets what goes on with a run: its exchanges, and its clock.
+fn go_on_with(settings: &mut Settings, run: &Arc<Resumable>) {
+    settings.only.clone_from(&run.began.only);
+    let before_ns = settings.started_unix_ns.saturating_sub(run.began.started_unix_ns);
+    let since = Arc::clone(&settings.clock);
+    settings.clock = Arc::new(move || before_ns.saturating_add(since()));
+    settings.started_unix_ns = run.began.started_unix_ns;
+    settings.resume = Some(Arc::clone(run));
 }
 
 /// One replay for each environment that is recorded, with what is said before it where there are several. What is given on
@@ -89,7 +108,7 @@ pub(super) fn each_in_its_own(settings: Settings) -> Result<Vec<(Settings, Optio
 }
 
 async fn replay_one(settings: Settings, console: &Console, stop: watch::Receiver<bool>) -> Result<Replayed, Trouble> {
-    let unit = if settings.repeating.count.is_some() { Unit::Repeats } else { Unit::Exchanges };
+    let unit = if settings.repeating.count.is_some_and(|count| count > 1) { Unit::Repeats } else { Unit::Exchanges };
     let bar = console.progress("replaying", unit);
     let progress = |it: Progressed| match it.repeats {
         1 => bar.show(it.done, it.total),
@@ -152,6 +171,8 @@ pub(super) fn settings_of(source: &str, args: &ReplayArgs) -> Result<Settings, T
         live: on_miss::live(args)?,
         limits: wire::client::Limits::default(),
         repeating: repeating(args),
+        resumable: args.said.as_ref().map(resume::written_down),
+        resume: None,
         runs_folder: store.runs_dir(),
         executable: own_executable()?,
         shim: init::SHIM,

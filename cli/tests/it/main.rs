@@ -31,6 +31,7 @@ mod recordings;
 mod refused;
 mod repeated;
 mod replayed;
+mod resumed;
 mod sealed;
 mod searched;
 mod secret;

@@ -26,7 +26,7 @@ const MS: u64 = 1_000_000;
 
 /// The shipped recording with other times: `times` has those of the first tickets, in milliseconds; their calls took no time.
 /// `change` changes each exchange after that.
-fn with_times(path: &Path, times: &[(u64, u64)], change: &dyn Fn(&mut Exchange)) {
+pub(crate) fn with_times(path: &Path, times: &[(u64, u64)], change: &dyn Fn(&mut Exchange)) {
     let ids = first_tickets(times.len());
     let ids: Vec<&str> = ids.split(',').collect();
     let exchange = |mut exchange: Exchange| {

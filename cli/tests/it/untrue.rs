@@ -348,7 +348,7 @@ fn in_a_container(folder: &Path) -> (Child, String, PathBuf) {
     (child, run, temporary)
 }
 
-fn containers_of(run: &str) -> String {
+pub(crate) fn containers_of(run: &str) -> String {
     let label = format!("label=retake.run={run}");
     let left = Command::new("docker").args(["ps", "-aq", "--filter", &label]).output().unwrap();
     String::from_utf8(left.stdout).unwrap()

@@ -46,6 +46,7 @@ pub fn accept_answers(archive: &Archive, path: &Path, new: &NewAnswers<'_>) -> R
         event: &|_| true,
         line: &|_, _| true,
         run: &|_| true,
+        noise: true,
         tombstone: None,
         answers: Some(new),
         added: Some(event_of(archive.digest(), new)),

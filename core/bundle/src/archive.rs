@@ -134,11 +134,11 @@ impl Archive {
         Ok(Self::of(vec![segment], damage, torn.into_iter().collect()))
     }
 
-    /// Opens one file of a store, sealed or not.
+    /// Opens one file, sealed or not: of one that is being written, or whose writer is gone, all that is whole.
     ///
     /// # Errors
     /// As [`Archive::open`]; damage is listed.
-    pub(crate) fn open_file_of_store(path: &Path) -> Result<Self, OpenError> {
+    pub fn open_growing(path: &Path) -> Result<Self, OpenError> {
         let Opened { segment, damage, torn } = Segment::open_any(path)?;
         Ok(Self::of(vec![segment], damage, torn.into_iter().collect()))
     }

@@ -8,7 +8,7 @@
 //! [`Writer`] appends to a file; sealing adds index and manifest. A file is read by its index or by walking it (`walk`,
 //! `scan`), an [`Archive`] puts one or many of them together and reads their `records`, [`verify`](fn@verify) proves them, [`export`](fn@export) selects, [`salvage`](fn@salvage)
 //! saves what is whole of what is damaged, [`prune`] takes away what is old by writing a file again without it (`rewrite`),
-//! [`scrub`] what is one person's, of which `tombstone` tells, and `answers` puts a run's answers in the place of recorded ones.
+//! [`scrub`] what is one person's, of which `tombstone` tells, [`take_up`](fn@take_up) goes on with a run that was cut off, and `answers` puts a run's answers in the place of recorded ones.
 
 mod answers;
 mod archive;
@@ -41,6 +41,7 @@ mod scan;
 pub mod scrub;
 mod segment;
 mod store;
+mod take_up;
 mod tombstone;
 mod unlike;
 mod varint;
@@ -60,9 +61,11 @@ pub use manifest::Counts;
 pub use prune::PruneError;
 pub use read_at::ReadAt;
 pub use record::Record;
+pub use records::RESULTS_BYTES_MAX;
 pub use reindex::{IndexState, Reindexed, reindex};
 pub use salvage::{LeftOut, SalvageError, Salvaged, salvage};
 pub use store::{STORE_MARKER, STORE_MARKER_TEXT, STORE_SEGMENTS, Store};
+pub use take_up::{TakenUp, take_up};
 pub use tombstone::Tombstone;
 pub use verify::{VerifyReport, verify, verify_file, verify_files};
 pub use writer::{Sealed, Writer, WriterOptions};

@@ -83,7 +83,7 @@ pub fn apply(plan: &Plan) -> Result<(), PruneError> {
             Action::Keep { .. } => {}
             Action::Remove => remove(&file.path)?,
             Action::Rewrite { goes, before_unix_ns } => {
-                let archive = Archive::open_file_of_store(&file.path)?;
+                let archive = Archive::open_growing(&file.path)?;
                 let started = archive.began_unix_ns();
                 let is_old = |session: &Id, at_ns: u64| {
                     started.get(session).is_some_and(|begin| begin.saturating_add(at_ns) < *before_unix_ns)
@@ -96,6 +96,7 @@ pub fn apply(plan: &Plan) -> Result<(), PruneError> {
                     },
                     line: &|session, line| !is_old(session, line.at_ns),
                     run: &|_| true,
+                    noise: true,
                     tombstone: None,
                     answers: None,
                     added: None,
@@ -123,7 +124,7 @@ fn look_at(path: PathBuf, is_run: bool) -> Result<FileState, PruneError> {
         state.held = Some("a capture or a replay writes to it".to_owned());
         return Ok(state);
     }
-    let archive = match Archive::open_file_of_store(&state.path) {
+    let archive = match Archive::open_growing(&state.path) {
         Ok(archive) => archive,
         Err(OpenError::NotABundle { .. } | OpenError::Damaged { .. }) => {
             state.held = Some("it is damaged: `retake verify` says where".to_owned());

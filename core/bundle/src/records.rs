@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use exchange::{Body, Digest, Event, Exchange, Fingerprint, Holding, Id, ImageRecord, LogLines, NoiseProfile, Run};
+use exchange::{
+    Body, Digest, Event, Exchange, Fingerprint, Holding, Id, ImageRecord, LogLines, NoiseProfile, RUN_RESULTS, Run,
+};
 
 use crate::{
     Archive, ReadError, Record,
@@ -18,6 +20,9 @@ use crate::{
 /// Bytes of records that are read into one list at most. Free-form JSON (a run's receipt) takes up to 16 times as much in
 /// memory. A choice: a bundle has one run, and as many images as services.
 const LIST_BYTES_MAX: u64 = 32 << 20;
+
+/// The same of a run's results that stand beside its own record. A choice: some 100,000 of them.
+pub const RESULTS_BYTES_MAX: u64 = 64 << 20;
 
 /// Says of bodies which file their pieces are in.
 fn give_file<'a>(segment: usize, bodies: impl Iterator<Item = &'a mut Body>) {
@@ -64,18 +69,48 @@ impl Archive {
         Ok(read)
     }
 
-    /// The outcomes of replays.
+    /// The outcomes of replays, with all of their results.
     ///
     /// # Errors
-    /// `Damaged`, `Io`; `TooLong` where they have more than 32 MiB between them.
+    /// `Damaged`, `Io`; `TooLong` where they have more than 32 MiB between them, or results of one beside its record more than
+    /// [`RESULTS_BYTES_MAX`].
     pub fn runs(&self) -> Result<Vec<Run>, ReadError> {
-        self.listed(
+        let mut runs = self.listed(
             |index| index.runs.iter().map(|run| run.at).collect(),
             |record| match record {
                 Record::Run(run) => Some(*run),
                 _ => None,
             },
-        )
+        )?;
+        for run in runs.iter_mut().filter(|run| run.comparison_more > 0) {
+            self.add_results(run)?;
+        }
+        Ok(runs)
+    }
+
+    /// Adds the results that did not fit into a run's own record.
+    fn add_results(&self, run: &mut Run) -> Result<(), ReadError> {
+        let mut kept_len = 0;
+        for (number, segment) in self.segments().iter().enumerate() {
+            for &at in &segment.index.events {
+                let Record::Event(event) = self.decoded(number, at)? else { continue };
+                if event.kind != RUN_RESULTS || event.session != Some(run.id) {
+                    continue;
+                }
+                kept_len += u64::from(at.len);
+                if kept_len > RESULTS_BYTES_MAX {
+                    return Err(ReadError::TooLong { kept_len, len_max: RESULTS_BYTES_MAX });
+                }
+                let (serde_json::Value::Array(results), serde_json::Value::Array(more)) =
+                    (&mut run.comparison, event.data)
+                else {
+                    return Err(self.segments()[number].damaged_at(at, "results are no list"));
+                };
+                run.comparison_more = run.comparison_more.saturating_sub(more.len() as u64);
+                results.extend(more);
+            }
+        }
+        Ok(())
     }
 
     /// The environment whose record has this digest.

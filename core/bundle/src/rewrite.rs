@@ -13,6 +13,7 @@ use crate::{
     Archive, Entry, NewAnswers, OpenError, PruneError, Record, Sealed, Tombstone, Writer,
     export::{Temporary, put_again, put_exchange_again},
     index::{Index, Place},
+    record::record_kind,
 };
 
 /// What stays of a file.
@@ -25,6 +26,8 @@ pub(crate) struct Stays<'a> {
     pub(crate) line: &'a dyn Fn(&Id, &LogLine) -> bool,
     /// This run, which the index names.
     pub(crate) run: &'a dyn Fn(&Id) -> bool,
+    /// What was learned of noise.
+    pub(crate) noise: bool,
     /// What tells of what does not.
     pub(crate) tombstone: Option<Tombstone>,
     /// Answers that take the place of recorded ones.
@@ -57,7 +60,7 @@ impl Held {
 pub(crate) fn rewrite(archive: &Archive, path: &Path, stays: &Stays<'_>) -> Result<Sealed, PruneError> {
     let temporary = Temporary::beside(path)?;
     let writer = Writer::create(&temporary.path)?;
-    let mut rewriting = Rewriting { archive, writer, stays, wanted: BTreeSet::new() };
+    let mut rewriting = Rewriting::new(archive, writer, stays);
     rewriting.put_all()?;
     rewriting.writer.sync()?;
     let sealed = rewriting.writer.seal()?;
@@ -65,7 +68,8 @@ pub(crate) fn rewrite(archive: &Archive, path: &Path, stays: &Stays<'_>) -> Resu
     Ok(Sealed { path: path.to_owned(), ..sealed })
 }
 
-struct Rewriting<'a> {
+/// A file in the making that has what stays of another.
+pub(crate) struct Rewriting<'a> {
     archive: &'a Archive,
     writer: Writer,
     stays: &'a Stays<'a>,
@@ -73,9 +77,17 @@ struct Rewriting<'a> {
     wanted: BTreeSet<Digest>,
 }
 
-impl Rewriting<'_> {
+impl<'a> Rewriting<'a> {
+    pub(crate) fn new(archive: &'a Archive, writer: Writer, stays: &'a Stays<'a>) -> Self {
+        Self { archive, writer, stays, wanted: BTreeSet::new() }
+    }
+
+    pub(crate) fn into_writer(self) -> Writer {
+        self.writer
+    }
+
     /// In an order in which what a record needs comes before it.
-    fn put_all(&mut self) -> Result<(), PruneError> {
+    pub(crate) fn put_all(&mut self) -> Result<(), PruneError> {
         let archive = self.archive;
         for session in archive.sessions() {
             self.writer.append(&Record::Session(session.clone()))?;
@@ -108,7 +120,8 @@ impl Rewriting<'_> {
             }
         }
         self.put_each(|index| index.images.clone())?;
-        self.put_each(|index| index.others.iter().map(|(_, at)| *at).collect())?;
+        let is_staying = |kind: u8| self.stays.noise || kind != record_kind::NOISE;
+        self.put_each(|index| index.others.iter().filter(|(kind, _)| is_staying(*kind)).map(|(_, at)| *at).collect())?;
         if let Some(event) = &self.stays.added {
             self.writer.append(&Record::Event(event.clone()))?;
         }
@@ -149,7 +162,7 @@ impl Rewriting<'_> {
         }
     }
 
-    fn put_each(&mut self, pick: fn(&Index) -> Vec<Place>) -> Result<(), PruneError> {
+    fn put_each(&mut self, pick: impl Fn(&Index) -> Vec<Place>) -> Result<(), PruneError> {
         let archive = self.archive;
         for (number, segment) in archive.segments().iter().enumerate() {
             for place in pick(&segment.index) {

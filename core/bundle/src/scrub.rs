@@ -98,12 +98,13 @@ fn put_tombstones_of_runs(plan: &Plan, why: &Why<'_>) -> Result<(), PruneError> 
 }
 
 fn rewrite_without(file: &FilePlan, plan: &Plan, query: &Query<'_>, why: &Why<'_>) -> Result<(), PruneError> {
-    let archive = Archive::open_file_of_store(&file.path)?;
+    let archive = Archive::open_growing(&file.path)?;
     let stays = Stays {
         exchange: &|entry| !plan.gone.contains(&entry.id),
         event: &|event| !event_goes(event, &plan.gone, query.values),
         line: &|_, line| !query.values.is_in(line.text.as_bytes()),
         run: &|run| !file.gone.contains(run),
+        noise: true,
         tombstone: Some(stone(file.gone.iter().copied().collect(), archive.digest(), why)),
         answers: None,
         added: None,

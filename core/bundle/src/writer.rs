@@ -153,6 +153,11 @@ impl Writer {
         &self.path
     }
 
+    /// Says that the file was given another name.
+    pub(crate) fn is_now_at(&mut self, path: &Path) {
+        path.clone_into(&mut self.path);
+    }
+
     /// Length of the file in bytes, what is not flushed left out.
     pub fn len(&self) -> u64 {
         self.len

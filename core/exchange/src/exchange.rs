@@ -276,7 +276,7 @@ pub struct Repeats {
     pub repeat: u32,
     /// What it was sent to: an image's identity, a command, a URL.
     pub target: String,
-    /// Bytes of the request's head that the replayer changed, each as `name: why`.
+    /// What of the request the replayer changed, each as `header:NAME: why` or `body:POINTER: why`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replacements: Vec<String>,
 }

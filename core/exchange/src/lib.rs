@@ -40,5 +40,5 @@ pub use id::{Id, IdParseError};
 pub use imported::{Imported, Lack};
 pub use media::MediaKind;
 pub use noise::{NoiseProfile, NoisyPlace, SeenForm};
-pub use session::{ForwardProxy, ImageRecord, Listener, Run, Session, SessionCounts, SessionEnd};
+pub use session::{ForwardProxy, ImageRecord, Listener, RUN_RESULTS, Run, Session, SessionCounts, SessionEnd};
 pub use timing::{ClockPair, Times};

@@ -106,10 +106,17 @@ pub struct Run {
     pub sources: Vec<Digest>,
     /// What the replay can prove about itself, in the receipt's own JSON schema.
     pub receipt: serde_json::Value,
-    /// Verdict of each exchange and its differences, in the comparison's own JSON schema.
+    /// Verdict of each exchange and its differences, in the comparison's own JSON schema: a list.
     #[serde(default)]
     pub comparison: serde_json::Value,
+    /// How many items of that list did not fit beside the others, and stand in events of kind [`RUN_RESULTS`] before this record;
+    /// whoever reads a run puts them there and sets this to 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub comparison_more: u64,
 }
+
+/// The kind of event whose data is a list of results of its session, a run, that go behind those of the run's own record.
+pub const RUN_RESULTS: &str = "run-results";
 
 /// An image carried by the bundle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -56,7 +56,7 @@ impl Docker {
     ///
     /// # Errors
     /// What the engine refuses.
-    pub(crate) async fn left_behind_count(&self) -> Result<usize, DockerError> {
+    pub async fn left_behind_count(&self) -> Result<usize, DockerError> {
         let left = self.left_behind().await?;
         Ok(left.containers.len() + left.volumes.len())
     }

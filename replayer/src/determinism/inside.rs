@@ -5,13 +5,14 @@
 
 use bundle::Archive;
 use exchange::Exchange;
-use wire::bridge::{Held, Reached, Virtual, WallClock};
+use wire::bridge::{Held, Monotonic, Reached, Virtual, WallClock};
 
 use super::{Asked, Control, Controls, State};
 use crate::order::Order;
 
 /// The controls that are its, and what each is called here.
-const CONTROLS: [Control; 4] = [Control::Clock, Control::Entropy, Control::Addresses, Control::RandomDevice];
+const CONTROLS: [Control; 6] =
+    [Control::Clock, Control::Entropy, Control::Addresses, Control::RandomDevice, Control::Monotonic, Control::Tsc];
 
 /// Name of the file of the library that is loaded before the service's own.
 pub(crate) const SHIM: &str = "shim.so";
@@ -26,15 +27,15 @@ pub(crate) fn shim_words(path: &str) -> String {
 impl Asked {
     /// What init is told; nothing where no control of its is asked for. The wall clock begins at the first exchange's time.
     pub(crate) fn inside(&self, order: Order, first: Option<u64>) -> Option<Virtual> {
-        let [clock, entropy, aslr_off, _] = CONTROLS.map(|control| self.why_off(control).is_none());
-        (clock || entropy || aslr_off).then(|| Virtual {
+        let [clock, entropy, aslr_off, _, monotonic, tsc] = CONTROLS.map(|control| self.why_off(control).is_none());
+        (clock || entropy || aslr_off || monotonic || tsc).then(|| Virtual {
             seed: self.key("retake 2026-11 what init gives"),
             wall_clock: wall_clock(order, first.unwrap_or_default()),
             clock: clock && first.is_some(),
             entropy,
             aslr_off,
-            tsc: false,
-            monotonic: wire::bridge::Monotonic::Real,
+            tsc,
+            monotonic: if monotonic { Monotonic::FrozenUntilReady } else { Monotonic::Real },
             fallback: true,
         })
     }
@@ -83,6 +84,8 @@ fn became(control: Control, reached: &Reached) -> (State, Vec<String>) {
             Held::Off => return (State::On, vec!["no program here loads libraries of glibc".to_owned()]),
             held => (held, Some("asked of getrandom, by a library that is loaded first".to_owned())),
         },
+        Control::Monotonic => (&reached.monotonic, Some("one moment until the service was ready".to_owned())),
+        Control::Tsc => (&reached.tsc, Some(format!("{} readings served", reached.tsc_count))),
         _ => (&reached.aslr_off, None),
     };
     match held {
@@ -117,6 +120,10 @@ mod tests {
         assert_eq!(asked.inside(Order::Recorded, Some(7)).unwrap().wall_clock, WallClock::Running { from_ns: 7 });
         assert!(!asked.inside(Order::Recorded, None).unwrap().clock);
         assert_eq!(Asked { level: 2, ..Asked::default() }.inside(Order::Serial, Some(7)), None);
+        assert_eq!((told.monotonic, told.tsc), (Monotonic::Real, false));
+        let more = Asked { with: BTreeSet::from([Control::Monotonic, Control::Tsc]), ..asked };
+        let told = more.inside(Order::Serial, Some(7)).unwrap();
+        assert_eq!((told.monotonic, told.tsc), (Monotonic::FrozenUntilReady, true));
     }
 
     #[test]

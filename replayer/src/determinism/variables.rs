@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Alike, Asked, Control, Controls, State};
 
 /// A variable, its value, and what it holds still.
@@ -47,7 +49,7 @@ const THREADS: [&str; 7] = [
 ];
 
 /// How many processors there were, and are here; 0 where that is not known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Processors {
     pub(crate) recorded: u32,
     pub(crate) here: u32,

@@ -72,6 +72,9 @@ fn receipt(results: &[ExchangeResult]) -> Receipt {
         outcome_digest: None,
         service_ended: None,
         interrupted: false,
+        resumed: 0,
+        skipped_more: 0,
+        left_out: replayer::receipt::LeftOut::default(),
     }
 }
 

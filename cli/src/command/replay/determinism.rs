@@ -35,6 +35,7 @@ pub(super) fn asked(args: &ReplayArgs) -> Result<determinism::Asked, Trouble> {
         level: args.determinism,
         required,
         without: args.without.iter().copied().collect(),
+        with: args.with.iter().copied().collect(),
         alike: match args.alike {
             Alike::Production => determinism::Alike::Production,
             Alike::Itself => determinism::Alike::Itself,

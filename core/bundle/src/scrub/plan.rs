@@ -101,7 +101,7 @@ fn look_at(path: PathBuf, is_run: bool) -> Result<Seen, PruneError> {
         let why = "a capture or a replay writes to it".to_owned();
         return Ok(Seen { path, is_run, archive: Err(why) });
     }
-    let archive = match Archive::open_file_of_store(&path) {
+    let archive = match Archive::open_growing(&path) {
         Ok(archive) if archive.damage().is_empty() => Ok(archive),
         Ok(_) | Err(OpenError::NotABundle { .. } | OpenError::Damaged { .. }) => {
             Err("it is damaged: `retake verify` says where".to_owned())

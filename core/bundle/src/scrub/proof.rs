@@ -64,7 +64,7 @@ fn look_through(path: &Path, plan: &Plan, query: &Query<'_>) -> Result<Vec<Strin
     if Held::of(path)?.is_none() {
         found.push("a capture or a replay writes to it: scrub again when that has ended".to_owned());
     }
-    let archive = Archive::open_file_of_store(path)?;
+    let archive = Archive::open_growing(path)?;
     for damage in archive.damage() {
         found.push(format!("damaged, not looked into: {damage}"));
     }

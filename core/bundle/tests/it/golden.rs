@@ -254,6 +254,7 @@ fn run() -> Run {
         sources: vec![Digest::of(b"a bundle")],
         receipt: serde_json::json!({"schema": "some receipt"}),
         comparison: serde_json::json!({"schema": "some comparison"}),
+        comparison_more: 0,
     }
 }
 

@@ -1,0 +1,176 @@
+//! `retake replay --resume RUN`: what is written down of a replay, so that it can be asked for again, and asking for it.
+//!
+//! In: the flags of a replay. Out: those that may be written down, with the run; and from a run the arguments that it was begun
+//! with. Values that may be secrets are not written down: they have to be given again.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use content::redact::{Extra, Redactor};
+use replayer::{Resumable, ResumeError};
+use serde_json::{Value, json};
+
+use crate::{
+    args::ReplayArgs,
+    settings::{CaseReader, Said},
+    source::{check_exists, run_files},
+    trouble::{Trouble, trouble_from},
+};
+
+trouble_from!(ResumeError);
+
+/// Flags that are no part of what a run is: where it is kept and shown, and keys.
+const NO_PART: [&str; 5] = ["resume", "store", "html", "identity", "only"];
+
+/// Flags that a run may be given again: what was not written down of them, or may be a file that moved.
+const GIVEN_AGAIN: [&str; 8] = ["resume", "store", "html", "identity", "env", "env-file", "secrets", "mount"];
+
+/// Which flags are written down with a run, and which would have to be given again.
+pub(super) fn written_down(said: &Said) -> Value {
+    let finder = Redactor::new([0; 32], &Extra::default());
+    let mut flags = serde_json::Map::new();
+    let mut withheld = Vec::new();
+    for (flag, values) in said.flags.iter().filter(|(flag, _)| !NO_PART.contains(&flag.as_str())) {
+        let values: Vec<String> = values.iter().map(|value| without_values(flag, value)).collect();
+        if values.iter().any(|value| finder.text(value).0 != *value) {
+            withheld.push(flag);
+        } else {
+            flags.insert(flag.clone(), json!(values));
+        }
+    }
+    json!({ "flags": flags, "withheld": withheld })
+}
+
+/// A value without those of variables, which are taken from the environment then.
+fn without_values(flag: &str, value: &str) -> String {
+    let name = |variable: &str| variable.split('=').next().unwrap_or_default().to_owned();
+    match flag {
+        "env" => name(value),
+        "beside" => {
+            let part = |part: &str| match part.strip_prefix("env=") {
+                Some(variable) => format!("env={}", name(variable)),
+                None => part.to_owned(),
+            };
+            value.split(',').map(part).collect::<Vec<_>>().join(",")
+        }
+        // What stands behind it may have been a SOURCE.
+        "require-determinism" if value.parse::<u8>().is_err() => "asked".to_owned(),
+        _ => value.to_owned(),
+    }
+}
+
+/// The run that is to be gone on with, and the arguments that it was begun with.
+pub(super) fn begun(prefix: &str, args: &ReplayArgs) -> Result<(ReplayArgs, Arc<Resumable>), Trouble> {
+    let path = find(prefix, &args.store.store)?;
+    let run = Resumable::open(&path)?;
+    let said = args.said.as_ref().map(|said| &said.flags[..]).unwrap_or_default();
+    let named = args.said.as_ref().map(|said| &said.named[..]).unwrap_or_default();
+    let settings = &run.began.settings;
+    let senseless = || Trouble::from(ResumeError::Senseless { path: path.clone(), what: "its settings".to_owned() });
+    let kept = settings["flags"].as_object().ok_or_else(senseless)?;
+    let withheld: Vec<&str> = settings["withheld"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if let Some(other) =
+        named.iter().find(|flag| !GIVEN_AGAIN.contains(&flag.as_str()) && !withheld.contains(&flag.as_str()))
+    {
+        return Err(Trouble::new(format!("`--{other}` cannot be said with `--resume`: a run goes on as it was begun"))
+            .help("leave it out, or replay anew"));
+    }
+    if let Some(missing) = withheld.iter().find(|flag| named.iter().all(|named| named != *flag)) {
+        return Err(Trouble::new(format!("what `--{missing}` was is not written down, since it holds a secret"))
+            .help(format!("say it again: `--resume {prefix} --{missing} …`")));
+    }
+    let mut flags: Vec<(String, Vec<String>)> = Vec::new();
+    for (flag, values) in kept {
+        let texts = values.as_array().ok_or_else(senseless)?.iter();
+        let values = texts.map(|value| value.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>();
+        flags.push((flag.clone(), values.ok_or_else(senseless)?));
+    }
+    let again = said.iter().filter(|(flag, _)| named.contains(flag) && !NO_PART.contains(&flag.as_str()));
+    for (flag, values) in again {
+        give_again(&mut flags, flag, values);
+    }
+    let words = Said::words(&flags);
+    let mut begun = CaseReader::new(&[]).arguments(&[], &words, Path::new(&run.began.source.path))?;
+    begun.store.store.clone_from(&args.store.store);
+    begun.keys.identity.clone_from(&args.keys.identity);
+    begun.html.clone_from(&args.html);
+    begun.said = Some(Said { flags, named: Vec::new() });
+    Ok((begun, Arc::new(run)))
+}
+
+/// Puts what is given again in the place of what is known: of a variable or a mount that of the same name, else all of the flag.
+fn give_again(flags: &mut Vec<(String, Vec<String>)>, flag: &str, values: &[String]) {
+    let at = flags.iter().position(|(known, _)| known == flag);
+    match at {
+        Some(at) if matches!(flag, "env" | "mount") => {
+            let name = |value: &str| value.split('=').next().unwrap_or_default().to_owned();
+            let known = &mut flags[at].1;
+            known.retain(|known| values.iter().all(|given| name(given) != name(known)));
+            known.extend_from_slice(values);
+        }
+        Some(at) => flags[at].1 = values.to_vec(),
+        None => flags.push((flag.to_owned(), values.to_vec())),
+    }
+}
+
+/// The run's file: a path, or the run of the store whose id begins so.
+fn find(run: &str, store: &Path) -> Result<PathBuf, Trouble> {
+    let path = PathBuf::from(run);
+    if path.is_file() {
+        return Ok(path);
+    }
+    check_exists(store)?;
+    let begins_so = |path: &PathBuf| {
+        path.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with(&run.to_ascii_lowercase()))
+    };
+    let found: Vec<PathBuf> = run_files(store)?.into_iter().filter(begins_so).collect();
+    match &found[..] {
+        [only] => Ok(only.clone()),
+        [] => Err(Trouble::new(format!("no run in `{}` begins with `{run}`", store.display()))
+            .help("its file is in `runs` there, named by its id; `--store` says where else to look")),
+        _ => Err(Trouble::new(format!("more than one run begins with `{run}`")).help("give more digits")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(flags: &[(&str, &[&str])]) -> Said {
+        let owned = |(flag, values): &(&str, &[&str])| {
+            ((*flag).to_owned(), values.iter().map(|value| (*value).to_owned()).collect())
+        };
+        Said { flags: flags.iter().map(owned).collect(), named: Vec::new() }
+    }
+
+    #[test]
+    fn values_of_variables_and_secrets_are_not_written_down() {
+        let written = written_down(&said(&[
+            ("env", &["TOKEN=hunter2", "PLAIN"]),
+            ("beside", &["db=postgres:16,env=POSTGRES_PASSWORD=x,port=5432"]),
+            ("process", &["serve --api-key sk-abcdefghijklmnopqrstuvwxyz012345"]),
+            ("until-failure", &[]),
+            ("require-determinism", &["case.retake"]),
+            ("store", &["/elsewhere"]),
+        ]));
+        let flags = json!({
+            "env": ["TOKEN", "PLAIN"],
+            "beside": ["db=postgres:16,env=POSTGRES_PASSWORD,port=5432"],
+            "until-failure": [],
+            "require-determinism": ["asked"],
+        });
+        assert_eq!(written, json!({ "flags": flags, "withheld": ["process"] }));
+    }
+
+    #[test]
+    fn what_is_given_again_takes_the_place_of_what_is_known() {
+        let mut flags = said(&[("env", &["A", "B"]), ("secrets", &["old"])]).flags;
+        give_again(&mut flags, "env", &["B=2".to_owned()]);
+        give_again(&mut flags, "secrets", &["new".to_owned()]);
+        give_again(&mut flags, "mount", &["/m=./m".to_owned()]);
+        assert_eq!(flags, said(&[("env", &["A", "B=2"]), ("secrets", &["new"]), ("mount", &["/m=./m"])]).flags);
+        assert_eq!(Said::words(&flags)[..2], ["--env=A", "--env=B=2"]);
+    }
+}

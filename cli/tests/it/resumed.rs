@@ -1,0 +1,265 @@
+//! Runs that were cut off, and gone on with.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+};
+
+use bundle::{Archive, Writer};
+use serde_json::{Value, json};
+use tempfile::tempdir;
+
+use crate::{
+    Ran, command,
+    paced::with_times,
+    retake,
+    shipped::{IGNORED, docker, shipped},
+    untrue::{containers_of, eventually, first_tickets, send_signal, triage},
+};
+
+/// A replay of `source` under way, with `more` flags.
+fn begin(folder: &Path, source: &Path, more: &[&str]) -> Child {
+    let temporary = folder.join("tmp");
+    fs::create_dir_all(&temporary).unwrap();
+    let mut replay = command(folder, &["replay", source.to_str().unwrap(), "--json"]);
+    replay.args(IGNORED).args(more).env("TMPDIR", &temporary);
+    replay.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn run_file(folder: &Path) -> Option<PathBuf> {
+    let files = fs::read_dir(folder.join(".retake/runs")).ok()?;
+    let mut paths = files.map(|file| file.unwrap().path());
+    paths.find(|path| path.extension().is_some_and(|extension| extension == "retake"))
+}
+
+/// Waits until `count` events tell what was judged, and gives the run's file.
+fn judged(folder: &Path, count: usize) -> PathBuf {
+    eventually("the replay", || {
+        let path = run_file(folder)?;
+        let archive = Archive::open_growing(&path).ok()?;
+        let judged = archive.events().filter(|event| event.as_ref().is_ok_and(|event| event.kind == "replay-judged"));
+        (judged.count() >= count).then_some(path)
+    })
+}
+
+fn resume(folder: &Path, run: &Path, more: &[&str]) -> (Ran, Value) {
+    let ran = retake(folder, &[&["replay", "--json", "--resume", run.to_str().unwrap()], more].concat());
+    let document = if ran.out.is_empty() { Value::Null } else { ran.json() };
+    (ran, document)
+}
+
+/// The run has each exchange of each repeat once, and verifies.
+fn is_whole(path: &Path, exchanges: usize) {
+    let archive = Archive::open_verified(path).unwrap();
+    let mut ids: Vec<_> = archive.entries().iter().map(|entry| entry.id).collect();
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), count, "each once");
+    assert_eq!(archive.entries().iter().filter(|entry| entry.dependency.is_none()).count(), exchanges);
+    assert_eq!(archive.runs().unwrap().len(), 1);
+}
+
+/// What counts of a result, but for how long things took.
+fn told(document: &Value) -> Value {
+    let receipt = &document["receipt"];
+    let results = document["results"].as_array().unwrap().iter();
+    let results =
+        results.map(|it| json!([it["id"], it["verdict"], it["repeated"]["verdicts"], it["repeated"]["class"]]));
+    let repeats = &receipt["repeats"];
+    json!({
+        "results": results.collect::<Vec<_>>(),
+        "outcome": receipt["outcome_digest"],
+        "tally": receipt["tally"],
+        "answers": receipt["answers"],
+        "replayed": receipt["replayed"],
+        "pinned": receipt["pinned"],
+        "repeats": [repeats["asked"], repeats["done"], repeats["failed"], repeats["reset"]],
+    })
+}
+
+#[test]
+fn repeats_that_were_judged_before_it_was_killed_count_and_only_the_others_are_done() {
+    let folder = tempdir().unwrap();
+    let (process, only) = (triage(), first_tickets(2));
+    let flags = ["--process", &process, "--only", &only, "--repeat", "40", "--reset", "container"];
+    let mut child = begin(folder.path(), &shipped(), &flags);
+    let run = judged(folder.path(), 3);
+    send_signal("-KILL", &child);
+    child.wait().unwrap();
+    assert_eq!(retake(folder.path(), &["gc"]).code, 0);
+    let before = Archive::open_growing(&run).unwrap();
+    assert!(before.entries().len() >= 3 && before.runs().unwrap().is_empty());
+
+    let short = &run.file_stem().unwrap().to_str().unwrap()[..8];
+    let ran = retake(folder.path(), &["replay", "--json", "--resume", short]);
+    let document = ran.json();
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert_eq!(document["run_path"], format!("./.retake/runs/{}", run.file_name().unwrap().to_str().unwrap()));
+    assert_eq!((&document["receipt"]["resumed"], &document["receipt"]["interrupted"]), (&json!(1), &json!(false)));
+    assert_eq!(document["results"][1]["repeated"]["verdicts"], ".".repeat(40));
+    is_whole(&run, 80);
+
+    let straight = tempdir().unwrap();
+    let whole = begin(straight.path(), &shipped(), &flags).wait_with_output().unwrap();
+    assert_eq!(told(&document), told(&Ran::of(&whole).json()));
+    // What of the killed service was not seen is not claimed.
+    assert!(document["receipt"]["egress"]["names"].is_null() || document["receipt"]["egress"]["prevented"] == true);
+    let (ran, _) = resume(folder.path(), &run, &[]);
+    assert!(ran.code == 2 && ran.err.contains("is complete"), "{}", ran.err);
+}
+
+/// Exchanges of the shipped recording, a while apart, sent at those times.
+fn slowly(folder: &Path, count: u64, apart_ms: u64) -> PathBuf {
+    let source = folder.join("slow.retake");
+    let times: Vec<(u64, u64)> = (0..count).map(|at| (at * apart_ms, at * apart_ms + 10)).collect();
+    with_times(&source, &times, &|_| ());
+    source
+}
+
+#[test]
+fn exchanges_that_were_judged_before_it_was_killed_are_not_sent_again() {
+    let folder = tempdir().unwrap();
+    let source = slowly(folder.path(), 5, 1_500);
+    let (process, only) = (triage(), first_tickets(5));
+    let flags = ["--process", &process, "--only", &only, "--timing", "recorded"];
+    let mut child = begin(folder.path(), &source, &flags);
+    let run = judged(folder.path(), 1);
+    send_signal("-KILL", &child);
+    child.wait().unwrap();
+    let judged: Vec<(exchange::Id, u64)> = {
+        let archive = Archive::open_growing(&run).unwrap();
+        let events = archive.events().map(Result::unwrap).filter(|event| event.kind == "replay-judged");
+        let exchanges = events.flat_map(|event| event.data["exchanges"].as_array().unwrap().clone());
+        let ids = exchanges.map(|it| it["result"]["replayed_id"].as_str().unwrap().parse().unwrap());
+        ids.map(|id| (id, archive.entry(&id).unwrap().started_ns)).collect()
+    };
+    assert!((1..5).contains(&judged.len()), "{judged:?}");
+    let (ran, document) = resume(folder.path(), &run, &[]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    is_whole(&run, 5);
+    let archive = Archive::open(&run).unwrap();
+    for (id, started_ns) in judged {
+        assert_eq!(archive.entry(&id).unwrap().started_ns, started_ns, "it was sent once");
+    }
+    let answers = &document["receipt"]["answers"];
+    let counts = ["served_by_parent", "missed", "never_asked"].map(|field| answers[field].as_u64().unwrap());
+    assert_eq!(counts, [10, 0, 0], "each call counts once");
+    let asap = begin(folder.path(), &source, &flags[..4]).wait_with_output().unwrap();
+    assert_eq!(told(&document), told(&Ran::of(&asap).json()));
+}
+
+#[test]
+fn an_interrupted_run_says_how_to_go_on_and_has_in_the_end_what_an_uninterrupted_one_has() {
+    let folder = tempdir().unwrap();
+    let source = slowly(folder.path(), 4, 1_500);
+    let (process, only) = (triage(), first_tickets(4));
+    let flags = ["--process", &process, "--only", &only, "--timing", "recorded", "--load", "x2"];
+    let child = begin(folder.path(), &source, &flags);
+    let run = judged(folder.path(), 2);
+    send_signal("-INT", &child);
+    let ran = Ran::of(&child.wait_with_output().unwrap());
+    let short = &run.file_stem().unwrap().to_str().unwrap()[..8];
+    assert!(ran.err.contains(&format!("retake replay --resume {short}")), "{}", ran.err);
+    assert_eq!((ran.code, &ran.json()["receipt"]["interrupted"]), (3, &json!(true)));
+    // Interrupted once more, and then not.
+    let mut again = command(folder.path(), &["replay", "--json", "--resume", short]);
+    let child = again.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let before = Archive::open(&run).unwrap().entries().len();
+    eventually("another exchange", || (Archive::open_growing(&run).ok()?.runs().ok()?.is_empty()).then_some(()));
+    send_signal("-INT", &child);
+    let ran = Ran::of(&child.wait_with_output().unwrap());
+    assert!([2, 3].contains(&ran.code), "{}{}", ran.out, ran.err);
+    let (ran, document) = resume(folder.path(), &run, &[]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert!(Archive::open(&run).unwrap().entries().len() > before);
+    is_whole(&run, 8);
+    let straight = tempdir().unwrap();
+    let whole = begin(straight.path(), &source, &[&flags[..4], &flags[6..]].concat()).wait_with_output().unwrap();
+    assert_eq!(told(&document), told(&Ran::of(&whole).json()));
+}
+
+#[test]
+fn what_cannot_be_gone_on_with_is_refused_with_a_reason_and_stays_as_it_is() {
+    let folder = tempdir().unwrap();
+    let (process, only) = (triage(), first_tickets(1));
+    let source = folder.path().join("own.retake");
+    fs::copy(shipped(), &source).unwrap();
+    let flags = ["--process", &process, "--only", &only, "--repeat", "200", "--reset", "container"];
+    let mut child = begin(folder.path(), &source, &flags);
+    let run = judged(folder.path(), 2);
+    let refused = |run: &Path, more: &[&str], words: &str| {
+        let bytes = fs::read(run).unwrap_or_default();
+        let (ran, _) = resume(folder.path(), run, more);
+        assert!(ran.code == 2 && ran.err.contains(words), "{words}: {} {}", ran.code, ran.err);
+        if !words.contains("being written") {
+            assert!(fs::read(run).unwrap_or_default() == bytes, "it stays as it is: {words}");
+        }
+    };
+    refused(&run, &[], "is being written");
+    send_signal("-KILL", &child);
+    child.wait().unwrap();
+    refused(&run, &["--image", "other"], "`--image` cannot be said with `--resume`");
+    refused(&run, &["--repeat", "2"], "`--repeat` cannot be said with `--resume`");
+    refused(&shipped(), &[], "is no run that says how it began");
+    refused(Path::new("beefbeef"), &[], "no run in");
+    // Another recording under the same name.
+    with_times(&folder.path().join("other"), &[(0, 10)], &|_| ());
+    fs::rename(&source, folder.path().join("aside")).unwrap();
+    fs::rename(folder.path().join("other"), &source).unwrap();
+    refused(&run, &[], "is another recording than the one that run");
+    fs::rename(folder.path().join("aside"), &source).unwrap();
+    // A byte in the middle that is another.
+    let whole = fs::read(&run).unwrap();
+    let mut damaged = whole.clone();
+    let at = damaged.len() / 3;
+    damaged[at] ^= 1;
+    fs::write(&run, &damaged).unwrap();
+    let (ran, _) = resume(folder.path(), &run, &[]);
+    assert!(ran.code == 2 && ran.err.contains("damaged"), "{}", ran.err);
+    // What it says of itself does not fit.
+    let foreign = folder.path().join("foreign.retake");
+    let mut writer = Writer::create(&foreign).unwrap();
+    let archive = {
+        fs::write(&run, &whole).unwrap();
+        Archive::open_growing(&run).unwrap()
+    };
+    for event in archive.events() {
+        let mut event = event.unwrap();
+        if event.kind == "replay-judged" {
+            event.data["repeat"] = json!(4_000_000);
+        }
+        writer.append(&bundle::Record::Event(event)).unwrap();
+    }
+    writer.seal().unwrap();
+    refused(&foreign, &[], "is none of what it is to do");
+    // And after all that it is gone on with.
+    let (ran, document) = resume(folder.path(), &run, &[]);
+    assert_eq!((ran.code, &document["receipt"]["repeats"]["done"]), (0, &json!(200)), "{}{}", ran.out, ran.err);
+}
+
+#[test]
+fn docker_a_replay_in_containers_that_was_killed_leaves_nothing_and_is_gone_on_with() {
+    if !docker("docker_a_replay_in_containers_that_was_killed_leaves_nothing_and_is_gone_on_with") {
+        return;
+    }
+    let folder = tempdir().unwrap();
+    let only = first_tickets(2);
+    let flags = ["--only", &only, "--repeat", "150", "--order", "serial"];
+    let mut child = begin(folder.path(), &shipped(), &flags);
+    let run = judged(folder.path(), 2);
+    send_signal("-KILL", &child);
+    child.wait().unwrap();
+    let id = run.file_stem().unwrap().to_str().unwrap().to_owned();
+    let mut gc = command(folder.path(), &["gc"]);
+    assert!(gc.env("TMPDIR", folder.path().join("tmp")).output().unwrap().status.success());
+    assert_eq!(fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0, "no temporary file");
+    assert_eq!(containers_of(&id), "", "no container");
+    let (ran, document) = resume(folder.path(), &run, &[]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert_eq!(containers_of(&id), "", "no container");
+    assert_eq!(document["results"][0]["repeated"]["verdicts"], ".".repeat(150));
+    assert_eq!(document["receipt"]["determinism"]["level"], 3);
+    is_whole(&run, 300);
+}

@@ -1,0 +1,539 @@
+//! What a run keeps while it goes on, so that one that was cut off can be gone on with.
+//!
+//! In: what the run is to do, each exchange that was judged, and what is known of the whole by then. Out: events of the run
+//! (`docs/format.md` has their fields), written as it goes; and all of it again from such a run, whatever ended it. An exchange
+//! that is not in here was not judged: it is done again, and what was written of it before does not count.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use bundle::{Archive, Entry};
+use diff::{Apart, ExchangeResult, NoiseUse, RuleUse, Shown};
+use exchange::{Digest, End, Event, Id};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    baseline::Looked,
+    compare::Compared,
+    determinism::GateCounts,
+    drive::Outcome,
+    fitted::{Chunks, fitted},
+    job::{Job, Preparation},
+    judge::{Judgement, Said},
+    punctuality::Due,
+    receipt::{Answers, Egress, MissesAnswered, Resets, SourceProof},
+};
+
+/// Says what a run is to do.
+const BEGAN: &str = "replay-began";
+/// Says of which exchanges else.
+const BEGAN_MORE: &str = "replay-began-more";
+/// Says what became of exchanges.
+const JUDGED: &str = "replay-judged";
+/// Says what is known of the whole.
+const STANDS: &str = "replay-stands";
+
+/// Ids that go into one record. A choice: a quarter of what has room.
+const IDS_PER_RECORD: usize = 30_000;
+
+/// What a run is to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Began {
+    /// What is replayed.
+    pub source: SourceProof,
+    /// The exchanges of it; all where there are none.
+    #[serde(default)]
+    pub only: Vec<Id>,
+    /// The wall clock when the run began, in nanoseconds since 1970.
+    pub started_unix_ns: u64,
+    /// How, in the words of whoever asked for it.
+    pub settings: Value,
+}
+
+/// A part of what was judged of one copy in one repeat.
+#[derive(Debug, Serialize, Deserialize)]
+struct JudgedPart {
+    repeat: u32,
+    copy: u32,
+    exchanges: Vec<JudgedExchange>,
+    /// With the last part of those that belong together: what is of all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    end: Option<JudgedEnd>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct JudgedEnd {
+    extent: Extent,
+    answers: Answers,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rules: Vec<RuleUse>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    noise: Vec<NoiseUse>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    nobodys: Vec<Digest>,
+}
+
+/// Which exchanges of a repeat a part has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Extent {
+    /// Some, beside those before.
+    More,
+    /// All that had ended when it was stopped, those before included.
+    SoFar,
+    /// All.
+    Whole,
+}
+
+/// One exchange that was judged.
+#[derive(Debug, Serialize, Deserialize)]
+struct JudgedExchange {
+    result: ExchangeResult,
+    /// What it asked of dependencies.
+    asked: Vec<Digest>,
+    whole: bool,
+    end: End,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    exact: Option<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parsed: Option<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first_divergence: Option<u64>,
+    /// Where it differs from the first answer; absent where it was not held against one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    apart: Option<Vec<JudgedApart>>,
+    /// When it should have been sent, and could have been.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    due_ns: Option<(u64, u64)>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    seeded: bool,
+    started_ns: u64,
+    ended_ns: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct JudgedApart {
+    place: Apart,
+    /// What the place itself does not write down.
+    sightings: Vec<(Option<Shown>, Option<Shown>)>,
+}
+
+/// What is known of the whole.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Stands {
+    pub(crate) preparation: Preparation,
+    /// What tried to leave the services that have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) egress: Option<Egress>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) service_ended: Option<String>,
+    /// True where a service that was judged had not ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) goes_on: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) gates: Option<GateCounts>,
+    #[serde(default)]
+    pub(crate) resets: Resets,
+    #[serde(default)]
+    pub(crate) misses: MissesAnswered,
+    /// How often the run was gone on with.
+    #[serde(default)]
+    pub(crate) resumed: u32,
+}
+
+/// What was judged of one copy in one repeat.
+#[derive(Debug, Default)]
+pub(crate) struct Part {
+    pub(crate) judgement: Judgement,
+    pub(crate) outcomes: BTreeMap<Id, Outcome>,
+    /// True where these are all exchanges.
+    pub(crate) is_whole: bool,
+}
+
+impl Job<'_> {
+    /// Writes down what the run is to do, where it is known how to ask for it again.
+    pub(crate) fn began(&self) {
+        let Some(settings) = &self.settings.resumable else { return };
+        // What a store has more by then is none of this run's.
+        let skipped = self.selection.skipped.iter().map(|skipped| skipped.id);
+        let all = || self.selection.chosen.iter().map(|exchange| exchange.id).chain(skipped).collect();
+        let mut only: Vec<Id> = if self.settings.source.digest.is_some() { self.settings.only.clone() } else { all() };
+        let more = only.split_off(only.len().min(IDS_PER_RECORD));
+        let began = Began {
+            source: self.settings.source.clone(),
+            only,
+            started_unix_ns: self.settings.started_unix_ns,
+            settings: settings.clone(),
+        };
+        self.note(BEGAN, &began);
+        more.chunks(IDS_PER_RECORD).for_each(|only| self.note(BEGAN_MORE, &only));
+        self.ledger.keep((self.settings.clock)());
+    }
+
+    /// Writes down what was judged of one copy in one repeat, of the exchanges that have come to an end. `with_details` says
+    /// where it matters later how the answers differ.
+    pub(crate) fn judged(
+        &self,
+        (repeat, copy): (u32, u32),
+        part: (&Judgement, &BTreeMap<Id, Outcome>),
+        extent: Extent,
+        with_details: &dyn Fn(usize, &ExchangeResult) -> bool,
+    ) {
+        if self.settings.resumable.is_none() {
+            return;
+        }
+        let (judgement, outcomes) = part;
+        let mut chunks = Chunks::default();
+        for (at, (result, said)) in judgement.results.iter().zip(&judgement.said).enumerate() {
+            let Some(outcome) = outcomes.get(&result.id).filter(|outcome| outcome.end != End::CaptureStopped) else {
+                continue;
+            };
+            let mut result = fitted(result.clone());
+            if !with_details(at, &result) {
+                (result.comparison, result.trajectory) = (None, None);
+            }
+            let judged = serde_json::to_value(judged_exchange(result, said, outcome));
+            chunks.push(judged.expect("what was judged has keys that are text"));
+        }
+        let mut chunks: Vec<Vec<Value>> = chunks.finish();
+        let last = chunks.pop().unwrap_or_default();
+        for exchanges in chunks {
+            let part = serde_json::json!({ "repeat": repeat, "copy": copy, "exchanges": exchanges });
+            self.note(JUDGED, &part);
+        }
+        let end = JudgedEnd {
+            extent,
+            answers: judgement.answers.clone(),
+            rules: judgement.rules.clone(),
+            noise: judgement.noise.clone(),
+            nobodys: judgement.nobodys.clone(),
+        };
+        let part = serde_json::json!({ "repeat": repeat, "copy": copy, "exchanges": last, "end": end });
+        self.note(JUDGED, &part);
+        self.ledger.note_judged();
+    }
+
+    /// Writes down what is known of the whole.
+    pub(crate) fn stands(&self, stands: &Stands) {
+        if self.settings.resumable.is_some() {
+            self.note(STANDS, stands);
+            self.ledger.keep((self.settings.clock)());
+        }
+    }
+
+    fn note(&self, kind: &str, data: &impl Serialize) {
+        let data = serde_json::to_value(data).expect("what is written down has keys that are text");
+        self.ledger.append_event(kind, (self.settings.clock)(), data);
+    }
+}
+
+fn judged_exchange(result: ExchangeResult, said: &Said, outcome: &Outcome) -> JudgedExchange {
+    let looked = outcome.looked.as_ref();
+    let apart = |place: &Apart| JudgedApart { place: place.clone(), sightings: place.sightings.clone() };
+    JudgedExchange {
+        result,
+        asked: said.asked.clone(),
+        whole: outcome.whole,
+        end: outcome.end.clone(),
+        exact: outcome.exact,
+        parsed: outcome.compared.outcome,
+        first_divergence: looked.and_then(|looked| looked.first_divergence),
+        apart: looked.map(|looked| looked.places.iter().map(apart).collect()),
+        due_ns: outcome.due.map(|due| (due.intended_ns, due.could_ns)),
+        seeded: outcome.is_seeded,
+        started_ns: outcome.started_ns,
+        ended_ns: outcome.ended_ns,
+    }
+}
+
+impl JudgedExchange {
+    /// What became of it; `None` where that was not a sent exchange.
+    fn outcome(&self) -> Option<Outcome> {
+        let place = |apart: &JudgedApart| Apart { sightings: apart.sightings.clone(), ..apart.place.clone() };
+        let looked = self
+            .apart
+            .as_ref()
+            .map(|apart| Looked { first_divergence: self.first_divergence, places: apart.iter().map(place).collect() });
+        Some(Outcome {
+            replayed_id: self.result.replayed_id?,
+            status: self.result.replayed_status,
+            whole: self.whole,
+            end: self.end.clone(),
+            trouble: None,
+            compared: Compared { outcome: self.parsed, ..Compared::default() },
+            exact: self.exact,
+            looked,
+            due: self.due_ns.map(|(intended_ns, could_ns)| Due { intended_ns, could_ns }),
+            is_seeded: self.seeded,
+            started_ns: self.started_ns,
+            ended_ns: self.ended_ns,
+        })
+    }
+}
+
+/// A run that was cut off, or interrupted, or in which repeats did not start.
+pub struct Resumable {
+    pub(crate) path: PathBuf,
+    pub(crate) run: Id,
+    pub(crate) archive: Archive,
+    /// What it is to do.
+    pub began: Began,
+    /// What was judged, by repeat and copy.
+    pub(crate) parts: BTreeMap<(u32, u32), Part>,
+    pub(crate) stands: Stands,
+}
+
+/// Why a run cannot be gone on with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResumeError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Open(#[from] bundle::OpenError),
+    /// A record of it cannot be read.
+    #[error(transparent)]
+    Read(#[from] bundle::ReadError),
+    /// Something inside it does not hold.
+    #[error("`{path}` is damaged: {damage}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where, and what.
+        damage: String,
+    },
+    /// It does not say what it was to do: no run, a run of an earlier version, or cut off before it began.
+    #[error("`{path}` is no run that says how it began")]
+    NotOne {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What it says of itself makes no sense.
+    #[error("`{path}` says of itself what cannot be: {what}")]
+    Senseless {
+        /// The file.
+        path: PathBuf,
+        /// What.
+        what: String,
+    },
+    /// All was done.
+    #[error("run {run} is complete")]
+    Complete {
+        /// The run.
+        run: Id,
+    },
+}
+
+impl ResumeError {
+    /// What the user can do next.
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::Open(error) => error.help(),
+            Self::Read(error) => error.help(),
+            Self::Damaged { .. } => Some("`retake verify` says what is damaged; replay the recording anew"),
+            Self::NotOne { .. } => Some("`retake runs` lists runs; replay the recording anew"),
+            Self::Senseless { .. } => Some("replay the recording anew"),
+            Self::Complete { .. } => Some("`retake show RUN` has what it came to"),
+        }
+    }
+}
+
+impl Resumable {
+    /// Reads the run at `path`.
+    ///
+    /// # Errors
+    /// [`ResumeError`].
+    pub fn open(path: &Path) -> Result<Self, ResumeError> {
+        let archive = Archive::open_growing(path)?;
+        if let Some(damage) = archive.damage().first() {
+            return Err(ResumeError::Damaged { path: path.to_owned(), damage: damage.to_string() });
+        }
+        let mut found = Read::default();
+        for event in archive.events() {
+            found.take(event?).map_err(|what| ResumeError::Senseless { path: path.to_owned(), what })?;
+        }
+        let Some((run, began)) = found.began else { return Err(ResumeError::NotOne { path: path.to_owned() }) };
+        if archive.runs()?.iter().any(|run| is_complete(&run.receipt)) {
+            return Err(ResumeError::Complete { run });
+        }
+        let mut stands = found.stands.unwrap_or_default();
+        // A service that was judged and of which nothing is said had not ended.
+        stands.goes_on |= found.judged_since;
+        stands.resumed = stands.resumed.saturating_add(1);
+        Ok(Self { path: path.to_owned(), run, archive, began, parts: found.parts, stands })
+    }
+
+    /// The run's id.
+    pub fn run(&self) -> Id {
+        self.run
+    }
+
+    /// What of the file stays, now that it is gone on with. Connections that are no HTTP (`has_connections`) let whole repeats
+    /// alone count.
+    pub(crate) fn kept(&self, has_connections: bool) -> Kept {
+        let mut kept = Kept::default();
+        for part in self.parts.values().filter(|part| !has_connections || self.counts_whole(part)) {
+            let number = part.outcomes.values().find_map(|it| self.archive.entry(&it.replayed_id)?.repeat);
+            kept.repeats.extend(number.filter(|_| self.counts_whole(part)));
+            kept.exchanges.extend(part.outcomes.values().map(|outcome| outcome.replayed_id));
+        }
+        kept
+    }
+
+    /// True where a part is all of its repeat, and it is known what ran.
+    pub(crate) fn counts_whole(&self, part: &Part) -> bool {
+        part.is_whole && self.stands.has_run()
+    }
+}
+
+impl Stands {
+    /// True where a service ran: without a word of it nothing is known of what did.
+    pub(crate) fn has_run(&self) -> bool {
+        !self.preparation.target.is_empty()
+    }
+}
+
+/// What belongs to exchanges that were judged: what was written of others is written again.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    pub(crate) exchanges: BTreeSet<Id>,
+    /// Repeats of which all was judged, each copy counted as one.
+    repeats: BTreeSet<u32>,
+}
+
+impl Kept {
+    pub(crate) fn has(&self, entry: &Entry) -> bool {
+        match (&entry.dependency, entry.parent) {
+            (None, _) => self.exchanges.contains(&entry.id),
+            (Some(_), Some(parent)) => self.exchanges.contains(&parent),
+            (Some(_), None) => entry.repeat.is_some_and(|repeat| self.repeats.contains(&repeat)),
+        }
+    }
+}
+
+/// True for the receipt of a run with nothing left to do.
+fn is_complete(receipt: &Value) -> bool {
+    let repeats = &receipt["repeats"];
+    let is_short = !repeats["until_failure"].as_bool().unwrap_or_default()
+        && repeats["done"].as_u64().unwrap_or_default() < repeats["asked"].as_u64().unwrap_or_default();
+    receipt["interrupted"] != true && !is_short
+}
+
+/// What was read of a run so far.
+#[derive(Default)]
+struct Read {
+    began: Option<(Id, Began)>,
+    /// Of parts whose last one has not come yet.
+    pending: BTreeMap<(u32, u32), Vec<JudgedExchange>>,
+    parts: BTreeMap<(u32, u32), Part>,
+    stands: Option<Stands>,
+    judged_since: bool,
+}
+
+impl Read {
+    fn take(&mut self, event: Event) -> Result<(), String> {
+        match event.kind.as_str() {
+            BEGAN if self.began.is_none() => {
+                let run = event.session.ok_or("it belongs to no run")?;
+                self.began = Some((run, read(event.data)?));
+            }
+            BEGAN_MORE => {
+                let (_, began) = self.began.as_mut().ok_or("it goes on and has not begun")?;
+                began.only.extend(read::<Vec<Id>>(event.data)?);
+            }
+            JUDGED => self.take_judged(read(event.data)?)?,
+            STANDS => {
+                self.stands = Some(read(event.data)?);
+                self.judged_since = false;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn take_judged(&mut self, part: JudgedPart) -> Result<(), String> {
+        let key = (part.repeat, part.copy);
+        let mut exchanges = self.pending.remove(&key).unwrap_or_default();
+        exchanges.extend(part.exchanges);
+        let Some(end) = part.end else {
+            self.pending.insert(key, exchanges);
+            return Ok(());
+        };
+        let mut found = Part { is_whole: end.extent == Extent::Whole, ..Part::default() };
+        for exchange in exchanges {
+            let outcome = exchange.outcome().ok_or("an exchange was judged that was not sent")?;
+            let said = Said { answer: exchange.parsed, asked: exchange.asked };
+            found.outcomes.insert(exchange.result.id, outcome);
+            found.judgement.results.push(exchange.result);
+            found.judgement.said.push(said);
+        }
+        let judgement = &mut found.judgement;
+        (judgement.answers, judgement.rules, judgement.noise) = (end.answers, end.rules, end.noise);
+        judgement.nobodys = end.nobodys;
+        self.judged_since = true;
+        let before = self.parts.remove(&key).filter(|_| end.extent == Extent::More);
+        self.parts.insert(
+            key,
+            match before {
+                Some(before) => before.and(found),
+                None => found,
+            },
+        );
+        Ok(())
+    }
+}
+
+impl Part {
+    /// The same once more; nothing is learned of noise yet.
+    pub(crate) fn again(&self) -> Self {
+        let Judgement { results, said, nobodys, answers, rules, noise, .. } = &self.judgement;
+        let judgement = Judgement {
+            results: results.clone(),
+            said: said.clone(),
+            nobodys: nobodys.clone(),
+            answers: answers.clone(),
+            rules: rules.clone(),
+            noise: noise.clone(),
+            ..Judgement::default()
+        };
+        Self { judgement, outcomes: self.outcomes.clone(), is_whole: self.is_whole }
+    }
+
+    /// With what was judged later in the same repeat: what had been judged before stays.
+    pub(crate) fn and(mut self, later: Self) -> Self {
+        let Self { judgement, outcomes, .. } = later;
+        for (result, said) in judgement.results.into_iter().zip(judgement.said) {
+            if !self.outcomes.contains_key(&result.id) {
+                self.judgement.results.push(result);
+                self.judgement.said.push(said);
+            }
+        }
+        for (id, outcome) in outcomes {
+            self.outcomes.entry(id).or_insert(outcome);
+        }
+        let mine = &mut self.judgement;
+        mine.answers.add(&judgement.answers);
+        RuleUse::merge(&mut mine.rules, &judgement.rules);
+        NoiseUse::add(&mut mine.noise, &judgement.noise);
+        mine.nobodys.extend(judgement.nobodys);
+        self
+    }
+
+    /// Puts the results in this order.
+    pub(crate) fn in_order_of(mut self, ids: impl Iterator<Item = Id>) -> Self {
+        let places: BTreeMap<Id, usize> = ids.enumerate().map(|(at, id)| (id, at)).collect();
+        let judgement = &mut self.judgement;
+        let results = std::mem::take(&mut judgement.results).into_iter();
+        let mut both: Vec<_> = results.zip(std::mem::take(&mut judgement.said)).collect();
+        both.sort_by_key(|(result, _)| places.get(&result.id).copied());
+        (judgement.results, judgement.said) = both.into_iter().unzip();
+        judgement.conclude(!self.outcomes.is_empty());
+        self
+    }
+}
+
+fn read<T: for<'de> Deserialize<'de>>(data: Value) -> Result<T, String> {
+    serde_json::from_value(data).map_err(|error| error.to_string())
+}
