@@ -122,17 +122,20 @@ pub(crate) fn listed(source: &Source, store: Option<&Path>) -> Result<Vec<NoiseL
 }
 
 /// Of these files of a store those that have noise profiles alone, all of versions of which none of the others has anything.
-pub(crate) fn stale_files<'a>(paths: impl Iterator<Item = &'a Path>) -> BTreeSet<PathBuf> {
+///
+/// # Errors
+/// The path of a file that cannot be read: of which versions it has something is not known.
+pub(crate) fn stale_files<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<BTreeSet<PathBuf>, PathBuf> {
     let (mut alone, mut versions) = (Vec::new(), BTreeSet::new());
     for path in paths {
         match Held::of(path) {
             Some(Held::NoiseAlone(of)) => alone.push((path.to_owned(), of)),
             Some(Held::Recorded(of)) => versions.extend(of),
-            None => {}
+            None => return Err(path.to_owned()),
         }
     }
     let stale = alone.into_iter().filter(|(_, of)| of.is_disjoint(&versions));
-    stale.map(|(path, _)| path).collect()
+    Ok(stale.map(|(path, _)| path).collect())
 }
 
 /// Of which versions a file has something.

@@ -1,6 +1,6 @@
 //! `retake gc`: what a store no longer has to keep, and what killed processes left.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use bundle::prune::{self, Action, FilePlan, Limits, Plan};
 use host::{Docker, DockerError};
@@ -28,7 +28,13 @@ pub(crate) fn gc(args: &GcArgs, as_json: bool, console: &Console) -> Result<Exit
     let mut plan = prune::plan(store, limits, now_unix_ns)?;
     if args.stale_noise {
         let stay = plan.files.iter().filter(|file| file.action != Action::Remove);
-        let stale = noise::stale_files(stay.map(|file| file.path.as_path()));
+        let stale = noise::stale_files(stay.map(|file| file.path.as_path())).unwrap_or_else(|path| {
+            let path = path.display();
+            console.warn(&format!(
+                "`{path}` cannot be read: whether its noise is still needed is not known, and all noise stays"
+            ));
+            BTreeSet::new()
+        });
         plan.files.iter_mut().filter(|file| stale.contains(&file.path)).for_each(|file| file.action = Action::Remove);
     }
     let temporary = std::env::temp_dir();

@@ -181,6 +181,12 @@ fn two_runs_of_one_version_teach_noise_and_say_whether_the_second_is_no_worse() 
     let planned = retake(folder, &["gc", "--stale-noise", "--dry-run", "--json"]).json();
     assert_eq!(planned["files"][0]["action"], "remove", "{planned}");
     assert!(folder.join(path).exists());
+    // What cannot be read may be of that version.
+    let damaged = folder.join(".retake/runs/00000000000000000000000000000001.retake");
+    std::fs::write(&damaged, "no bundle").unwrap();
+    let kept = retake(folder, &["gc", "--stale-noise"]);
+    assert!(kept.err.contains("all noise stays") && folder.join(path).exists(), "{}{}", kept.out, kept.err);
+    std::fs::remove_file(damaged).unwrap();
     assert_eq!(retake(folder, &["gc", "--stale-noise"]).code, 0);
     assert!(!folder.join(path).exists());
 
