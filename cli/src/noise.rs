@@ -43,7 +43,7 @@ pub(crate) fn found(given: &[String], archive: &Archive, store: &Path, keys: &Ke
         let profiles = Source::open(Some(name), store, keys)?.archive.noise_profiles()?;
         if profiles.is_empty() {
             return Err(Trouble::new(format!("`--noise {name}`: there is no noise profile in it"))
-                .help("`retake replay SOURCE --repeat 30` learns one; its run has it"));
+                .help("`retake replay SOURCE --repeat 30 --determinism 0` learns one; its run has it"));
         }
         found.profiles.extend(profiles.into_iter().map(|profile| FoundProfile { from: name.clone(), profile }));
     }

@@ -17,7 +17,7 @@ Examples:
   retake replay case.retake --image triage:next            what would this image have answered?
   retake replay case.retake --only 3fa9c1 --repeat 300     how often does it fail?
   retake replay --resume 81d0                              go on with what Ctrl-C or a crash cut off
-  retake replay case.retake --repeat 30 && retake replay case.retake    the second knows the noise
+  retake replay case.retake --repeat 30 --determinism 0    what is noise: later replays know it
   retake replay .retake --only 3fa9c1 --process ./target/debug/triage
   DOCKER_HOST=tcp://10.0.0.7:2375 retake replay case.retake    in an engine elsewhere, all copied in
   retake replay case.retake --mount /models=./models --env API_TOKEN --secrets secrets.txt
