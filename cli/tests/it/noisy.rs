@@ -6,7 +6,7 @@ use serde_json::Value;
 use stats::{Confidence, Rate};
 
 use crate::{
-    Ran, retake,
+    Ran, command, retake,
     untrue::{OfProcess, first_tickets},
 };
 
@@ -173,21 +173,28 @@ fn two_runs_of_one_version_teach_noise_and_say_whether_the_second_is_no_worse() 
     assert!(Path::new(of_file["from"].as_str().unwrap()).ends_with(Path::new(path).file_name().unwrap()));
     let page = retake(folder, &["inspect"]).out;
     assert!(page.contains("Measured noise") && !page.contains("nothing else of it is here"), "{page}");
-    assert_eq!(retake(folder, &["gc", "--stale-noise"]).out, "nothing to remove\n");
+    // Of its own: what replays of other tests left there is not this test's.
+    let temporary = folder.join("tmp");
+    std::fs::create_dir(&temporary).unwrap();
+    let gc = |arguments: &[&str]| {
+        let arguments = [&["gc", "--stale-noise"], arguments].concat();
+        Ran::of(&command(folder, &arguments).env("TMPDIR", &temporary).output().unwrap())
+    };
+    assert_eq!(gc(&[]).out, "nothing to remove\n");
     for run in names {
         std::fs::remove_file(folder.join(run)).unwrap();
     }
     assert!(retake(folder, &["inspect"]).out.contains("nothing else of it is here"));
-    let planned = retake(folder, &["gc", "--stale-noise", "--dry-run", "--json"]).json();
+    let planned = gc(&["--dry-run", "--json"]).json();
     assert_eq!(planned["files"][0]["action"], "remove", "{planned}");
     assert!(folder.join(path).exists());
     // What cannot be read may be of that version.
     let damaged = folder.join(".retake/runs/00000000000000000000000000000001.retake");
     std::fs::write(&damaged, "no bundle").unwrap();
-    let kept = retake(folder, &["gc", "--stale-noise"]);
+    let kept = gc(&[]);
     assert!(kept.err.contains("all noise stays") && folder.join(path).exists(), "{}{}", kept.out, kept.err);
     std::fs::remove_file(damaged).unwrap();
-    assert_eq!(retake(folder, &["gc", "--stale-noise"]).code, 0);
+    assert_eq!(gc(&[]).code, 0);
     assert!(!folder.join(path).exists());
 
     let other = retake(folder, &["diff", recording.source.to_str().unwrap(), "a.json", "--learn"]);
