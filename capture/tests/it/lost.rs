@@ -16,7 +16,7 @@ use wire::client::ReplyEnd;
 use crate::support::{Running, Service, exchanges, send, serve, settings, within};
 
 /// A request whose body is like no other.
-async fn send_noise(address: std::net::SocketAddr, number: u32) {
+pub(crate) async fn send_noise(address: std::net::SocketAddr, number: u32) {
     let mut state = number.wrapping_mul(2_654_435_761) | 1;
     let mut next = || {
         // Marsaglia's xorshift: bytes that zstd makes nothing of.

@@ -5,6 +5,7 @@
 mod child;
 mod kept;
 mod lost;
+mod mounted;
 mod noted;
 mod raw;
 mod support;
