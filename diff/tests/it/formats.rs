@@ -230,6 +230,26 @@ fn pictures_are_compared_by_their_pixels_and_then_by_their_file() {
     assert_eq!(compare_documents(&one, &repacked, &Rules::strict()).compared_as, ComparedAs::Image);
 }
 
+/// A gradient of 24 by 16 pixels, written by Pillow 13 at two qualities.
+#[test]
+fn one_picture_at_two_qualities_is_as_far_apart_as_its_pixels_are() {
+    let [fine, coarse] = [&include_bytes!("quality-95.jpg")[..], include_bytes!("quality-60.jpg")];
+    let between = |other: &[u8], rules: &[&str]| compared("image/jpeg", fine, other, &rules_of(rules));
+    let comparison = between(coarse, &[]);
+    assert_eq!((told(&comparison), comparison.coarse), (vec!["changed /pixels".to_owned()], false));
+    let distance = comparison.changes[0].vector.unwrap();
+    // Pillow's decoder has them 11 apart at most; decoders round differently.
+    let max = distance.max_abs.unwrap().get();
+    assert!(distance.len == 24 * 16 * 3 && (7.0..=15.0).contains(&max), "{distance:?}");
+    assert!(
+        between(coarse, &["tolerance /pixels=abs:15"]).is_equal()
+            && !between(coarse, &["tolerance /pixels=abs:1"]).is_equal()
+    );
+    assert!(between(fine, &[]).is_equal());
+    let cut = between(&coarse[..200], &[]);
+    assert!(cut.coarse && !cut.is_equal());
+}
+
 #[test]
 fn sounds_are_compared_by_their_samples_and_those_that_cannot_be_decoded_by_size_and_digest() {
     let one = wav(&[1, 2, 3], 8_000);
