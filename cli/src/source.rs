@@ -226,7 +226,8 @@ pub(crate) fn run_files(store: &Path) -> Result<Vec<PathBuf>, Trouble> {
     Ok(paths)
 }
 
-fn runs_with_prefix(store: &Path, prefix: &str) -> Result<Vec<PathBuf>, Trouble> {
+/// The files of the runs of a store whose ids begin so.
+pub(crate) fn runs_with_prefix(store: &Path, prefix: &str) -> Result<Vec<PathBuf>, Trouble> {
     let prefix = prefix.to_ascii_lowercase();
     let begins_so = |path: &PathBuf| path.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with(&prefix));
     Ok(run_files(store)?.into_iter().filter(begins_so).collect())

@@ -252,6 +252,11 @@ fn docker_a_replay_in_containers_that_was_killed_leaves_nothing_and_is_gone_on_w
     send_signal("-KILL", &child);
     child.wait().unwrap();
     let id = run.file_stem().unwrap().to_str().unwrap().to_owned();
+    let listed = retake(folder.path(), &["runs"]);
+    let is_told = [&id[..12], "goes on, or was cut off"].iter().all(|words| listed.out.contains(words));
+    assert!(listed.code == 0 && is_told && listed.err.contains("--resume ID"), "{}{}", listed.out, listed.err);
+    let document = retake(folder.path(), &["runs", "--json"]).json();
+    assert_eq!((&document["unfinished"][0]["id"], &document["runs"]), (&json!(id), &json!([])));
     let mut gc = command(folder.path(), &["gc"]);
     assert!(gc.env("TMPDIR", folder.path().join("tmp")).output().unwrap().status.success());
     assert_eq!(fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0, "no temporary file");

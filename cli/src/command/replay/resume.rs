@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     args::ReplayArgs,
     settings::{CaseReader, Said},
-    source::{check_exists, run_files},
+    source::{check_exists, runs_with_prefix},
     trouble::{Trouble, trouble_from},
 };
 
@@ -122,14 +122,10 @@ fn find(run: &str, store: &Path) -> Result<PathBuf, Trouble> {
         return Ok(path);
     }
     check_exists(store)?;
-    let begins_so = |path: &PathBuf| {
-        path.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with(&run.to_ascii_lowercase()))
-    };
-    let found: Vec<PathBuf> = run_files(store)?.into_iter().filter(begins_so).collect();
-    match &found[..] {
+    match &runs_with_prefix(store, run)?[..] {
         [only] => Ok(only.clone()),
         [] => Err(Trouble::new(format!("no run in `{}` begins with `{run}`", store.display()))
-            .help("its file is in `runs` there, named by its id; `--store` says where else to look")),
+            .help("`retake runs` lists them; `--store` says where else to look")),
         _ => Err(Trouble::new(format!("more than one run begins with `{run}`")).help("give more digits")),
     }
 }
