@@ -51,6 +51,12 @@ async fn under_a_limit() {
         send_noise(running.address(0), number).await;
     }
     let notices = running.notices.clone();
+    within(async {
+        while notices.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(matches!(notices.lock().unwrap().as_slice(), [Notice::StoreFails { .. }]), "{:?}", notices.lock().unwrap());
     let limit = getrlimit(Resource::Fsize);

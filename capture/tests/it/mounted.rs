@@ -19,8 +19,11 @@ use crate::{
 /// Names the folder that is mounted for the test below.
 const DISK: &str = "RETAKE_TEST_DISK";
 
-/// Requests with 8 KiB each that are sent to a disk of 512 KiB.
-const SENT_TO_FULL: u32 = 100;
+/// Requests with 8 KiB each, at most, until a disk of 512 KiB is full: of many that come while the writer does not, most
+/// are missed and take no room.
+const SENT_UNTIL_FULL_MAX: u32 = 10_000;
+/// Requests that are sent to the full disk: more than the queue holds.
+const SENT_TO_FULL: u32 = 20;
 /// Requests that are sent to a disk that is read-only.
 const SENT_TO_READ_ONLY: u32 = 5;
 
@@ -53,14 +56,19 @@ async fn on_a_disk_of_its_own() {
     // Segments that end soon: a file system becomes read-only where no file is open for writing.
     let settings = Settings { queue_bytes_max: 64 << 10, segment_bytes_max: 32 << 10, ..settings };
     let running = Running::start(settings.clone()).await;
-    for number in 0..SENT_TO_FULL {
-        send_noise(running.address(0), number).await;
+    let mut sent = 0;
+    while !fails_for(&running.notices.lock().unwrap(), "No space left") {
+        assert!(sent < SENT_UNTIL_FULL_MAX, "{:?}", running.notices.lock().unwrap());
+        send_noise(running.address(0), sent).await;
+        sent += 1;
     }
-    until(&running, |said| fails_for(said, "No space left")).await;
+    for number in 0..SENT_TO_FULL {
+        send_noise(running.address(0), sent + number).await;
+    }
+    sent += SENT_TO_FULL;
     remount(disk, "rw,size=64m").unwrap();
     until(&running, |said| said.last() == Some(&Notice::StoreWorks)).await;
 
-    let mut sent = SENT_TO_FULL;
     loop {
         send_noise(running.address(0), sent).await;
         sent += 1;
