@@ -216,6 +216,10 @@ impl Running for ContainerRun {
         Box::pin(async move { self.bridge.restart().await.map_err(|error| error.to_string()) })
     }
 
+    fn lost_its_engine(&self) -> BoxFuture<'_, bool> {
+        Box::pin(self.container.lost_its_engine())
+    }
+
     fn gone(&mut self) -> Option<String> {
         self.container.has_ended().then(|| "with its container".to_owned())
     }

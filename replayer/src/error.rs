@@ -170,6 +170,11 @@ pub enum ReplayError {
 }
 
 impl ReplayError {
+    /// True where the container engine is not there, or not any more.
+    pub(crate) fn is_without_engine(&self) -> bool {
+        matches!(self, Self::Docker(source) if source.is_gone())
+    }
+
     /// What the user can do next.
     pub fn help(&self) -> Option<String> {
         match self {

@@ -301,6 +301,11 @@ pub(crate) trait Running: Send + Sync {
         Box::pin(async { Err("it cannot be started again".to_owned()) })
     }
 
+    /// True where what runs the service went away under it.
+    fn lost_its_engine(&self) -> BoxFuture<'_, bool> {
+        Box::pin(async { false })
+    }
+
     /// How the service ended, if it did.
     fn gone(&mut self) -> Option<String>;
 

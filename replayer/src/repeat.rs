@@ -15,6 +15,7 @@ use std::{
 use bundle::ReadError;
 use diff::ExchangeResult;
 use exchange::{Digest, End, HostEnvironment, Id, Transport};
+use host::DockerError;
 use serde::{Deserialize, Serialize};
 use stats::Confidence;
 use wire::bridge::Held;
@@ -216,6 +217,11 @@ impl Repeats<'_, '_> {
             Err(halt) => return self.fell(repeat, halt),
         };
         let outcomes = self.drive(&service, repeat).await;
+        if service.started.running.lost_its_engine().await {
+            // What broke off says nothing of the service; what came whole has been written down, or is done again.
+            self.job.let_go(service.started).await;
+            return Err(DockerError::Lost.into());
+        }
         service.was_judged = true;
         let (judgements, outcomes) = if self.keeps(outcomes.as_ref().ok()) {
             let outcomes = outcomes?;
@@ -318,7 +324,7 @@ impl Repeats<'_, '_> {
         let decides_all = repeat == 0 && self.job.settings.resume.is_none();
         let reason = match halt {
             halt if self.is_first_of_resumed() => return Err(self.cannot_go_on(halt)),
-            Halt::Error(error) if decides_all => return Err(error),
+            Halt::Error(error) if decides_all || error.is_without_engine() => return Err(error),
             Halt::Void(void, preparation) if decides_all => {
                 let aftermath = self.tried.aftermath.take().unwrap_or_default();
                 return Ok(Next::Void(Box::new(Fallen { void, preparation: *preparation, aftermath })));

@@ -134,8 +134,10 @@ impl Repeats<'_, '_> {
         written: &mut BTreeSet<Id>,
     ) {
         let until_ns = (self.job.settings.clock)().saturating_sub(SETTLED_NS);
-        let is_new =
-            |id: &Id, outcome: &Outcome| outcome.ended_ns <= until_ns && !was_stopped(outcome) && !written.contains(id);
+        // What broke off is judged once it is known that what runs the service is still there.
+        let is_new = |id: &Id, outcome: &Outcome| {
+            outcome.ended_ns <= until_ns && outcome.end.is_complete() && !written.contains(id)
+        };
         let outcomes: BTreeMap<Id, Outcome> = {
             let ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
             let whole = ended.iter().filter_map(|(id, outcome)| Some((*id, outcome.as_ref().ok()?)));

@@ -1,6 +1,7 @@
 //! The same replay whichever way the engine is reached: over a socket in a shared folder, over an exec's streams, on an
 //! engine behind a port, inside docker-in-docker, and from a container that has the engine's socket.
 
+mod gone;
 mod second;
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};

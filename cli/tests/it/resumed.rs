@@ -34,7 +34,7 @@ fn run_file(folder: &Path) -> Option<PathBuf> {
 }
 
 /// Waits until `count` events tell what was judged, and gives the run's file.
-fn judged(folder: &Path, count: usize) -> PathBuf {
+pub(crate) fn judged(folder: &Path, count: usize) -> PathBuf {
     eventually("the replay", || {
         let path = run_file(folder)?;
         let archive = Archive::open_growing(&path).ok()?;
@@ -43,14 +43,14 @@ fn judged(folder: &Path, count: usize) -> PathBuf {
     })
 }
 
-fn resume(folder: &Path, run: &Path, more: &[&str]) -> (Ran, Value) {
+pub(crate) fn resume(folder: &Path, run: &Path, more: &[&str]) -> (Ran, Value) {
     let ran = retake(folder, &[&["replay", "--json", "--resume", run.to_str().unwrap()], more].concat());
     let document = if ran.out.is_empty() { Value::Null } else { ran.json() };
     (ran, document)
 }
 
 /// The run has each exchange of each repeat once, and verifies.
-fn is_whole(path: &Path, exchanges: usize) {
+pub(crate) fn is_whole(path: &Path, exchanges: usize) {
     let archive = Archive::open_verified(path).unwrap();
     let mut ids: Vec<_> = archive.entries().iter().map(|entry| entry.id).collect();
     let count = ids.len();

@@ -1,6 +1,7 @@
 //! A container for one replay: started as recorded, without any network, removed when it ends.
 
 use std::{
+    collections::HashMap,
     net::IpAddr,
     path::PathBuf,
     sync::{Arc, Mutex},
@@ -88,6 +89,8 @@ pub struct RunningContainer {
     logs: Arc<Mutex<Vec<LogLine>>>,
     follower: JoinHandle<()>,
     waiter: JoinHandle<Option<i64>>,
+    /// Ends with the engine.
+    pulse: JoinHandle<()>,
     /// What the waiter gave, once it was asked.
     status: Option<Option<i64>>,
     warnings: Vec<String>,
@@ -174,6 +177,7 @@ impl Docker {
             logs: Arc::clone(&logs),
             follower: tokio::spawn(follow(self.engine.clone(), id.clone(), logs, clock)),
             waiter: tokio::spawn(wait(self.engine.clone(), id.clone())),
+            pulse: tokio::spawn(until_gone(self.engine.clone(), id.clone())),
             status: None,
             id,
             warnings: created.warnings,
@@ -236,6 +240,12 @@ impl RunningContainer {
         self.waiter.is_finished()
     }
 
+    /// True when the engine that started it has gone away since, also where another one answers by now: an engine that ends
+    /// takes its containers along.
+    pub async fn lost_its_engine(&self) -> bool {
+        self.pulse.is_finished() || self.docker.engine.ping().await.is_err()
+    }
+
     /// Waits until it ends and gives its exit status; `None` when the engine does not tell.
     pub async fn ended(&mut self) -> Option<i64> {
         // What was waited for once is not waited for again: asking a second time gives the same.
@@ -296,6 +306,7 @@ impl RunningContainer {
 impl Drop for RunningContainer {
     /// What was not removed in order is removed behind our back, as long as there is a runtime to do it.
     fn drop(&mut self) {
+        self.pulse.abort();
         if self.removed {
             return;
         }
@@ -318,6 +329,13 @@ pub(crate) async fn remove(engine: &bollard::Docker, id: &str) -> Result<(), Doc
         }
         _ => Ok(()),
     }
+}
+
+/// An engine tells events for as long as it runs, whatever becomes of the container.
+async fn until_gone(engine: bollard::Docker, id: String) {
+    let filters = HashMap::from([("container".to_owned(), vec![id])]);
+    let mut events = engine.events(Some(query::EventsOptionsBuilder::default().filters(&filters).build()));
+    while let Some(Ok(_)) = events.next().await {}
 }
 
 async fn wait(engine: bollard::Docker, id: String) -> Option<i64> {

@@ -15,6 +15,9 @@ pub enum DockerError {
         #[source]
         source: Box<Error>,
     },
+    /// The engine went away.
+    #[error("the container engine went away under the container that it had started")]
+    Lost,
     /// The engine is to be reached through TLS.
     #[error("the container engine at `{address}` is behind TLS, which is not spoken here")]
     BehindTls {
@@ -70,6 +73,7 @@ impl DockerError {
                 "start Docker (on Debian: `apt-get install docker.io`, then `dockerd`), or set DOCKER_HOST; without it, \
                  replay against `--process CMD` or `--target URL`",
             ),
+            Self::Lost => Some("see to it that Docker runs: `docker info`"),
             Self::NoContainer { .. } => Some("see the running ones with `docker ps`"),
             Self::NoImage { .. } => Some("pull it, or load it from a bundle that was exported with `--with-image`"),
             Self::NotStatic { .. } => {
@@ -91,6 +95,22 @@ impl DockerError {
     /// True where the kernel or the engine has no switch for IPv6 in a container.
     pub(crate) fn is_about_ipv6(&self) -> bool {
         self.refused_over("disable_ipv6")
+    }
+
+    /// True where the engine itself is not there, or not any more.
+    pub fn is_gone(&self) -> bool {
+        match self {
+            Self::NoEngine { .. } | Self::Lost => true,
+            Self::Refused { source, .. } => matches!(
+                **source,
+                Error::HyperLegacyError { .. }
+                    | Error::HyperResponseError { .. }
+                    | Error::HttpClientError { .. }
+                    | Error::IOError { .. }
+                    | Error::SocketNotFoundError(_)
+            ),
+            _ => false,
+        }
     }
 
     fn refused_over(&self, words: &str) -> bool {

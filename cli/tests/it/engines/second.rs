@@ -2,7 +2,9 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     fs::{self, File},
+    io::Read as _,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -62,6 +64,9 @@ const ADDRESS: &str = "tcp://127.0.0.1:2375";
 
 /// Another engine on a port of loopback, with files of its own; ended when dropped.
 pub(super) struct SecondEngine {
+    program: PathBuf,
+    /// Does nothing but keep the network name space.
+    space: Child,
     engine: Child,
     folder: TempDir,
 }
@@ -69,28 +74,22 @@ pub(super) struct SecondEngine {
 impl SecondEngine {
     pub(super) fn start(test: &str) -> Option<Self> {
         let program = engine_program(test)?;
+        let mut space = Command::new("unshare");
+        space.args(["--net", "--", "sh", "-c", "ip link set lo up && echo up && exec cat"]);
+        let mut space = space.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = [0; 3];
+        space.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let inside = |name: &str| folder.path().join(name).display().to_string();
-        let log = File::create(folder.path().join("log")).unwrap();
-        let engine = Command::new("unshare")
-            .args(["--net", "--", "sh", "-c", r#"ip link set lo up && exec "$0" "$@""#])
-            .arg(program)
-            .args(["--host", ADDRESS, "--data-root", &inside("data"), "--exec-root", &inside("exec")])
-            .args(["--pidfile", &inside("pid"), "--bridge", "none", "--iptables=false"])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let engine = Self { engine, folder };
+        let engine = spawn(&program, &space, folder.path());
+        let engine = Self { program, space, engine, folder };
         engine.wait_until_it_answers();
         Some(engine)
     }
 
     /// A program that finds the engine at its port, since it runs in the engine's network name space.
     pub(super) fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--net=/proc/{}/ns/net", self.engine.id())).arg(program).env("DOCKER_HOST", ADDRESS);
+        let mut command = inside(&self.space, program);
+        command.env("DOCKER_HOST", ADDRESS);
         command
     }
 
@@ -99,6 +98,20 @@ impl SecondEngine {
         let output = self.command("docker").args(words).output().unwrap();
         assert!(output.status.success(), "{words:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Sends it a signal and waits until it has ended.
+    pub(super) fn end(&mut self, signal: &str) {
+        Command::new("kill").args([signal, &self.engine.id().to_string()]).status().unwrap();
+        self.engine.wait().unwrap();
+    }
+
+    /// Starts one again, with the files that the one before had.
+    pub(super) fn start_again(&mut self) {
+        // Its containerd goes with it, but where nobody buries the dead it seems to be there still.
+        drop(fs::remove_file(self.folder.path().join("exec/containerd/containerd.pid")));
+        self.engine = spawn(&self.program, &self.space, self.folder.path());
+        self.wait_until_it_answers();
     }
 
     fn wait_until_it_answers(&self) {
@@ -114,10 +127,31 @@ impl SecondEngine {
     }
 }
 
+/// A program in the network name space of another.
+fn inside(space: &Child, program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net=/proc/{}/ns/net", space.id())).arg(program);
+    command
+}
+
+fn spawn(program: &Path, space: &Child, folder: &Path) -> Child {
+    let path = |name: &str| folder.join(name).display().to_string();
+    let log = File::options().append(true).create(true).open(folder.join("log")).unwrap();
+    inside(space, program)
+        .args(["--host", ADDRESS, "--data-root", &path("data"), "--exec-root", &path("exec")])
+        .args(["--pidfile", &path("pid"), "--bridge", "none", "--iptables=false"])
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
 impl Drop for SecondEngine {
     fn drop(&mut self) {
-        Command::new("kill").arg(self.engine.id().to_string()).status().unwrap();
-        self.engine.wait().unwrap();
+        self.end("-TERM");
+        self.space.kill().unwrap();
+        self.space.wait().unwrap();
         let mounts = fs::read_to_string("/proc/mounts").unwrap();
         let place = |line: &str| line.split(' ').nth(1).map(PathBuf::from);
         let own: Vec<_> =
