@@ -6,10 +6,13 @@
 //! Without `request:` or `response:`, the response is looked at first.
 
 mod read;
+mod steps;
 
 pub use read::PlaceError;
 
-use exchange::Head;
+use exchange::{Head, MediaKind};
+
+use self::steps::at_steps;
 
 use crate::{
     canonical::{self, CanonicalBody},
@@ -93,18 +96,42 @@ impl Place {
         in_response().or_else(in_request)
     }
 
+    /// True where it may stand on this side of an exchange of that request.
+    pub fn may_be_in(&self, side: Side, request: &Head) -> bool {
+        self.side.is_none_or(|wanted| wanted == side) && self.route.as_ref().is_none_or(|route| route.matches(request))
+    }
+
     fn find_in(&self, message: Message<'_>) -> Option<Found> {
+        self.find_with(message.head, |steps| match message.body? {
+            CanonicalBody::Json(value) => at_steps(value, steps),
+            CanonicalBody::Events(stream) => in_stream(stream, steps),
+            other => at_steps(&unannounced(other)?, steps),
+        })
+    }
+
+    fn find_with(&self, head: &Head, in_body: impl FnOnce(&[Step]) -> Option<Value>) -> Option<Found> {
         let value = match &self.at {
-            At::Header(name) => header(message.head, name)?,
-            At::Body(steps) => match message.body? {
-                CanonicalBody::Json(value) => at_steps(value, steps)?,
-                CanonicalBody::Events(stream) => in_stream(stream, steps)?,
-                other => at_steps(&unannounced(other)?, steps)?,
-            },
+            At::Header(name) => header(head, name)?,
+            At::Body(steps) => in_body(steps)?,
         };
         let is_kept = value.to_compact_text().len() <= VALUE_BYTES_MAX;
         Some(if is_kept { Found::Value(value) } else { Found::TooLong })
     }
+}
+
+/// What stands at each of the places of one message, as [`Place::find`] has it, with no more of the body read than that
+/// takes: `sent` is it as it was sent, `None` where not all of it is there.
+pub fn find_in_sent(places: &[&Place], head: &Head, sent: Option<&[u8]>) -> Vec<Option<Found>> {
+    let sent = sent.filter(|_| places.iter().any(|place| matches!(place.at, At::Body(_))));
+    let is_json = MediaKind::of(head) == MediaKind::Json;
+    let decoded = sent.filter(|_| is_json).and_then(|sent| canonical::decoded_body(head, sent).ok());
+    let json = decoded.as_ref().and_then(|decoded| json::parse_tree(decoded, canonical::VALUES_MAX).ok());
+    let other = sent.filter(|_| json.is_none()).map(|sent| canonical::body(head, sent));
+    let find = |place: &Place| match &json {
+        Some(tree) => place.find_with(head, |steps| at_steps(tree.root(), steps)),
+        None => place.find_in(Message { head, body: other.as_ref() }),
+    };
+    places.iter().map(|place| find(place)).collect()
 }
 
 /// JSON that is announced as something else, as `curl -d` does it.
@@ -130,30 +157,6 @@ fn in_stream(stream: &Stream, steps: &[Step]) -> Option<Value> {
     let events = stream.events.iter().rev().filter(|event| event.dispatched).take(EVENTS_MAX);
     let mut read = events.filter_map(|event| json::parse_limited(event.data.as_bytes(), canonical::VALUES_MAX).ok());
     read.find_map(|value| at_steps(&value, steps))
-}
-
-/// What the steps lead to: behind a `*` all of it, as an array.
-fn at_steps(value: &Value, steps: &[Step]) -> Option<Value> {
-    let is_one = !steps.contains(&Step::AnyOne);
-    let mut found = vec![value];
-    for step in steps {
-        found = found.into_iter().flat_map(|value| below(value, step)).collect();
-    }
-    match (is_one, &found[..]) {
-        (_, []) | (true, [Value::Null]) => None,
-        (true, [one, ..]) => Some((*one).clone()),
-        (false, all) => Some(Value::Array(all.iter().map(|value| (*value).clone()).collect())),
-    }
-}
-
-fn below<'v>(value: &'v Value, step: &Step) -> Vec<&'v Value> {
-    match (value, step) {
-        (Value::Object(_), Step::Literal { key, .. }) => value.get(key).into_iter().collect(),
-        (Value::Array(items), Step::Literal { index, .. }) => index.and_then(|at| items.get(at)).into_iter().collect(),
-        (Value::Object(members), Step::AnyOne) => members.iter().map(|(_, value)| value).collect(),
-        (Value::Array(items), Step::AnyOne) => items.iter().collect(),
-        _ => Vec::new(),
-    }
 }
 
 impl Route {

@@ -6,11 +6,10 @@ use std::borrow::Cow;
 
 use bundle::{Archive, Entry};
 use content::{
-    canonical::{self, CanonicalBody},
     encoding,
-    place::{Found as Value, Message, Place},
+    place::{self, Found as Value, Place, Side},
 };
-use exchange::{Body, Head};
+use exchange::{Body, Exchange};
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::found::{Found, Hit};
@@ -58,22 +57,20 @@ impl Looking {
         entry: &'a Entry,
     ) -> Result<Option<Found<'a>>, bundle::ReadError> {
         let exchange = archive.exchange(&entry.id)?;
-        let request = self.bytes(archive, &exchange.request.body)?;
-        let response = exchange.response.as_ref();
-        let answer = response.map_or(Ok(None), |response| self.bytes(archive, &response.body))?;
-        let answer = response.map(|response| (&response.head, answer));
         let hits = if self.places.is_empty() {
-            self.anywhere(&exchange.request.head, request, answer)
+            self.anywhere(archive, &exchange)?
         } else {
-            self.at_places(&exchange.request.head, request, answer)
+            self.at_places(archive, &exchange)?
         };
         Ok((!hits.is_empty()).then_some(Found { entry, hits }))
     }
 
-    fn anywhere(&mut self, head: &Head, body: Option<Vec<u8>>, answer: Option<(&Head, Option<Vec<u8>>)>) -> Vec<Hit> {
+    fn anywhere(&mut self, archive: &Archive, exchange: &Exchange) -> Result<Vec<Hit>, bundle::ReadError> {
         let mut hits = Vec::new();
-        let sides = [Some(("request", head, body)), answer.map(|(head, body)| ("response", head, body))];
-        for (side, head, body) in sides.into_iter().flatten() {
+        let asked = &exchange.request;
+        let answered = exchange.response.as_ref().map(|it| ("response", &it.head, &it.body));
+        for (side, head, body) in [("request", &asked.head, &asked.body)].into_iter().chain(answered) {
+            let body = self.bytes(archive, body)?;
             hits.extend(Hit::of(&self.pattern, &format!("{side} head"), &head.bytes));
             let Some(body) = body else { continue };
             let decoded = match encoding::decode(head, &body, BODY_BYTES_MAX) {
@@ -85,18 +82,29 @@ impl Looking {
             };
             hits.extend(Hit::of(&self.pattern, &format!("{side} body"), &decoded));
         }
-        hits
+        Ok(hits)
     }
 
-    fn at_places(&mut self, head: &Head, body: Option<Vec<u8>>, answer: Option<(&Head, Option<Vec<u8>>)>) -> Vec<Hit> {
-        let read = |head: &Head, body: Option<Vec<u8>>| body.map(|body| canonical::body(head, &body));
-        let request = read(head, body);
-        let answer: Option<(&Head, Option<CanonicalBody>)> = answer.map(|(head, body)| (head, read(head, body)));
-        let request = Message { head, body: request.as_ref() };
-        let response = answer.as_ref().map(|(head, body)| Message { head, body: body.as_ref() });
+    /// Reads no more than it takes to know: often that is the answer alone.
+    fn at_places(&mut self, archive: &Archive, exchange: &Exchange) -> Result<Vec<Hit>, bundle::ReadError> {
+        let mut found: Vec<Option<Value>> = self.places.iter().map(|_| None).collect();
+        let asked = &exchange.request;
+        let answered = exchange.response.as_ref().map(|it| (Side::Response, &it.head, &it.body));
+        for (side, head, body) in answered.into_iter().chain([(Side::Request, &asked.head, &asked.body)]) {
+            let is_looked_for = |at: &usize| found[*at].is_none() && self.places[*at].1.may_be_in(side, &asked.head);
+            let looked_for: Vec<usize> = (0..found.len()).filter(is_looked_for).collect();
+            if looked_for.is_empty() {
+                continue;
+            }
+            let sent = self.bytes(archive, body)?;
+            let places: Vec<&Place> = looked_for.iter().map(|at| &self.places[*at].1).collect();
+            for (at, value) in looked_for.into_iter().zip(place::find_in_sent(&places, head, sent.as_deref())) {
+                found[at] = value;
+            }
+        }
         let mut hits = Vec::new();
-        for (text, place) in &self.places {
-            match place.find(request, response) {
+        for ((text, _), value) in self.places.iter().zip(found) {
+            match value {
                 Some(Value::Value(content::json::Value::String(value))) => {
                     hits.extend(Hit::of(&self.pattern, text, value.as_bytes()));
                 }
@@ -107,7 +115,7 @@ impl Looking {
                 None => {}
             }
         }
-        hits
+        Ok(hits)
     }
 
     fn bytes(&mut self, archive: &Archive, body: &Body) -> Result<Option<Vec<u8>>, bundle::ReadError> {

@@ -6,10 +6,22 @@ fn found(place: &str, asked: &str, answered: (&str, &str)) -> Option<String> {
     let place: Place = place.parse().unwrap();
     let request = Head::new(REQUEST);
     let response = Head::new(format!("HTTP/1.1 200 OK\r\nX-Model: m1\r\nContent-Type: {}\r\n\r\n", answered.0));
+    let texts = (asked, answered.1);
     let (asked, answered) =
         (canonical::body(&request, asked.as_bytes()), canonical::body(&response, answered.1.as_bytes()));
-    let request = Message { head: &request, body: Some(&asked) };
-    match place.find(request, Some(Message { head: &response, body: Some(&answered) }))? {
+    let found = place
+        .find(Message { head: &request, body: Some(&asked) }, Some(Message { head: &response, body: Some(&answered) }));
+    let in_sent = |side, head: &Head, sent: &str| {
+        let may_be = place.may_be_in(side, &request);
+        may_be.then(|| find_in_sent(&[&place], head, Some(sent.as_bytes())).remove(0)).flatten()
+    };
+    let in_response = in_sent(Side::Response, &response, texts.1);
+    assert_eq!(
+        in_response.or_else(|| in_sent(Side::Request, &request, texts.0)),
+        found,
+        "read either way it is the same"
+    );
+    match found? {
         Found::Value(value) => Some(value.to_compact_text()),
         Found::TooLong => Some("too long".to_owned()),
     }
