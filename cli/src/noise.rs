@@ -79,10 +79,11 @@ fn of_files(archive: &Archive, paths: Vec<PathBuf>) -> Result<FoundNoise, Troubl
     Ok(found)
 }
 
-/// The profiles that a bundle of these exchanges carries: those of the versions that answered them, as far as their routes go.
+/// The profiles that a bundle of these exchanges carries: those of the versions that answered them, as far as their routes go, and
+/// those of the calls made for them.
 pub(crate) fn carried(source: &Source, chosen: &[Id], path: &Path, store: &Path) -> Result<Vec<NoiseProfile>, Trouble> {
     let store = if path.is_dir() { path } else { store };
-    let is_chosen = |entry: &&Entry| chosen.contains(&entry.id);
+    let is_chosen = |entry: &&Entry| [Some(entry.id), entry.parent].iter().flatten().any(|id| chosen.contains(id));
     let routes: BTreeSet<String> = source.archive.entries().iter().filter(is_chosen).map(route_of).collect();
     let versions = versions_of(source)?;
     let mut profiles: Vec<NoiseProfile> = Vec::new();
@@ -187,10 +188,14 @@ pub(crate) fn of_versions(found: FoundNoise, versions: &BTreeSet<String>) -> Noi
     Noise::of(profiles.filter(|profile| versions.contains(&profile.version)))
 }
 
-/// An exchange's route as profiles have it.
-fn route_of(entry: &Entry) -> String {
+/// An exchange's route as profiles have it, of a call with its dependency before it.
+pub(crate) fn route_of(entry: &Entry) -> String {
     let (method, target) = entry.title.split_once(' ').unwrap_or_default();
-    Route::new(method, target).to_string()
+    let route = Route::new(method, target).to_string();
+    match &entry.dependency {
+        Some(dependency) => format!("{dependency} {route}"),
+        None => route,
+    }
 }
 
 /// The newest of these files, the newest first.

@@ -5,7 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Output, Route, Rules, Shown, compare_responses, pointer::with_indices_as_stars};
+use crate::{
+    CallRequest, Change, Output, Route, Rules, Shown, call::compare_calls, compare_responses,
+    pointer::with_indices_as_stars,
+};
 
 /// Most places that are told of one pair of answers. A choice: beyond it, the answers have nothing in common.
 const PLACES_LEN_MAX: usize = 100;
@@ -32,9 +35,18 @@ pub struct Apart {
 
 /// The places at which `other` differs from `first`, each once, with count 1.
 pub fn places_apart(first: &Output<'_>, other: &Output<'_>, route: &Route) -> Vec<Apart> {
-    let comparison = compare_responses(first, other, &Rules::strict(), route);
+    places_of(compare_responses(first, other, &Rules::strict(), route).changes)
+}
+
+/// The places at which a call to a dependency differs from the first one in its place; `None` where they are not to be compared
+/// ([`compare_calls`]).
+pub fn places_of_calls_apart(first: &CallRequest<'_>, other: &CallRequest<'_>) -> Option<Vec<Apart>> {
+    compare_calls(first, other, &Rules::strict()).map(places_of)
+}
+
+fn places_of(changes: Vec<Change>) -> Vec<Apart> {
     let mut places: Vec<Apart> = Vec::new();
-    for change in comparison.changes {
+    for change in changes {
         let pointer = with_indices_as_stars(&change.pointer);
         let sighting = (change.recorded, change.replayed);
         let has_room = places.len() < PLACES_LEN_MAX;

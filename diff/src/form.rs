@@ -6,7 +6,7 @@
 use content::json::{self, Value};
 use exchange::Digest;
 
-use crate::Shown;
+use crate::{Change, Shown};
 
 /// Shortest run of letters and digits taken for an id, in characters: as in routes.
 const ID_LEN_MIN: usize = 8;
@@ -55,6 +55,13 @@ pub(crate) fn fits(form: &str, shown: Option<&Shown>) -> bool {
             is_text(text) && core.is_some_and(is_core_of_id)
         }),
     }
+}
+
+/// The form of both values of a difference, where it is one that clock or chance makes: a moment, or an id.
+pub fn fresh_form(change: &Change) -> Option<String> {
+    let form = form_of(change.recorded.as_ref());
+    let is_fresh = is_time(&form) || matches!(form.as_str(), "uuid" | "hex") || form.starts_with("id ");
+    (is_fresh && fits(&form, change.replayed.as_ref())).then_some(form)
 }
 
 /// True for what a clock gives.

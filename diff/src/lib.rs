@@ -6,6 +6,7 @@
 
 mod align;
 mod apart;
+mod call;
 mod change;
 mod cluster;
 mod compare;
@@ -36,14 +37,15 @@ mod verdict;
 mod view;
 mod weight;
 
-pub use apart::{Apart, add_places, places_apart};
+pub use apart::{Apart, add_places, places_apart, places_of_calls_apart};
+pub use call::{CallRequest, compare_calls};
 pub use change::{
     CHANGES_LEN_MAX, Change, ChangeKind, ComparedAs, Comparison, Hunk, SHOWN_CHARS_MAX, Shown, TextChange,
 };
 pub use cluster::{Cluster, top_changes};
 pub use compare::{compare_call_responses, compare_responses};
 pub use documents::compare_documents;
-pub use form::form_of;
+pub use form::{form_of, fresh_form};
 pub use format::Format;
 pub use headers::headers_not_compared;
 pub use noise::{COMPARED_MIN, Noise, NoiseEvidence, NoiseLearner, NoiseUse, NoisyChange};

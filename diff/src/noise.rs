@@ -1,7 +1,7 @@
 //! Differences that prove nothing, since unchanged answers differ there too.
 //!
-//! In: profiles that were learned (`noise/learn.rs`), and comparisons. Out: the comparisons with what is noise set apart, each
-//! difference with its evidence. The rule, and its rate of error, are in `docs/noise.md`:
+//! In: profiles that were learned (`noise/learn.rs`), and comparisons of answers or of calls to dependencies. Out: the comparisons with
+//! what is noise set apart, each difference with its evidence. The rule, and its rate of error, are in `docs/noise.md`:
 //!
 //! - A place counts that was compared at least [`COMPARED_MIN`] times; the status never does.
 //! - Both values have to be measured ones. A value that this exchange had before is. Another one is where new values keep
@@ -12,6 +12,8 @@
 mod extent;
 mod learn;
 
+use std::collections::BTreeSet;
+
 use exchange::{Digest, Id, NoiseProfile, NoisyPlace, SeenForm};
 use serde::{Deserialize, Serialize};
 use stats::{Confidence, Rate};
@@ -19,7 +21,8 @@ use stats::{Confidence, Rate};
 use self::extent::Extent;
 pub use self::learn::NoiseLearner;
 use crate::{
-    Change, Comparison, Estimate, Route, Shown,
+    CallRequest, Change, Comparison, Estimate, Route, Rules, Shown,
+    call::{CALL, compare_calls},
     form::{fits, is_time, number_of},
     pointer::with_indices_as_stars,
 };
@@ -65,6 +68,9 @@ pub struct NoisyChange {
 pub struct NoiseEvidence {
     /// The place that was measured, indices as `*`.
     pub place: String,
+    /// Of a call's arguments: dependency, method and path of the call. Absent for an answer, whose route is the exchange's.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub call: String,
     /// How many of the answers compared differed there, and between which bounds their share is.
     pub differed: Estimate,
     /// The runs that it was learned from.
@@ -75,7 +81,7 @@ pub struct NoiseEvidence {
 /// Differences at one place that were set apart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NoiseUse {
-    /// Method and path, what looks like an id as `*`.
+    /// Method and path, what looks like an id as `*`; of a call with its dependency before them.
     pub route: String,
     /// How many differences.
     pub count: u64,
@@ -87,6 +93,7 @@ impl NoiseUse {
     /// Adds what was set apart of one comparison to that of a whole replay.
     pub fn merge(all: &mut Vec<NoiseUse>, route: &str, changes: &[NoisyChange]) {
         for NoisyChange { evidence, .. } in changes {
+            let route = if evidence.call.is_empty() { route } else { &evidence.call };
             let is_same = |known: &&mut NoiseUse| known.route == route && known.evidence == *evidence;
             match all.iter_mut().find(is_same) {
                 Some(known) => known.count += 1,
@@ -156,6 +163,35 @@ impl Noise {
         }
     }
 
+    /// What differs between two calls where all of it is noise of `call`, the recorded one; `None` where anything is not, and
+    /// where nothing differs that a pointer leads to.
+    pub fn of_call(
+        &self,
+        recorded: &CallRequest<'_>,
+        asked: &CallRequest<'_>,
+        rules: &Rules,
+        call: Id,
+    ) -> Option<Vec<NoisyChange>> {
+        let route = recorded.route();
+        let changes = compare_calls(recorded, asked, rules).filter(|changes| !changes.is_empty())?;
+        let noisy = |change: Change| {
+            let evidence = self.evidence(&change, &route, call)?;
+            Some(NoisyChange { change, evidence: NoiseEvidence { call: route.clone(), ..evidence } })
+        };
+        changes.into_iter().map(noisy).collect()
+    }
+
+    /// True where something is known of calls on this route, as [`CallRequest::route`] has it.
+    pub fn knows_call(&self, route: &str) -> bool {
+        self.calls().contains(route)
+    }
+
+    /// Of which calls something is known, each as dependency, method and path.
+    pub fn calls(&self) -> BTreeSet<&str> {
+        let places = self.profiles.iter().flat_map(|known| &known.profile.places);
+        places.filter(|place| place.pointer.starts_with(CALL)).map(|place| place.route.as_str()).collect()
+    }
+
     /// What says that this difference is noise, if anything does.
     fn evidence(&self, change: &Change, route: &str, exchange: Id) -> Option<NoiseEvidence> {
         let pointer = with_indices_as_stars(&change.pointer);
@@ -170,6 +206,7 @@ impl Noise {
                 && known.is_measured(at, change.replayed.as_ref(), exchange);
             is_noise.then(|| NoiseEvidence {
                 place: pointer.clone(),
+                call: String::new(),
                 differed: Estimate::new(place.differed, place.compared, CONFIDENCE),
                 runs: known.profile.runs.iter().copied().take(TOLD_LEN_MAX).collect(),
             })

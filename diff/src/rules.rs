@@ -232,7 +232,7 @@ impl Rules {
     }
 
     /// The rules for bodies of requests to this dependency.
-    fn for_call_request(&self, name: &str) -> Active<'_> {
+    pub(crate) fn for_call_request(&self, name: &str) -> Active<'_> {
         let mut active = Active::default();
         for (at, rule) in self.rules.iter().enumerate() {
             if let Place::CallRequest { dependency, pattern } = &rule.place

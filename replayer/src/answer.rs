@@ -17,6 +17,7 @@ use std::{
 
 use bundle::Archive;
 use bytes::Bytes;
+use diff::{CallRequest, Change, Noise, NoisyChange, Route, Rules, compare_calls, fresh_form, with_indices_as_stars};
 use exchange::{
     Certainty, Digest, Digests, End, Exchange, Head, Id, Parent, Repeats, Request, Response, Role, Times, Trace,
     Transport,
@@ -29,6 +30,7 @@ use wire::{
 };
 
 use crate::{
+    baseline::{Baseline, LookedCall},
     connections::Connections,
     conversations::Conversations,
     copies,
@@ -75,6 +77,10 @@ pub(crate) struct Note {
     pub(crate) digest: Digest,
     /// What it was a turn of, where it was no call of HTTP.
     pub(crate) turn: Option<TurnOf>,
+    /// Where it differs from the recorded call that answered it, all of it within measured noise.
+    pub(crate) noise: Vec<NoisyChange>,
+    /// Over repeats: where it differs from the first one in its place.
+    pub(crate) looked: Option<LookedCall>,
 }
 
 /// Where a turn was said.
@@ -97,6 +103,8 @@ pub(crate) struct Answerer {
     conversations: Conversations,
     connections: Connections,
     reuse: bool,
+    rules: Rules,
+    noise: Arc<Noise>,
     secrets: Arc<Secrets>,
     state: Mutex<State>,
     ledger: Option<Arc<Ledger>>,
@@ -133,12 +141,18 @@ struct State {
     /// Copies and exchanges.
     in_flight: BTreeSet<(u32, Id)>,
     notes: Vec<Note>,
+    /// First calls, where there are several repeats.
+    baseline: Option<Arc<Baseline>>,
+    /// Recorded calls in whose place a call of this repeat was looked at, by copy.
+    looked_at: BTreeSet<(u32, Id)>,
 }
 
 /// What an answerer is made from.
 pub(crate) struct AnswererParts {
     pub(crate) archive: Arc<Archive>,
-    pub(crate) rules: diff::Rules,
+    pub(crate) rules: Rules,
+    /// The noise of the recorded version.
+    pub(crate) noise: Arc<Noise>,
     /// True for `retake serve`: a recording answers as often as it is asked for.
     pub(crate) reuse: bool,
     /// Secrets given for this replay: the service gets them, and what it asks holds their pseudonyms again.
@@ -173,12 +187,10 @@ impl Answerer {
             trace_of.insert(exchange.id, trace.trace_id.clone());
         }
         let conversations = Conversations::of(&parts.archive);
-        let mut library = Library::new(Box::new(MatchingRules::new(parts.rules)));
+        let mut library = Library::new(Box::new(MatchingRules::new(parts.rules.clone())));
         for call in selection.calls.iter().filter(|call| why_unanswerable(call).is_none()) {
             let scope = scope_of_call(call, |parent| trace_of.get(parent).map(String::as_str));
-            let (mut head, mut body) =
-                (call.request.head.clone(), parts.archive.body(&call.request.body, CALL_BODY_BYTES_MAX)?);
-            parts.secrets.conceal_message(&mut head, &mut body, &mut Vec::new());
+            let (head, body) = recorded_request(&parts.archive, &parts.secrets, call)?;
             library.add(Recorded {
                 id: call.id,
                 dependency: call.role.dependency().unwrap_or_default().to_owned(),
@@ -196,7 +208,15 @@ impl Answerer {
         let traces = of_trace.keys().flat_map(copied).collect();
         let gates = || Arc::new(Gates::of(&selection.calls, parts.speed));
         let library = Copies::new(library, parts.copies);
-        let state = State { library, turns, repeated: BTreeSet::new(), in_flight: BTreeSet::new(), notes: Vec::new() };
+        let state = State {
+            library,
+            turns,
+            repeated: BTreeSet::new(),
+            in_flight: BTreeSet::new(),
+            notes: Vec::new(),
+            baseline: None,
+            looked_at: BTreeSet::new(),
+        };
         Ok(Self {
             archive: parts.archive,
             calls: selection.calls.iter().map(|call| (call.id, call.clone())).collect(),
@@ -206,6 +226,8 @@ impl Answerer {
             conversations,
             connections,
             reuse: parts.reuse,
+            rules: parts.rules,
+            noise: parts.noise,
             secrets: parts.secrets,
             state: Mutex::new(state),
             ledger: parts.ledger,
@@ -223,14 +245,16 @@ impl Answerer {
     }
 
     /// Begins a repeat: all that was recorded may be asked for again, and nothing was asked yet. Connections that are no HTTP
-    /// go on where they are.
-    pub(crate) fn begin(&self, repeat: u32) {
+    /// go on where they are. With a `baseline` calls are held against the first ones.
+    pub(crate) fn begin(&self, repeat: u32, baseline: Option<Arc<Baseline>>) {
         self.repeat.store(repeat, Ordering::Relaxed);
         self.gates.iter().flatten().for_each(|gates| gates.begin_anew());
         let mut state = self.state();
         state.library.begin_anew();
         state.repeated.clear();
         state.notes.clear();
+        state.looked_at.clear();
+        state.baseline = baseline;
     }
 
     /// Makes connections that are no HTTP begin where they began when they were recorded: whoever was on them is gone.
@@ -325,6 +349,13 @@ impl Answerer {
             true => (Some(0), state.library.ask_anew(call)),
             false => state.library.ask(call, &behalf.copies),
         };
+        let (copy, answer, noise) = match answer {
+            matching::Answer::Missed(miss) => match self.within_noise(&mut state, call, &miss, &behalf.copies) {
+                Some((copy, found, noise)) => (Some(copy), matching::Answer::Found(found), noise),
+                None => (copy, matching::Answer::Missed(miss), Vec::new()),
+            },
+            found => (copy, found, Vec::new()),
+        };
         let copies = copy.map_or(behalf.copies, |copy| vec![copy]);
         // Whose a miss is that several copies may have asked is not known.
         let parent = behalf.parent.filter(|_| copies.len() == 1);
@@ -334,6 +365,8 @@ impl Answerer {
             }
             matching::Answer::Missed(miss) => (parent, Err(miss)),
         };
+        let asked = CallRequest { dependency, head: &incoming.head, body: &incoming.body };
+        let looked = self.look(&mut state, &asked, &outcome, &copies);
         let note = Note {
             parent,
             certainty: behalf.scope.map(|scope| scope.certainty),
@@ -343,11 +376,67 @@ impl Answerer {
             outcome,
             digest: content::canonical::request_digest(&incoming.head, &incoming.body, incoming.transport),
             turn: None,
+            noise,
+            looked,
         };
         if !self.reuse {
             state.notes.push(note.clone());
         }
         note
+    }
+
+    /// Serves the recording that comes nearest to a call that was missed, where all that differs is noise.
+    fn within_noise(
+        &self,
+        state: &mut State,
+        call: Call<'_>,
+        miss: &Miss,
+        copies: &[u32],
+    ) -> Option<(u32, Found, Vec<NoisyChange>)> {
+        let nearest = miss.nearest.as_ref()?;
+        let asked = CallRequest { dependency: call.dependency, head: call.head, body: call.body };
+        if !self.noise.knows_call(&asked.route()) {
+            return None;
+        }
+        let recorded = self.calls.get(&nearest.id)?;
+        let (head, body) = recorded_request(&self.archive, &self.secrets, recorded).ok()?;
+        let was = CallRequest { dependency: call.dependency, head: &head, body: &body };
+        let noise = self.noise.of_call(&was, &asked, &self.rules, nearest.id)?;
+        let (copy, found) = state.library.serve_unequal(nearest.id, call, copies)?;
+        Some((copy, found, noise))
+    }
+
+    /// Holds a call against the first one in the place of the same recorded call; of several in a repeat the first one.
+    fn look(
+        &self,
+        state: &mut State,
+        asked: &CallRequest<'_>,
+        outcome: &Result<Found, Miss>,
+        copies: &[u32],
+    ) -> Option<LookedCall> {
+        let (baseline, [copy]) = (state.baseline.clone()?, copies) else { return None };
+        let call = match outcome {
+            Ok(found) => Some(found.id).filter(|_| !found.borrowed)?,
+            Err(miss) => miss.nearest.as_ref()?.id,
+        };
+        let route = asked.route();
+        let recorded = self.calls.get(&call)?;
+        let is_of_route = format!("{} {}", asked.dependency, Route::of(&recorded.request.head)) == route;
+        if !is_of_route || !state.looked_at.insert((*copy, call)) {
+            return None;
+        }
+        let places = baseline.look_at_call(call, asked)?;
+        let unlike = if outcome.is_err() { self.unlike(recorded, asked) } else { Vec::new() };
+        Some(LookedCall { call, route, places, unlike })
+    }
+
+    /// Where a call has another value than a recorded one, of a kind that clock or chance makes, with the form of both.
+    fn unlike(&self, recorded: &Exchange, asked: &CallRequest<'_>) -> Vec<(String, String)> {
+        let Ok((head, body)) = recorded_request(&self.archive, &self.secrets, recorded) else { return Vec::new() };
+        let was = CallRequest { head: &head, body: &body, ..*asked };
+        let changes = compare_calls(&was, asked, &self.rules).unwrap_or_default();
+        let fresh = |change: &Change| Some((with_indices_as_stars(&change.pointer), fresh_form(change)?));
+        changes.iter().filter_map(fresh).collect()
     }
 
     /// The exchange that a recorded call was made for, where that is known and is one of these: what equals its call is its own.
@@ -561,6 +650,17 @@ impl DependencyAnswers {
         }
         miss_answer(miss, &answerer.others_than(&self.name))
     }
+}
+
+/// What a recorded call asked, with pseudonyms in place of secrets that are known.
+fn recorded_request(
+    archive: &Archive,
+    secrets: &Secrets,
+    call: &Exchange,
+) -> Result<(Head, Vec<u8>), bundle::ReadError> {
+    let (mut head, mut body) = (call.request.head.clone(), archive.body(&call.request.body, CALL_BODY_BYTES_MAX)?);
+    secrets.conceal_message(&mut head, &mut body, &mut Vec::new());
+    Ok((head, body))
 }
 
 /// Why a recorded call cannot answer anything that is asked now, or `None` when it can. Whoever made it cannot be judged.

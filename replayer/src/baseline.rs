@@ -1,6 +1,7 @@
-//! The first answer to each exchange, so that later ones can be held against it.
+//! The first answer to each exchange, and the first call in the place of each recorded one, so that later ones can be held against
+//! it.
 //!
-//! In: answers as they come, over all repeats. Out: where a later one parts from the first. What no longer fits into memory
+//! In: answers and calls as they come, over all repeats. Out: where a later one parts from the first. What no longer fits into memory
 //! is not looked at, and counted.
 
 use std::{
@@ -9,13 +10,13 @@ use std::{
 };
 
 use bundle::{Archive, ReadError};
-use diff::{Apart, Output, Route, places_apart};
+use diff::{Apart, CallRequest, Output, Route, places_apart, places_of_calls_apart};
 use exchange::{Head, Id};
 
 /// Memory for first answers, in bytes. A choice: a thousand answers of a quarter of a megabyte.
 const KEPT_BYTES_MAX: usize = 256 << 20;
 
-/// The first answers of a run with repeats.
+/// The first answers and calls of a run with repeats.
 #[derive(Debug, Default)]
 pub(crate) struct Baseline {
     kept: Mutex<Kept>,
@@ -42,6 +43,20 @@ pub(crate) struct Looked {
     pub(crate) first_divergence: Option<u64>,
     /// The places that differ.
     pub(crate) places: Vec<Apart>,
+}
+
+/// A call of a later repeat, held against the first one in the place of the same recorded call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LookedCall {
+    /// The recorded call.
+    pub(crate) call: Id,
+    /// Dependency, method and path.
+    pub(crate) route: String,
+    /// The places that differ.
+    pub(crate) places: Vec<Apart>,
+    /// Where nothing answered it: places at which production's value is another, each one that clock or chance makes, with the form of
+    /// both.
+    pub(crate) unlike: Vec<(String, String)>,
 }
 
 impl Baseline {
@@ -73,24 +88,32 @@ impl Baseline {
     /// Keeps the first answer to an exchange; holds a later one against it. `None` for the first, and where the first is
     /// not kept.
     pub(crate) fn look(&self, exchange: Id, route: &Route, answer: &Output<'_>) -> Option<Looked> {
-        let first = {
-            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            match kept.answers.get(&exchange) {
-                None => {
-                    kept.keep(exchange, answer);
-                    return None;
-                }
-                Some(first) if first.body == answer.body && first.head == *answer.head => {
-                    return Some(Looked::default());
-                }
-                // Comparing takes its time: others need not wait.
-                Some(first) => first.clone(),
-            }
-        };
+        let Some(first) = self.first(exchange, answer)? else { return Some(Looked::default()) };
         let Answer { head, body, complete, whole } = &first;
         let places = places_apart(&Output { head, body, complete: *complete, whole: *whole }, answer, route);
         let first_divergence = stats::first_divergence(body, answer.body).map(|offset| offset as u64);
         Some(Looked { first_divergence, places })
+    }
+
+    /// As [`Self::look`], for what is asked in the place of a recorded call.
+    pub(crate) fn look_at_call(&self, call: Id, asked: &CallRequest<'_>) -> Option<Vec<Apart>> {
+        let request = Output { head: asked.head, body: asked.body, complete: true, whole: true };
+        let Some(first) = self.first(call, &request)? else { return Some(Vec::new()) };
+        places_of_calls_apart(&CallRequest { head: &first.head, body: &first.body, ..*asked }, asked)
+    }
+
+    /// Keeps what is the first. `None` then, else the first, and of an equal one nothing.
+    fn first(&self, id: Id, message: &Output<'_>) -> Option<Option<Answer>> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        match kept.answers.get(&id) {
+            None => {
+                kept.keep(id, message);
+                None
+            }
+            Some(first) if first.body == message.body && first.head == *message.head => Some(None),
+            // Comparing takes its time: others need not wait.
+            Some(first) => Some(Some(first.clone())),
+        }
     }
 }
 

@@ -464,7 +464,7 @@ impl Read {
         let mut found = Part { is_whole: end.extent == Extent::Whole, ..Part::default() };
         for exchange in exchanges {
             let outcome = exchange.outcome().ok_or("an exchange was judged that was not sent")?;
-            let said = Said { answer: exchange.parsed, asked: exchange.asked };
+            let said = Said { answer: exchange.parsed, asked: exchange.asked, looked: Vec::new() };
             found.outcomes.insert(exchange.result.id, outcome);
             found.judgement.results.push(exchange.result);
             found.judgement.said.push(said);

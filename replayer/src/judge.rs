@@ -6,17 +6,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use diff::{
-    Came, Divergence, Evidence, ExchangeResult, Failure, MissedCall, NoiseLearner, NoiseUse, RecordedCall,
-    ReplayedCall, Route, RuleUse, Tally, Trajectory, Unjudged, Verdict, decide,
+    Came, Comparison, Divergence, Evidence, ExchangeResult, Failure, MissedCall, NoiseLearner, NoiseUse, NoisyChange,
+    RecordedCall, ReplayedCall, Route, RuleUse, Tally, Trajectory, Unjudged, Verdict, decide,
 };
 use exchange::{Certainty, Digest, End, Exchange, Id};
 use matching::{MatchScope, conversation::NeverAsked};
 
 use crate::{
     answer::{Note, title_of, why_unanswerable},
+    baseline::LookedCall,
     connections::Connections,
     drive::Outcome,
-    receipt::Answers,
+    receipt::{Answers, HeldPlace},
     replay::pseudonyms_in,
     secrets::Secrets,
     select::Selection,
@@ -35,8 +36,12 @@ pub(crate) struct Judgement {
     pub(crate) rules: Vec<RuleUse>,
     /// What was set apart as noise.
     pub(crate) noise: Vec<NoiseUse>,
-    /// What repeats taught of noise.
+    /// What repeats taught of noise in answers.
     pub(crate) learned: NoiseLearner,
+    /// What they taught of noise in calls to dependencies.
+    pub(crate) learned_of_calls: NoiseLearner,
+    /// Over repeats: places in calls where production's value is another, each one that clock or chance makes.
+    pub(crate) calls_unlike: BTreeSet<HeldPlace>,
     pub(crate) outcome_digest: Option<Digest>,
     /// Where it was stopped: the same of those that had ended, and of their calls alone.
     pub(crate) so_far: Option<Box<Judgement>>,
@@ -49,6 +54,8 @@ pub(crate) struct Said {
     pub(crate) answer: Option<Digest>,
     /// What it asked of dependencies, sorted.
     pub(crate) asked: Vec<Digest>,
+    /// Over repeats: where that differs from what was asked first.
+    pub(crate) looked: Vec<LookedCall>,
 }
 
 impl Said {
@@ -110,13 +117,17 @@ impl Case<'_> {
             let result = self.result_of(exchange, outcome, calls);
             if let Some(comparison) = &result.comparison {
                 RuleUse::merge(&mut judgement.rules, &comparison.rules_used);
-                NoiseUse::merge(&mut judgement.noise, &result.route, &comparison.noise);
             }
+            let noise = result.comparison.as_ref().map_or(&calls.noise, |comparison| &comparison.noise);
+            NoiseUse::merge(&mut judgement.noise, &result.route, noise);
             judgement.results.push(result);
             let mut asked = calls.digests.clone();
             asked.sort_unstable();
-            judgement.said.push(Said { answer: outcome.and_then(|outcome| outcome.compared.outcome), asked });
+            let answer = outcome.and_then(|outcome| outcome.compared.outcome);
+            judgement.said.push(Said { answer, asked, looked: calls.looked.clone() });
         }
+        let of_nobody = self.counted().filter(|note| note.parent.is_none());
+        of_nobody.for_each(|note| NoiseUse::merge(&mut judgement.noise, &note.title, &note.noise));
         RuleUse::merge(&mut judgement.rules, &self.rules_used_in_matching());
         judgement.nobodys = self.digests_of_nobodys_calls();
         judgement.conclude(!self.outcomes.is_empty());
@@ -132,6 +143,9 @@ impl Case<'_> {
     }
 
     fn result_of(&self, exchange: &Exchange, outcome: Option<&Outcome>, calls: &Calls) -> ExchangeResult {
+        let comparison = outcome.and_then(|outcome| outcome.compared.comparison.clone());
+        let comparison = comparison
+            .map(|comparison| Comparison { noise: [&calls.noise[..], &comparison.noise].concat(), ..comparison });
         ExchangeResult {
             id: exchange.id,
             replayed_id: outcome.map(|outcome| outcome.replayed_id),
@@ -140,12 +154,14 @@ impl Case<'_> {
             recorded_status: exchange.status(),
             replayed_status: outcome.and_then(|outcome| outcome.status),
             verdict: match outcome {
-                Some(outcome) => verdict_of(exchange, outcome, calls, self.secrets_missing(exchange)),
+                Some(outcome) => {
+                    verdict_of(exchange, (outcome, comparison.as_ref()), calls, self.secrets_missing(exchange))
+                }
                 None => Verdict::Unjudged(Unjudged::because("it was not sent: the replay was stopped before")),
             },
             calls_reordered: calls.divergence.reordered,
             trajectory: calls.trajectory().map(Box::new),
-            comparison: outcome.and_then(|outcome| outcome.compared.comparison.clone()),
+            comparison,
             repeated: None,
         }
     }
@@ -306,6 +322,10 @@ struct Calls {
     never_asked: Vec<Id>,
     /// What was asked, for the outcome's digest.
     digests: Vec<Digest>,
+    /// Where that differs from what was recorded, within measured noise.
+    noise: Vec<NoisyChange>,
+    /// Over repeats: where it differs from what was asked first.
+    looked: Vec<LookedCall>,
 }
 
 impl Calls {
@@ -314,6 +334,8 @@ impl Calls {
             self.digests.push(digest_of(note, digests));
             self.steps.0.push(replayed_call(note));
         }
+        self.noise.extend(note.noise.iter().cloned());
+        self.looked.extend(note.looked.clone());
         match &note.outcome {
             Ok(found) => {
                 self.asked.extend(note.turn.is_none().then_some(found.id));
@@ -368,7 +390,12 @@ impl Calls {
     }
 }
 
-fn verdict_of(exchange: &Exchange, outcome: &Outcome, calls: &Calls, secrets_missing: bool) -> Verdict {
+fn verdict_of(
+    exchange: &Exchange,
+    (outcome, comparison): (&Outcome, Option<&Comparison>),
+    calls: &Calls,
+    secrets_missing: bool,
+) -> Verdict {
     let mut divergence = calls.divergence.clone();
     if matches!(outcome.end, End::Unreachable { .. }) {
         // A service that got no request has not asked less: it has failed.
@@ -382,7 +409,7 @@ fn verdict_of(exchange: &Exchange, outcome: &Outcome, calls: &Calls, secrets_mis
         recorded: Came { status: exchange.status(), end: &exchange.end, whole: recorded_whole },
         replayed: Came { status: outcome.status, end: &outcome.end, whole: outcome.whole },
         calls: &divergence,
-        comparison: outcome.compared.comparison.as_ref(),
+        comparison,
         secrets_missing,
     });
     if let Some(reason) = why_it_proves_nothing(exchange, &verdict) {

@@ -64,9 +64,9 @@ pub struct ProfileProof {
 /// How often an unchanged answer is expected to be reported.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AlarmRate {
-    /// Method and path, what looks like an id as `*`.
+    /// Method and path, what looks like an id as `*`; of calls with their dependency before them.
     pub route: String,
-    /// Answers, while learning, that the others would not have covered, of those that were compared.
+    /// Answers, or calls, while learning, that the others would not have covered, of those that were compared.
     pub rate: Estimate,
 }
 
@@ -118,10 +118,11 @@ impl Chosen {
     /// What the receipt says, after `hidden` was set apart.
     pub(crate) fn proof(&self, hidden: Vec<NoiseUse>, results: &[ExchangeResult]) -> Option<Box<NoiseProof>> {
         let proof = self.proof.clone()?;
-        let mut routes: Vec<&String> = results.iter().map(|result| &result.route).collect();
+        let mut routes: Vec<&str> = results.iter().map(|result| result.route.as_str()).collect();
+        routes.extend(self.noise.calls());
         routes.sort_unstable();
         routes.dedup();
-        let rate = |route: &String| Some(AlarmRate { route: route.clone(), rate: self.noise.alarms(route)? });
+        let rate = |route: &str| Some(AlarmRate { route: route.to_owned(), rate: self.noise.alarms(route)? });
         Some(Box::new(NoiseProof { hidden, alarms: routes.into_iter().filter_map(rate).collect(), ..proof }))
     }
 }

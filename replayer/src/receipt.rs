@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::misses::{LiveCalls, MissesAnswered};
 pub use self::punctuality::{Punctuality, Quantiles};
-pub use self::repeats::{NotStarted, RepeatsProof, Resets, Setting};
+pub use self::repeats::{HeldPlace, HeldStill, NotStarted, RepeatsProof, Resets, Setting};
 pub use crate::{
     determinism::{Control, Controlled, GateCounts, State},
     fitted::LeftOut,

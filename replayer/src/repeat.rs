@@ -249,7 +249,7 @@ impl Repeats<'_, '_> {
 
     /// Sends all copies at once.
     async fn drive(&self, service: &Service, repeat: u32) -> Result<Outcomes, ReadError> {
-        service.answerer.begin(repeat);
+        service.answerer.begin(repeat, self.baseline.clone());
         let (repeats, failed) = (self.count, self.tried.trials.failed);
         let copies = self.repeating.copies;
         let left: Vec<Option<Selection>> = (0..copies).map(|copy| self.left_of(repeat, copy)).collect();

@@ -363,6 +363,7 @@ impl Job<'_> {
         let parts = AnswererParts {
             archive: Arc::clone(&self.settings.archive),
             rules: self.settings.rules.clone(),
+            noise: Arc::clone(&self.noise.noise),
             reuse: false,
             secrets: Arc::clone(&self.secrets),
             ledger: Some(Arc::clone(&self.ledger)),
@@ -405,6 +406,7 @@ impl Job<'_> {
         let seeded = seed_words(self.settings.seed, repeats.seeded);
         let replayed = judgement.results.iter().filter(|result| result.replayed_id.is_some()).count() as u64;
         let determinism = self.determinism(&preparation, gates, replayed > 0);
+        let proof_of_repeats = weigh(&self, repeats, &judgement, (&preparation, &determinism)).filter(|_| !is_void);
         let receipt = Receipt {
             run: self.run,
             void,
@@ -424,7 +426,7 @@ impl Job<'_> {
             injected: preparation.injected,
             beside: preparation.beside,
             punctuality: punctuality.map(Box::new),
-            repeats: weigh(&self, repeats, &judgement.results, &preparation.environment).filter(|_| !is_void),
+            repeats: proof_of_repeats,
             environment: preparation.environment,
             noise: self.noise.proof(judgement.noise, &judgement.results),
             rules: judgement.rules,
@@ -437,9 +439,11 @@ impl Job<'_> {
             skipped_more: 0,
             left_out: run_results.left_out,
         };
-        let learned = Some(judgement.learned).filter(|_| receipt.repeats.is_some());
-        if let Some(profile) = learned.and_then(|learned| profile(&self, &receipt.pinned, learned)) {
-            self.ledger.append_noise(profile);
+        if receipt.repeats.is_some() {
+            let answers = profile(&self, &receipt.pinned, judgement.learned);
+            let calls = profile(&self, &receipt.pinned, judgement.learned_of_calls);
+            let calls = calls.filter(|profile| !profile.places.is_empty());
+            answers.into_iter().chain(calls).for_each(|profile| self.ledger.append_noise(profile));
         }
         self.ledger.append_logs(aftermath.logs);
         aftermath.beside.into_iter().for_each(|ended| self.ledger.append_logs(ended.named_lines()));

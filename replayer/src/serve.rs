@@ -63,6 +63,7 @@ impl Serving {
         let parts = AnswererParts {
             archive: settings.archive,
             rules: settings.rules,
+            noise: Arc::default(),
             reuse: true,
             secrets: Arc::default(),
             ledger: None,

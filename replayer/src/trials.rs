@@ -11,8 +11,10 @@ use diff::{
 use exchange::{Digest, End, Id};
 
 use crate::{
+    baseline::LookedCall,
     drive::Outcome,
     judge::Judgement,
+    receipt::HeldPlace,
     repeat::{Repeating, Reset},
 };
 
@@ -73,6 +75,15 @@ impl Trials {
             }
             if let Some(looked) = outcome.and_then(|outcome| outcome.looked.as_ref()) {
                 self.judgement.learned.add(result.id, &result.route, &looked.places);
+            }
+            for LookedCall { call, route, places, unlike } in &said.looked {
+                self.judgement.learned_of_calls.add(*call, route, places);
+                let held = |(pointer, form): &(String, String)| HeldPlace {
+                    route: route.clone(),
+                    pointer: pointer.clone(),
+                    form: form.clone(),
+                };
+                self.judgement.calls_unlike.extend(unlike.iter().map(held));
             }
             self.exchanges[at].add(repeat, result, said.effects(), outcome);
         }

@@ -4,16 +4,18 @@
 //! an exchange is the one that came most often here; production's rate of unusual answers and this one's are the same
 //! question asked twice, so that their intervals can be laid side by side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use diff::{Estimate, ExchangeResult, NoiseLearner, Repeated};
+use diff::{Estimate, ExchangeResult, NoiseLearner, Repeated, fresh_form, with_indices_as_stars};
 use exchange::{NoiseProfile, NoisyPlace};
 
 use crate::{
-    job::Job,
+    determinism::{Control, State},
+    job::{Job, Preparation},
+    judge::Judgement,
     noise::service_version,
     pace::Pace,
-    receipt::{EnvironmentDifference, Pinned, Relation, RepeatsProof, Setting},
+    receipt::{Determinism, EnvironmentDifference, HeldPlace, HeldStill, Pinned, Relation, RepeatsProof, Setting},
     repeat::Count,
 };
 
@@ -27,9 +29,10 @@ const WORTH_A_WORD: f64 = 1.5;
 pub(crate) fn weigh(
     job: &Job<'_>,
     count: Count,
-    results: &[ExchangeResult],
-    environment: &[EnvironmentDifference],
+    judgement: &Judgement,
+    (preparation, determinism): (&Preparation, &Determinism),
 ) -> Option<Box<RepeatsProof>> {
+    let results = &judgement.results;
     let repeating = &job.settings.repeating;
     let copies = job.settings.repeating.copies;
     let asked = repeating.count?.saturating_mul(copies);
@@ -63,20 +66,28 @@ pub(crate) fn weigh(
         intervals_overlap: unusual_in_production.interval().overlaps(&unusual_here.interval()),
         production,
         here,
-        otherwise: otherwise(&production, &here, environment),
-        noise: noise_of(results),
+        otherwise: otherwise(&production, &here, &preparation.environment),
+        noise: noise_of(results, &judgement.learned_of_calls),
+        held_still: held_still(results, &judgement.calls_unlike, &judgement.learned_of_calls.places())
+            .filter(|_| is_held(determinism) && version_of(job, &preparation.pinned).is_some()),
     }))
 }
 
 /// What was learned of the noise of a version, where it is known which one ran and answers were compared.
 pub(crate) fn profile(job: &Job<'_>, pinned: &Pinned, learned: NoiseLearner) -> Option<NoiseProfile> {
+    let version = version_of(job, pinned)?;
+    (!learned.is_empty()).then(|| learned.conclude(version, vec![job.run]))
+}
+
+/// Which version ran, where that is known.
+fn version_of(job: &Job<'_>, pinned: &Pinned) -> Option<String> {
     let recorded = job.recorded.filter(|_| pinned.relation.is_same());
     let version = match (recorded, pinned.relation) {
         (Some(recorded), _) => service_version(&recorded.subject),
         (None, Relation::OtherImage) => pinned.used.clone(),
         (None, _) => String::new(),
     };
-    (!version.is_empty() && !learned.is_empty()).then(|| learned.conclude(version, vec![job.run]))
+    Some(version).filter(|version| !version.is_empty())
 }
 
 /// What was otherwise than in production, of the things that rates depend on.
@@ -95,8 +106,8 @@ fn otherwise(production: &Setting, here: &Setting, environment: &[EnvironmentDif
     words
 }
 
-/// What differed between equal requests to the same service, by route and place.
-fn noise_of(results: &[ExchangeResult]) -> Vec<NoisyPlace> {
+/// What differed between equal requests to the same service, and in what it asked then, by route and place.
+fn noise_of(results: &[ExchangeResult], calls: &NoiseLearner) -> Vec<NoisyPlace> {
     let mut compared: BTreeMap<&str, u64> = BTreeMap::new();
     let mut differed: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for result in results {
@@ -113,7 +124,41 @@ fn noise_of(results: &[ExchangeResult]) -> Vec<NoisyPlace> {
         differed,
         ..NoisyPlace::default()
     };
-    differed.into_iter().take(NOISE_LEN_MAX).map(place).collect()
+    differed.into_iter().map(place).chain(calls.places()).take(NOISE_LEN_MAX).collect()
+}
+
+/// The places that differ from production's and never between repeats, of values that clock or chance makes. Held still, those are
+/// the same in each repeat.
+fn held_still(
+    results: &[ExchangeResult],
+    differing_calls: &BTreeSet<HeldPlace>,
+    apart_in_calls: &[NoisyPlace],
+) -> Option<HeldStill> {
+    let mut places: BTreeSet<HeldPlace> = BTreeSet::new();
+    for result in results {
+        let (Some(repeated), Some(comparison)) = (&result.repeated, &result.comparison) else { continue };
+        for change in comparison.changes.iter().filter(|_| repeated.compared_with_first > 0) {
+            let (pointer, form) = (with_indices_as_stars(&change.pointer), fresh_form(change));
+            let is_apart = repeated.apart.iter().any(|place| place.pointer == pointer);
+            places.extend(form.filter(|_| !is_apart).map(|form| HeldPlace {
+                route: result.route.clone(),
+                pointer,
+                form,
+            }));
+        }
+    }
+    let is_apart =
+        |held: &&HeldPlace| apart_in_calls.iter().any(|it| it.route == held.route && it.pointer == held.pointer);
+    places.extend(differing_calls.iter().filter(|held| !is_apart(held)).cloned());
+    let places: Vec<HeldPlace> = places.into_iter().take(NOISE_LEN_MAX).collect();
+    (!places.is_empty()).then(|| HeldStill { places, measure_with: "--determinism 0".to_owned() })
+}
+
+/// True where clock and chance are the same in each repeat.
+fn is_held(determinism: &Determinism) -> bool {
+    [Control::Clock, Control::Entropy]
+        .iter()
+        .all(|control| determinism.controls.iter().any(|it| it.control == *control && it.state == State::On))
 }
 
 #[cfg(test)]

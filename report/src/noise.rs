@@ -71,6 +71,7 @@ mod tests {
             count: at + 1,
             evidence: NoiseEvidence {
                 place: format!("/f{at}"),
+                call: String::new(),
                 differed: Estimate { events: 30, of: 30, low: 0.88, high: 1.0, ..Estimate::default() },
                 runs: vec![Id([5; 16])],
             },

@@ -5,7 +5,7 @@
 
 use diff::{Class, ExchangeResult, Repeated};
 use exchange::NoisyPlace;
-use replayer::receipt::{Receipt, RepeatsProof, Resets};
+use replayer::receipt::{HeldPlace, HeldStill, Receipt, RepeatsProof, Resets};
 
 /// Exchanges that are told of, the most telling first. The rest is in `--json`. A choice.
 const EXCHANGES_SHOWN_MAX: usize = 3;
@@ -22,6 +22,7 @@ pub(crate) fn repeat_lines(receipt: &Receipt, results: &[ExchangeResult]) -> Vec
     if !repeats.noise.is_empty() {
         lines.push(("noise", noise_words(&repeats.noise)));
     }
+    lines.extend(repeats.held_still.as_ref().map(|held| ("noise", held_still_words(held))));
     lines.extend(conclusions(receipt, results).into_iter().map(|sentence| ("so", sentence)));
     lines
 }
@@ -115,6 +116,19 @@ fn noise_words(noise: &[NoisyPlace]) -> String {
     let more = noise.len().saturating_sub(NOISE_SHOWN_MAX);
     let more = if more > 0 { format!(", and {more} more places") } else { String::new() };
     format!("{}{more}", shown.join(", "))
+}
+
+/// `` `--determinism 0` measures POST /tickets /id (uuid), …: … ``.
+pub(crate) fn held_still_words(held: &HeldStill) -> String {
+    let place = |it: &HeldPlace| format!("{} {} ({})", it.route, place_words(&it.pointer), it.form);
+    let shown: Vec<_> = held.places.iter().take(NOISE_SHOWN_MAX).map(place).collect();
+    let more = held.places.len().saturating_sub(NOISE_SHOWN_MAX);
+    let more = if more > 0 { format!(", and {more} more places") } else { String::new() };
+    format!(
+        "`{}` measures {}{more}: clock and chance are held still here, so that all repeats have one value there, and production another",
+        held.measure_with,
+        shown.join(", ")
+    )
 }
 
 pub(crate) fn place_words(pointer: &str) -> &str {

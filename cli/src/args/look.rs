@@ -362,7 +362,8 @@ pub(crate) struct DiffArgs {
     /// one's version, in it and in the runs of the store] (docs/noise.md)
     #[arg(long, value_name = "RUN|FILE|none")]
     pub(crate) noise: Vec<String>,
-    /// Learn noise from what differs: the two are of one version, control and primary. The profile is kept in the store
+    /// Learn noise from what differs in answers, and in what dependencies were asked: the two are of one version, control and
+    /// primary. The profiles are kept in the store
     #[arg(long, conflicts_with = "noise")]
     pub(crate) learn: bool,
     /// Ask whether B is no worse than A: by so many points its requests may fail more often, as a share (0.05). Exit code 1 where

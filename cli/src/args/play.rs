@@ -64,8 +64,8 @@ pub(crate) struct ReplayArgs {
     pub(crate) confidence: stats::Confidence,
     #[command(flatten)]
     pub(crate) by_hand: RuleArgs,
-    /// Noise that was measured: a run or bundle with its profile (repeatable), or `none` [default: profiles of the recorded
-    /// version, in the recording and in the runs of the store] (docs/noise.md)
+    /// Noise that was measured in answers, and in what dependencies are asked: a run or bundle with its profiles (repeatable),
+    /// or `none` [default: profiles of the recorded version, in the recording and in the runs of the store] (docs/noise.md)
     #[arg(long, value_name = "RUN|FILE|none")]
     pub(crate) noise: Vec<String>,
     /// The service's port [default: that of the recorded port mapping, else of the recorded upstream]

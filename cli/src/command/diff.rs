@@ -12,7 +12,8 @@ use std::{fs::File, io::Read, path::Path};
 
 use bundle::{Entry, OpenError};
 use diff::{
-    Came, Evidence, ExchangeResult, Margins, Noise, NoiseUse, Output, Route, RuleUse, Rules, Tally, Unjudged, Verdict,
+    Came, Comparison, Evidence, ExchangeResult, Margins, Noise, NoiseUse, Output, Route, RuleUse, Rules, Tally,
+    Unjudged, Verdict,
 };
 use exchange::{End, Exchange};
 use report::{Compared, StreamPace, comparison_page, document_json, document_page};
@@ -184,7 +185,10 @@ fn result(
         noise.set_apart(&mut comparison, &route, original);
         comparison
     })?;
-    let calls = calls::divergence((recorded, &one.id), (replayed, &other.id), rules)?;
+    let (calls, noise_of_calls) = calls::divergence((recorded, &one.id), (replayed, &other.id), rules, noise)?;
+    let with_calls =
+        |comparison: Comparison| Comparison { noise: [noise_of_calls, comparison.noise].concat(), ..comparison };
+    let comparison = comparison.map(with_calls);
     let verdict = diff::decide(&Evidence {
         recorded: came(&before),
         replayed: came(&now),

@@ -33,7 +33,13 @@ pub(crate) fn answer_each(address: impl ToSocketAddrs, mut body: impl FnMut(&[u8
     for stream in listener.incoming() {
         let mut stream = stream.unwrap();
         let mut request = [0; 4096];
-        let len = stream.read(&mut request).unwrap_or(0);
+        let mut len = 0;
+        while !is_whole(&request[..len]) {
+            match stream.read(&mut request[len..]) {
+                Ok(more @ 1..) => len += more,
+                _ => break,
+            }
+        }
         if len == 0 {
             continue;
         }
@@ -41,6 +47,14 @@ pub(crate) fn answer_each(address: impl ToSocketAddrs, mut body: impl FnMut(&[u8
         let len = body.len();
         drop(write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n{body}"));
     }
+}
+
+/// True where all of a request is there.
+fn is_whole(request: &[u8]) -> bool {
+    let Some(end) = request.windows(4).position(|it| it == b"\r\n\r\n") else { return false };
+    let head = String::from_utf8_lossy(&request[..end]).to_ascii_lowercase();
+    let len = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    request.len() >= end + 4 + len.unwrap_or(0)
 }
 
 /// An image with the fixture service and nothing else; removed when dropped.

@@ -44,7 +44,7 @@ fn service() {
 }
 
 /// The words of a service among these tests, in this executable at `path`.
-fn words(path: &str, service: &str) -> Vec<String> {
+pub(crate) fn words(path: &str, service: &str) -> Vec<String> {
     [path, "--exact", service, "--ignored", "--nocapture"].map(str::to_owned).to_vec()
 }
 

@@ -5,6 +5,7 @@
 mod advised;
 mod anew;
 mod beside;
+mod called;
 mod captured;
 mod compared;
 mod contained;

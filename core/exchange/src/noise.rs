@@ -11,7 +11,7 @@ pub struct NoiseProfile {
     pub version: String,
     /// The places at which answers differed, by route and pointer.
     pub places: Vec<NoisyPlace>,
-    /// The recorded exchanges whose answers were compared; at most [`NoiseProfile::LEARNED_FROM_LEN_MAX`] are named.
+    /// The recorded exchanges whose answers were compared, or the recorded calls whose arguments were; at most [`NoiseProfile::LEARNED_FROM_LEN_MAX`] are named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub learned_from: Vec<Id>,
     /// The runs that the answers are in.
@@ -30,11 +30,11 @@ impl NoiseProfile {
 /// A place at which answers differ though nothing else does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NoisyPlace {
-    /// Method and path, what looks like an id as `*`.
+    /// Method and path, what looks like an id as `*`; of a call to a dependency with its name before them.
     pub route: String,
-    /// The place, indices as `*`.
+    /// The place, indices as `*`; in a call to a dependency it begins with `dep:NAME:`.
     pub pointer: String,
-    /// Answers that were held against the first one to the same request.
+    /// Answers that were held against the first one to the same request; or calls, against the first one in the same place.
     pub compared: u64,
     /// Those among them that differed here.
     pub differed: u64,

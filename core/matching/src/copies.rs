@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use exchange::Id;
 
-use crate::{Answer, Call, Library, Miss};
+use crate::{Answer, Call, Found, Library, Miss};
 
 /// What answers the calls of all copies.
 pub struct Copies {
@@ -46,6 +46,20 @@ impl Copies {
             return (None, Answer::Missed(missed));
         }
         self.ask_others(call, made_by).unwrap_or((None, Answer::Missed(missed)))
+    }
+
+    /// Serves a recording of the first of the copies `made_by` that has it left to a call that does not equal it: see
+    /// [`Library::serve_unequal`].
+    ///
+    /// # Panics
+    /// As [`Self::ask`].
+    pub fn serve_unequal(&mut self, id: Id, call: Call<'_>, made_by: &[u32]) -> Option<(u32, Found)> {
+        let (copy, found) = made_by.iter().find_map(|&copy| {
+            let found = self.libraries[copy as usize].serve_unequal(id, call)?;
+            Some((copy, found))
+        })?;
+        self.serve(copy as usize, id, made_by.iter().map(|&copy| copy as usize).collect());
+        Some((copy, found))
     }
 
     /// As [`Self::ask`] of the first copy, but what is used up begins anew: see [`Library::ask_anew`].

@@ -101,6 +101,20 @@ impl Library {
         }
     }
 
+    /// Serves a recording to a call that does not equal it, for whoever knows that it is the same call all the same. `None` where
+    /// it was served before, or belongs to another exchange than the call.
+    pub fn serve_unequal(&mut self, id: Id, call: Call<'_>) -> Option<Found> {
+        let scope = call.scope.filter(|scope| scope.certainty != Certainty::Ambiguous);
+        let at = *self.by_dependency.get(call.dependency)?.iter().find(|&&at| self.entries[at].id == id)?;
+        let entry = &self.entries[at];
+        let is_of_another = scope.is_some_and(|scope| entry.scope.is_some() && !entry.belongs_to(scope));
+        if is_of_another || !entry.may_serve(scope) {
+            return None;
+        }
+        let asked = Keyed::of(call.dependency, call.head, call.body, self.normalise.as_ref());
+        Some(self.serve(at, &asked, scope, call.conversation))
+    }
+
     /// As [`Self::ask`], but recordings that are used up begin anew, each equal call at its first one: for a service that
     /// is developed against the recording and asks as often as it likes.
     pub fn ask_anew(&mut self, call: Call<'_>) -> Answer {

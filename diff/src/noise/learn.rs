@@ -78,7 +78,8 @@ impl NoiseLearner {
         Self { is_of_pairs: true, ..Self::default() }
     }
 
-    /// Adds an answer: where it differs from the first one to the same exchange. One with another status is another answer, of
+    /// Adds an answer: where it differs from the first one to the same exchange; or a call, where it differs from the first one in
+    /// the place of the same recorded call, with [`crate::CallRequest::route`]. One with another status is another answer, of
     /// which nothing is learned.
     pub fn add(&mut self, exchange: Id, route: &str, places: &[Apart]) {
         if places.iter().any(|place| place.pointer == "status") {
@@ -110,16 +111,24 @@ impl NoiseLearner {
         self.exchanges.is_empty()
     }
 
+    /// The places so far, by their counts alone.
+    pub fn places(&self) -> Vec<NoisyPlace> {
+        let of_route = compared_by_route(&self.exchanges);
+        let place = |((route, pointer), place): (&(String, String), &Place)| NoisyPlace {
+            route: route.clone(),
+            pointer: pointer.clone(),
+            compared: of_route.get(route.as_str()).map_or(0, |(compared, _)| *compared),
+            differed: place.differed,
+            ..NoisyPlace::default()
+        };
+        self.places.iter().take(PLACES_LEN_MAX).map(place).collect()
+    }
+
     /// What was learned of this version, in these runs.
     pub fn conclude(self, version: String, runs: Vec<Id>) -> NoiseProfile {
         let Self { exchanges, places, is_of_pairs, .. } = self;
         let (mut values_left, mut positions_left) = (VALUES_NAMED_MAX, POSITIONS_MAX);
-        let mut of_route: BTreeMap<&str, (u64, usize)> = BTreeMap::new();
-        for learned in &exchanges {
-            let (compared, count) = of_route.entry(&learned.route).or_default();
-            *compared += learned.compared;
-            *count += 1;
-        }
+        let of_route = compared_by_route(&exchanges);
         let mut noisy: Vec<NoisyPlace> = Vec::new();
         for ((route, pointer), place) in places.into_iter().take(PLACES_LEN_MAX) {
             let (compared, exchanges_of_route) = of_route.get(route.as_str()).copied().unwrap_or_default();
@@ -145,6 +154,17 @@ impl NoiseLearner {
             runs,
         }
     }
+}
+
+/// How many answers were compared on each route, and to how many exchanges.
+fn compared_by_route(exchanges: &[Learned]) -> BTreeMap<&str, (u64, usize)> {
+    let mut of_route: BTreeMap<&str, (u64, usize)> = BTreeMap::new();
+    for learned in exchanges {
+        let (compared, count) = of_route.entry(&learned.route).or_default();
+        *compared += learned.compared;
+        *count += 1;
+    }
+    of_route
 }
 
 /// These values, each once.

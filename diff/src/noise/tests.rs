@@ -203,3 +203,49 @@ fn an_id_that_each_event_of_an_answer_repeats_is_seen_once() {
     let with = |at: usize| format!(r#"{{"events":[{{"id":"{0}"}},{{"id":"{0}"}},{{"id":"{0}"}}]}}"#, uuid(at));
     assert!(is_noise(&noise, &with(700), &with(800)));
 }
+
+/// Calls to a model with these bodies, at a target with this id.
+fn with_calls<T>(bodies: &[String], ids: &[String], look: impl FnOnce(&[CallRequest<'_>]) -> T) -> T {
+    let head =
+        |id: &String| Head::new(format!("POST /orders/{id}?by=a HTTP/1.1\r\ncontent-type: application/json\r\n\r\n"));
+    let heads: Vec<Head> = ids.iter().map(head).collect();
+    let call = |(head, body)| CallRequest { dependency: "llm", head, body };
+    let calls: Vec<_> = heads.iter().zip(bodies.iter().map(String::as_bytes)).map(call).collect();
+    look(&calls)
+}
+
+#[test]
+fn calls_whose_ids_are_others_each_time_are_noise_and_whatever_else_differs_makes_all_of_it_count() {
+    let bodies: Vec<_> = (0..31).map(|at| format!(r#"{{"user":"{}","q":"a"}}"#, uuid(at))).collect();
+    let ids: Vec<_> = (100..131).map(uuid).collect();
+    let mut learner = NoiseLearner::default();
+    with_calls(&bodies, &ids, |calls| {
+        for call in &calls[1..] {
+            let places = crate::places_of_calls_apart(&calls[0], call).unwrap();
+            learner.add(EXCHANGE, &call.route(), &places);
+        }
+    });
+    assert_eq!(learner.places().iter().map(|place| place.compared).collect::<Vec<_>>(), [30, 30]);
+    let noise = Noise::of([learner.conclude("v1".to_owned(), vec![Id([9; 16])])]);
+    assert_eq!(noise.calls().into_iter().collect::<Vec<_>>(), ["llm POST /orders/*"]);
+    let body = |user: &str, q: &str| format!(r#"{{"user":{user},"q":"{q}"}}"#);
+    let of = |user: &str, q: &str| {
+        let bodies = [body(&format!("\"{}\"", uuid(200)), "a"), body(user, q)];
+        with_calls(&bodies, &[uuid(300), uuid(301)], |calls| {
+            noise.of_call(&calls[0], &calls[1], &Rules::strict(), EXCHANGE)
+        })
+    };
+    let fresh = format!("\"{}\"", uuid(201));
+    let found = of(&fresh, "a").unwrap();
+    let places: Vec<_> = found.iter().map(|noisy| noisy.evidence.place.as_str()).collect();
+    assert_eq!(places, ["dep:llm:path:/*", "dep:llm:/user"]);
+    assert!(found.iter().all(|noisy| noisy.evidence.call == "llm POST /orders/*"));
+    assert_eq!(of(&fresh, "b"), None);
+    assert_eq!(of("null", "a"), None);
+    assert_eq!(of("7", "a"), None);
+    let mut uses = Vec::new();
+    NoiseUse::merge(&mut uses, "POST /tickets", &found);
+    assert_eq!((uses.len(), uses[0].route.as_str()), (2, "llm POST /orders/*"));
+    // What is known of calls says nothing of answers.
+    assert!(noise.alarms("POST /orders/*").is_none() && noise.alarms("llm POST /orders/*").is_some());
+}

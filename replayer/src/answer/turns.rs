@@ -199,6 +199,8 @@ fn note(behalf: Behalf, title: String, outcome: Result<Found, matching::Miss>, d
         outcome,
         digest,
         turn: None,
+        noise: Vec::new(),
+        looked: None,
     }
 }
 

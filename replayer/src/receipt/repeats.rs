@@ -53,6 +53,29 @@ pub struct RepeatsProof {
     /// What differed between answers of the same service to the same request, rules or not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub noise: Vec<NoisyPlace>,
+    /// Where no noise could be measured, since clock and chance were held still; absent where that hid nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_still: Option<HeldStill>,
+}
+
+/// Places where all repeats have one value and production another, of a kind that clock or chance makes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldStill {
+    /// The places.
+    pub places: Vec<HeldPlace>,
+    /// The flag with which repeats measure them.
+    pub measure_with: String,
+}
+
+/// A place whose value clock or chance makes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct HeldPlace {
+    /// Method and path, what looks like an id as `*`; of a call to a dependency with its name before them.
+    pub route: String,
+    /// The place, indices as `*`.
+    pub pointer: String,
+    /// What both values look like, in words: `uuid`, `timestamp`.
+    pub form: String,
 }
 
 /// How often the service was started anew in its place, and how often its place was fresh too.

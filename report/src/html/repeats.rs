@@ -4,7 +4,7 @@ use exchange::NoisyPlace;
 use replayer::receipt::RepeatsProof;
 
 use super::{Case, Markup, Report};
-use crate::repeats::{conclusions, percent, place_words};
+use crate::repeats::{conclusions, held_still_words, percent, place_words};
 
 /// Most noisy places that are listed. A choice.
 const NOISE_LEN_MAX: usize = 200;
@@ -28,6 +28,9 @@ pub(super) fn write(page: &mut Markup, report: &Report<'_>, number: usize, case:
     }
     rates(page, repeats);
     noise(page, &repeats.noise);
+    if let Some(held) = &repeats.held_still {
+        page.raw("<p class=\"note\">Not measured: ").text(&held_still_words(held)).raw(".</p>\n");
+    }
     page.raw("</section>\n");
 }
 
@@ -62,7 +65,7 @@ fn noise(page: &mut Markup, noise: &[NoisyPlace]) {
     let mut most: Vec<_> = noise.iter().collect();
     most.sort_by_key(|place| std::cmp::Reverse(place.differed));
     page.raw(
-        "<h3>Noise</h3>\n<p class=\"note\">Places at which answers of one version to the same request differed from the first.</p>\n\
+        "<h3>Noise</h3>\n<p class=\"note\">Places at which answers of one version to the same request, or what it asked of dependencies, differed from the first.</p>\n\
          <div class=\"wide\"><table class=\"rows\">\n<thead><tr><th scope=\"col\">Route</th><th scope=\"col\">Place</th>\
          <th scope=\"col\">Differed</th><th scope=\"col\"><span class=\"unseen\">Share</span></th></tr></thead>\n<tbody>\n",
     );

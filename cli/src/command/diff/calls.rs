@@ -1,16 +1,23 @@
 //! What the service asked its dependencies, on either side of a pair.
 //!
 //! In: both archives, and the exchange on either side. Out: a [`Divergence`]: calls that only one side made, by dependency
-//! and what was asked, less the fields that `dep:` rules name. Their answers are not compared: the same question is.
+//! and what was asked, less the fields that `dep:` rules name and what is noise; and pairs of calls, for whoever learns noise. Their
+//! answers are not compared: the same question is.
 
 use std::collections::BTreeMap;
 
 use bundle::Entry;
-use diff::{Divergence, Rules};
-use exchange::Id;
+use diff::{Apart, CallRequest, Divergence, Noise, NoisyChange, Rules, places_of_calls_apart};
+use exchange::{Head, Id};
 
-use super::question::{Question, question};
-use crate::{source::Source, trouble::Trouble};
+use super::{
+    COMPARED_BYTES_MAX, pair,
+    question::{Question, question},
+};
+use crate::{noise::route_of, source::Source, trouble::Trouble};
+
+/// Most calls of one route and exchange that differ, of which noise is learned. A choice: each is held against each.
+const LEARNED_LEN_MAX: usize = 64;
 
 /// A call and what it asked.
 struct Call<'a> {
@@ -21,20 +28,102 @@ struct Call<'a> {
 /// Dependency, and what it was asked.
 type Asked = (String, Question);
 
-/// How the calls of one exchange differ from those of the other.
+/// A call as it was sent.
+struct Sent {
+    dependency: String,
+    head: Head,
+    body: Vec<u8>,
+}
+
+impl Sent {
+    fn request(&self) -> CallRequest<'_> {
+        CallRequest { dependency: &self.dependency, head: &self.head, body: &self.body }
+    }
+}
+
+/// How the calls of one exchange differ from those of the other, and what of that is noise.
 pub(crate) fn divergence(
     (recorded, one): (&Source, &Id),
     (replayed, other): (&Source, &Id),
     rules: &Rules,
-) -> Result<Divergence, Trouble> {
-    let (before, now) = (calls(recorded, one, rules)?, calls(replayed, other, rules)?);
+    noise: &Noise,
+) -> Result<(Divergence, Vec<NoisyChange>), Trouble> {
+    let (before, mut now) = (calls(recorded, one, rules)?, calls(replayed, other, rules)?);
+    let mut noisy = Vec::new();
+    if !noise.calls().is_empty() {
+        let mut left: Vec<(Id, Sent)> = Vec::new();
+        for call in only_in(&now, &before) {
+            left.extend(sent(replayed, call.entry)?.map(|sent| (call.entry.id, sent)));
+        }
+        for was in only_in(&before, &now).into_iter().map(|call| (call.entry, call.asked.clone())).collect::<Vec<_>>() {
+            let Some(call) = sent(recorded, was.0)? else { continue };
+            let original = pair::original(was.0);
+            let found = left
+                .iter()
+                .enumerate()
+                .find_map(|(at, (_, is))| Some((at, noise.of_call(&call.request(), &is.request(), rules, original)?)));
+            let Some((at, changes)) = found else { continue };
+            let (id, _) = left.remove(at);
+            noisy.extend(changes);
+            // From here on it counts as the same question.
+            now.iter_mut().filter(|call| call.entry.id == id).for_each(|call| call.asked = was.1.clone());
+        }
+    }
     let never_asked = only_in(&before, &now).into_iter().map(|call| title(call.entry));
     let extra = only_in(&now, &before).into_iter().map(|call| title(call.entry));
     let mut divergence =
         Divergence { never_asked: never_asked.collect(), extra: extra.collect(), ..Divergence::default() };
     let order = |calls: &[Call<'_>]| calls.iter().map(|call| call.asked.clone()).collect::<Vec<_>>();
     divergence.reordered = !divergence.diverges() && order(&before) != order(&now);
-    Ok(divergence)
+    Ok((divergence, noisy))
+}
+
+/// A pair of calls that stand for each other, for whoever learns noise.
+pub(crate) struct Counterparts {
+    /// The recorded call.
+    pub(crate) id: Id,
+    /// Dependency, method and path.
+    pub(crate) route: String,
+    /// Where they differ.
+    pub(crate) places: Vec<Apart>,
+}
+
+/// The calls of one exchange, each with that of the other which stands for it: equal ones, and of those left on a route the one with
+/// the fewest places that differ. Where the two sides have not as many left, which belong together is not known.
+pub(crate) fn counterparts(
+    (recorded, one): (&Source, &Id),
+    (replayed, other): (&Source, &Id),
+) -> Result<Vec<Counterparts>, Trouble> {
+    let strict = Rules::strict();
+    let (before, now) = (calls(recorded, one, &strict)?, calls(replayed, other, &strict)?);
+    let (gone, new) = (only_in(&before, &now), only_in(&now, &before));
+    let is_gone = |call: &&Call<'_>| gone.iter().any(|gone| gone.entry.id == call.entry.id);
+    let mut pairs: Vec<Counterparts> = before
+        .iter()
+        .filter(|call| !is_gone(call))
+        .map(|call| Counterparts { id: pair::original(call.entry), route: route_of(call.entry), places: Vec::new() })
+        .collect();
+    let mut by_route: BTreeMap<String, (Vec<&Call<'_>>, Vec<&Call<'_>>)> = BTreeMap::new();
+    gone.into_iter().for_each(|call| by_route.entry(route_of(call.entry)).or_default().0.push(call));
+    new.into_iter().for_each(|call| by_route.entry(route_of(call.entry)).or_default().1.push(call));
+    for (route, (gone, new)) in by_route {
+        if gone.len() != new.len() || gone.len() > LEARNED_LEN_MAX {
+            continue;
+        }
+        let mut left = Vec::new();
+        for call in new {
+            left.extend(sent(replayed, call.entry)?);
+        }
+        for was in gone {
+            let Some(call) = sent(recorded, was.entry)? else { continue };
+            let apart = left.iter().enumerate();
+            let apart = apart.filter_map(|(at, is)| Some((at, places_of_calls_apart(&call.request(), &is.request())?)));
+            let Some((at, places)) = apart.min_by_key(|(_, places)| places.len()) else { continue };
+            left.remove(at);
+            pairs.push(Counterparts { id: pair::original(was.entry), route: route.clone(), places });
+        }
+    }
+    Ok(pairs)
 }
 
 fn calls<'a>(source: &'a Source, parent: &Id, rules: &Rules) -> Result<Vec<Call<'a>>, Trouble> {
@@ -46,6 +135,17 @@ fn asked(source: &Source, entry: &Entry, rules: &Rules) -> Result<Asked, Trouble
     let name = entry.dependency.as_deref().unwrap_or_default().to_owned();
     let asked = question(source, entry, |body| drop(rules.take_out_of_call(&name, body)))?;
     Ok((name, asked))
+}
+
+/// A call as it was sent; `None` where not all of it was kept.
+fn sent(source: &Source, entry: &Entry) -> Result<Option<Sent>, Trouble> {
+    let request = source.archive.exchange(&entry.id)?.request;
+    if !request.body.is_whole() || request.body.len > COMPARED_BYTES_MAX {
+        return Ok(None);
+    }
+    let body = source.archive.body(&request.body, COMPARED_BYTES_MAX)?;
+    let dependency = entry.dependency.as_deref().unwrap_or_default().to_owned();
+    Ok(Some(Sent { dependency, head: request.head, body }))
 }
 
 /// The calls of `these` that `those` lack; two equal calls against one leave one.

@@ -92,3 +92,16 @@ proptest! {
         prop_assert_eq!(left + answered.len(), 4 * recorded as usize);
     }
 }
+
+#[test]
+fn a_call_that_equals_no_recording_takes_that_of_the_first_copy_which_has_it_left() {
+    let mut copies = copies(2, &["[1]"]);
+    let serve = |copies: &mut Copies, made_by: &[u32]| {
+        let head = head();
+        let call = Call { dependency: "llm", scope: None, conversation: None, head: &head, body: b"[9]" };
+        copies.serve_unequal(Id([1; 16]), call, made_by).map(|(copy, _)| copy)
+    };
+    assert_eq!(serve(&mut copies, &[0, 1]), Some(0));
+    assert_eq!(serve(&mut copies, &[0, 1]), Some(1));
+    assert_eq!(serve(&mut copies, &[0, 1]), None);
+}

@@ -292,3 +292,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_recording_answers_a_call_that_does_not_equal_it_where_somebody_says_so_once_and_for_its_own_exchange() {
+    let mut library =
+        library([recorded(1, scope("a"), "[1]"), recorded(2, scope("b"), "[2]"), recorded(3, None, "[3]")]);
+    let head = head("/chat");
+    let serve = |library: &mut Library, number: u8, of: Option<&Scope>| {
+        let call = Call { dependency: "llm", scope: of, conversation: None, head: &head, body: b"[9]" };
+        library.serve_unequal(id(number), call).map(|found| (found.id, found.borrowed))
+    };
+    let (a, b) = (scope("a"), scope("b"));
+    assert_eq!(serve(&mut library, 1, b.as_ref()), None, "it is another exchange's");
+    assert_eq!(serve(&mut library, 1, a.as_ref()), Some((id(1), false)));
+    assert_eq!(serve(&mut library, 1, a.as_ref()), None, "it was served");
+    assert_eq!(missed(ask(&mut library, scope("a"), "[1]")).exhausted, 1);
+    assert_eq!(serve(&mut library, 3, a.as_ref()), Some((id(3), false)));
+    assert_eq!(serve(&mut library, 4, a.as_ref()), None, "there is none");
+    assert_eq!(library.never_asked(), [id(2)]);
+}

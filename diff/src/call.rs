@@ -1,0 +1,144 @@
+//! One call to a dependency against another: where its arguments differ.
+//!
+//! In: dependency, target and body of both. Out: differences, with pointers as rules for calls have them: `dep:NAME:/…` leads into
+//! the body, `dep:NAME:path:/1` to a segment of the target's path, from 0, and `dep:NAME:query:/since` to a field of its query. Header
+//! fields are not compared, since calls are not matched by them.
+
+use content::redact::without_credentials;
+use exchange::Head;
+
+use crate::{
+    Change, ChangeKind, ComparedAs, Output, Route, Rules, Shown,
+    compare::Views,
+    findings::Findings,
+    json::{self, Document},
+    pointer::{Step, pointer_text},
+    structured::Reading,
+    view::View,
+};
+
+/// What pointers into calls begin with.
+pub(crate) const CALL: &str = "dep:";
+
+/// A call, as it is compared.
+#[derive(Clone, Copy, Debug)]
+pub struct CallRequest<'a> {
+    /// The dependency's name.
+    pub dependency: &'a str,
+    /// The request's head.
+    pub head: &'a Head,
+    /// All of its body, as sent.
+    pub body: &'a [u8],
+}
+
+impl CallRequest<'_> {
+    /// Dependency, method and path, what looks like an id as `*`: `llm POST /v1/chat/completions`.
+    pub fn route(&self) -> String {
+        format!("{} {}", self.dependency, Route::of(self.head))
+    }
+
+    fn target(&self) -> String {
+        let target = without_credentials(self.head.origin_target().unwrap_or_default());
+        String::from_utf8_lossy(&target).into_owned()
+    }
+
+    fn view(&self) -> View<'_> {
+        let output = Output { head: self.head, body: self.body, complete: true, whole: true };
+        View::of(&output, Reading::default())
+    }
+}
+
+/// Where a call differs from another one of the same route, less what the `dep:NAME:/…` rules cover. `None` where they are of two
+/// routes, or something differs that no pointer leads to: which fields a query has, or more than is listed.
+pub fn compare_calls(recorded: &CallRequest<'_>, asked: &CallRequest<'_>, rules: &Rules) -> Option<Vec<Change>> {
+    if recorded.route() != asked.route() {
+        return None;
+    }
+    let mut changes = compare_targets(&recorded.target(), &asked.target())?;
+    let mut findings = Findings::new();
+    if recorded.body != asked.body {
+        let active = rules.for_call_request(recorded.dependency);
+        match (recorded.view(), asked.view()) {
+            (View::Json(one, _), View::Json(other, _)) => {
+                json::compare(one.root(), other.root(), 0, Document::default(), active.for_body(), &mut findings);
+            }
+            (one, other) => drop(Views { one, other, is_part: false }.compare(&active, &mut findings)),
+        }
+    }
+    let bodies = findings.into_comparison(rules, ComparedAs::Json);
+    changes.extend(bodies.changes);
+    let place = |pointer: &String| format!("{CALL}{}:{pointer}", recorded.dependency);
+    let placed = |change: Change| Change {
+        pointer: place(&change.pointer),
+        replayed_pointer: change.replayed_pointer.as_ref().map(place),
+        ..change
+    };
+    (bodies.changes_more == 0).then(|| changes.into_iter().map(placed).collect())
+}
+
+/// Where two targets of one route differ; `None` where that has no pointer.
+fn compare_targets(recorded: &str, asked: &str) -> Option<Vec<Change>> {
+    let (path, query) = recorded.split_once('?').unwrap_or((recorded, ""));
+    let (asked_path, asked_query) = asked.split_once('?').unwrap_or((asked, ""));
+    let segments = path.split('/').skip(1).zip(asked_path.split('/').skip(1)).enumerate();
+    let mut changes: Vec<Change> =
+        segments.filter_map(|(at, (was, is))| change(format!("path:/{at}"), was, is)).collect();
+    let fields = |query: &str| -> Vec<(String, String)> {
+        let pairs = query.split('&').map(|field| field.split_once('=').unwrap_or((field, "")));
+        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    };
+    let (was, is) = (fields(query), fields(asked_query));
+    if !was.iter().map(|(name, _)| name).eq(is.iter().map(|(name, _)| name)) {
+        return None;
+    }
+    let field = |((name, was), (_, is)): (&(String, String), &(String, String))| {
+        change(format!("query:{}", pointer_text(&[Step::Key(name)])), was, is)
+    };
+    changes.extend(was.iter().zip(&is).filter_map(field));
+    Some(changes)
+}
+
+fn change(pointer: String, was: &str, is: &str) -> Option<Change> {
+    let shown = |text: &str| Some(Shown::beginning_of(text));
+    (was != is).then(|| Change {
+        recorded: shown(was),
+        replayed: shown(is),
+        ..Change::at(pointer, ChangeKind::Changed)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changes(one: (&str, &str), other: (&str, &str), rules: &[&str]) -> Option<Vec<String>> {
+        let rules = rules.iter().try_fold(Rules::strict(), |rules, text| rules.ignoring(text)).unwrap();
+        let head = |target: &str| {
+            Head::new(format!("POST {target} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\r\n"))
+        };
+        let (heads, bodies) = ([head(one.0), head(other.0)], [one.1, other.1]);
+        let call = |at: usize| CallRequest { dependency: "llm", head: &heads[at], body: bodies[at].as_bytes() };
+        let changes = compare_calls(&call(0), &call(1), &rules)?;
+        Some(changes.into_iter().map(|change| change.pointer).collect())
+    }
+
+    #[test]
+    fn arguments_differ_by_pointer_in_body_path_and_query() {
+        let one = ("/orders/41/notes?since=5&by=a", r#"{"a":[{"id":"x"}],"q":1}"#);
+        assert_eq!(changes(one, one, &[]), Some(Vec::new()));
+        let other = ("/orders/42/notes?since=6&by=a", r#"{"q":1, "a":[{"id":"y"}]}"#);
+        let places = ["dep:llm:path:/1", "dep:llm:query:/since", "dep:llm:/a/0/id"];
+        assert_eq!(changes(one, other, &[]).unwrap(), places);
+        assert_eq!(changes(one, other, &["dep:llm:/a"]).unwrap(), places[..2]);
+    }
+
+    #[test]
+    fn another_route_and_other_fields_of_a_query_have_no_place() {
+        let one = ("/orders?since=5&by=a", "{}");
+        assert_eq!(changes(one, ("/others?since=5&by=a", "{}"), &[]), None);
+        assert_eq!(changes(one, ("/orders?by=a&since=5", "{}"), &[]), None);
+        assert_eq!(changes(one, ("/orders?since=5", "{}"), &[]), None);
+        let many = |value: &str| format!("[{}]", vec![format!("{{\"n\":\"{value}\"}}"); 2_000].join(","));
+        assert_eq!(changes(("/", &many("a")), ("/", &many("b")), &[]), None);
+    }
+}
