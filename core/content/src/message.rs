@@ -66,6 +66,9 @@ pub fn joined(stream: &Stream) -> Option<Joined> {
         if let Some((events, beside)) = bedrock::unwrapped(&pieces) {
             return bedrock::joined(&events, &beside, true);
         }
+        if pieces.first().is_some_and(bedrock::is_titan) {
+            return bedrock::of_titan(&pieces);
+        }
     }
     let first = pieces.iter().find(|piece| piece.text("type") != Some("ping"))?;
     match first.text("type") {

@@ -1,5 +1,5 @@
-//! Messages as Bedrock's `ConverseStream` sends them, and as models of Amazon stream in their own format, which is the same with each
-//! event's type as its only member.
+//! Messages as Bedrock's `ConverseStream` sends them, as Nova's models stream in their own format, which is the same with each event's
+//! type as its only member, and as Titan's do (Bedrock's user guide, "Amazon Titan Text models"): pieces of one text.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ struct Block {
 /// Events, and what Bedrock added to them.
 type Unwrapped = (Vec<Piece>, Vec<(String, Value)>);
 
-/// Unwraps what a model of Amazon says in its own format; `None` where it is another one.
+/// Unwraps what a model of Nova says in its own format; `None` where it is another one.
 pub(super) fn unwrapped(pieces: &[Piece]) -> Option<Unwrapped> {
     let (mut events, mut beside) = (Vec::new(), Vec::new());
     for piece in pieces {
@@ -87,6 +87,37 @@ pub(super) fn joined(pieces: &[Piece], beside: &[(String, Value)], in_pieces: bo
     message.set("content", Value::Array(content));
     answer.set("output", Value::Object(vec![("message".to_owned(), message.into_value())]));
     Some(Joined { message: answer.into_value(), end, pieces: pieces_count })
+}
+
+/// True for a piece of a text by Titan.
+pub(super) fn is_titan(piece: &Piece) -> bool {
+    matches!(piece.data.get("outputText"), Some(Value::String(_)))
+}
+
+/// The answer that the pieces of a text by Titan join to: the one that its models give where they do not stream.
+pub(super) fn of_titan(pieces: &[Piece]) -> Option<Joined> {
+    let (mut answer, mut result, mut end) = (Members::default(), Members::default(), None);
+    for piece in pieces {
+        for (key, value) in piece.members()? {
+            match (key.as_str(), value) {
+                ("outputText", piece) => result.append(key, piece)?,
+                // Where it was split.
+                ("index", Value::Number(_)) => {}
+                (_, Value::Null) => {}
+                // So far.
+                ("totalOutputTextTokenCount", count) => result.say("tokenCount", count)?,
+                ("completionReason", reason) => {
+                    result.agree(key, reason)?;
+                    end = Some(key.clone());
+                }
+                ("inputTextTokenCount", count) => answer.agree(key, count)?,
+                (key, value) if key.starts_with(BEDROCK) => answer.say(key, value)?,
+                _ => return None,
+            }
+        }
+    }
+    answer.set("results", Value::Array(vec![result.into_value()]));
+    Some(Joined { message: answer.into_value(), end, pieces: pieces.len() as u64 })
 }
 
 /// Adds a block; a piece of a text to the text before it.

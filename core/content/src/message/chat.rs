@@ -72,10 +72,15 @@ pub(super) fn joined(pieces: &[Piece], done: bool) -> Option<Joined> {
 impl Choice {
     fn take(&mut self, delta: &Value) -> Option<()> {
         let Value::Object(members) = delta else { return None };
+        let piece = delta.get("delta");
         for (key, value) in members {
             match (key.as_str(), value) {
                 ("index", _) => {}
                 ("delta", Value::Object(members)) => self.take_delta(members)?,
+                // Writer says each piece twice (its API's reference calls the second one deprecated).
+                ("message", said) if piece.is_some() => {
+                    (*said == Value::Null || piece == Some(said)).then_some(())?;
+                }
                 ("text", piece) => self.members.append("text", piece)?,
                 ("logprobs", Value::Object(lists)) => self.take_logprobs(lists)?,
                 // What a filter says of the text so far.

@@ -269,3 +269,54 @@ fn what_bedrock_wraps_is_joined_as_what_the_model_says() {
         r#"{"amazon-bedrock-guardrailAction":"NONE","output":{"message":{"content":[{"text":"Once"}],"role":"assistant"}},"stopReason":"end_turn"}"#
     );
 }
+
+/// What a model says, as Bedrock wraps it.
+fn wrapped(said: &[&str]) -> Stream {
+    let chunk = |said: &&str| format!(r#"{{"bytes":"{}","p":"a"}}"#, crate::base64::encode(said.as_bytes()));
+    let payloads: Vec<String> = said.iter().map(chunk).collect();
+    framed(&payloads.iter().map(|payload| ("chunk", payload.as_str())).collect::<Vec<_>>())
+}
+
+#[test]
+fn pieces_by_titan_join_to_the_answer_that_it_gives_without_a_stream() {
+    let said = [
+        r#"{"outputText":"Hel","index":0,"totalOutputTextTokenCount":null,"completionReason":null,"inputTextTokenCount":5}"#,
+        r#"{"outputText":"lo","index":0,"totalOutputTextTokenCount":3,"completionReason":"FINISH","inputTextTokenCount":null,"amazon-bedrock-invocationMetrics":{"outputTokenCount":3}}"#,
+    ];
+    let stream = wrapped(&said);
+    assert_eq!(
+        message(&stream),
+        r#"{"amazon-bedrock-invocationMetrics":{"outputTokenCount":3},"inputTextTokenCount":5,"results":[{"completionReason":"FINISH","outputText":"Hello","tokenCount":3}]}"#
+    );
+    let joined_stream = joined(&stream).unwrap();
+    assert_eq!((joined_stream.end.as_deref(), joined_stream.pieces), (Some("completionReason"), 2));
+    let more = said.map(|piece| piece.replacen("\"index\":0", "\"index\":0,\"more\":1", 1));
+    assert_eq!(joined(&wrapped(&more.each_ref().map(String::as_str))), None);
+    let other = said[1].replace("\"inputTextTokenCount\":null", "\"inputTextTokenCount\":6");
+    assert_eq!(joined(&wrapped(&[said[0], &other])), None, "it contradicts itself");
+}
+
+#[test]
+fn pieces_by_writer_join_to_a_chat_completion_whether_each_is_said_once_or_twice() {
+    let piece = |content: &str, twice: &str, reason: &str| {
+        let delta = format!(r#"{{"role":"assistant","content":"{content}"}}"#);
+        let message = match twice {
+            "" => String::new(),
+            "same" => format!(r#","message":{delta}"#),
+            other => format!(r#","message":{other}"#),
+        };
+        let envelope = r#""id":"w","object":"chat.completion.chunk","created":7,"model":"palmyra-x5""#;
+        format!(r#"{{{envelope},"choices":[{{"index":0,"finish_reason":{reason},"delta":{delta}{message}}}]}}"#)
+    };
+    let stream = |twice: &str| {
+        let last = piece("lo", twice, "\"stop\"");
+        let last =
+            format!("{},\"amazon-bedrock-invocationMetrics\":{{\"outputTokenCount\":3}}}}", &last[..last.len() - 1]);
+        wrapped(&[&piece("Hel", twice, "null"), &last])
+    };
+    let expected = r#"{"amazon-bedrock-invocationMetrics":{"outputTokenCount":3},"choices":[{"finish_reason":"stop","index":0,"message":{"content":"Hello","role":"assistant"}}],"created":7,"id":"w","model":"palmyra-x5","object":"chat.completion"}"#;
+    for twice in ["", "null", "same"] {
+        assert_eq!(message(&stream(twice)), expected, "{twice}");
+    }
+    assert_eq!(joined(&stream(r#"{"content":"else"}"#)), None);
+}
