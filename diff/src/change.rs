@@ -13,6 +13,9 @@ use crate::{Format, NoisyChange, RuleUse, Streams, VectorChange};
 /// Longest text shown of a value, in characters. A choice: two of them fit on a few lines of a terminal.
 pub const SHOWN_CHARS_MAX: usize = 200;
 
+/// What is set aside at first for a value's canonical form, in bytes. A choice: most are shorter.
+const CANONICAL_LEN_MOSTLY: usize = 1_024;
+
 /// Most differences listed for one comparison. Beyond it they are counted only. A choice: nobody reads more.
 pub const CHANGES_LEN_MAX: usize = 1_000;
 
@@ -263,9 +266,16 @@ impl Shown {
 
     /// The beginning of a value's canonical form: so that the order of members does not show either.
     pub(crate) fn of_json(node: Node<'_>) -> Self {
-        let mut canonical = Vec::new();
+        if node.is_canonical() {
+            return Self::beginning_of(node.raw());
+        }
+        let mut canonical = Vec::with_capacity(node.raw().len().min(CANONICAL_LEN_MOSTLY));
         node.write_canonical(&mut canonical);
-        Self::beginning_of(&String::from_utf8_lossy(&canonical))
+        let text = String::from_utf8(canonical).expect("what is written of UTF-8 is UTF-8");
+        if text.len() <= SHOWN_CHARS_MAX {
+            return Self { len: text.len() as u64, text, digest: None };
+        }
+        Self::beginning_of(&text)
     }
 
     /// What is told of bytes that are no text.

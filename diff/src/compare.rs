@@ -64,7 +64,9 @@ fn compare_beginning(
     }
     let before = findings.changes_count();
     let reading = rules.reading(path);
-    let mut views = Views { one: View::of(one, reading), other: View::of(other, reading), is_part: one.is_part() };
+    let first = View::of(one, reading);
+    let second = View::of_alike(other, reading, Some(&first));
+    let mut views = Views { one: first, other: second, is_part: one.is_part() };
     views.read_alike(other);
     let compared_as = views.compare(active, &mut findings);
     let too_long = |output: &Output<'_>| output.body.len() as u64 > BODY_BYTES_MAX;
@@ -99,11 +101,11 @@ impl<'a> Views<'a> {
             (View::Nothing, View::Nothing) => ComparedAs::Nothing,
             (View::Nothing, _) if self.is_part => ComparedAs::Nothing,
             (View::Json(one, open), View::Json(other, _)) => {
-                self.compare_json((one, *open), other, rules, findings);
+                self.compare_json(one, *open, other, rules, findings);
                 ComparedAs::Json
             }
             (View::Lines(one, _), View::Lines(other, _)) => self.compare_joined(rules, findings).unwrap_or_else(|| {
-                self.compare_json((one, 0), other, rules, findings);
+                self.compare_json(one, 0, other, rules, findings);
                 ComparedAs::Json
             }),
             (View::Events(one), View::Events(other)) => self.compare_joined(rules, findings).unwrap_or_else(|| {
@@ -114,7 +116,7 @@ impl<'a> Views<'a> {
             (View::Lines(one, _), View::Json(other, 0)) | (View::Json(one, 0), View::Lines(other, _))
                 if one.root().kind() == Kind::Array && other.root().kind() == Kind::Array =>
             {
-                self.compare_json((one, 0), other, rules, findings);
+                self.compare_json(one, 0, other, rules, findings);
                 ComparedAs::Json
             }
             (View::Events(stream) | View::Lines(_, stream), View::Json(whole, _))
@@ -158,9 +160,8 @@ impl<'a> Views<'a> {
         Some(ComparedAs::Message)
     }
 
-    /// Compares two documents, and those with calls of tools in normal form.
-    fn compare_json(&self, one: (&Tree<'_>, usize), other: &Tree<'_>, rules: &Active<'_>, findings: &mut Findings) {
-        let (one, open) = one;
+    /// Compares two documents, of the first of which `open` values were cut off, and those with calls of tools in normal form.
+    fn compare_json(&self, one: &Tree<'_>, open: usize, other: &Tree<'_>, rules: &Active<'_>, findings: &mut Findings) {
         let normal = |tree: &Tree<'_>| if self.is_part { None } else { message::normal(tree.root()) };
         let (normal_one, normal_other) = (normal(one), normal(other));
         let mut document = json::Document::default();
@@ -207,5 +208,7 @@ impl<'a> Views<'a> {
     }
 }
 
+#[cfg(test)]
+mod alike;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 //!
 //! In: the bytes of both. Out: a [`Comparison`]. Rules that are limited to a route do not apply, since a file has none.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use content::{canonical::ITEMS_MAX, json, sse};
 use exchange::MediaKind;
@@ -27,13 +27,13 @@ pub fn compare_documents(recorded: &[u8], replayed: &[u8], rules: &Rules) -> Com
 }
 
 fn views<'a>(one: &'a [u8], other: &'a [u8], reading: Reading<'_>) -> (View<'a>, View<'a>) {
-    let json = |bytes| json::parse_tree(bytes, VALUES_MAX).ok().map(|tree| View::Json(tree, 0));
+    let json = |bytes| json::parse_tree(bytes, VALUES_MAX).ok().map(|tree| View::Json(Arc::new(tree), 0));
     let lines = |bytes| View::of_lines(bytes, VALUES_MAX);
     let both = |read: &dyn Fn(&'a [u8]) -> Option<View<'a>>| Some((read(one)?, read(other)?));
-    if let Ok(tree) = json::parse_tree(one, VALUES_MAX)
+    if let Ok(tree) = json::parse_tree(one, VALUES_MAX).map(Arc::new)
         && let Ok(other) = json::parse_tree_like(other, VALUES_MAX, &tree)
     {
-        return (View::Json(tree, 0), View::Json(other, 0));
+        return (View::Json(tree, 0), View::Json(Arc::new(other), 0));
     }
     if let Some((one, other)) = both(&|bytes| View::guessed(bytes, reading))
         && one.is_like(&other)
@@ -44,15 +44,15 @@ fn views<'a>(one: &'a [u8], other: &'a [u8], reading: Reading<'_>) -> (View<'a>,
     // A message that one side streamed and the other gave in one piece.
     let read = |bytes: &'a [u8]| match json(bytes) {
         Some(view) if is_event_stream(one) || is_event_stream(other) => view,
-        _ if is_event_stream(bytes) => View::read(MediaKind::EventStream, Cow::Borrowed(bytes), false),
-        _ => View::read(kind, Cow::Borrowed(bytes), false),
+        _ if is_event_stream(bytes) => View::read(MediaKind::EventStream, Cow::Borrowed(bytes), false, None),
+        _ => View::read(kind, Cow::Borrowed(bytes), false, None),
     };
     let either_streams = is_event_stream(one) != is_event_stream(other);
     if either_streams && (json(one).is_some() || json(other).is_some()) {
         return (read(one), read(other));
     }
     both(&lines).unwrap_or_else(|| {
-        let view = |bytes| View::read(kind, Cow::Borrowed(bytes), false);
+        let view = |bytes| View::read(kind, Cow::Borrowed(bytes), false, None);
         (view(one), view(other))
     })
 }

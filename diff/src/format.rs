@@ -2,6 +2,8 @@
 //!
 //! In: the last key of a place and the values there. Out: a [`Format`]. It hides nothing: only a rule does.
 
+use std::borrow::Cow;
+
 use content::json::{Kind, Node};
 use serde::{Deserialize, Serialize};
 
@@ -76,7 +78,8 @@ impl Format {
     }
 
     fn of(key: &str, node: Node<'_>) -> Option<Self> {
-        let key = key.to_ascii_lowercase();
+        let has_capitals = key.bytes().any(|byte| byte.is_ascii_uppercase());
+        let key = if has_capitals { Cow::Owned(key.to_ascii_lowercase()) } else { Cow::Borrowed(key) };
         match node.kind() {
             Kind::Number => of_number(&key, node),
             Kind::String => Self::of_text(&key, node.text()?),

@@ -18,17 +18,27 @@ pub(crate) enum Step<'a> {
 /// each of its values, and none that is read has more than a few dozen.
 const POINTER_LEN_MAX: usize = 1_024;
 
+/// What is set aside for a pointer at first, in bytes: most are shorter. A choice.
+const POINTER_LEN_MOSTLY: usize = 24;
+
 /// The pointer that leads along these steps: empty for the root.
 pub(crate) fn pointer_text(steps: &[Step<'_>]) -> String {
-    let mut text = String::new();
+    pointer_text_behind("", steps)
+}
+
+/// The same behind a prefix.
+pub(crate) fn pointer_text_behind(prefix: &str, steps: &[Step<'_>]) -> String {
+    let mut text = String::with_capacity(prefix.len() + POINTER_LEN_MOSTLY);
+    text.push_str(prefix);
+    let len_max = prefix.len() + POINTER_LEN_MAX;
     for step in steps {
         text.push('/');
         match step {
-            Step::Index(index) => text.push_str(&index.to_string()),
+            Step::Index(index) => push_index(*index, &mut text),
             Step::Key(key) => push_escaped(key, &mut text),
         }
-        if text.len() > POINTER_LEN_MAX {
-            text.truncate(text.floor_char_boundary(POINTER_LEN_MAX));
+        if text.len() > len_max {
+            text.truncate(text.floor_char_boundary(len_max));
             text.push('…');
             break;
         }
@@ -36,7 +46,17 @@ pub(crate) fn pointer_text(steps: &[Step<'_>]) -> String {
     text
 }
 
+fn push_index(index: usize, text: &mut String) {
+    if index >= 10 {
+        push_index(index / 10, text);
+    }
+    text.push(char::from(b'0' + (index % 10) as u8));
+}
+
 fn push_escaped(key: &str, text: &mut String) {
+    if key.len() <= POINTER_LEN_MAX && !key.bytes().any(|byte| matches!(byte, b'~' | b'/' | b'*')) {
+        return text.push_str(key);
+    }
     for character in key.chars().take(POINTER_LEN_MAX) {
         match character {
             '~' => text.push_str("~0"),
@@ -169,8 +189,16 @@ impl<'p> Cover<'p> {
         self.states.truncate(self.states.len() - self.patterns.len());
     }
 
+    /// True where nothing is covered anywhere.
+    pub(crate) fn is_without_patterns(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
     /// The number of the first rule that covers this place (not what lies below it).
     pub(crate) fn rule(&self) -> Option<usize> {
+        if self.patterns.is_empty() {
+            return None;
+        }
         let states = &self.states[self.states.len() - self.patterns.len()..];
         let covering = self.patterns.iter().zip(states).find(|((_, pattern), state)| pattern.covers(**state));
         covering.map(|((rule_at, _), _)| *rule_at)

@@ -60,6 +60,9 @@ fn looks_like_id(segment: &str) -> bool {
 
 /// Groups of 8, 4, 4, 4 and 12 hex digits (RFC 9562, section 4).
 pub(crate) fn is_uuid(segment: &str) -> bool {
+    if segment.len() != 36 {
+        return false;
+    }
     let groups: Vec<_> = segment.split('-').collect();
     let lens = groups.iter().map(|group| group.len());
     lens.eq([8, 4, 4, 4, 12]) && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))

@@ -208,9 +208,7 @@ fn remove(value: &mut Value, key: &str) {
 
 /// The value as a document; `None` where calls made it too deep.
 pub(crate) fn tree_of(value: &Value) -> Option<Tree<'static>> {
-    let mut bytes = Vec::new();
-    value.write_compact(&mut bytes);
-    json::parse_tree(&bytes, usize::MAX).ok().map(Tree::into_owned)
+    json::parse_tree_owned(value.to_compact_text(), usize::MAX, None).ok()
 }
 
 #[cfg(test)]

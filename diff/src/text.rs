@@ -16,6 +16,10 @@ const PIECES_LEN_MAX: usize = 4_000;
 /// Longest text that is compared by words, in bytes. A choice that bounds the memory for its words to 16 MB.
 const WORDS_BYTES_MAX: usize = 1 << 20;
 
+/// How long a word is for which memory is set aside, in bytes, and for how many of them at most. Choices: most are longer.
+const WORD_LEN: usize = 4;
+const WORDS_AT_FIRST_MAX: usize = 1_024;
+
 /// Characters shown before the first difference. A choice.
 const EXCERPT_CHARS_BEFORE: usize = 30;
 
@@ -28,7 +32,7 @@ const HUNK_LINES_MAX: usize = 20;
 /// How two different texts differ.
 pub(crate) fn change(recorded: &str, replayed: &str, findings: &mut Findings) -> TextChange {
     let first_difference = common_start(recorded, replayed);
-    let words = changed_words(recorded, replayed, findings);
+    let words = changed_words((recorded, replayed), first_difference, findings);
     let mut change = TextChange {
         first_word: Some(recorded[..first_difference].matches(char::is_whitespace).count() as u64),
         first_difference: first_difference as u64,
@@ -71,22 +75,28 @@ fn excerpt(text: &str, at: usize) -> String {
     let begin = before.char_indices().rev().nth(EXCERPT_CHARS_BEFORE - 1).map_or(0, |(begin, _)| begin);
     let end = after.char_indices().nth(EXCERPT_CHARS_AFTER).map_or(after.len(), |(end, _)| end);
     let mark = |is_cut: bool| if is_cut { "…" } else { "" };
-    format!("{}{}{}{}", mark(begin > 0), &before[begin..], &after[..end], mark(end < after.len()))
+    [mark(begin > 0), &before[begin..], &after[..end], mark(end < after.len())].concat()
 }
 
-/// How many words are gone, and how many are new; `None` when there are too many to tell.
-fn changed_words(recorded: &str, replayed: &str, findings: &mut Findings) -> Option<(u64, u64)> {
+/// How many words are gone, and how many are new; `None` when there are too many to tell. Both texts begin with the same
+/// `common` bytes.
+fn changed_words(texts: (&str, &str), common: usize, findings: &mut Findings) -> Option<(u64, u64)> {
+    let (recorded, replayed) = texts;
     if recorded.len().max(replayed.len()) > WORDS_BYTES_MAX {
         return None;
     }
-    let groups = changed_pieces(&words(recorded), &words(replayed), findings)?;
+    // Words that end before the first difference are the same.
+    let begin = recorded[..common].trim_end_matches(|it: char| !it.is_whitespace()).len();
+    let groups = changed_pieces(&words(&recorded[begin..]), &words(&replayed[begin..]), findings)?;
     let total = |len: fn(&Group) -> usize| groups.iter().map(len).sum::<usize>() as u64;
     Some((total(|group| group.recorded_len), total(|group| group.replayed_len)))
 }
 
 /// Words, each with the white space that ends it.
 fn words(text: &str) -> Vec<&str> {
-    text.split_inclusive(char::is_whitespace).collect()
+    let mut words = Vec::with_capacity((text.len() / WORD_LEN + 1).min(WORDS_AT_FIRST_MAX));
+    words.extend(text.split_inclusive(char::is_whitespace));
+    words
 }
 
 /// Pieces that stand where other pieces stood.
@@ -122,6 +132,9 @@ fn changed_pieces<T: Hash + Ord>(recorded: &[T], replayed: &[T], findings: &mut 
     let one_side_only = recorded.is_empty() || replayed.is_empty();
     if !one_side_only && (pieces > PIECES_LEN_MAX || !findings.spend((pieces * pieces) as u64)) {
         return None;
+    }
+    if recorded.len() == 1 && replayed.len() == 1 {
+        return Some(vec![Group { recorded_at: begin, recorded_len: 1, replayed_at: begin, replayed_len: 1 }]);
     }
     let group = |op: &DiffOp| {
         let (recorded, replayed) = (op.old_range(), op.new_range());
@@ -204,6 +217,13 @@ mod tests {
     }
 
     #[test]
+    fn one_piece_that_stands_where_another_stood_is_one_group() {
+        let ops = capture_diff_slices(Algorithm::Myers, &["a"], &["b"]);
+        let [op] = &ops[..] else { panic!("{ops:?}") };
+        assert_eq!((op.old_range(), op.new_range()), (0..1, 0..1));
+    }
+
+    #[test]
     fn a_difference_inside_a_character_is_reported_at_its_start() {
         assert_eq!(between("aé", "aè").first_difference, 1);
     }
@@ -224,7 +244,20 @@ mod tests {
         assert_eq!((change.first_difference, change.words_removed), (0, None));
     }
 
+    /// How many words differ, all of them looked at.
+    fn changed_words_of_all(one: &str, other: &str) -> Option<(u64, u64)> {
+        changed_words((one, other), 0, &mut Findings::new())
+    }
+
     proptest! {
+        #[test]
+        fn words_before_the_first_difference_need_not_be_looked_at(begin in "[ab é\n]{0,20}", one in "[ab é\n]{0,20}", other in "[ab é\n]{0,20}") {
+            prop_assume!(one != other);
+            let (one, other) = (begin.clone() + &one, begin + &other);
+            let change = between(&one, &other);
+            prop_assert_eq!(change.words_removed.zip(change.words_added), changed_words_of_all(&one, &other));
+        }
+
         #[test]
         fn swapping_sides_swaps_the_change(one in "[ab \n]{0,40}", other in "[ab \n]{0,40}") {
             prop_assume!(one != other);

@@ -3,7 +3,7 @@
 //! In: an answer, or a file of a kind that was guessed. Out: a [`View`]. What cannot be decoded or read is compared as
 //! text or bytes; a body that was cut is read as far as it goes.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use content::{
     canonical::{ITEMS_MAX, VALUES_MAX, decoded_body},
@@ -31,9 +31,9 @@ pub(crate) enum View<'a> {
     /// No byte.
     Nothing,
     /// JSON, and how many values at its end were cut off.
-    Json(Tree<'a>, usize),
+    Json(Arc<Tree<'a>>, usize),
     /// JSON in lines that join to a message: all lines as one array, and each as an event.
-    Lines(Tree<'static>, Stream),
+    Lines(Arc<Tree<'static>>, Stream),
     /// Server-sent events, or messages in Amazon's framing.
     Events(Stream),
     /// A form, parts, HTML or protobuf.
@@ -49,13 +49,18 @@ pub(crate) enum View<'a> {
 impl<'a> View<'a> {
     /// The view of an answer's body, as its content type says; without one it is tried as JSON.
     pub(crate) fn of(output: &Output<'a>, reading: Reading<'_>) -> Self {
+        Self::of_alike(output, reading, None)
+    }
+
+    /// As [`View::of`], quicker where it is much like another one.
+    pub(crate) fn of_alike(output: &Output<'a>, reading: Reading<'_>, like: Option<&Self>) -> Self {
         let says_nothing = output.head.value_of("content-type").is_none();
         let kind = if says_nothing { MediaKind::Json } else { MediaKind::of(output.head) };
         match decoded_body(output.head, output.body) {
             Ok(decoded) if !says_nothing && kind != MediaKind::Json && kind != MediaKind::EventStream => {
                 Self::of_others(kind, output, decoded, reading)
             }
-            decoded => Self::of_decoded(kind, output, decoded),
+            decoded => Self::of_decoded(kind, output, decoded, like),
         }
     }
 
@@ -68,7 +73,7 @@ impl<'a> View<'a> {
             return Self::Events(stream);
         }
         if output.is_part() || decoded.is_empty() {
-            return Self::read(kind, decoded, output.is_part());
+            return Self::read(kind, decoded, output.is_part(), None);
         }
         if is_lines(&essence)
             && let Some(view) = Self::of_lines(&decoded, VALUES_MAX)
@@ -80,7 +85,7 @@ impl<'a> View<'a> {
         }
         match Media::of(&essence, decoded) {
             Ok(media) => Self::Media(media),
-            Err(decoded) => Self::read(kind, decoded, false),
+            Err(decoded) => Self::read(kind, decoded, false, None),
         }
     }
 
@@ -90,8 +95,8 @@ impl<'a> View<'a> {
         let stream = std::str::from_utf8(bytes).ok().and_then(message::lines);
         let joined = stream.filter(|stream| message::joined(stream).is_some());
         Some(match joined {
-            Some(stream) => Self::Lines(tree, stream),
-            None => Self::Json(tree, 0),
+            Some(stream) => Self::Lines(Arc::new(tree), stream),
+            None => Self::Json(Arc::new(tree), 0),
         })
     }
 
@@ -108,30 +113,35 @@ impl<'a> View<'a> {
 
     /// The view of an answer's body read as this kind.
     pub(crate) fn of_as(kind: MediaKind, output: &Output<'a>) -> Self {
-        Self::of_decoded(kind, output, decoded_body(output.head, output.body))
+        Self::of_decoded(kind, output, decoded_body(output.head, output.body), None)
     }
 
-    fn of_decoded(kind: MediaKind, output: &Output<'a>, decoded: Result<Cow<'a, [u8]>, DecodeError>) -> Self {
+    fn of_decoded(
+        kind: MediaKind,
+        output: &Output<'a>,
+        decoded: Result<Cow<'a, [u8]>, DecodeError>,
+        like: Option<&Self>,
+    ) -> Self {
         match decoded {
-            Ok(decoded) => Self::read(kind, decoded, output.is_part()),
+            Ok(decoded) => Self::read(kind, decoded, output.is_part(), like),
             Err(DecodeError::Truncated { decoded, .. }) if output.is_part() => {
-                Self::read(kind, Cow::Owned(decoded), true)
+                Self::read(kind, Cow::Owned(decoded), true, like)
             }
             Err(_) if output.body.is_empty() => Self::Nothing,
             Err(_) => Self::Bytes(Cow::Borrowed(output.body)),
         }
     }
 
-    /// Decoded bytes read as this kind where they are.
-    pub(crate) fn read(kind: MediaKind, decoded: Cow<'a, [u8]>, is_part: bool) -> Self {
+    /// Decoded bytes read as this kind where they are; quicker where they are much like another body.
+    pub(crate) fn read(kind: MediaKind, decoded: Cow<'a, [u8]>, is_part: bool, like: Option<&Self>) -> Self {
         if decoded.is_empty() {
             return Self::Nothing;
         }
         let decoded = match kind {
-            MediaKind::Json => match read_json(decoded, VALUES_MAX) {
-                Ok(tree) => return Self::Json(tree, 0),
+            MediaKind::Json => match read_json(decoded, VALUES_MAX, like) {
+                Ok(tree) => return Self::Json(Arc::new(tree), 0),
                 Err(decoded) => match is_part.then(|| parse_cut(&decoded, VALUES_MAX)).flatten() {
-                    Some((tree, open)) => return Self::Json(tree, open),
+                    Some((tree, open)) => return Self::Json(Arc::new(tree), open),
                     None => decoded,
                 },
             },
@@ -219,17 +229,25 @@ pub(crate) fn read_lines(bytes: &[u8], values_max: usize) -> Option<Tree<'static
         return None;
     }
     let joined = [&b"["[..], &lines.join(&b','), b"]"].concat();
-    json::parse_tree(&joined, values_max).ok().map(Tree::into_owned)
+    json::parse_tree_owned(String::from_utf8(joined).ok()?, values_max, None).ok()
 }
 
 /// The document, or the bytes where they are none.
-pub(crate) fn read_json(bytes: Cow<'_, [u8]>, values_max: usize) -> Result<Tree<'_>, Cow<'_, [u8]>> {
+fn read_json<'a>(bytes: Cow<'a, [u8]>, values_max: usize, like: Option<&View<'a>>) -> Result<Tree<'a>, Cow<'a, [u8]>> {
+    let like = match like {
+        Some(View::Json(tree, 0)) => Some(tree),
+        _ => None,
+    };
     match bytes {
-        Cow::Borrowed(borrowed) => json::parse_tree(borrowed, values_max).map_err(|_| bytes),
-        Cow::Owned(owned) => match json::parse_tree(&owned, values_max).map(Tree::into_owned) {
-            Ok(tree) => Ok(tree),
-            Err(_) => Err(Cow::Owned(owned)),
-        },
+        Cow::Borrowed(borrowed) => match like {
+            Some(like) => json::parse_tree_like(borrowed, values_max, like),
+            None => json::parse_tree(borrowed, values_max),
+        }
+        .map_err(|_| bytes),
+        Cow::Owned(owned) => {
+            let text = String::from_utf8(owned).map_err(|error| Cow::Owned(error.into_bytes()))?;
+            json::parse_tree_owned(text, values_max, like).map_err(|(_, text)| Cow::Owned(text.into_bytes()))
+        }
     }
 }
 

@@ -1,7 +1,10 @@
 //! Two bodies of one content type compared: nothing panics, a body equals itself, swapping sides swaps the result, and what is listed as
-//! different and what counts as the outcome agree.
+//! different and what counts as the outcome agree; JSON that is read beside another document is what it is by itself.
 #![no_main]
 
+use std::sync::Arc;
+
+use content::json;
 use diff::{Output, Route, Rules, compare_documents, compare_responses, outcome_bytes};
 use exchange::Head;
 use fuzzed::parts_in;
@@ -39,4 +42,9 @@ fuzz_target!(|input: &[u8]| {
     let part = Output { complete: false, ..output(one) };
     std::hint::black_box(compare_responses(&part, &output(other), &rules, &route));
     std::hint::black_box(compare_documents(one, other, &rules));
+    if let Ok(like) = json::parse_tree(one, usize::MAX).map(Arc::new) {
+        let read = json::parse_tree(other, usize::MAX).ok().map(|tree| (tree.len(), tree.root().to_value()));
+        let alike = json::parse_tree_like(other, usize::MAX, &like);
+        assert_eq!(alike.ok().map(|tree| (tree.len(), tree.root().to_value())), read);
+    }
 });

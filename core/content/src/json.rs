@@ -5,14 +5,16 @@
 //! refused rather than guessed at; whoever asked treats it as bytes. Comparing values is left to `diff`.
 
 mod error;
+mod escape;
 mod parser;
+mod plain;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod writer;
 
 pub use error::{Fault, ParseError};
-pub use parser::{DEPTH_MAX, parse, parse_limited, parse_tree, parse_tree_like};
+pub use parser::{DEPTH_MAX, parse, parse_limited, parse_tree, parse_tree_like, parse_tree_owned};
 pub use tree::{Elements, Kind, Members, Node, Tree};
 
 /// One JSON value.

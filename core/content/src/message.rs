@@ -226,7 +226,7 @@ fn index(value: &Value) -> Option<usize> {
 pub fn normal(root: Node<'_>) -> Option<Value> {
     let may_have_calls = ["\"tool_calls\"", "\"tool_use\"", "\"function_call\"", "\"toolUse\"", "\"server_tool_use\""];
     let raw = root.raw().as_bytes();
-    let is_answer = ["choices", "content", "output", "message"].iter().any(|key| root.get(key).is_some());
+    let is_answer = root.members().any(|(key, _)| matches!(key, "choices" | "content" | "output" | "message"));
     if !is_answer || !may_have_calls.iter().any(|word| memchr::memmem::find(raw, word.as_bytes()).is_some()) {
         return None;
     }

@@ -16,7 +16,7 @@ pub(crate) fn parse_cut(bytes: &[u8], values_max: usize) -> Option<(Tree<'static
         closed.push(b'"');
     }
     closed.extend(scan.open.iter().rev());
-    let tree = json::parse_tree(&closed, values_max).ok()?.into_owned();
+    let tree = json::parse_tree_owned(String::from_utf8(closed).ok()?, values_max, None).ok()?;
     Some((tree, scan.open.len() + usize::from(scan.in_string)))
 }
 

@@ -17,7 +17,7 @@ const COVERED: Digest = Digest([0; 32]);
 #[derive(Debug, Default)]
 pub(super) struct Prints {
     /// Of arrays and objects, by their number in the document.
-    known: HashMap<u32, Digest>,
+    known: HashMap<u64, Digest>,
 }
 
 impl Prints {

@@ -13,7 +13,7 @@ use crate::{
     findings::Findings,
     format::Format,
     numbers::{self, Tolerance},
-    pointer::{Cover, Step, pointer_text},
+    pointer::{Cover, Step, pointer_text_behind},
     rules::Covered,
     text,
 };
@@ -21,6 +21,9 @@ use crate::{
 /// Texts that are longer than this, in bytes, are shown around their first difference too. A choice: shorter ones are
 /// shown whole and can be compared by eye.
 const TEXT_LEN_MIN: usize = 60;
+
+/// Most elements of an array for which memory is set aside at first. A choice.
+const ELEMENTS_AT_FIRST_MAX: usize = 64;
 
 /// Where the documents are that are compared: what stands before each pointer.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,7 +63,7 @@ pub(super) struct Walk<'v, 'f> {
 impl<'v> Walk<'v, '_> {
     fn pair(&mut self, recorded: Option<Node<'v>>, replayed: Option<Node<'v>>, open: usize) {
         if let (Some(recorded), Some(replayed)) = (recorded, replayed)
-            && recorded.raw() == replayed.raw()
+            && recorded.is_written_like(replayed)
         {
             return;
         }
@@ -98,13 +101,13 @@ impl<'v> Walk<'v, '_> {
     }
 
     fn elements(&mut self, recorded: Node<'v>, replayed: Node<'v>, open: usize) {
-        let (one, mut other): (Vec<_>, Vec<_>) = (recorded.elements().collect(), replayed.elements().collect());
+        let (one, mut other) = (elements_of(recorded), elements_of(replayed));
         if open > 0 {
             other.truncate(one.len());
         } else if self.vectors(recorded, replayed, &one, &other) {
             return;
         }
-        let is_equal = |(one, other): &(&Node<'v>, &Node<'v>)| one.raw() == other.raw();
+        let is_equal = |(one, other): &(&Node<'v>, &Node<'v>)| one.is_written_like(**other);
         let begin = one.iter().zip(&other).take_while(is_equal).count();
         let (rest, other_rest) = (&one[begin..], &other[begin..]);
         let end = rest.iter().rev().zip(other_rest.iter().rev()).take_while(is_equal).count();
@@ -226,9 +229,9 @@ impl<'v> Walk<'v, '_> {
     fn change(&self, kind: ChangeKind) -> Change {
         let is_added = kind == ChangeKind::Added;
         let one_side_only = is_added || kind == ChangeKind::Removed;
-        let replayed_pointer = self.replayed.pointer(self.document);
-        let pointer = if is_added { replayed_pointer.clone() } else { self.recorded.pointer(self.document) };
-        let replayed_pointer = (!one_side_only && replayed_pointer != pointer).then_some(replayed_pointer);
+        let pointer = if is_added { &self.replayed } else { &self.recorded }.pointer(self.document);
+        let has_other = !one_side_only && self.recorded.path != self.replayed.path;
+        let replayed_pointer = has_other.then(|| self.replayed.pointer(self.document)).filter(|it| *it != pointer);
         let (event, replayed_event) = match self.document.events {
             None => (None, None),
             Some((_, replayed)) if is_added => (Some(replayed), None),
@@ -259,6 +262,11 @@ impl<'v> Walk<'v, '_> {
         self.below(*step, *step, |walk| walk.is_covered(rest))
     }
 
+    /// True where no place is covered.
+    pub(super) fn has_no_rules(&self) -> bool {
+        self.recorded.cover.is_without_patterns()
+    }
+
     /// The first rule that covers this place, as either side numbers it.
     fn rule(&self) -> Option<usize> {
         [self.recorded.cover.rule(), self.replayed.cover.rule()].into_iter().flatten().min()
@@ -278,6 +286,14 @@ impl<'v> Walk<'v, '_> {
     }
 }
 
+/// The elements of an array, in memory that is set aside once for most.
+fn elements_of(array: Node<'_>) -> Vec<Node<'_>> {
+    let elements = array.elements();
+    let mut all = Vec::with_capacity(elements.len_max().min(ELEMENTS_AT_FIRST_MAX));
+    all.extend(elements);
+    all
+}
+
 /// The members that are not written alike, in the order of their keys.
 fn differing<'v>(recorded: Node<'v>, replayed: Node<'v>) -> Vec<(&'v str, Option<Node<'v>>, Option<Node<'v>>)> {
     let (mut one, mut other) = (recorded.members(), replayed.members());
@@ -285,8 +301,10 @@ fn differing<'v>(recorded: Node<'v>, replayed: Node<'v>) -> Vec<(&'v str, Option
     loop {
         let (before, other_before) = (one.clone(), other.clone());
         match (one.next(), other.next()) {
-            (Some((key, value)), Some((other_key, other_value))) if key == other_key => {
-                if value.raw() != other_value.raw() {
+            (Some((key, value)), Some((other_key, other_value)))
+                if std::ptr::eq(key, other_key) || key == other_key =>
+            {
+                if !value.is_written_like(other_value) {
                     differing.push((key, Some(value), Some(other_value)));
                 }
             }
@@ -352,7 +370,7 @@ impl<'v, 'f> Side<'v, 'f> {
     }
 
     fn pointer(&self, document: Document) -> String {
-        format!("{}{}", document.prefix, pointer_text(&self.path))
+        pointer_text_behind(document.prefix, &self.path)
     }
 
     pub(super) fn prints_of(&mut self, elements: &[Node<'_>], first: usize) -> Vec<Digest> {

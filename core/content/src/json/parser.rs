@@ -1,11 +1,20 @@
-//! Reads a document into a [`Tree`]: strict, bounded in depth, no number ever converted, nothing copied but strings with
-//! escapes. A [`Value`] is made of that.
+//! Reads a document into a [`Tree`]: strict, bounded in depth, no number ever converted, nothing copied. A [`Value`] is made
+//! of that.
 
-use std::borrow::Cow;
+mod alike;
+mod keys;
 
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+};
+
+use self::{alike::Others, keys::Keys};
 use super::{
     Fault, ParseError, Tree, Value,
-    tree::{Entry, Kind, NO_ESCAPE},
+    escape::{Refused, escape, refused, unescaped},
+    plain::plain_len,
+    tree::{Entry, Kind, NO_ESCAPE, Table},
 };
 
 /// How many arrays and objects may stand inside one another.
@@ -13,8 +22,8 @@ use super::{
 /// RFC 8259 (section 9) leaves the limit to each reader; 128 is a choice, and that of other common readers.
 pub const DEPTH_MAX: usize = 128;
 
-/// Objects up to this many members are searched pairwise for a key given twice, longer ones by sorting. A choice.
-const PAIRWISE_MEMBERS_MAX: usize = 8;
+/// Entries that are set aside at first for a document that is like another one. A choice.
+const ENTRIES_ALIKE: usize = 64;
 
 /// Bytes of a document for which one entry of the table is set aside at first: a typical one has fewer. A choice.
 const BYTES_PER_ENTRY: usize = 8;
@@ -44,24 +53,50 @@ pub fn parse_limited(bytes: &[u8], values_max: usize) -> Result<Value, ParseErro
 
 /// Reads one JSON document of at most `values_max` values without copying it.
 ///
-/// The table takes at most 16 bytes of memory for each value and each key, twice that while it grows.
+/// The table takes at most 16 bytes of memory for each value and each key, twice that while it grows; once somebody asks for
+/// the text of a string with escapes, 24 more for each of these, and the texts that were asked for.
 ///
 /// # Errors
 /// Those of [`parse_limited`]; a document of 4 GiB or more has too many values.
 pub fn parse_tree(bytes: &[u8], values_max: usize) -> Result<Tree<'_>, ParseError> {
-    parse_alike(bytes, values_max, None)
+    let text = text_of(bytes)?;
+    Ok(Tree { text: Cow::Borrowed(text), table: table_of(text, values_max, None)?, like: None })
 }
 
 /// Like [`parse_tree`], quicker where the document is much like another one: what stands in the same place and is written
-/// alike is taken over from there.
+/// alike is not read again, and has no table of its own.
 ///
 /// # Errors
 /// Those of [`parse_tree`].
-pub fn parse_tree_like<'a>(bytes: &'a [u8], values_max: usize, like: &Tree<'_>) -> Result<Tree<'a>, ParseError> {
-    parse_alike(bytes, values_max, Some(like))
+pub fn parse_tree_like<'a>(bytes: &'a [u8], values_max: usize, like: &Arc<Tree<'a>>) -> Result<Tree<'a>, ParseError> {
+    let like = usable(Some(like));
+    let text = text_of(bytes)?;
+    Ok(Tree { text: Cow::Borrowed(text), table: table_of(text, values_max, like)?, like: like.cloned() })
 }
 
-fn parse_alike<'a>(bytes: &'a [u8], values_max: usize, like: Option<&Tree<'_>>) -> Result<Tree<'a>, ParseError> {
+/// Like [`parse_tree`], or [`parse_tree_like`] where there is another one, keeping the text.
+///
+/// # Errors
+/// Those of [`parse_tree`], with the text.
+pub fn parse_tree_owned<'a>(
+    text: String,
+    values_max: usize,
+    like: Option<&Arc<Tree<'a>>>,
+) -> Result<Tree<'a>, (ParseError, String)> {
+    let like = usable(like);
+    let read = text_of(text.as_bytes()).and_then(|text| table_of(text, values_max, like));
+    match read {
+        Ok(table) => Ok(Tree { text: Cow::Owned(text), table, like: like.cloned() }),
+        Err(error) => Err((error, text)),
+    }
+}
+
+/// The other document, where it has a table of its own for all that is in it.
+fn usable<'l, 'a>(like: Option<&'l Arc<Tree<'a>>>) -> Option<&'l Arc<Tree<'a>>> {
+    like.filter(|like| like.like.is_none())
+}
+
+fn text_of(bytes: &[u8]) -> Result<&str, ParseError> {
     let text =
         std::str::from_utf8(bytes).map_err(|error| ParseError { offset: error.valid_up_to(), what: Fault::NotUtf8 })?;
     if text.starts_with('\u{feff}') {
@@ -70,411 +105,299 @@ fn parse_alike<'a>(bytes: &'a [u8], values_max: usize, like: Option<&Tree<'_>>) 
     if u32::try_from(bytes.len()).is_err() {
         return Err(ParseError { offset: 0, what: Fault::TooManyValues });
     }
-    let entries = Vec::with_capacity((bytes.len() / BYTES_PER_ENTRY + 4).min(ENTRIES_AT_FIRST_MAX));
-    let (unescaped, texts) = (String::new(), Vec::new());
-    let mut parser = Parser { text, at: 0, depth: 0, values_left: values_max, entries, unescaped, texts, like };
-    parser.skip_white_space();
-    parser.value(like.map(|_| 0)).map_err(|refused| *refused)?;
-    parser.skip_white_space();
-    if parser.at < text.len() {
-        return Err(*parser.fault(Fault::Trailing));
-    }
-    Ok(Tree { text: Cow::Borrowed(text), entries: parser.entries, unescaped: parser.unescaped, texts: parser.texts })
+    Ok(text)
 }
 
-/// Why reading stopped; boxed, so that what is read all the time is told in a register.
-type Refused = Box<ParseError>;
+fn table_of(text: &str, values_max: usize, like: Option<&Arc<Tree<'_>>>) -> Result<Table, ParseError> {
+    let read = match like {
+        Some(like) => Parser::<true>::new(text, values_max, Some(like)).document(),
+        None => Parser::<false>::new(text, values_max, None).document(),
+    };
+    read.map_err(|refused| *refused)
+}
 
-mod alike;
-
-use alike::Others;
-
-struct Parser<'a, 'l> {
+/// `ALIKE` where there is another document; all of it is left out of the code where there is none. Where it stands in the text is
+/// handed from each function to the next.
+struct Parser<'a, const ALIKE: bool> {
     text: &'a str,
-    /// Always on a character's first byte.
-    at: usize,
     depth: usize,
     values_left: usize,
-    entries: Vec<Entry>,
-    unescaped: String,
-    texts: Vec<(u32, u32)>,
+    table: Table,
     /// A document that this one may be like.
-    like: Option<&'l Tree<'l>>,
+    like: Option<&'a Tree<'a>>,
 }
 
-/// Tells objects that surely have no key twice from those that have to be looked at.
-#[derive(Default)]
-struct Keys {
-    /// One bit for each hash that was there.
-    seen: u64,
-    may_have_twins: bool,
-}
-
-impl Keys {
-    fn take(&mut self, key: &[u8]) {
-        let byte = |at: usize| u64::from(key.get(at).copied().unwrap_or_default());
-        let mixed = byte(0) + 3 * byte(key.len() / 2) + 5 * byte(key.len().wrapping_sub(1)) + 7 * key.len() as u64;
-        // The upper six bits of a product with an odd constant (Fibonacci hashing).
-        let bit = 1 << (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58);
-        self.may_have_twins |= self.seen & bit != 0;
-        self.seen |= bit;
+impl<'a, const ALIKE: bool> Parser<'a, ALIKE> {
+    fn new(text: &'a str, values_max: usize, like: Option<&'a Tree<'a>>) -> Self {
+        let capacity = if ALIKE { ENTRIES_ALIKE } else { text.len() / BYTES_PER_ENTRY + 4 };
+        let entries = Vec::with_capacity(capacity.min(ENTRIES_AT_FIRST_MAX));
+        let table = Table { entries, escaped: 0, texts: OnceLock::new(), elsewhere: 0 };
+        Self { text, depth: 0, values_left: values_max, table, like }
     }
-}
 
-impl Parser<'_, '_> {
-    /// `alike` is the entry of the other document that stands in the same place.
-    fn value(&mut self, alike: Option<u32>) -> Result<(), Refused> {
-        if let Some(alike) = alike
-            && self.takes_over(alike)
+    fn document(mut self) -> Result<Table, Refused> {
+        let begin = self.behind_space(0);
+        let end = self.value(begin, ALIKE.then_some(0))?;
+        let end = self.behind_space(end);
+        if end < self.text.len() { Err(refused(end, Fault::Trailing)) } else { Ok(self.table) }
+    }
+
+    /// Reads the value that begins here, and gives where it ends. `alike` is the entry of the other document that stands in the
+    /// same place.
+    #[inline]
+    fn value(&mut self, at: usize, alike: Option<u32>) -> Result<usize, Refused> {
+        if ALIKE
+            && let Some(alike) = alike
+            && let Some(end) = self.taken_over(at, alike)
         {
-            return Ok(());
+            return Ok(end);
         }
-        self.values_left = self.values_left.checked_sub(1).ok_or_else(|| self.fault(Fault::TooManyValues))?;
-        match self.peek() {
-            Some(b'"') => self.string(),
-            Some(b'{') => self.object(alike),
-            Some(b'[') => self.array(alike),
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b't') => self.word("true", Kind::Bool),
-            Some(b'f') => self.word("false", Kind::Bool),
-            Some(b'n') => self.word("null", Kind::Null),
-            _ => Err(self.unexpected()),
+        self.values_left = self.values_left.checked_sub(1).ok_or_else(|| refused(at, Fault::TooManyValues))?;
+        match self.byte(at) {
+            Some(b'"') => self.string(at, false),
+            Some(b'-' | b'0'..=b'9') => self.number(at),
+            Some(b'{') => self.object(at, alike),
+            Some(b'[') => self.array(at, alike),
+            Some(b't') => self.word(at, "true", Kind::Bool),
+            Some(b'f') => self.word(at, "false", Kind::Bool),
+            Some(b'n') => self.word(at, "null", Kind::Null),
+            _ => Err(self.unexpected(at)),
         }
     }
 
-    fn array(&mut self, alike: Option<u32>) -> Result<(), Refused> {
-        let entry_at = self.enter(Kind::Array)?;
+    fn array(&mut self, begin: usize, alike: Option<u32>) -> Result<usize, Refused> {
+        let entry_at = self.enter(begin, Kind::Array)?;
         let mut others = self.inside(alike, Kind::Array);
-        if !self.takes_after_space(b']') {
+        let mut at = self.behind_space(begin + 1);
+        if self.byte(at) != Some(b']') {
             loop {
-                self.skip_white_space();
-                let alike = others.next(self.like);
-                self.value(alike)?;
-                if !self.more(b']')? {
-                    break;
+                let alike = if ALIKE { others.next(self.like) } else { None };
+                at = self.value(at, alike)?;
+                at = self.behind_space(at);
+                match self.byte(at) {
+                    Some(b',') => at = self.behind_space(at + 1),
+                    Some(b']') => break,
+                    _ => return Err(self.unexpected(at)),
                 }
             }
         }
-        self.leave(entry_at);
-        Ok(())
+        self.leave(entry_at, at + 1);
+        Ok(at + 1)
     }
 
-    fn object(&mut self, alike: Option<u32>) -> Result<(), Refused> {
-        let entry_at = self.enter(Kind::Object)?;
+    fn object(&mut self, begin: usize, alike: Option<u32>) -> Result<usize, Refused> {
+        let entry_at = self.enter(begin, Kind::Object)?;
         let mut others = self.inside(alike, Kind::Object);
         let mut keys = Keys::default();
-        if !self.takes_after_space(b'}') {
+        let mut at = self.behind_space(begin + 1);
+        if self.byte(at) != Some(b'}') {
             loop {
-                self.member(&mut keys, &mut others)?;
-                if !self.more(b'}')? {
-                    break;
+                let (behind_key, alike) = self.key(at, &mut keys, &mut others)?;
+                at = self.behind_space(behind_key);
+                if self.byte(at) != Some(b':') {
+                    return Err(self.unexpected(at));
+                }
+                at = self.behind_space(at + 1);
+                at = self.value(at, alike)?;
+                at = self.behind_space(at);
+                match self.byte(at) {
+                    Some(b',') => at = self.behind_space(at + 1),
+                    Some(b'}') => break,
+                    _ => return Err(self.unexpected(at)),
                 }
             }
         }
-        self.leave(entry_at);
-        if keys.may_have_twins { self.refuse_twins(entry_at) } else { Ok(()) }
+        self.leave(entry_at, at + 1);
+        if keys.may_have_twins {
+            self.refuse_twins(entry_at)?;
+        }
+        Ok(at + 1)
     }
 
-    fn member(&mut self, keys: &mut Keys, others: &mut Others) -> Result<(), Refused> {
-        self.skip_white_space();
-        if self.peek() != Some(b'"') {
-            return Err(self.unexpected());
-        }
-        let key_at = self.entries.len();
-        let alike = others.next(self.like);
-        let is_alike = alike.is_some_and(|alike| self.takes_over(alike));
-        if !is_alike {
-            self.string()?;
-        }
-        self.entries[key_at].is_key = true;
-        let alike = if is_alike { others.next(self.like) } else { others.find(self.like, self.key(key_at)) };
-        keys.take(self.key_bytes(key_at));
-        if !self.takes_after_space(b':') {
-            return Err(self.unexpected());
-        }
-        self.skip_white_space();
-        self.value(alike)
-    }
-
-    /// The bytes of the string that this entry is.
+    /// Reads a key; gives where it ends, and what stands beside its value in the other document.
     #[inline]
-    fn key_bytes(&self, entry_at: usize) -> &[u8] {
-        let entry = &self.entries[entry_at];
-        match entry.next {
-            NO_ESCAPE => &self.text.as_bytes()[entry.start as usize + 1..entry.end as usize - 1],
-            _ => self.key(entry_at).as_bytes(),
+    fn key(&mut self, at: usize, keys: &mut Keys, others: &mut Others) -> Result<(usize, Option<u32>), Refused> {
+        if self.byte(at) != Some(b'"') {
+            return Err(self.unexpected(at));
         }
-    }
-
-    /// The text of the string that this entry is.
-    fn key(&self, entry_at: usize) -> &str {
-        let entry = &self.entries[entry_at];
-        match entry.next {
-            NO_ESCAPE => &self.text[entry.start as usize + 1..entry.end as usize - 1],
-            at => {
-                let (start, end) = self.texts[at as usize];
-                &self.unescaped[start as usize..end as usize]
-            }
+        if ALIKE
+            && let Some(alike) = others.next(self.like)
+            && let Some(end) = self.taken_over(at, alike)
+        {
+            keys.take(self.key_text(self.table.entries.len() - 1).as_bytes());
+            return Ok((end, others.next(self.like)));
         }
+        let plain_end = self.behind_plain(at + 1);
+        let end = if self.byte(plain_end) == Some(b'"') {
+            self.push(at, plain_end + 1, Kind::String, NO_ESCAPE, true);
+            keys.take(&self.text.as_bytes()[at + 1..plain_end]);
+            plain_end + 1
+        } else {
+            let end = self.string_with_escapes(at, plain_end, true)?;
+            keys.take(unescaped(&self.text[at + 1..end - 1]).as_bytes());
+            end
+        };
+        let alike = if ALIKE { others.find(self.like, &self.text[at + 1..end - 1]) } else { None };
+        Ok((end, alike))
     }
 
     /// Refuses an object in which a key stands twice.
+    #[inline(never)]
     fn refuse_twins(&self, object_at: usize) -> Result<(), Refused> {
-        let Entry { start, next, .. } = self.entries[object_at];
+        let Entry { start, next, .. } = self.table.entries[object_at];
         let mut keys = Vec::new();
         let mut at = object_at + 1;
         while at < next as usize {
-            keys.push(self.key(at));
-            let value = &self.entries[at + 1];
-            at = if matches!(value.kind, Kind::Array | Kind::Object) { value.next as usize } else { at + 2 };
+            keys.push(self.key_text(at));
+            let value = &self.table.entries[at + 1];
+            let is_container = matches!(value.kind, Kind::Array | Kind::Object) && !value.is_taken_over;
+            at = if is_container { value.next as usize } else { at + 2 };
         }
-        match duplicate_key(keys) {
-            Some(key) => {
-                Err(Box::new(ParseError { offset: start as usize, what: Fault::DuplicateKey(key.to_owned()) }))
-            }
+        match keys::twin(&keys) {
+            Some(key) => Err(refused(start as usize, Fault::DuplicateKey(key.to_owned()))),
             None => Ok(()),
         }
     }
 
-    /// After an element: true past a comma, false past the closing bracket.
-    fn more(&mut self, close: u8) -> Result<bool, Refused> {
-        if self.takes_after_space(b',') {
-            Ok(true)
-        } else if self.takes_after_space(close) {
-            Ok(false)
-        } else {
-            Err(self.unexpected())
-        }
+    fn key_text(&self, entry_at: usize) -> Cow<'_, str> {
+        let entry = &self.table.entries[entry_at];
+        let written = &self.text[entry.start as usize + 1..entry.end as usize - 1];
+        if written.contains('\\') { Cow::Owned(unescaped(written)) } else { Cow::Borrowed(written) }
     }
 
-    /// Steps past an opening bracket, one level deeper; gives the entry's number.
-    fn enter(&mut self, kind: Kind) -> Result<usize, Refused> {
+    /// Adds the array or object whose bracket stands here, one level deeper; gives the entry's number.
+    #[inline]
+    fn enter(&mut self, at: usize, kind: Kind) -> Result<usize, Refused> {
         if self.depth == DEPTH_MAX {
-            return Err(self.fault(Fault::TooDeep));
+            return Err(refused(at, Fault::TooDeep));
         }
         self.depth += 1;
-        self.push(self.at, kind, 0);
-        self.at += 1;
-        Ok(self.entries.len() - 1)
+        self.push(at, at, kind, 0, false);
+        Ok(self.table.entries.len() - 1)
     }
 
     /// Behind a closing bracket, one level up.
-    fn leave(&mut self, entry_at: usize) {
+    #[inline]
+    fn leave(&mut self, entry_at: usize, end: usize) {
         self.depth -= 1;
-        let next = offset(self.entries.len());
-        let entry = &mut self.entries[entry_at];
-        entry.end = offset(self.at);
+        let next = offset(self.table.entries.len());
+        let entry = &mut self.table.entries[entry_at];
+        entry.end = offset(end);
         entry.next = next;
     }
 
-    /// Adds the value that begins at `start` and ends here.
-    fn push(&mut self, start: usize, kind: Kind, next: u32) {
-        self.entries.push(Entry { start: offset(start), end: offset(self.at), next, kind, is_key: false });
+    #[inline]
+    fn push(&mut self, start: usize, end: usize, kind: Kind, next: u32, is_key: bool) {
+        let (start, end) = (offset(start), offset(end));
+        self.table.entries.push(Entry { start, end, next, kind, is_key, is_taken_over: false });
     }
 
-    fn word(&mut self, word: &str, kind: Kind) -> Result<(), Refused> {
-        let rest = &self.text.as_bytes()[self.at..];
+    #[inline]
+    fn word(&mut self, at: usize, word: &str, kind: Kind) -> Result<usize, Refused> {
+        let rest = &self.text.as_bytes()[at..];
         if rest.starts_with(word.as_bytes()) {
-            self.at += word.len();
-            self.push(self.at - word.len(), kind, NO_ESCAPE);
-            return Ok(());
+            self.push(at, at + word.len(), kind, NO_ESCAPE, false);
+            return Ok(at + word.len());
         }
-        self.at += rest.iter().zip(word.as_bytes()).take_while(|(found, wanted)| found == wanted).count();
-        Err(self.unexpected())
+        let len = rest.iter().zip(word.as_bytes()).take_while(|(found, wanted)| found == wanted).count();
+        Err(self.unexpected(at + len))
     }
 
     /// `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`
-    fn number(&mut self) -> Result<(), Refused> {
-        let begin = self.at;
-        self.takes(b'-');
-        let leading_zero = self.peek() == Some(b'0');
-        let whole_len = self.digits()?;
-        if leading_zero && whole_len > 1 {
-            return Err(Box::new(ParseError { offset: begin, what: Fault::BadNumber }));
+    fn number(&mut self, begin: usize) -> Result<usize, Refused> {
+        let whole = begin + usize::from(self.byte(begin) == Some(b'-'));
+        let mut at = self.behind_digits(whole)?;
+        if at > whole + 1 && self.byte(whole) == Some(b'0') {
+            return Err(refused(begin, Fault::BadNumber));
         }
-        if self.takes(b'.') {
-            self.digits()?;
+        if self.byte(at) == Some(b'.') {
+            at = self.behind_digits(at + 1)?;
         }
-        if self.takes(b'e') || self.takes(b'E') {
-            if !self.takes(b'+') {
-                self.takes(b'-');
+        if let Some(b'e' | b'E') = self.byte(at) {
+            let is_signed = matches!(self.byte(at + 1), Some(b'+' | b'-'));
+            at = self.behind_digits(at + 1 + usize::from(is_signed))?;
+        }
+        self.push(begin, at, Kind::Number, NO_ESCAPE, false);
+        Ok(at)
+    }
+
+    /// Behind one digit or more.
+    #[inline]
+    fn behind_digits(&self, begin: usize) -> Result<usize, Refused> {
+        let mut at = begin;
+        while let Some(b'0'..=b'9') = self.byte(at) {
+            at += 1;
+        }
+        if at == begin {
+            let what = if at == self.text.len() { Fault::UnexpectedEnd } else { Fault::BadNumber };
+            return Err(refused(at, what));
+        }
+        Ok(at)
+    }
+
+    /// Reads the string whose quote stands here.
+    #[inline]
+    fn string(&mut self, begin: usize, is_key: bool) -> Result<usize, Refused> {
+        let at = self.behind_plain(begin + 1);
+        if self.byte(at) == Some(b'"') {
+            self.push(begin, at + 1, Kind::String, NO_ESCAPE, is_key);
+            return Ok(at + 1);
+        }
+        self.string_with_escapes(begin, at, is_key)
+    }
+
+    /// Goes on at the first byte that does not stand for itself.
+    #[inline(never)]
+    fn string_with_escapes(&mut self, begin: usize, mut at: usize, is_key: bool) -> Result<usize, Refused> {
+        loop {
+            match self.byte(at) {
+                Some(b'"') => break,
+                Some(b'\\') => (_, at) = escape(self.text, at)?,
+                Some(_) => return Err(refused(at, Fault::ControlCharacter)),
+                None => return Err(refused(at, Fault::UnexpectedEnd)),
             }
-            self.digits()?;
+            at = self.behind_plain(at);
         }
-        self.push(begin, Kind::Number, NO_ESCAPE);
-        Ok(())
+        self.push(begin, at + 1, Kind::String, self.table.escaped, is_key);
+        self.table.escaped += 1;
+        Ok(at + 1)
     }
 
-    /// One digit or more; gives how many.
-    fn digits(&mut self) -> Result<usize, Refused> {
-        let rest = &self.text.as_bytes()[self.at..];
-        let len = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        if len == 0 {
-            return Err(self.fault(if rest.is_empty() { Fault::UnexpectedEnd } else { Fault::BadNumber }));
-        }
-        self.at += len;
-        Ok(len)
-    }
-
-    fn string(&mut self) -> Result<(), Refused> {
-        let begin = self.at;
-        self.at += 1;
-        self.skip_plain()?;
-        if self.takes(b'"') {
-            self.push(begin, Kind::String, NO_ESCAPE);
-            return Ok(());
-        }
-        let text_begin = offset(self.unescaped.len());
-        let text = self.text;
-        self.unescaped.push_str(&text[begin + 1..self.at]);
-        while !self.takes(b'"') {
-            let character = self.escape()?;
-            self.unescaped.push(character);
-            let run_begin = self.at;
-            self.skip_plain()?;
-            self.unescaped.push_str(&text[run_begin..self.at]);
-        }
-        self.texts.push((text_begin, offset(self.unescaped.len())));
-        self.push(begin, Kind::String, offset(self.texts.len() - 1));
-        Ok(())
-    }
-
-    /// Steps to the next quote or backslash, which is there.
+    /// The next quote, backslash or control character, or the end.
     #[inline]
-    fn skip_plain(&mut self) -> Result<(), Refused> {
-        let rest = &self.text.as_bytes()[self.at..];
-        let len = plain_len(rest);
-        match rest.get(len) {
-            Some(b'"' | b'\\') => {
-                self.at += len;
-                Ok(())
-            }
-            Some(_) => Err(Box::new(ParseError { offset: self.at + len, what: Fault::ControlCharacter })),
-            None => Err(Box::new(ParseError { offset: self.text.len(), what: Fault::UnexpectedEnd })),
-        }
-    }
-
-    /// One escape, or the pair of them that makes one character.
-    fn escape(&mut self) -> Result<char, Refused> {
-        let begin = self.at;
-        self.at += 1;
-        let Some(kind) = self.peek() else { return Err(self.fault(Fault::UnexpectedEnd)) };
-        let character = match kind {
-            b'"' | b'\\' | b'/' => char::from(kind),
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => return self.unicode_escape(begin),
-            _ => return Err(Box::new(ParseError { offset: begin, what: Fault::BadEscape })),
-        };
-        self.at += 1;
-        Ok(character)
-    }
-
-    /// After a backslash, on its `u`.
-    fn unicode_escape(&mut self, begin: usize) -> Result<char, Refused> {
-        let lone = || Box::new(ParseError { offset: begin, what: Fault::LoneSurrogate });
-        let first = self.hex_unit()?;
-        let code = match first {
-            0xd800..=0xdbff => {
-                if !self.text.as_bytes()[self.at..].starts_with(b"\\u") {
-                    return Err(lone());
-                }
-                self.at += 1;
-                match self.hex_unit()? {
-                    second @ 0xdc00..=0xdfff => 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00),
-                    _ => return Err(lone()),
-                }
-            }
-            _ => first,
-        };
-        char::from_u32(code).ok_or_else(lone)
-    }
-
-    /// `u` and four hex digits.
-    fn hex_unit(&mut self) -> Result<u32, Refused> {
-        self.at += 1;
-        let rest = &self.text.as_bytes()[self.at..];
-        let mut unit = 0;
-        for place in 0..4 {
-            let Some(&digit) = rest.get(place) else {
-                return Err(Box::new(ParseError { offset: self.text.len(), what: Fault::UnexpectedEnd }));
-            };
-            let Some(digit) = char::from(digit).to_digit(16) else {
-                return Err(Box::new(ParseError { offset: self.at + place, what: Fault::BadEscape }));
-            };
-            unit = unit * 16 + digit;
-        }
-        self.at += 4;
-        Ok(unit)
+    fn behind_plain(&self, at: usize) -> usize {
+        at + plain_len(&self.text.as_bytes()[at..])
     }
 
     #[inline]
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    /// Steps past `byte` (ASCII) when it stands here.
-    #[inline]
-    fn takes(&mut self, byte: u8) -> bool {
-        let here = self.peek() == Some(byte);
-        self.at += usize::from(here);
-        here
-    }
-
-    fn takes_after_space(&mut self, byte: u8) -> bool {
-        self.skip_white_space();
-        self.takes(byte)
+    fn byte(&self, at: usize) -> Option<u8> {
+        self.text.as_bytes().get(at).copied()
     }
 
     #[inline]
-    fn skip_white_space(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
-            self.at += 1;
+    fn behind_space(&self, at: usize) -> usize {
+        match self.byte(at) {
+            Some(byte) if byte > b' ' => at,
+            _ => self.behind_some_space(at),
         }
     }
 
-    fn unexpected(&self) -> Refused {
-        self.fault(self.text[self.at..].chars().next().map_or(Fault::UnexpectedEnd, Fault::Unexpected))
+    #[inline(never)]
+    fn behind_some_space(&self, mut at: usize) -> usize {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.byte(at) {
+            at += 1;
+        }
+        at
     }
 
-    fn fault(&self, what: Fault) -> Refused {
-        Box::new(ParseError { offset: self.at, what })
+    #[cold]
+    fn unexpected(&self, at: usize) -> Refused {
+        refused(at, self.text[at..].chars().next().map_or(Fault::UnexpectedEnd, Fault::Unexpected))
     }
 }
 
 /// Fits, since longer documents are refused.
+#[inline]
 fn offset(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(u32::MAX)
-}
-
-/// Length up to the first quote, backslash or control character, eight bytes at a time.
-fn plain_len(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
-    let mut len = 0;
-    for word in bytes.as_chunks::<8>().0 {
-        let word = u64::from_le_bytes(*word);
-        // The lowest byte whose high bit is set in one of these is one that was looked for (Mycroft's test for zero bytes).
-        let is_quote = (word ^ (ONES * u64::from(b'"'))).wrapping_sub(ONES);
-        let is_backslash = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
-        let is_control = word.wrapping_sub(ONES * 0x20);
-        let found = (is_quote | is_backslash | is_control) & !word & HIGHS;
-        if found != 0 {
-            return len + (found.trailing_zeros() / 8) as usize;
-        }
-        len += 8;
-    }
-    let ends = |byte: &u8| matches!(byte, b'"' | b'\\') || *byte < 0x20;
-    len + bytes[len..].iter().position(ends).unwrap_or(bytes.len() - len)
-}
-
-fn duplicate_key(mut keys: Vec<&str>) -> Option<&str> {
-    if keys.len() <= PAIRWISE_MEMBERS_MAX {
-        return (1..keys.len()).find(|&at| keys[..at].contains(&keys[at])).map(|at| keys[at]);
-    }
-    keys.sort_unstable();
-    keys.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+    at as u32
 }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -199,6 +201,27 @@ proptest! {
     }
 }
 
+/// All that a document has: how many entries, its text, its value, and each value as it is written.
+fn told(tree: &Tree<'_>) -> (usize, String, Value, Vec<String>) {
+    fn written(node: Node<'_>, all: &mut Vec<String>) {
+        all.push(format!("{} {:?}", node.raw(), node.text()));
+        node.elements().for_each(|element| written(element, all));
+        node.members().for_each(|(key, value)| {
+            all.push(key.to_owned());
+            written(value, all);
+        });
+    }
+    let mut all = Vec::new();
+    written(tree.root(), &mut all);
+    (tree.len(), tree.root().raw().to_owned(), tree.root().to_value(), all)
+}
+
+fn numbered(node: Node<'_>, numbers: &mut Vec<u64>) {
+    numbers.push(node.number());
+    node.elements().for_each(|element| numbered(element, numbers));
+    node.members().for_each(|(_, value)| numbered(value, numbers));
+}
+
 /// Two documents, the other made of pieces of the one.
 fn two_alike() -> impl proptest::strategy::Strategy<Value = (String, String)> {
     use proptest::prelude::*;
@@ -228,11 +251,26 @@ fn two_alike() -> impl proptest::strategy::Strategy<Value = (String, String)> {
 proptest::proptest! {
     #[test]
     fn what_is_taken_over_from_a_document_alike_is_what_would_have_been_read((one, other) in two_alike(), values_max in 0_usize..40) {
-        if let Ok(like) = parse_tree(one.as_bytes(), usize::MAX) {
-            let read = parse_tree(other.as_bytes(), values_max).map(|tree| tree.root().to_value());
-            let taken = parse_tree_like(other.as_bytes(), values_max, &like).map(|tree| tree.root().to_value());
-            proptest::prop_assert_eq!(taken.as_ref().ok(), read.as_ref().ok());
-            proptest::prop_assert_eq!(taken.is_err(), read.is_err());
+        if let Ok(like) = parse_tree(one.as_bytes(), usize::MAX).map(Arc::new) {
+            let read = parse_tree(other.as_bytes(), values_max);
+            let taken = parse_tree_like(other.as_bytes(), values_max, &like);
+            let owned = parse_tree_owned(other.clone(), values_max, Some(&like)).map_err(|(error, text)| {
+                assert_eq!(text, other, "the text comes back");
+                error
+            });
+            proptest::prop_assert_eq!(owned.as_ref().map(told), taken.as_ref().map(told));
+            proptest::prop_assert_eq!(taken.as_ref().ok().map(told), read.as_ref().ok().map(told));
+            if let Ok(taken) = &taken {
+                let mut numbers = Vec::new();
+                numbered(taken.root(), &mut numbers);
+                let count = numbers.len();
+                numbers.sort_unstable();
+                numbers.dedup();
+                proptest::prop_assert_eq!(numbers.len(), count, "each value has its own number");
+                // What was taken over is no document to take over from.
+                let again = parse_tree_like(one.as_bytes(), usize::MAX, &Arc::new(taken.clone())).unwrap();
+                proptest::prop_assert_eq!(told(&again), told(&like));
+            }
         }
     }
 }

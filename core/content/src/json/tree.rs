@@ -1,11 +1,15 @@
 //! A document read without copying: each value is a range of the text, and a table says where each of them ends.
 //!
 //! In: text that the parser has found to be JSON. Out: [`Node`]s to walk on. Sixteen bytes for each value and each key; only
-//! strings with escapes are copied. Whoever keeps or changes a value turns it into a [`Value`].
+//! strings with escapes are copied, when they are asked for. What a document has in common with another one may stand in that
+//! one's table alone. Whoever keeps or changes a value turns it into a [`Value`].
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+};
 
-use super::{Value, writer};
+use super::{Value, escape::unescaped, writer};
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,53 +49,73 @@ pub(super) struct Entry {
     pub(super) start: u32,
     /// Behind its last byte.
     pub(super) end: u32,
-    /// Of an array or object: the entry behind all that is in it. Of a string: [`NO_ESCAPE`], or where its text is.
+    /// Of what was taken over: its entry in the other document. Else, of an array or object: the entry behind all that is in
+    /// it; of a string: [`NO_ESCAPE`], or where its text is.
     pub(super) next: u32,
     pub(super) kind: Kind,
     /// True for a member's key.
     pub(super) is_key: bool,
+    /// True for what stands in the other document too; what is inside it has its entries there alone.
+    pub(super) is_taken_over: bool,
 }
 
 /// A string that stands in the document as it is.
 pub(super) const NO_ESCAPE: u32 = u32::MAX;
 
+/// What a document consists of, apart from its text.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    /// In the document's order, a key before its value; the first is the root.
+    pub(super) entries: Vec<Entry>,
+    /// How many strings have escapes.
+    pub(super) escaped: u32,
+    /// The texts of these, once somebody has asked for them.
+    pub(super) texts: OnceLock<Box<[OnceLock<Box<str>>]>>,
+    /// Entries inside what was taken over, which are not here.
+    pub(super) elsewhere: usize,
+}
+
+impl Table {
+    /// The text of the string with escapes that has this number and is written so.
+    fn text(&self, at: u32, written: &str) -> &str {
+        let texts = self.texts.get_or_init(|| (0..self.escaped).map(|_| OnceLock::new()).collect());
+        texts[at as usize].get_or_init(|| unescaped(written).into_boxed_str())
+    }
+}
+
 /// A document, read.
 #[derive(Clone, Debug)]
 pub struct Tree<'a> {
     pub(super) text: Cow<'a, str>,
-    /// In the document's order, a key before its value; the first is the root.
-    pub(super) entries: Vec<Entry>,
-    /// The texts of strings with escapes, one behind the other.
-    pub(super) unescaped: String,
-    /// Where each of them stands there.
-    pub(super) texts: Vec<(u32, u32)>,
+    pub(super) table: Table,
+    /// The document that things were taken over from; it has none itself.
+    pub(super) like: Option<Arc<Tree<'a>>>,
 }
 
 impl Tree<'_> {
     /// The value that is the document.
     pub fn root(&self) -> Node<'_> {
-        Node { tree: self, at: 0 }
-    }
-
-    /// The text of the string that this entry is.
-    pub(super) fn key_text(&self, at: u32) -> &str {
-        Node { tree: self, at }.text().unwrap_or_default()
+        Node::at(self, 0)
     }
 
     /// How many values and keys it has.
     #[expect(clippy::len_without_is_empty, reason = "no document has none")]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.table.entries.len() + self.table.elsewhere
     }
 
-    /// The same, holding its text.
-    pub fn into_owned(self) -> Tree<'static> {
-        Tree {
-            text: Cow::Owned(self.text.into_owned()),
-            entries: self.entries,
-            unescaped: self.unescaped,
-            texts: self.texts,
-        }
+    /// The entry behind this one and all that is in it.
+    #[inline]
+    pub(super) fn behind(&self, at: u32) -> u32 {
+        let entry = &self.table.entries[at as usize];
+        let is_container = matches!(entry.kind, Kind::Array | Kind::Object);
+        if is_container && !entry.is_taken_over { entry.next } else { at + 1 }
+    }
+
+    /// The bytes of an entry.
+    #[inline]
+    pub(super) fn written(&self, entry: &Entry) -> &[u8] {
+        &self.text.as_bytes()[entry.start as usize..entry.end as usize]
     }
 }
 
@@ -103,44 +127,75 @@ pub struct Node<'t> {
 }
 
 impl<'t> Node<'t> {
+    /// What this entry is, be it in the other document.
+    #[inline]
+    fn at(tree: &'t Tree<'t>, at: u32) -> Self {
+        let entry = &tree.table.entries[at as usize];
+        match &tree.like {
+            Some(like) if entry.is_taken_over => Self { tree: like, at: entry.next },
+            _ => Self { tree, at },
+        }
+    }
+
     /// Its number among the values and keys of the document: no other has it.
-    pub fn number(self) -> u32 {
-        self.at
+    pub fn number(self) -> u64 {
+        // What two documents share has the number that it has in the one of them.
+        u64::from(self.at) + if self.tree.like.is_some() { 1 << 32 } else { 0 }
     }
 
     /// What it is.
+    #[inline]
     pub fn kind(self) -> Kind {
         self.entry().kind
     }
 
     /// As it stands in the document.
+    #[inline]
     pub fn raw(self) -> &'t str {
         let Entry { start, end, .. } = *self.entry();
         &self.tree.text[start as usize..end as usize]
     }
 
+    /// True for a number, `true`, `false`, `null`, and a string without escapes: what the canonical form has as it stands here.
+    pub fn is_canonical(self) -> bool {
+        let entry = self.entry();
+        match entry.kind {
+            Kind::Null | Kind::Bool | Kind::Number => true,
+            Kind::String => entry.next == NO_ESCAPE,
+            Kind::Array | Kind::Object => false,
+        }
+    }
+
+    /// True when both are written alike, byte for byte.
+    #[inline]
+    pub fn is_written_like(self, other: Node<'_>) -> bool {
+        let is_same = std::ptr::eq(self.tree, other.tree) && self.at == other.at;
+        is_same || self.tree.written(self.entry()) == other.tree.written(other.entry())
+    }
+
     /// A string's text with its escapes resolved; `None` for anything else.
+    #[inline]
     pub fn text(self) -> Option<&'t str> {
         let entry = self.entry();
         if entry.kind != Kind::String {
             return None;
         }
+        let written = &self.tree.text[entry.start as usize + 1..entry.end as usize - 1];
         Some(match entry.next {
-            NO_ESCAPE => &self.tree.text[entry.start as usize + 1..entry.end as usize - 1],
-            at => {
-                let (start, end) = self.tree.texts[at as usize];
-                &self.tree.unescaped[start as usize..end as usize]
-            }
+            NO_ESCAPE => written,
+            at => self.tree.table.text(at, written),
         })
     }
 
     /// The elements of an array; of anything else none.
+    #[inline]
     pub fn elements(self) -> Elements<'t> {
         let end = if self.kind() == Kind::Array { self.entry().next } else { self.at };
         Elements { tree: self.tree, at: self.at + 1, end }
     }
 
     /// The members of an object in the document's order; of anything else none.
+    #[inline]
     pub fn members(self) -> Members<'t> {
         let end = if self.kind() == Kind::Object { self.entry().next } else { self.at };
         Members(Elements { tree: self.tree, at: self.at + 1, end })
@@ -156,7 +211,7 @@ impl<'t> Node<'t> {
         if self.kind() != other.kind() {
             return false;
         }
-        if self.raw() == other.raw() {
+        if self.is_written_like(other) {
             return true;
         }
         match self.kind() {
@@ -246,8 +301,9 @@ impl<'t> Node<'t> {
         }
     }
 
+    #[inline]
     fn entry(self) -> &'t Entry {
-        &self.tree.entries[self.at as usize]
+        &self.tree.table.entries[self.at as usize]
     }
 }
 
@@ -259,18 +315,23 @@ pub struct Elements<'t> {
     end: u32,
 }
 
+impl<'t> Elements<'t> {
+    /// The most there can be.
+    pub fn len_max(&self) -> usize {
+        self.end.saturating_sub(self.at) as usize
+    }
+}
+
 impl<'t> Iterator for Elements<'t> {
     type Item = Node<'t>;
 
+    #[inline]
     fn next(&mut self) -> Option<Node<'t>> {
         if self.at >= self.end {
             return None;
         }
-        let node = Node { tree: self.tree, at: self.at };
-        self.at = match node.kind() {
-            Kind::Array | Kind::Object => node.entry().next,
-            _ => self.at + 1,
-        };
+        let node = Node::at(self.tree, self.at);
+        self.at = self.tree.behind(self.at);
         Some(node)
     }
 }
@@ -282,6 +343,7 @@ pub struct Members<'t>(Elements<'t>);
 impl<'t> Iterator for Members<'t> {
     type Item = (&'t str, Node<'t>);
 
+    #[inline]
     fn next(&mut self) -> Option<(&'t str, Node<'t>)> {
         let key = self.0.next()?.text()?;
         Some((key, self.0.next()?))

@@ -1,6 +1,6 @@
 //! Writes a [`Value`] without white space, with the shortest escapes.
 
-use super::Value;
+use super::{Value, plain::plain_len};
 
 /// In which order members are written.
 #[derive(Clone, Copy)]
@@ -57,16 +57,14 @@ fn write_object<'a>(members: impl Iterator<Item = &'a (String, Value)>, order: O
 /// Escapes what RFC 8259 (section 7) demands and nothing else.
 pub(super) fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    let bytes = text.as_bytes();
-    let mut written = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if byte < 0x20 || byte == b'"' || byte == b'\\' {
-            out.extend_from_slice(&bytes[written..at]);
-            write_escape(byte, out);
-            written = at + 1;
-        }
+    let mut rest = text.as_bytes();
+    loop {
+        let (plain, others) = rest.split_at(plain_len(rest));
+        out.extend_from_slice(plain);
+        let Some((&byte, behind)) = others.split_first() else { break };
+        write_escape(byte, out);
+        rest = behind;
     }
-    out.extend_from_slice(&bytes[written..]);
     out.push(b'"');
 }
 
