@@ -135,7 +135,9 @@ fn is_moment(text: &str) -> bool {
 
 /// A short word in lower case, `-` or `_`, and at least eight letters and digits with a digit or a capital among them.
 fn is_id(text: &str) -> bool {
-    let Some(at) = text.find(['-', '_']).filter(|at| (1..=12).contains(at)) else { return false };
+    let Some(at) = text.bytes().take(13).position(|byte| matches!(byte, b'-' | b'_')).filter(|at| *at > 0) else {
+        return false;
+    };
     let (prefix, rest) = (&text[..at], &text[at + 1..]);
     prefix.bytes().all(|byte| byte.is_ascii_lowercase())
         && (8..=128).contains(&rest.len())

@@ -177,6 +177,9 @@ impl<'p> Cover<'p> {
 
     /// Goes one step down.
     pub(crate) fn enter(&mut self, step: &Step<'_>) {
+        if self.patterns.is_empty() {
+            return;
+        }
         let here = self.states.len() - self.patterns.len();
         for (at, (_, pattern)) in self.patterns.iter().enumerate() {
             let state = self.states[here + at];

@@ -72,8 +72,15 @@ fn common_start(one: &str, other: &str) -> usize {
 /// The surroundings of a place, `…` where something was left out.
 fn excerpt(text: &str, at: usize) -> String {
     let (before, after) = text.split_at(at);
-    let begin = before.char_indices().rev().nth(EXCERPT_CHARS_BEFORE - 1).map_or(0, |(begin, _)| begin);
-    let end = after.char_indices().nth(EXCERPT_CHARS_AFTER).map_or(after.len(), |(end, _)| end);
+    let begin = match before.as_bytes().last_chunk::<EXCERPT_CHARS_BEFORE>() {
+        Some(last) if last.is_ascii() => before.len() - EXCERPT_CHARS_BEFORE,
+        _ => before.char_indices().rev().nth(EXCERPT_CHARS_BEFORE - 1).map_or(0, |(begin, _)| begin),
+    };
+    let end = match after.as_bytes().first_chunk::<EXCERPT_CHARS_AFTER>() {
+        None => after.len(),
+        Some(first) if first.is_ascii() => EXCERPT_CHARS_AFTER,
+        _ => after.char_indices().nth(EXCERPT_CHARS_AFTER).map_or(after.len(), |(end, _)| end),
+    };
     let mark = |is_cut: bool| if is_cut { "…" } else { "" };
     [mark(begin > 0), &before[begin..], &after[..end], mark(end < after.len())].concat()
 }

@@ -34,7 +34,7 @@ impl<'v> Walk<'v, '_> {
         if let ([_], [_]) = (recorded, replayed) {
             return vec![Pairing::of(first, first)];
         }
-        let bytes = recorded.iter().chain(replayed).map(|node| node.raw().len() as u64).sum();
+        let bytes = recorded.iter().chain(replayed).map(|node| node.written_len()).sum();
         let pairings = if !self.findings.spend(bytes) {
             by_position(recorded.len(), replayed.len())
         } else if self.document.has_calls && recorded.iter().chain(replayed).any(|node| call_name(*node).is_some()) {
@@ -96,8 +96,14 @@ impl<'v> Walk<'v, '_> {
         NAMES.into_iter().find_map(|key| {
             let one = self.names_by(key, recorded, first)?;
             let other = self.names_by(key, replayed, first)?;
+            if !are_all_different(&one) {
+                return None;
+            }
             if one == other {
                 return Some((one, other));
+            }
+            if !are_all_different(&other) {
+                return None;
             }
             let others: BTreeSet<_> = other.iter().collect();
             let shared = one.iter().filter(|name| others.contains(name)).count();
@@ -105,7 +111,7 @@ impl<'v> Walk<'v, '_> {
         })
     }
 
-    /// `None` where one has none, two have the same, or a rule covers it.
+    /// `None` where one has none, or a rule covers it.
     fn names_by(&mut self, key: &'static str, nodes: &[Node<'v>], first: usize) -> Option<Vec<Name<'v>>> {
         let mut names = Vec::with_capacity(nodes.len());
         for (at, node) in nodes.iter().enumerate() {
@@ -115,7 +121,7 @@ impl<'v> Walk<'v, '_> {
             }
             names.push((name.kind() == Kind::String, name.text().unwrap_or_else(|| name.raw())));
         }
-        are_all_different(&names).then_some(names)
+        Some(names)
     }
 }
 

@@ -115,6 +115,10 @@ impl<'v> Walk<'v, '_> {
         for pairing in pairings {
             let (recorded_at, replayed_at) = (pairing.recorded, pairing.replayed);
             let (one_node, other_node) = (recorded_at.map(|at| one[at]), replayed_at.map(|at| other[at]));
+            let is_alike = one_node.zip(other_node).is_some_and(|(one, other)| one.is_written_like(other));
+            if is_alike && !pairing.moved {
+                continue;
+            }
             let is_last = recorded_at.is_some_and(|at| at + 1 == one.len());
             let open = if is_last { open.saturating_sub(1) } else { 0 };
             // An element that only one side has is at its own index there; the other side's path has no better one.

@@ -224,7 +224,12 @@ impl<'a, const ALIKE: bool> Parser<'a, ALIKE> {
             && let Some(alike) = others.next(self.like)
             && let Some(end) = self.taken_over(at, alike)
         {
-            keys.take(self.key_text(self.table.entries.len() - 1).as_bytes());
+            let has_escape = self.like.is_none_or(|like| like.table.entries[alike as usize].next != NO_ESCAPE);
+            if has_escape {
+                keys.take(unescaped(&self.text[at + 1..end - 1]).as_bytes());
+            } else {
+                keys.take(&self.text.as_bytes()[at + 1..end - 1]);
+            }
             return Ok((end, others.next(self.like)));
         }
         let plain_end = self.behind_plain(at + 1);

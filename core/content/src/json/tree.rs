@@ -156,6 +156,13 @@ impl<'t> Node<'t> {
         &self.tree.text[start as usize..end as usize]
     }
 
+    /// How many bytes that are.
+    #[inline]
+    pub fn written_len(self) -> u64 {
+        let Entry { start, end, .. } = *self.entry();
+        u64::from(end - start)
+    }
+
     /// True for a number, `true`, `false`, `null`, and a string without escapes: what the canonical form has as it stands here.
     pub fn is_canonical(self) -> bool {
         let entry = self.entry();
