@@ -145,7 +145,7 @@ impl Driver {
                     due = &mut turn => break due,
                 }
             };
-            self.set_clock(at, exchange).await;
+            self.set_clock(at, exchange);
             let sending =
                 Sending { driver: Arc::clone(&self), turns: Arc::clone(&turns), at, exchange: exchange.clone(), due };
             let (outcomes, stop_sending) = (Arc::clone(&outcomes), stop.clone());
@@ -174,12 +174,12 @@ impl Driver {
     }
 
     /// Before each exchange where they go one after the other, else before the first.
-    async fn set_clock(&self, at: usize, exchange: &Exchange) {
+    fn set_clock(&self, at: usize, exchange: &Exchange) {
         if !self.sets_clock || self.order == Order::Recorded && (at > 0 || self.copy > 0) {
             return;
         }
         if let Some(at_ns) = recorded_time(&self.archive, exchange) {
-            self.doorway.set_clock(wall_clock(self.order, at_ns)).await;
+            self.doorway.set_clock(wall_clock(self.order, at_ns));
         }
     }
 

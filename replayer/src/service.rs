@@ -67,10 +67,10 @@ impl Doorway {
     }
 
     /// Sets the service's wall clock, where that is given to it.
-    pub(crate) async fn set_clock(&self, wall: WallClock) {
+    pub(crate) fn set_clock(&self, wall: WallClock) {
         if let Self::Bridge(bridge, _) = self {
             // What fails here counts as the control's failure, which is asked for at the end.
-            drop(bridge.set_clock(wall).await);
+            drop(bridge.set_clock(wall));
         }
     }
 

@@ -31,7 +31,7 @@ use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path};
 pub use attempt::{Attempt, Attempts, Destination, Fate};
 pub use carry::Tracer;
 pub use control::{CONTROL_LINE_MAX, ControlError, Order, answer_line};
-pub use determinism::{Monotonic, Virtual, WallClock};
+pub use determinism::{Monotonic, SetsClock, Virtual, WallClock};
 pub use frame::BridgeError;
 pub use host::{Host, ListenerInside, NameAsked, Observed};
 pub use inside::{Inside, inside};

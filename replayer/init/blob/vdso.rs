@@ -1,8 +1,9 @@
 //! What the vDSO's clocks and its `getrandom` lead to in a service whose time is given.
 //!
 //! It stands in the zero bytes at the end of each process's own copy of the vDSO, so it is position-independent, has no
-//! data but the block at its start, and calls nothing but the vDSO's own functions, through that block. The tracer writes
-//! the block, also while this runs: the sequence number is odd while it does.
+//! data but the block at its start, and calls nothing but the vDSO's own functions, through that block. The tracer fills the
+//! block before the program's first instruction. What the clocks show is in memory that the tracer has each program map, where
+//! it changes while this runs (`src/clock.rs`).
 //!
 //! `scripts/blobs` builds it; `src/trace/blob.rs` knows where in it things are.
 
@@ -11,39 +12,43 @@
 
 use core::{
     arch::{asm, global_asm},
-    hint::spin_loop,
     mem::MaybeUninit,
     ptr::{addr_of, read_volatile, write},
-    sync::atomic::{Ordering, compiler_fence},
 };
 
-// The block, 64 bytes of zero, and then where each function is, from the block's start.
+// The block, 24 bytes of zero, where each function is, from the block's start, and where there is an instruction that makes a
+// call, by which the tracer has the memory mapped.
 global_asm!(
     ".pushsection .text.first, \"ax\"",
     ".globl retake_block",
     "retake_block:",
-    ".zero 64",
+    ".zero 24",
     ".long clock_gettime - retake_block",
     ".long gettimeofday - retake_block",
     ".long time - retake_block",
     ".long getrandom - retake_block",
+    ".long retake_call - retake_block",
+    "retake_call:",
+    "syscall",
+    "ud2",
     ".popsection",
 );
 
 #[repr(C)]
 struct Block {
-    sequence: u32,
-    /// 1 where `wall` is added to the monotonic clock, 0 where it is the time itself.
-    wall_runs: u32,
-    wall: i64,
-    /// 1 where `monotonic` is what the monotonic clocks show.
-    monotonic_is_frozen: u32,
-    reserved: u32,
-    monotonic: i64,
+    /// Where the memory is that the clocks show.
+    clock: *const Clock,
     /// The vDSO's own functions, from the block's start; 0 where the kernel itself is to be asked.
     original_clock_gettime: i64,
     original_gettimeofday: i64,
-    unused: [i64; 2],
+}
+
+#[repr(C)]
+struct Clock {
+    /// The time itself; below zero, all but the highest bit are what is added to the monotonic clock.
+    wall: i64,
+    /// What the monotonic clocks show, 0 for the machine's own.
+    monotonic: i64,
 }
 
 #[repr(C)]
@@ -81,28 +86,9 @@ fn block() -> *const Block {
     block
 }
 
-/// The wall's two numbers and the monotonic clock's, as they were together at one moment.
 #[inline(always)]
-fn settings() -> (u32, i64, u32, i64) {
-    let block = block();
-    loop {
-        unsafe {
-            let before = read_volatile(addr_of!((*block).sequence));
-            compiler_fence(Ordering::SeqCst);
-            let read = (
-                read_volatile(addr_of!((*block).wall_runs)),
-                read_volatile(addr_of!((*block).wall)),
-                read_volatile(addr_of!((*block).monotonic_is_frozen)),
-                read_volatile(addr_of!((*block).monotonic)),
-            );
-            compiler_fence(Ordering::SeqCst);
-            // x86 keeps loads in their order.
-            if before & 1 == 0 && read_volatile(addr_of!((*block).sequence)) == before {
-                return read;
-            }
-        }
-        spin_loop();
-    }
+fn shown() -> *const Clock {
+    unsafe { read_volatile(addr_of!((*block()).clock)) }
 }
 
 /// The function at `offset` from the block, as one with these two arguments.
@@ -127,8 +113,9 @@ unsafe fn machine_clock(clock: i32, to: *mut Timespec) -> i32 {
 
 #[inline(never)]
 fn wall() -> i64 {
-    let (runs, wall, ..) = settings();
-    if runs == 0 {
+    // One word, which is never half-written.
+    let wall = unsafe { read_volatile(addr_of!((*shown()).wall)) };
+    if wall >= 0 {
         return wall;
     }
     let mut now = MaybeUninit::<Timespec>::uninit();
@@ -136,7 +123,7 @@ fn wall() -> i64 {
         // It cannot fail: the clock exists and the address is ours.
         machine_clock(CLOCK_MONOTONIC, now.as_mut_ptr());
         let now = now.assume_init();
-        now.seconds.wrapping_mul(SECOND).wrapping_add(now.nanoseconds).wrapping_add(wall)
+        now.seconds.wrapping_mul(SECOND).wrapping_add(now.nanoseconds).wrapping_add(wall << 1 >> 1)
     }
 }
 
@@ -152,8 +139,8 @@ unsafe extern "C" fn clock_gettime(clock: i32, to: *mut Timespec) -> i32 {
         return unsafe { write_time(wall(), to) };
     }
     if is_monotonic(clock) {
-        let (_, _, is_frozen, monotonic) = settings();
-        if is_frozen != 0 {
+        let monotonic = unsafe { read_volatile(addr_of!((*shown()).monotonic)) };
+        if monotonic != 0 {
             return unsafe { write_time(monotonic, to) };
         }
     }

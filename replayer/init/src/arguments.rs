@@ -13,10 +13,10 @@ pub(crate) enum Arguments {
     Run { config: PathBuf, command: Vec<OsString> },
     /// Make name spaces, then be the first process in them.
     Isolate { config: PathBuf, command: Vec<OsString> },
-    /// Be the bridge, whose way to the tracer is the descriptor of that number.
-    Bridge { config: PathBuf, tracer: Option<i32> },
-    /// Be the tracer, whose way to the bridge is the descriptor of that number.
-    Trace { config: PathBuf, control: Option<i32>, command: Vec<OsString> },
+    /// Be the bridge, whose way to the tracer is the descriptor of that number, and that sets the clock of the other number.
+    Bridge { config: PathBuf, tracer: Option<i32>, clock: Option<i32> },
+    /// Be the tracer, whose way to the bridge is the descriptor of that number, with the clock of the other number.
+    Trace { config: PathBuf, control: Option<i32>, clock: Option<i32>, command: Vec<OsString> },
     /// Say what this process sees of its clocks and random bytes.
     SelfCheck,
     /// Be the relay between the standard streams and the bridge.
@@ -30,16 +30,21 @@ impl Arguments {
         match arguments {
             [word] if word == "--probe" => Ok(Self::Probe),
             [word] if word == "--relay" => Ok(Self::Relay),
-            [word, config] if word == "--bridge" => Ok(Self::Bridge { config: config.into(), tracer: None }),
-            [word, config, tracer] if word == "--bridge" => {
-                Ok(Self::Bridge { config: config.into(), tracer: Some(number(tracer)?) })
-            }
+            [word, config, tracer, clock] if word == "--bridge" => Ok(Self::Bridge {
+                config: config.into(),
+                tracer: number_or_none(tracer, FIRST_DESCRIPTOR)?,
+                clock: number_or_none(clock, 0)?,
+            }),
             [word] if word == "--self-check" => Ok(Self::SelfCheck),
-            [word, config, control, dashes, command @ ..]
+            [word, config, control, clock, dashes, command @ ..]
                 if word == "--trace" && dashes == "--" && !command.is_empty() =>
             {
-                let control = (control != "none").then(|| number(control)).transpose()?;
-                Ok(Self::Trace { config: config.into(), control, command: command.to_vec() })
+                Ok(Self::Trace {
+                    config: config.into(),
+                    control: number_or_none(control, FIRST_DESCRIPTOR)?,
+                    clock: number_or_none(clock, 0)?,
+                    command: command.to_vec(),
+                })
             }
             [word, config, dashes, command @ ..] if word == "--isolate" && dashes == "--" && !command.is_empty() => {
                 Ok(Self::Isolate { config: config.into(), command: command.to_vec() })
@@ -54,8 +59,23 @@ impl Arguments {
     }
 }
 
-fn number(word: &OsStr) -> Result<i32, InitError> {
-    word.to_str().and_then(|word| word.parse().ok()).filter(|number| *number > 2).ok_or(InitError::Arguments)
+/// The first descriptor that is none of the standard streams.
+const FIRST_DESCRIPTOR: i32 = 3;
+
+/// How a missing number is written.
+pub(crate) const NONE: &str = "none";
+
+fn number_or_none(word: &OsStr, least: i32) -> Result<Option<i32>, InitError> {
+    if word == NONE {
+        return Ok(None);
+    }
+    let number = word.to_str().and_then(|word| word.parse().ok()).filter(|number| *number >= least);
+    number.map(Some).ok_or(InitError::Arguments)
+}
+
+/// A number as it is read.
+pub(crate) fn number_word(number: Option<i32>) -> String {
+    number.map_or_else(|| NONE.to_owned(), |number| number.to_string())
 }
 
 #[cfg(test)]
@@ -81,11 +101,21 @@ mod tests {
             &["/c.json", "--"],
             &["/c.json", "serve"],
             &["--isolate", "--", "x"],
-            &["--trace", "/c", "--", "x"],
-            &["--trace", "/c", "2", "--", "x"],
-            &["--bridge", "/c", "x"],
+            &["--trace", "/c", "none", "--", "x"],
+            &["--trace", "/c", "2", "none", "--", "x"],
+            &["--trace", "/c", "3", "-1", "--", "x"],
+            &["--bridge", "/c", "none"],
+            &["--bridge", "/c", "x", "none"],
         ] {
             assert!(read(words).is_err(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_as_they_are_written() {
+        for (tracer, clock) in [(None, None), (Some(3), Some(0)), (Some(40), None)] {
+            let words = ["--bridge", "/c", &number_word(tracer), &number_word(clock)];
+            assert_eq!(read(&words).unwrap(), Arguments::Bridge { config: "/c".into(), tracer, clock });
         }
     }
 }

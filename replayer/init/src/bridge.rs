@@ -14,9 +14,9 @@ use tokio::{
     net::{UnixStream, unix::pipe},
     runtime,
 };
-use wire::bridge::{self, Attempts, Inside, Tracer};
+use wire::bridge::{self, Attempts, Inside, SetsClock, Tracer};
 
-use crate::{Config, InitError, WORD, relay, say, system};
+use crate::{Config, InitError, WORD, arguments::number_word, clock::Clock, relay, say, system};
 
 /// What the bridge writes to its standard output once the service may start.
 const GO: &str = "go\n";
@@ -33,15 +33,13 @@ pub(crate) struct Bridge {
 
 impl Bridge {
     /// Starts the bridge and waits until it listens, and until the host lets the service go where it has to wait for that.
-    /// `tracer` is its way to the tracer, if there will be one.
-    pub(crate) fn start(config: &Path, tracer: Option<OwnedFd>) -> Result<Self, InitError> {
+    /// `tracer` is its way to the tracer, if there will be one, and `clock` the clock that it sets.
+    pub(crate) fn start(config: &Path, tracer: Option<OwnedFd>, clock: Option<Clock>) -> Result<Self, InitError> {
         let failed = |source| InitError::System { what: "start the container bridge", source };
         let mut command = Command::new(system::own_executable());
         command.args([WORD, "--bridge"]).arg(config);
-        if let Some(tracer) = &tracer {
-            let number = system::leave_open(&mut command, tracer);
-            command.arg(number.to_string());
-        }
+        let tracer_number = tracer.as_ref().map(|tracer| system::leave_open(&mut command, tracer));
+        command.args([tracer_number, clock.map(Clock::number)].map(number_word));
         let mut child: Child = command
             .env_clear()
             .current_dir("/")
@@ -61,13 +59,15 @@ impl Bridge {
 }
 
 /// Is the bridge: connects, listens, carries, until standard input ends or the host says goodbye.
-pub(crate) fn run(config: &Path, tracer: Option<i32>) -> Result<u8, InitError> {
+pub(crate) fn run(config: &Path, tracer: Option<i32>, clock: Option<i32>) -> Result<u8, InitError> {
     // A service that signals everything it can reach must not silence what reports on it.
     system::ignore_polite_signals();
     let config = Config::read(config)?;
     let attempts = Attempts::default();
     let failed = |source| InitError::System { what: "reach the tracer from the bridge", source };
     let tracer = tracer.map(system::waiting::inherited).transpose().map_err(failed)?;
+    let failed = |source| InitError::System { what: "reach the service's clock from the bridge", source };
+    let clock = clock.map(Clock::of).transpose().map_err(failed)?;
     let mut settings = Inside {
         listen: config.listen,
         detours: config.detours.into_iter().collect(),
@@ -75,6 +75,7 @@ pub(crate) fn run(config: &Path, tracer: Option<i32>) -> Result<u8, InitError> {
         resolver: config.resolver,
         attempts: attempts.clone(),
         tracer: Tracer::default(),
+        clock: clock.map(|clock| SetsClock::by(move |wall| clock.set(wall))),
     };
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()

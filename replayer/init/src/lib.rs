@@ -14,6 +14,7 @@
 
 mod arguments;
 mod bridge;
+mod clock;
 mod config;
 mod isolate;
 mod plant;
@@ -44,8 +45,8 @@ pub const SHIM: &[u8] = include_bytes!("../blob/shim.so");
 /// Exit status when the container could not be set up, as container engines use it.
 const STATUS_SETUP_FAILED: u8 = 125;
 
-/// Runs as init with the arguments after [`WORD`]: `[--isolate] CONFIG -- COMMAND…`, `--bridge CONFIG [FD]`,
-/// `--trace CONFIG FD|none -- COMMAND…`, `--self-check`, `--relay` or `--probe`.
+/// Runs as init with the arguments after [`WORD`]: `[--isolate] CONFIG -- COMMAND…`, `--bridge CONFIG FD|none CLOCK|none`,
+/// `--trace CONFIG FD|none CLOCK|none -- COMMAND…`, `--self-check`, `--relay` or `--probe`.
 ///
 /// The status is the service's own, 128 and its signal, 127 or 126 where it could not be started, and 125 where it
 /// never came to that.
@@ -53,8 +54,8 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
     let status = match Arguments::read(arguments) {
         Ok(Arguments::Run { config, command }) => service::run(&config, &command),
         Ok(Arguments::Isolate { config, command }) => isolate::run(&config, &command),
-        Ok(Arguments::Bridge { config, tracer }) => bridge::run(&config, tracer),
-        Ok(Arguments::Trace { config, control, command }) => trace::run(&config, control, &command),
+        Ok(Arguments::Bridge { config, tracer, clock }) => bridge::run(&config, tracer, clock),
+        Ok(Arguments::Trace { config, control, clock, command }) => trace::run(&config, control, clock, &command),
         Ok(Arguments::SelfCheck) => trace::self_check(),
         Ok(Arguments::Relay) => relay::run(),
         Ok(Arguments::Probe) => isolate::probe(),

@@ -12,6 +12,8 @@ pub enum Plant {
     NoEntropy,
     /// The vDSO is taken to have no room, which is no false claim.
     NoRoom,
+    /// No memory can be shared, which is no false claim either.
+    NoClock,
 }
 
 static PLANTED: OnceLock<Plant> = OnceLock::new();
@@ -23,6 +25,7 @@ impl Plant {
             "late-clock" => Some(Self::LateClock),
             "no-entropy" => Some(Self::NoEntropy),
             "no-room" => Some(Self::NoRoom),
+            "no-clock" => Some(Self::NoClock),
             _ => None,
         }
     }

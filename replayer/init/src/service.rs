@@ -14,7 +14,9 @@ use std::{
 
 use crate::{
     Config, InitError, WORD,
+    arguments::number_word,
     bridge::Bridge,
+    clock::Clock,
     preload, say, system,
     watch::{self, Bell},
 };
@@ -39,9 +41,10 @@ pub(crate) fn run(config: &Path, command: &[OsString]) -> Result<u8, InitError> 
         }
         false => (None, None),
     };
-    let bridge = settings.has_bridge().then(|| Bridge::start(config, tracer)).transpose()?;
+    let clock = is_traced.then(shared_clock).flatten();
+    let bridge = settings.has_bridge().then(|| Bridge::start(config, tracer, clock)).transpose()?;
     let launch = match is_traced {
-        true => Launch::traced(config, control, command),
+        true => Launch::traced(config, control, clock, command),
         false => {
             let program = settings.program.clone().map_or_else(|| command[0].clone(), OsString::from);
             Launch { program, command: command.to_vec(), left_open: Arc::default(), variable: None }
@@ -65,6 +68,11 @@ pub(crate) fn run(config: &Path, command: &[OsString]) -> Result<u8, InitError> 
     Ok(status)
 }
 
+/// The clock that the service is shown; where there can be none, the tracer says that it does not hold.
+fn shared_clock() -> Option<Clock> {
+    Clock::make().inspect_err(|error| say(&format!("there is no clock for the service: {error}"))).ok()
+}
+
 /// The recorded command, to be started.
 #[derive(Clone, Debug)]
 pub(crate) struct Launch {
@@ -80,10 +88,12 @@ pub(crate) struct Launch {
 
 impl Launch {
     /// The tracer in the command's place, which starts it.
-    fn traced(config: &Path, control: Option<OwnedFd>, command: &[OsString]) -> Self {
+    fn traced(config: &Path, control: Option<OwnedFd>, clock: Option<Clock>, command: &[OsString]) -> Self {
         let program = system::own_executable().into_os_string();
-        let number = control.as_ref().map_or_else(|| "none".to_owned(), |control| control.as_raw_fd().to_string());
-        let mut words = vec![program.clone(), WORD.into(), "--trace".into(), config.into(), number.into(), "--".into()];
+        let numbers = [control.as_ref().map(|control| control.as_raw_fd()), clock.map(Clock::number)];
+        let mut words: Vec<OsString> = vec![program.clone(), WORD.into(), "--trace".into(), config.into()];
+        words.extend(numbers.map(|number| number_word(number).into()));
+        words.push("--".into());
         words.extend_from_slice(command);
         Self { program, command: words, left_open: Arc::new(Mutex::new(control)), variable: None }
     }

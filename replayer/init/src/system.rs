@@ -7,6 +7,7 @@ pub(crate) mod own;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod ptrace;
 pub(crate) mod seccomp;
+pub(crate) mod shared;
 pub(crate) mod told_calls;
 pub(crate) mod waiting;
 
@@ -120,6 +121,14 @@ pub(crate) fn wait_for_signal(patience: Option<Duration>) -> Option<Signalled> {
 pub(crate) fn send_signal(pid: i32, signal: i32) {
     // SAFETY: kill has no memory to harm.
     unsafe { libc::kill(pid, signal) };
+}
+
+/// Whether a process has this thread.
+pub(crate) fn has_thread(process: i32, thread: i32) -> bool {
+    // SAFETY: no signal is sent by number 0.
+    let found = unsafe { libc::syscall(libc::SYS_tgkill, process, thread, 0) };
+    // One that is not ours to be signalled is there.
+    found == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
 }
 
 /// Takes one ended child with its exit status, 128 and the number for one that a signal ended.

@@ -3,14 +3,14 @@
 //! A process between init and the service, because init waits for whatever child ends and would take the tracer's stops.
 //! At each program that is run the vDSO's clocks are sent to a blob at the vDSO's end, and the kernel's random bytes are
 //! replaced; a filter has the calls for both stop, and they are answered here. What cannot be answered fails or is killed:
-//! nothing of the service ever gets the machine's own time or chance where a control is said to hold.
+//! nothing of the service ever gets the machine's own time or chance where a control is said to hold. What the clocks show is
+//! in memory that each program maps (`clock`), and is changed there by the bridge, without a stop.
 //!
 //! Before the service starts, the self-check runs in its place. Only x86-64 has all of this.
 
 mod blob;
 mod calls;
 mod check;
-mod clock;
 mod control;
 mod deadlines;
 mod entropy;
@@ -30,24 +30,35 @@ pub(crate) use reading::run as self_check;
 
 use control::Control;
 use entropy::Purpose;
-use program::Controls;
+use program::{Controls, Programs};
 use tracer::{Job, Tracer};
 
 use crate::{
-    Config, InitError, preload, say,
+    Config, InitError,
+    clock::Clock,
+    preload, say,
     system::{self, launch, launch::Step},
 };
 
 /// Is the tracer: checks itself, runs the command traced and gives its status.
-pub(crate) fn run(config: &Path, control: Option<i32>, command: &[OsString]) -> Result<u8, InitError> {
+pub(crate) fn run(
+    config: &Path,
+    control: Option<i32>,
+    clock: Option<i32>,
+    command: &[OsString],
+) -> Result<u8, InitError> {
     let settings = Config::read(config)?;
     let asked = settings.determinism.ok_or_else(|| InitError::Determinism("nothing is asked for".to_owned()))?;
     system::block_signals();
     let mut control = Control::open(control)
         .map_err(|source| InitError::System { what: "reach the bridge from the tracer", source })?;
+    let clock = clock
+        .map(Clock::of)
+        .transpose()
+        .map_err(|source| InitError::System { what: "reach the service's clock from the tracer", source })?;
     let program = settings.program.map_or_else(|| command[0].clone(), OsString::from);
     let (controls, mut reached) =
-        check::held(&asked).unwrap_or_else(|reason| (Controls::default(), none(&asked, &reason)));
+        check::held(&asked, clock).unwrap_or_else(|reason| (Controls::default(), none(&asked, &reason)));
     reached.preload = preload::held(settings.preload.as_ref());
     control.tell(&reached);
     if let Some(reasons) = failed(&reached) {
@@ -68,7 +79,7 @@ pub(crate) fn run(config: &Path, control: Option<i32>, command: &[OsString]) -> 
         output: None,
         patience: None,
     };
-    let ended = Tracer::new(&asked, controls, job, reached)
+    let ended = Tracer::new(&asked, Programs::new(controls, clock), job, reached)
         .run(&mut control)
         .map_err(|error| InitError::Determinism(format!("a process cannot be traced: {error}")))?;
     match ended.failure {

@@ -13,13 +13,11 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    determinism::WallClock,
     link::locked,
     reached::{self, Held, Reached},
 };
 
-/// How long an order may take. A choice: setting a clock takes microseconds, starting a service anew as long as its old
-/// processes take to die.
+/// How long an order may take. A choice: starting a service anew takes as long as its old processes take to die.
 pub(super) const ORDER_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Longest line, in bytes, each way.
@@ -31,8 +29,6 @@ pub(super) const GONE: &str = "gone";
 /// What can be done to a service that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Its wall clock shows this from now on.
-    SetClock(WallClock),
     /// It is ready: monotonic clocks that were frozen until then are so no longer.
     Ready,
     /// Its own process gets this signal; once that has ended, so does whatever else is left of it. Nothing is started.
@@ -48,8 +44,6 @@ impl Order {
     /// As a line, without its end.
     pub fn line(self, number: u64) -> String {
         match self {
-            Self::SetClock(WallClock::Frozen { at_ns }) => format!("{number}\twall\tfrozen\t{at_ns}"),
-            Self::SetClock(WallClock::Running { from_ns }) => format!("{number}\twall\trunning\t{from_ns}"),
             Self::Ready => format!("{number}\tready"),
             Self::Stop { signal } => format!("{number}\tstop\t{signal}"),
             Self::Restart => format!("{number}\trestart"),
@@ -60,8 +54,6 @@ impl Order {
     pub fn read(line: &str) -> Option<(u64, Self)> {
         let words: Vec<_> = line.split('\t').collect();
         let order = match words[1..] {
-            ["wall", "frozen", at] => Self::SetClock(WallClock::Frozen { at_ns: at.parse().ok()? }),
-            ["wall", "running", from] => Self::SetClock(WallClock::Running { from_ns: from.parse().ok()? }),
             ["ready"] => Self::Ready,
             ["stop", signal] => Self::Stop { signal: signal.parse().ok()? },
             ["restart"] => Self::Restart,
@@ -165,6 +157,19 @@ impl Orders {
         table.reached.is_some() && !table.gone
     }
 
+    /// Why the wall clock cannot be set, if so.
+    pub(super) fn clock_is_given(&self) -> Result<(), ControlError> {
+        let failed = |reason: &str| Err(ControlError::Failed { reason: reason.to_owned() });
+        let table = locked(&self.0);
+        match &table.reached {
+            _ if table.gone => Err(ControlError::Gone),
+            None => failed("nothing was told of its clock yet"),
+            Some(Reached { clock: Held::On, .. }) => Ok(()),
+            Some(Reached { clock: Held::Off, .. }) => failed("the wall clock is not given"),
+            Some(Reached { clock: Held::Failed { reason }, .. }) => failed(reason),
+        }
+    }
+
     pub(super) fn reached(&self) -> Option<Reached> {
         let table = locked(&self.0);
         let mut reached = table.reached.clone()?;
@@ -206,19 +211,11 @@ mod tests {
 
     #[test]
     fn orders_are_read_as_they_were_written() {
-        let orders = [
-            Order::SetClock(WallClock::Frozen { at_ns: u64::MAX }),
-            Order::SetClock(WallClock::Running { from_ns: 0 }),
-            Order::Ready,
-            Order::Stop { signal: 15 },
-            Order::Restart,
-        ];
+        let orders = [Order::Ready, Order::Stop { signal: 15 }, Order::Restart];
         for (number, order) in (7..).zip(orders) {
             assert_eq!(Order::read(&order.line(number)), Some((number, order)));
         }
-        for line in
-            ["", "1", "x\tready", "1\twall\tfrozen", "1\twall\tfrozen\t-1", "1\tready\t2", "-1\tready", "1\tstop"]
-        {
+        for line in ["", "1", "x\tready", "1\twall\tfrozen\t1", "1\tready\t2", "-1\tready", "1\tstop"] {
             assert_eq!(Order::read(line), None, "{line:?}");
         }
     }
@@ -229,11 +226,30 @@ mod tests {
         let told = Reached { clock: Held::On, entropy: Held::On, ..Reached::default() };
         assert!(told.lines().iter().all(|line| orders.take(line)));
         assert_eq!(orders.reached(), Some(told.clone()));
+        assert_eq!(orders.clock_is_given(), Ok(()));
         orders.clock_has_failed(&ControlError::Silent { seconds: 30 });
         assert!(told.lines().iter().all(|line| orders.take(line)));
         let reached = orders.reached().unwrap();
         assert!(matches!(&reached.clock, Held::Failed { reason } if reason.contains("30 s")), "{reached:?}");
         assert_eq!(reached.entropy, Held::On);
+    }
+
+    #[test]
+    fn a_clock_is_set_only_where_it_is_told_to_be_given() {
+        let orders = Orders::default();
+        let refused = |orders: &Orders, why: &str| match orders.clock_is_given() {
+            Err(ControlError::Failed { reason }) => assert!(reason.contains(why), "{reason}"),
+            other => panic!("{other:?}"),
+        };
+        refused(&orders, "nothing was told");
+        assert!(orders.take("held\tclock\toff"));
+        refused(&orders, "not given");
+        assert!(orders.take("held\tclock\tfailed\tno memory"));
+        refused(&orders, "no memory");
+        assert!(orders.take("held\tclock\ton"));
+        assert_eq!(orders.clock_is_given(), Ok(()));
+        assert!(orders.take(GONE));
+        assert_eq!(orders.clock_is_given(), Err(ControlError::Gone));
     }
 
     #[tokio::test]

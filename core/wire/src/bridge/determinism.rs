@@ -1,6 +1,8 @@
 //! What of its time and chance a service inside is given, instead of the machine's own: the settings that init is told,
 //! and the wall clock, which the host sets anew while the service runs.
 
+use std::{fmt, sync::Arc};
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// What is made for the service rather than left to the machine. Each control is there to be switched on its own.
@@ -48,6 +50,51 @@ pub enum WallClock {
     },
 }
 
+impl WallClock {
+    /// The payload of its frame: 0 for one moment, 1 for one that goes on, and nanoseconds (8 bytes).
+    pub(super) fn payload(self) -> [u8; 9] {
+        let (kind, ns) = match self {
+            Self::Frozen { at_ns } => (0, at_ns),
+            Self::Running { from_ns } => (1, from_ns),
+        };
+        let mut payload = [kind; 9];
+        payload[1..].copy_from_slice(&ns.to_be_bytes());
+        payload
+    }
+
+    /// The clock of a payload as [`Self::payload`] made it.
+    pub(super) fn read(payload: &[u8]) -> Option<Self> {
+        let (kind, ns) = payload.split_first()?;
+        let ns = u64::from_be_bytes(ns.try_into().ok()?);
+        match kind {
+            0 => Some(Self::Frozen { at_ns: ns }),
+            1 => Some(Self::Running { from_ns: ns }),
+            _ => None,
+        }
+    }
+}
+
+/// Sets the wall clock of all that runs inside, at once; clones set the same one.
+#[derive(Clone)]
+pub struct SetsClock(Arc<dyn Fn(WallClock) + Send + Sync>);
+
+impl SetsClock {
+    /// By calling this, which cannot fail.
+    pub fn by(set: impl Fn(WallClock) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(set))
+    }
+
+    pub(super) fn set(&self, wall: WallClock) {
+        (self.0)(wall);
+    }
+}
+
+impl fmt::Debug for SetsClock {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("SetsClock").finish_non_exhaustive()
+    }
+}
+
 /// What the clocks show that only go on: `CLOCK_MONOTONIC`, `CLOCK_BOOTTIME` and their kin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -82,6 +129,17 @@ fn parse_seed(text: &str) -> Option<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_is_read_as_it_was_written_and_nothing_else_is_one() {
+        for wall in [WallClock::Frozen { at_ns: u64::MAX }, WallClock::Running { from_ns: 7 }] {
+            let payload = wall.payload();
+            assert_eq!(WallClock::read(&payload), Some(wall));
+            for wrong in [&payload[..8], &[&payload[..], &[0]].concat(), &[], &[2, 0, 0, 0, 0, 0, 0, 0, 0]] {
+                assert_eq!(WallClock::read(wrong), None, "{wrong:?}");
+            }
+        }
+    }
 
     #[test]
     fn a_seed_is_64_hexadecimal_digits_and_nothing_else() {

@@ -12,7 +12,7 @@ use std::{io, sync::Arc};
 use bytes::{Buf as _, BufMut as _, BytesMut};
 
 /// Version of this protocol. Both ends are the same binary as a rule; another version is refused.
-pub(super) const VERSION: u16 = 4;
+pub(super) const VERSION: u16 = 5;
 
 /// Opens a `Hello`, so that something else on the socket is told apart at once.
 pub(super) const MAGIC: &[u8] = b"retake-bridge";
@@ -144,6 +144,8 @@ pub(super) enum Kind {
     Order = 15,
     /// From inside: a line of the tracer's, see `control`.
     Told = 16,
+    /// From the host: what the service's wall clock shows from now on, see [`super::WallClock`].
+    Clock = 17,
 }
 
 impl Kind {
@@ -166,6 +168,7 @@ impl Kind {
             Self::Go => "go",
             Self::Order => "order",
             Self::Told => "told",
+            Self::Clock => "clock",
         }
     }
 
@@ -192,6 +195,7 @@ impl Kind {
             14 => Self::Go,
             15 => Self::Order,
             16 => Self::Told,
+            17 => Self::Clock,
             kind => return Err(BridgeError::UnknownKind { kind }),
         })
     }

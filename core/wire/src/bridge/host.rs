@@ -186,20 +186,22 @@ impl Host {
         self.link.send(Kind::Go, 0, &[]);
     }
 
-    /// Has the wall clock of each of the service's processes show this. It does when this returns; where it does not, the clock
-    /// counts as failed from then on ([`Observed::reached`]).
+    /// Has the wall clock of each of the service's processes show this, before anything arrives that is sent through the bridge
+    /// from now on. Where that cannot be, the clock counts as failed from then on ([`Observed::reached`]).
     ///
     /// # Errors
-    /// `Gone` where nobody traces the service, and what the tracer could not do.
-    pub async fn set_clock(&self, wall: WallClock) -> Result<(), ControlError> {
-        let set = self.order(Order::SetClock(wall)).await;
-        set.inspect_err(|error| self.orders.clock_has_failed(error))
+    /// `Gone` where nobody traces the service, and `Failed` where its clock is not given, or nothing was told of that yet.
+    pub fn set_clock(&self, wall: WallClock) -> Result<(), ControlError> {
+        self.orders.clock_is_given().inspect_err(|error| self.orders.clock_has_failed(error))?;
+        // Who cannot get it any more gets no request either.
+        self.link.send(Kind::Clock, 0, &wall.payload());
+        Ok(())
     }
 
     /// Says that the service is ready: monotonic clocks that were frozen until then go on.
     ///
     /// # Errors
-    /// As [`Self::set_clock`].
+    /// `Gone` where nobody traces the service, and what the tracer could not do.
     pub async fn say_ready(&self) -> Result<(), ControlError> {
         self.order(Order::Ready).await
     }
@@ -213,7 +215,7 @@ impl Host {
     /// this returns, and nothing of it where the engine does not look: in shared memory, queues, or files in memory.
     ///
     /// # Errors
-    /// As [`Self::set_clock`]; `Failed` also where something is left, which it names.
+    /// As [`Self::say_ready`]; `Failed` also where something is left, which it names.
     pub async fn stop_service(&self, signal: i32) -> Result<(), ControlError> {
         self.order(Order::Stop { signal }).await
     }
@@ -222,7 +224,7 @@ impl Host {
     /// Its program runs again when this returns; what it listens on is not there yet.
     ///
     /// # Errors
-    /// As [`Self::set_clock`].
+    /// As [`Self::say_ready`].
     pub async fn restart(&self) -> Result<(), ControlError> {
         self.order(Order::Restart).await
     }

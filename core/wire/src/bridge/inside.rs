@@ -21,7 +21,9 @@ use super::{
     attempt::Attempts,
     carry::Tracer,
     control::CONTROL_LINE_MAX,
-    counters, detour,
+    counters,
+    determinism::{SetsClock, WallClock},
+    detour,
     frame::{BridgeError, Header, Kind},
     host::ListenerInside,
     link::{Link, Side, locked},
@@ -67,6 +69,8 @@ pub struct Inside {
     pub attempts: Attempts,
     /// The way to whoever traces the service.
     pub tracer: Tracer,
+    /// What sets the service's wall clock, where that is given.
+    pub clock: Option<SetsClock>,
 }
 
 /// Runs the inside of the bridge over `stream` until the host says goodbye or `stop` is done.
@@ -106,6 +110,7 @@ where
         speaking: speaking.clone(),
         start,
         tracer: settings.tracer.clone(),
+        clock: settings.clock.clone(),
     };
     let traced = watch::Sender::new(false);
     let stop_and_drain = async {
@@ -206,13 +211,14 @@ pub(super) fn set_no_delay(tcp: &TcpStream) {
     tcp.set_nodelay(true).unwrap_or_default();
 }
 
-/// Takes the frames that only the inside understands: letting the service go, and opening connections to it.
+/// Takes the frames that only the inside understands: letting the service go, opening connections to it, and setting its clock.
 struct Opener<F> {
     has_loopback_v6: bool,
     speaking: Speaking,
     /// Gone once it has been called.
     start: Option<F>,
     tracer: Tracer,
+    clock: Option<SetsClock>,
 }
 
 impl<F: FnOnce()> super::link::Peer for Opener<F> {
@@ -241,6 +247,12 @@ impl<F: FnOnce()> super::link::Peer for Opener<F> {
                     return Err(Kind::Order.malformed());
                 }
                 self.tracer.give(payload);
+                Ok(ControlFlow::Continue(()))
+            }
+            Kind::Clock => {
+                let wall = WallClock::read(payload).ok_or_else(|| Kind::Clock.malformed())?;
+                // The host was told that there is one.
+                self.clock.as_ref().ok_or_else(|| Kind::Clock.malformed())?.set(wall);
                 Ok(ControlFlow::Continue(()))
             }
             Kind::Bye => Ok(ControlFlow::Break(())),

@@ -1,4 +1,9 @@
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::BytesMut;
 use proptest::prelude::*;
@@ -25,9 +30,12 @@ struct Bridge {
 }
 
 async fn bridge(listen: Vec<SocketAddr>) -> Bridge {
+    bridge_with(Inside { listen, ..Inside::default() }).await
+}
+
+async fn bridge_with(settings: Inside) -> Bridge {
     let (outer, inner) = UnixStream::pair().unwrap();
     let (stop, stopped) = oneshot::channel();
-    let settings = Inside { listen, ..Inside::default() };
     let inside = tokio::spawn(async move { inside(inner, &settings, || (), async { drop(stopped.await) }).await });
     Bridge { host: Host::over(outer, PATIENCE).await.unwrap(), stop, inside }
 }
@@ -92,6 +100,61 @@ async fn many_streams_of_all_sizes_come_back_byte_for_byte() {
     while let Some(echoed) = echoes.join_next().await {
         echoed.unwrap();
     }
+}
+
+/// The inside's way to a tracer that says that the clock is given, and the tracer's end of it.
+async fn tracer_that_gives_a_clock() -> (Tracer, UnixStream) {
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    theirs.write_all(b"held\tclock\ton\n").await.unwrap();
+    (Tracer::over(ours), theirs)
+}
+
+async fn until_told(host: &Host) {
+    let told = async {
+        while host.observed().reached.is_none() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, told).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_set_shows_to_whatever_is_sent_after_it() {
+    let shown = Arc::new(Mutex::new(None));
+    let (read, set) = (Arc::clone(&shown), Arc::clone(&shown));
+    let port = service(move |mut connection| {
+        let read = Arc::clone(&read);
+        async move {
+            let mut byte = [0];
+            connection.read_exact(&mut byte).await.unwrap();
+            let text = format!("{:?}", *read.lock().unwrap());
+            connection.write_all(text.as_bytes()).await.unwrap();
+        }
+    })
+    .await;
+    let (tracer, _tracer) = tracer_that_gives_a_clock().await;
+    let clock = Some(SetsClock::by(move |wall| *set.lock().unwrap() = Some(wall)));
+    let Bridge { host, stop: _stop, .. } = bridge_with(Inside { tracer, clock, ..Inside::default() }).await;
+    until_told(&host).await;
+    for at_ns in 0..200 {
+        let before = host.open(port).await.unwrap();
+        let wall = WallClock::Frozen { at_ns };
+        host.set_clock(wall).unwrap();
+        let after = host.open(port).await.unwrap();
+        for stream in [before, after] {
+            assert_eq!(send_and_read_all(stream, vec![1]).await, format!("{:?}", Some(wall)).into_bytes());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_nobody_can_set_inside_ends_the_bridge() {
+    let (tracer, _tracer) = tracer_that_gives_a_clock().await;
+    let Bridge { host, stop: _stop, inside } = bridge_with(Inside { tracer, ..Inside::default() }).await;
+    until_told(&host).await;
+    host.set_clock(WallClock::Frozen { at_ns: 1 }).unwrap();
+    let ended = tokio::time::timeout(PATIENCE, inside).await.unwrap().unwrap();
+    assert!(matches!(ended, Err(BridgeError::Malformed { kind: "clock" })), "{ended:?}");
 }
 
 #[tokio::test]

@@ -59,11 +59,6 @@ pub(crate) fn stay_stopped(pid: i32) {
     drop(request(libc::PTRACE_LISTEN, pid, 0, 0));
 }
 
-/// Stops a thread, as [`Change::Stop`].
-pub(crate) fn interrupt(pid: i32) -> io::Result<()> {
-    request(libc::PTRACE_INTERRUPT, pid, 0, 0)
-}
-
 /// The number that came with [`Change::Made`] or [`Change::Exec`].
 pub(crate) fn message(pid: i32) -> io::Result<i32> {
     let mut message: libc::c_ulong = 0;
@@ -95,6 +90,77 @@ pub(crate) fn peek(pid: i32, address: usize) -> io::Result<[u8; 8]> {
 /// Sets one word.
 pub(crate) fn poke(pid: i32, address: usize, word: [u8; 8]) -> io::Result<()> {
     request(libc::PTRACE_POKEDATA, pid, address, usize::from_ne_bytes(word))
+}
+
+/// Has a program that is stopped at [`Change::Exec`] make one call, by the instruction at `instruction`, and gives what that
+/// returned, an error's number below zero. The program is then stopped as before, still at its first instruction.
+///
+/// An error means that it is not known what became of the call; of a process that has ended its end is yet to be taken.
+pub(crate) fn call(pid: i32, instruction: u64, number: libc::c_long, arguments: [u64; 3]) -> io::Result<i64> {
+    let blocked = signal_mask(pid)?;
+    // What is sent to it meanwhile comes when the mask is its own again.
+    set_signal_mask(pid, u64::MAX)?;
+    // The end of the call that runs the program, which gives its registers their last value.
+    let mut was_stopped = until_call_border(pid)?;
+    let before = registers(pid)?;
+    let [rdi, rsi, rdx] = arguments;
+    let (rax, rip) = (number.cast_unsigned(), instruction);
+    set_registers(pid, &Registers { orig_rax: u64::MAX, rax, rip, rdi, rsi, rdx, ..before })?;
+    was_stopped |= until_call_border(pid)?;
+    was_stopped |= until_call_border(pid)?;
+    let returned = registers(pid)?.rax.cast_signed();
+    set_registers(pid, &Registers { orig_rax: u64::MAX, ..before })?;
+    set_signal_mask(pid, blocked)?;
+    if was_stopped {
+        // It stops again where its group has not gone on since.
+        request(libc::PTRACE_INTERRUPT, pid, 0, 0)?;
+    }
+    Ok(returned)
+}
+
+/// Lets a thread go on until the next beginning or end of a call, also where its group is stopped meanwhile; true then.
+fn until_call_border(pid: i32) -> io::Result<bool> {
+    let (mut signal, mut was_stopped) = (0, false);
+    loop {
+        request(libc::PTRACE_SYSCALL, pid, 0, usize::try_from(signal).unwrap_or(0))?;
+        signal = match wait_for_stop(pid)? {
+            Change::CallOver => return Ok(was_stopped),
+            // One that cannot be blocked.
+            Change::Signal(signal) => signal,
+            change => {
+                was_stopped |= change == Change::GroupStop;
+                0
+            }
+        };
+    }
+}
+
+/// Waits until a thread stops. That it has ended is an error, and left to be taken by [`next_change`].
+fn wait_for_stop(pid: i32) -> io::Result<Change> {
+    let id = libc::id_t::try_from(pid).map_err(io::Error::other)?;
+    let flags = libc::WSTOPPED | libc::WEXITED | libc::__WALL;
+    // SAFETY: all zeroes is a valid value.
+    let mut info: libc::siginfo_t = unsafe { mem::zeroed() };
+    let mut status = 0;
+    // SAFETY: both outlive the calls that write them.
+    unsafe {
+        check(libc::waitid(libc::P_PID, id, &raw mut info, flags | libc::WNOWAIT))?;
+        if ![libc::CLD_TRAPPED, libc::CLD_STOPPED].contains(&info.si_code) {
+            return Err(io::Error::from_raw_os_error(libc::ESRCH));
+        }
+        check(libc::waitpid(pid, &raw mut status, libc::__WALL))?;
+    }
+    Ok(change(status))
+}
+
+fn signal_mask(pid: i32) -> io::Result<u64> {
+    let mut mask = 0_u64;
+    request(libc::PTRACE_GETSIGMASK, pid, size_of_val(&mask), (&raw mut mask).addr())?;
+    Ok(mask)
+}
+
+fn set_signal_mask(pid: i32, mask: u64) -> io::Result<()> {
+    request(libc::PTRACE_SETSIGMASK, pid, size_of_val(&mask), (&raw const mask).addr())
 }
 
 /// The next child or traced thread of which something is to be told, if any.

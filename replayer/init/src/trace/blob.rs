@@ -1,15 +1,13 @@
 //! What is put into a program's vDSO (`blob/vdso.rs`), and where in it things are.
 
-use super::clock::Clock;
-
 /// The bytes, which `scripts/blobs` builds.
 pub(super) const BLOB: &[u8] = include_bytes!("../../blob/vdso.bin");
 
-/// Length of the block at the start, in bytes.
-const BLOCK_LEN: usize = 64;
+/// Length of the block at the start, in bytes: three numbers, the first of which is where the program has mapped its clock.
+const BLOCK_LEN: usize = 24;
 
-/// Where in the block the tracer writes while the service runs: behind the sequence number, before what never changes.
-pub(super) const SETTINGS_AT: usize = 4;
+/// Entries of the table behind the block: the functions, and the instruction that makes a call.
+const FUNCTION_COUNT: usize = 4;
 
 /// One of the functions that it stands in for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,31 +37,26 @@ impl Function {
 
     /// Where it is in the blob.
     pub(super) fn offset(self) -> u64 {
-        let at = BLOCK_LEN + 4 * self as usize;
-        let offset = BLOB.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
-        offset.map_or(0, |bytes| u64::from(u32::from_le_bytes(bytes)))
+        entry(self as usize)
     }
 }
 
-/// What the clocks show, as the block has it behind its sequence number.
-pub(super) fn settings(clock: &Clock) -> [u8; 28] {
-    let mut bytes = [0; 28];
-    let (runs, wall) = clock.wall();
-    let monotonic = clock.monotonic();
-    bytes[..4].copy_from_slice(&u32::from(runs).to_le_bytes());
-    bytes[4..12].copy_from_slice(&wall.to_le_bytes());
-    bytes[12..16].copy_from_slice(&u32::from(monotonic.is_some()).to_le_bytes());
-    bytes[20..].copy_from_slice(&monotonic.unwrap_or(0).to_le_bytes());
-    bytes
+/// Where in the blob the instruction is that makes a call.
+pub(super) fn call_offset() -> u64 {
+    entry(FUNCTION_COUNT)
+}
+
+fn entry(index: usize) -> u64 {
+    let at = BLOCK_LEN + 4 * index;
+    let offset = BLOB.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+    offset.map_or(0, |bytes| u64::from(u32::from_le_bytes(bytes)))
 }
 
 /// The whole of it for one program. The originals are counted from its start, 0 where there is none to be used.
-pub(super) fn filled(clock: &Clock, original_clock_gettime: i64, original_gettimeofday: i64) -> Vec<u8> {
+pub(super) fn filled(original_clock_gettime: i64, original_gettimeofday: i64) -> Vec<u8> {
     let mut bytes = BLOB.to_vec();
-    bytes[..4].copy_from_slice(&clock.sequence().to_le_bytes());
-    bytes[SETTINGS_AT..SETTINGS_AT + 28].copy_from_slice(&settings(clock));
-    bytes[32..40].copy_from_slice(&original_clock_gettime.to_le_bytes());
-    bytes[40..48].copy_from_slice(&original_gettimeofday.to_le_bytes());
+    bytes[8..16].copy_from_slice(&original_clock_gettime.to_le_bytes());
+    bytes[16..24].copy_from_slice(&original_gettimeofday.to_le_bytes());
     bytes
 }
 
@@ -78,7 +71,9 @@ mod tests {
         use Function::{ClockGettime, Getrandom, Gettimeofday, Time};
         let mut offsets = [ClockGettime, Gettimeofday, Time, Getrandom].map(Function::offset);
         offsets.sort_unstable();
-        assert!(offsets[0] >= 80 && offsets[3] < BLOB.len() as u64, "{offsets:?}");
+        let call = usize::try_from(call_offset()).unwrap();
+        assert_eq!((call, &BLOB[call..call + 2]), (BLOCK_LEN + 4 * (FUNCTION_COUNT + 1), &[0x0f, 0x05][..]));
+        assert!(offsets[0] > call as u64 && offsets[3] < BLOB.len() as u64, "{offsets:?}");
         assert!(offsets.windows(2).all(|pair| pair[0] < pair[1]), "{offsets:?}");
         assert_eq!(BLOB[..BLOCK_LEN], [0; BLOCK_LEN]);
         assert_eq!(Function::named(b"__vdso_time"), Some(Time));

@@ -3,15 +3,21 @@
 use std::io;
 
 use super::{
-    clock::{Clock, MONOTONICS, WALLS},
     deadlines::{self, Changed},
     processes::Process,
-    program::Controls,
+    program::Programs,
 };
 use crate::{
+    clock::Clock,
     plant::{self, Plant},
     system::ptrace::{self, Registers},
 };
+
+/// The clocks that show the time of day, by number (linux/time.h): `REALTIME`, `_COARSE`, `_ALARM`, `TAI`.
+pub(super) const WALLS: [i32; 4] = [0, 5, 8, 11];
+
+/// Those that only go on: `MONOTONIC`, `_RAW`, `_COARSE`, `BOOTTIME`, `_ALARM`.
+pub(super) const MONOTONICS: [i32; 5] = [1, 4, 6, 7, 9];
 
 /// How much is filled at a time, in bytes. A choice.
 const PIECE_LEN: usize = 64 << 10;
@@ -43,20 +49,22 @@ type Answer = Result<i64, i32>;
 /// Answers the call at which a thread is stopped.
 ///
 /// An error means that it could not be answered at all: the thread must not go on.
-pub(super) fn answer(thread: i32, process: &mut Process, controls: Controls, clock: &Clock) -> io::Result<Answered> {
+pub(super) fn answer(thread: i32, process: &mut Process, programs: &Programs) -> io::Result<Answered> {
     let registers = ptrace::registers(thread)?;
-    let (dealt, answer) = match libc::c_long::try_from(registers.orig_rax) {
-        Ok(libc::SYS_getrandom) if controls.entropy => (Answered::Random, random(thread, process, &registers)),
-        Ok(libc::SYS_clock_gettime) => match shown(process, controls, clock, &registers) {
+    let (dealt, answer) = match (registers.orig_rax.cast_signed(), programs.clock()) {
+        (libc::SYS_getrandom, _) if programs.controls.entropy => {
+            (Answered::Random, random(thread, process, &registers))
+        }
+        (libc::SYS_clock_gettime, Some(clock)) => match shown(process, clock, &registers) {
             Some(time) => (Answered::Clock, clock_gettime(thread, process, &registers, time)),
             None => return Ok(Answered::ByKernel),
         },
-        Ok(libc::SYS_gettimeofday) if controls.clock => {
+        (libc::SYS_gettimeofday, Some(clock)) => {
             (Answered::Clock, gettimeofday(thread, process, &registers, now(clock)))
         }
-        Ok(libc::SYS_time) if controls.clock => (Answered::Clock, time(thread, process, &registers, now(clock))),
-        Ok(libc::SYS_futex | libc::SYS_clock_nanosleep) if controls.clock => {
-            let changed = deadlines::translate(thread, process, clock)?;
+        (libc::SYS_time, Some(clock)) => (Answered::Clock, time(thread, process, &registers, now(clock))),
+        (libc::SYS_futex | libc::SYS_clock_nanosleep, Some(clock)) => {
+            let changed = deadlines::translate(thread, process, clock, &registers)?;
             return Ok(changed.map_or(Answered::ByKernel, Answered::Translated));
         }
         _ => return Ok(Answered::ByKernel),
@@ -68,15 +76,15 @@ pub(super) fn answer(thread: i32, process: &mut Process, controls: Controls, clo
     Ok(if answer == Err(libc::EFAULT) { Answered::Failed } else { dealt })
 }
 
-fn now(clock: &Clock) -> i64 {
+fn now(clock: Clock) -> i64 {
     clock.now() + if plant::is(Plant::LateClock) { 1_000_000 } else { 0 }
 }
 
 /// What the clock that is asked for shows, where that is not the machine's own.
-fn shown(process: &Process, controls: Controls, clock: &Clock, registers: &Registers) -> Option<i64> {
+fn shown(process: &Process, clock: Clock, registers: &Registers) -> Option<i64> {
     // The kernel takes a number of 32 bits.
     let asked = registers.rdi as i32;
-    if controls.clock && WALLS.contains(&asked) {
+    if WALLS.contains(&asked) {
         return Some(now(clock));
     }
     // The vDSO's own function asks the kernel where it cannot tell itself, and the wall clock goes by that.

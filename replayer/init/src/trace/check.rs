@@ -12,15 +12,15 @@ use std::{
 use wire::bridge::{Held, Reached, Virtual, WallClock};
 
 use super::{
-    clock::{Clock, FROZEN_NS},
     control::Control,
     entropy::{Lineage, Purpose},
-    program::Controls,
+    program::{Controls, Programs},
     reading::Reading,
     tracer::{Job, Tracer},
 };
 use crate::{
     WORD,
+    clock::{Clock, FROZEN_NS},
     system::{
         launch::{self, Step},
         own_executable,
@@ -39,19 +39,24 @@ const STREAM_LEN: usize = 4096;
 /// Where the stack of a program ends whose addresses are left where they are.
 const STACK_END: u64 = 0x7fff_ffff_f000;
 
-/// Which controls hold, of those asked for; what does not and why is in the report.
+/// Which controls hold, of those asked for; what does not and why is in the report. `clock` shows what it was shown in the end,
+/// which is what the service starts with.
 ///
 /// An error means that nothing can be traced at all.
-pub(super) fn held(settings: &Virtual) -> Result<(Controls, Reached), String> {
+pub(super) fn held(settings: &Virtual, clock: Option<Clock>) -> Result<(Controls, Reached), String> {
     let own = std::fs::read_link("/proc/self").map_err(|error| format!("there is no `/proc`: {error}"))?;
     if own != Path::new(&std::process::id().to_string()) {
         return Err("`/proc` shows the processes of another name space".to_owned());
     }
     let mut controls = Controls::asked(settings);
     let mut reached = Reached::default();
+    if controls.clock && clock.is_none() {
+        let reason = "no memory can be shared with it (shmget)".to_owned();
+        Failing::Clock.switch_off(&mut controls, &mut reached, reason);
+    }
     // Without the control that fails it is run again, so that each is checked as it will be.
     loop {
-        let failures = check(settings, controls)?;
+        let failures = check(settings, controls, clock)?;
         if failures.is_empty() {
             break;
         }
@@ -98,7 +103,7 @@ impl Failing {
 
 type Failures = Vec<(Failing, String)>;
 
-fn check(settings: &Virtual, controls: Controls) -> Result<Failures, String> {
+fn check(settings: &Virtual, controls: Controls, clock: Option<Clock>) -> Result<Failures, String> {
     if controls.monotonic && !controls.clock {
         return Ok(vec![(Failing::Monotonic, "it takes the wall clock's control as well".to_owned())]);
     }
@@ -114,7 +119,9 @@ fn check(settings: &Virtual, controls: Controls) -> Result<Failures, String> {
         output: Some(launch::number_of(&write)),
         patience: Some(PATIENCE),
     };
-    let mut tracer = Tracer::new(settings, controls, job, Reached::default());
+    let programs = Programs::new(controls, clock);
+    programs.begin_clock(settings.wall_clock);
+    let mut tracer = Tracer::new(settings, programs, job, Reached::default());
     let refused = |error: io::Error| format!("a process cannot be traced: {error}");
     let ended = tracer.run(&mut Control::default()).map_err(refused)?;
     drop(write);
@@ -125,7 +132,7 @@ fn check(settings: &Virtual, controls: Controls) -> Result<Failures, String> {
     let read = File::from(output).take(OUTPUT_LEN_MAX).read_to_string(&mut text);
     read.map_err(|error| format!("the self-check's output: {error}"))?;
     match Reading::read(&text).filter(|_| ended.status == 0) {
-        Some(reading) => Ok(compare(&reading, settings, controls, tracer.clock())),
+        Some(reading) => Ok(compare(&reading, settings, controls, clock)),
         None => {
             let troubles = tracer.reached().troubles.join("; ");
             Err(format!(
@@ -155,10 +162,10 @@ fn failed_at(step: Step, controls: Controls, error: &io::Error) -> Result<Failur
     })
 }
 
-fn compare(reading: &Reading, settings: &Virtual, controls: Controls, clock: &Clock) -> Failures {
+fn compare(reading: &Reading, settings: &Virtual, controls: Controls, clock: Option<Clock>) -> Failures {
     let mut failures = Vec::new();
     let mut fail = |control, reason: Option<String>| failures.extend(reason.map(|reason| (control, reason)));
-    if controls.clock {
+    if let Some(clock) = clock.filter(|_| controls.clock) {
         fail(Failing::Clock, wall_is_wrong(reading, settings.wall_clock, clock));
     }
     if controls.entropy {
@@ -181,7 +188,7 @@ fn compare(reading: &Reading, settings: &Virtual, controls: Controls, clock: &Cl
 }
 
 /// What is wrong with the wall clock, by whichever way it was read.
-fn wall_is_wrong(reading: &Reading, wall: WallClock, clock: &Clock) -> Option<String> {
+fn wall_is_wrong(reading: &Reading, wall: WallClock, clock: Clock) -> Option<String> {
     let (least, most) = match wall {
         WallClock::Frozen { at_ns } => (at_ns, at_ns),
         WallClock::Running { from_ns } => (from_ns, u64::try_from(clock.now()).unwrap_or(0)),

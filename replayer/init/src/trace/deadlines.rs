@@ -6,10 +6,13 @@
 
 use std::io;
 
-use super::{clock::Clock, processes::Process};
-use crate::system::{
-    ptrace::{self, Registers},
-    waiting::clock_ns,
+use super::processes::Process;
+use crate::{
+    clock::Clock,
+    system::{
+        ptrace::{self, Registers},
+        waiting::clock_ns,
+    },
 };
 
 /// Operations of `futex` that wait until a moment (linux/futex.h): `WAIT_BITSET`, `WAIT_REQUEUE_PI`, `LOCK_PI2`.
@@ -35,8 +38,12 @@ pub(super) enum Changed {
 /// Gives the kernel its own moment, in a call that is about to be made; nothing where it waits for none.
 ///
 /// An error means that it could not be given, and the wait would end at the wrong time.
-pub(super) fn translate(thread: i32, process: &Process, clock: &Clock) -> io::Result<Option<Changed>> {
-    let registers = ptrace::registers(thread)?;
+pub(super) fn translate(
+    thread: i32,
+    process: &Process,
+    clock: Clock,
+    registers: &Registers,
+) -> io::Result<Option<Changed>> {
     let is_wait = registers.orig_rax.cast_signed() != libc::SYS_futex || WAITS.contains(&(registers.rsi & OPERATION));
     let changed = match registers.orig_rax.cast_signed() {
         libc::SYS_clock_nanosleep => Changed::Third(registers.rdx),
@@ -52,8 +59,8 @@ pub(super) fn translate(thread: i32, process: &Process, clock: &Clock) -> io::Re
     let bytes = [(ours / 1_000_000_000).to_le_bytes(), (ours % 1_000_000_000).to_le_bytes()].concat();
     process.memory.write(thread, place, &bytes)?;
     let translated = match changed {
-        Changed::Third(_) => Registers { rdx: place, ..registers },
-        Changed::Fourth(_) => Registers { r10: place, ..registers },
+        Changed::Third(_) => Registers { rdx: place, ..*registers },
+        Changed::Fourth(_) => Registers { r10: place, ..*registers },
     };
     ptrace::set_registers(thread, &translated)?;
     Ok(Some(changed))

@@ -6,7 +6,7 @@ use crate::{Config, InitError, say, system::launch};
 
 const REASON: &str = "a service can be traced on x86-64 only";
 
-pub(crate) fn run(config: &Path, _: Option<i32>, command: &[OsString]) -> Result<u8, InitError> {
+pub(crate) fn run(config: &Path, _: Option<i32>, _: Option<i32>, command: &[OsString]) -> Result<u8, InitError> {
     let settings = Config::read(config)?;
     if !settings.determinism.is_some_and(|asked| asked.fallback) {
         return Err(InitError::Determinism(REASON.to_owned()));

@@ -62,7 +62,14 @@ fn names_of(place: &Path) -> Option<BTreeSet<String>> {
     }
     let table = fs::read_to_string(place).ok()?;
     let name = |line: &str| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
-    Some(table.lines().skip(1).take(NAMES_MAX).map(name).collect())
+    Some(table.lines().skip(1).filter(|line| !goes_by_itself(line)).take(NAMES_MAX).map(name).collect())
+}
+
+/// Shared memory that goes with the last process that has it, as the clock's does: its mode has `SHM_DEST` (linux/shm.h).
+fn goes_by_itself(line: &str) -> bool {
+    const TO_BE_DESTROYED: u32 = 0o1000;
+    let mode = line.split_whitespace().nth(2).and_then(|mode| u32::from_str_radix(mode, 8).ok());
+    mode.is_some_and(|mode| mode & TO_BE_DESTROYED != 0)
 }
 
 #[cfg(test)]
@@ -77,6 +84,13 @@ mod tests {
         for other in ["tmpfs /proc/acpi tmpfs ro,relatime 0 0", "overlay / overlay rw 0 0", "", "a", "a b"] {
             assert_eq!(in_memory(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn shared_memory_that_is_to_be_destroyed_is_not_left_behind() {
+        assert!(goes_by_itself("         0     229376  1644  4096 9012 9012      2     0"));
+        assert!(!goes_by_itself("         0     229377   600  4096 9012 9012      0     0"));
+        assert!(!goes_by_itself("") && !goes_by_itself("1 2 x"));
     }
 
     #[test]

@@ -2,12 +2,8 @@
 
 use std::{collections::BTreeMap, fs, io};
 
-use super::{
-    blob::{self, SETTINGS_AT},
-    clock::Clock,
-    entropy::Lineage,
-    memory::Memory,
-};
+use super::{entropy::Lineage, memory::Memory};
+use crate::system;
 
 /// One process.
 #[derive(Debug)]
@@ -16,38 +12,18 @@ pub(super) struct Process {
     pub(super) memory: Memory,
     /// Its vDSO where that was redirected: its address and length.
     pub(super) vdso: Option<(u64, u64)>,
-    /// Where its block is, where it has one.
-    pub(super) block: Option<u64>,
-    /// Which of the clock's changes its block has; odd where it may have none.
-    pub(super) sequence: u32,
     /// Readings of the time stamp counter so far.
     pub(super) tsc_count: u64,
 }
 
 impl Process {
     pub(super) fn new(pid: i32, lineage: Lineage) -> Self {
-        Self { lineage, memory: Memory::of(pid), vdso: None, block: None, sequence: 1, tsc_count: 0 }
+        Self { lineage, memory: Memory::of(pid), vdso: None, tsc_count: 0 }
     }
 
     /// True for an address within its vDSO.
     pub(super) fn is_in_vdso(&self, address: u64) -> bool {
         self.vdso.is_some_and(|(start, len)| (start..start + len).contains(&address))
-    }
-
-    /// Whether its block shows what the clock shows.
-    pub(super) fn is_up_to_date(&self, clock: &Clock) -> bool {
-        self.block.is_none() || self.sequence == clock.sequence()
-    }
-
-    /// Writes what the clock shows into its block, so that whoever reads meanwhile waits.
-    pub(super) fn update(&mut self, thread: i32, clock: &Clock) -> io::Result<()> {
-        let Some(block) = self.block.filter(|_| !self.is_up_to_date(clock)) else { return Ok(()) };
-        let sequence = clock.sequence();
-        self.memory.write(thread, block, &(sequence.wrapping_sub(1)).to_le_bytes())?;
-        self.memory.write(thread, block + SETTINGS_AT as u64, &blob::settings(clock))?;
-        self.memory.write(thread, block, &sequence.to_le_bytes())?;
-        self.sequence = sequence;
-        Ok(())
     }
 }
 
@@ -76,9 +52,15 @@ impl Processes {
         self.by_number.keys().copied().collect()
     }
 
-    /// Any thread of a process.
-    pub(super) fn thread_of(&self, process: i32) -> Option<i32> {
-        self.threads.iter().find_map(|(thread, of)| (*of == process).then_some(*thread))
+    /// The process that a new thread is one of, where that is its maker or, with none named, one that is known.
+    ///
+    /// As a rule that is so, and asking is cheaper than reading it from `/proc`.
+    pub(super) fn of_new(&self, thread: i32, maker: Option<i32>) -> Option<i32> {
+        let is_its = |process: &i32| system::has_thread(*process, thread);
+        match maker {
+            Some(maker) => Some(maker).filter(is_its),
+            None => self.by_number.keys().copied().find(is_its),
+        }
     }
 
     pub(super) fn get(&mut self, process: i32) -> Option<&mut Process> {

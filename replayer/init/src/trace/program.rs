@@ -1,15 +1,15 @@
 //! What is done to a program that is just about to run: its vDSO's functions and its random bytes.
 
-use wire::bridge::{Monotonic, Virtual};
+use wire::bridge::{Monotonic, Virtual, WallClock};
 
 use super::{
     blob::{self, Function},
-    clock::Clock,
     memory::Memory,
     processes::Process,
     vdso::{self, Plan},
 };
 use crate::{
+    clock::Clock,
     plant::{self, Plant},
     system::{own, ptrace},
 };
@@ -70,6 +70,8 @@ pub(super) enum Outcome {
 #[derive(Debug)]
 pub(super) struct Programs {
     pub(super) controls: Controls,
+    /// What they map. They do also where the wall clock is not given: where memory lies is no matter of that control.
+    shared: Option<Clock>,
     /// Nothing where vDSOs have no room, and are taken away.
     plan: Option<Plan>,
 }
@@ -84,17 +86,30 @@ struct Listed {
 }
 
 impl Programs {
-    pub(super) fn new(controls: Controls) -> Self {
+    pub(super) fn new(controls: Controls, shared: Option<Clock>) -> Self {
         let address = own::vdso_address();
         let image = vdso::mapping_len(address).and_then(own::vdso_image);
         let plan = image.and_then(|image| Plan::of(image, |function| controls.redirects(function)).ok());
-        Self { controls, plan: plan.filter(|_| !plant::is(Plant::NoRoom)) }
+        Self { controls, shared, plan: plan.filter(|_| !plant::is(Plant::NoRoom)) }
+    }
+
+    /// What is shown; nothing where that is the machine's own.
+    pub(super) fn clock(&self) -> Option<Clock> {
+        self.shared.filter(|_| self.controls.clock)
+    }
+
+    /// All clocks show what they do when the service starts.
+    pub(super) fn begin_clock(&self, wall: WallClock) {
+        if let Some(clock) = self.clock() {
+            clock.set(wall);
+            clock.freeze_monotonic(self.controls.monotonic);
+        }
     }
 
     /// Makes a stopped program ready, before its first instruction.
     ///
     /// An error means that it would have had the machine's own time or chance: it must not run.
-    pub(super) fn prepare(&self, pid: i32, process: &mut Process, clock: &Clock) -> Result<Outcome, String> {
+    pub(super) fn prepare(&self, pid: i32, process: &mut Process) -> Result<Outcome, String> {
         let registers = ptrace::registers(pid).map_err(|error| format!("its registers: {error}"))?;
         if registers.cs != CODE_64_BIT {
             return Err("it is no 64-bit program".to_owned());
@@ -110,37 +125,43 @@ impl Programs {
         if listed.vdso == 0 || !(self.controls.clock || self.controls.entropy) {
             return Ok(Outcome::Left);
         }
-        match self.plan.as_ref().filter(|plan| is_same(plan, &process.memory, pid, listed.vdso)) {
-            Some(plan) => self.redirect(plan, pid, process, clock, listed.vdso),
-            None => {
-                let written = process.memory.write(pid, listed.vdso_entry, &AT_IGNORE.to_le_bytes());
-                written.map(|()| Outcome::Stripped)
-            }
+        let failed = |error| format!("its vDSO: {error}");
+        let plan = self.plan.as_ref().filter(|plan| is_same(plan, &process.memory, pid, listed.vdso));
+        if let Some(plan) = plan
+            && self.redirect(plan, pid, process, listed.vdso).map_err(failed)?
+        {
+            return Ok(Outcome::Redirected);
         }
-        .map_err(|error| format!("its vDSO: {error}"))
+        process.memory.write(pid, listed.vdso_entry, &AT_IGNORE.to_le_bytes()).map_err(failed)?;
+        Ok(Outcome::Stripped)
     }
 
-    fn redirect(
-        &self,
-        plan: &Plan,
-        pid: i32,
-        process: &mut Process,
-        clock: &Clock,
-        vdso: u64,
-    ) -> std::io::Result<Outcome> {
+    /// False where the program may not map its clock, as in a name space of its own, and so has to make calls for it.
+    fn redirect(&self, plan: &Plan, pid: i32, process: &mut Process, vdso: u64) -> std::io::Result<bool> {
         // With the counter trapped its own functions would be as well, and slower than a call.
         let original_clock_gettime = if self.controls.tsc { 0 } else { plan.original_clock_gettime };
-        let blob = blob::filled(clock, original_clock_gettime, plan.original_gettimeofday);
         let block = vdso + plan.room_at as u64;
-        process.memory.write(pid, block, &blob)?;
+        process.memory.write(pid, block, &blob::filled(original_clock_gettime, plan.original_gettimeofday))?;
+        let shared = self.shared.map(|shared| mapped(pid, block + blob::call_offset(), shared)).transpose()?.flatten();
+        match shared {
+            Some(address) => process.memory.write(pid, block, &address.to_le_bytes())?,
+            None if self.controls.clock => return Ok(false),
+            None => {}
+        }
         for (at, value) in &plan.edits {
             process.memory.write(pid, vdso + *at as u64, &value.to_le_bytes())?;
         }
         process.vdso = Some((vdso, plan.image.len() as u64));
-        process.block = Some(block);
-        process.sequence = clock.sequence();
-        Ok(Outcome::Redirected)
+        Ok(true)
     }
+}
+
+/// Has a program map its clock, which it can only read; the address, or nothing where that is refused.
+fn mapped(pid: i32, instruction: u64, shared: Clock) -> std::io::Result<Option<u64>> {
+    let arguments = [u64::from(shared.number().cast_unsigned()), 0, u64::from(libc::SHM_RDONLY.cast_unsigned())];
+    let answer = ptrace::call(pid, instruction, libc::SYS_shmat, arguments)?;
+    // As the kernel returns errors: the last page of addresses is none.
+    Ok((answer > 0).then(|| answer.cast_unsigned()))
 }
 
 /// Whether the program's vDSO is the one that the plan is for.

@@ -17,8 +17,7 @@ use std::{
 use wire::bridge::{Reached, Virtual};
 
 use super::{
-    calls::{self, Answered},
-    clock::{Clock, MONOTONICS, WALLS},
+    calls::{self, Answered, MONOTONICS, WALLS},
     control::Control,
     deadlines::{self, Changed},
     entropy::{Lineage, Purpose},
@@ -65,7 +64,6 @@ pub(super) struct Tracer<'a> {
     settings: &'a Virtual,
     job: Job,
     programs: Programs,
-    clock: Clock,
     processes: Processes,
     /// The job's own process.
     root: i32,
@@ -80,8 +78,6 @@ pub(super) struct Tracer<'a> {
     /// What was there before the job was, where it is known.
     left: Option<Leftovers>,
     is_ending: bool,
-    /// Orders that are carried out once each process shows what the clock shows.
-    unanswered: Vec<u64>,
     orphan_count: u64,
     /// Threads that were met before whoever made them said so. A maker that is killed never does.
     early: BTreeSet<i32>,
@@ -91,12 +87,11 @@ pub(super) struct Tracer<'a> {
 }
 
 impl<'a> Tracer<'a> {
-    pub(super) fn new(settings: &'a Virtual, controls: Controls, job: Job, reached: Reached) -> Self {
+    pub(super) fn new(settings: &'a Virtual, programs: Programs, job: Job, reached: Reached) -> Self {
         Self {
-            clock: Clock::new(settings.wall_clock, controls.monotonic),
             settings,
             job,
-            programs: Programs::new(controls),
+            programs,
             processes: Processes::default(),
             root: 0,
             failure: None,
@@ -106,7 +101,6 @@ impl<'a> Tracer<'a> {
             is_stopped: false,
             left: None,
             is_ending: false,
-            unanswered: Vec::new(),
             orphan_count: 0,
             early: BTreeSet::new(),
             waiting: BTreeMap::new(),
@@ -161,10 +155,6 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    pub(super) fn clock(&self) -> &Clock {
-        &self.clock
-    }
-
     pub(super) fn reached(self) -> Reached {
         self.reached
     }
@@ -194,7 +184,7 @@ impl<'a> Tracer<'a> {
 
     fn take(&mut self, thread: i32, change: Change, control: &mut Control) {
         if let Change::Over { status, signal } = change {
-            return self.take_end(thread, status, signal, control);
+            return self.take_end(thread, status, signal);
         }
         if !self.processes.knows(thread) {
             self.early.insert(thread);
@@ -203,10 +193,6 @@ impl<'a> Tracer<'a> {
         if self.is_ending {
             // What was made while the others ended ends as well.
             return system::send_signal(thread, libc::SIGKILL);
-        }
-        // One that runs another program gets a block of its own.
-        if change != Change::Exec {
-            self.update(thread, control);
         }
         let done = match change {
             Change::Made => {
@@ -232,7 +218,7 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    fn take_end(&mut self, thread: i32, status: u8, signal: Option<i32>, control: &mut Control) {
+    fn take_end(&mut self, thread: i32, status: u8, signal: Option<i32>) {
         let is_process = self.processes.remove(thread);
         self.waiting.remove(&thread);
         if is_process && signal == Some(libc::SIGSYS) {
@@ -241,22 +227,6 @@ impl<'a> Tracer<'a> {
         if thread == self.root {
             self.root_status = Some(status);
         }
-        self.answer_what_is_done(control);
-    }
-
-    /// A thread is stopped, so its process's block can be written.
-    fn update(&mut self, thread: i32, control: &mut Control) {
-        let clock = &self.clock;
-        if let Some(process) = self.processes.of_thread(thread).filter(|process| !process.is_up_to_date(clock)) {
-            if let Err(error) = process.update(thread, clock) {
-                // It may just have been killed.
-                if ptrace::registers(thread).is_err() {
-                    return;
-                }
-                return self.refuse(thread, &format!("its clock could not be set: {error}"));
-            }
-            self.answer_what_is_done(control);
-        }
     }
 
     fn take_program(&mut self, thread: i32, control: &mut Control) -> io::Result<i32> {
@@ -264,16 +234,14 @@ impl<'a> Tracer<'a> {
         self.waiting.remove(&thread);
         let Some(process) = self.processes.get(thread) else { return Err(io::ErrorKind::NotFound.into()) };
         process.memory = Memory::of(thread);
-        process.block = None;
         process.lineage.run_program();
         process.tsc_count = 0;
-        match self.programs.prepare(thread, process, &self.clock) {
+        match self.programs.prepare(thread, process) {
             Ok(Outcome::Left) => {}
             Ok(Outcome::Redirected) => self.reached.redirected_count += 1,
             Ok(Outcome::Stripped) => self.reached.stripped_count += 1,
             Err(reason) => return Err(io::Error::other(reason)),
         }
-        self.answer_what_is_done(control);
         if thread == self.root
             && let Some(number) = self.restart.take()
         {
@@ -285,7 +253,7 @@ impl<'a> Tracer<'a> {
 
     fn take_call(&mut self, thread: i32) -> io::Result<i32> {
         let Some(process) = self.processes.of_thread(thread) else { return Err(io::ErrorKind::NotFound.into()) };
-        match calls::answer(thread, process, self.programs.controls, &self.clock)? {
+        match calls::answer(thread, process, &self.programs)? {
             Answered::ByKernel => {}
             Answered::Translated(changed) => {
                 self.waiting.insert(thread, changed);

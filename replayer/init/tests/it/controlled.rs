@@ -46,6 +46,14 @@ impl Service {
         Self { _setup: setup, init, host, input, lines: BufReader::new(output).lines() }
     }
 
+    /// Sets the clock, and waits until that has arrived: the tracer's answers come behind what it told before, and behind what
+    /// was sent before they were asked for.
+    async fn set_clock(&self, wall: WallClock) {
+        self.host.say_ready().await.unwrap();
+        self.host.set_clock(wall).unwrap();
+        self.host.say_ready().await.unwrap();
+    }
+
     fn line(&mut self) -> String {
         self.lines.next().unwrap().unwrap()
     }
@@ -76,11 +84,11 @@ async fn the_clock_that_the_host_sets_is_shown_at_once_in_each_process_by_vdso_a
     assert_eq!(service.line(), "up");
     assert_eq!(service.times(), all("1700000000.123456789"));
     for step in 1..=200 {
-        service.host.set_clock(WallClock::Frozen { at_ns: AT_NS + step * 1_000_000_007 }).await.unwrap();
+        service.set_clock(WallClock::Frozen { at_ns: AT_NS + step * 1_000_000_007 }).await;
         let ns = AT_NS + step * 1_000_000_007;
         assert_eq!(service.times(), all(&format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000)));
     }
-    service.host.set_clock(WallClock::Running { from_ns: 2_000_000_000_000_000_000 }).await.unwrap();
+    service.set_clock(WallClock::Running { from_ns: 2_000_000_000_000_000_000 }).await;
     let seconds = |line: &String| line.split(' ').nth(1).unwrap().parse::<f64>().unwrap();
     let first: Vec<_> = service.times().iter().map(seconds).collect();
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -93,6 +101,72 @@ async fn the_clock_that_the_host_sets_is_shown_at_once_in_each_process_by_vdso_a
     assert_eq!((status, &reached.clock, &reached.entropy, &reached.tsc), (Some(0), &Held::On, &Held::On, &Held::Off));
     assert_eq!((reached.redirected_count, reached.stripped_count, reached.refused_count), (1, 0, 0));
     assert_eq!(reached.clock_count, 203 * 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clock_is_set_in_forked_children_of_static_programs_and_of_musl_also_once_they_are_started_anew() {
+    for options in [&["-static"][..], &["-static-pie"], &["-musl"], &["-musl", "-static"]] {
+        let Some((_folder, program)) = built("tells_on_request", options) else { continue };
+        let mut service = Service::start(&[], "", "", &[&program]).await;
+        for round in 0..3 {
+            assert_eq!(service.line(), "up");
+            assert_eq!(service.times(), all("1700000000.123456789"), "{options:?} {round}");
+            service.set_clock(WallClock::Frozen { at_ns: 1_234_567_890_000_000_007 }).await;
+            assert_eq!(service.times(), all("1234567890.000000007"), "{options:?} {round}");
+            service.host.restart().await.unwrap();
+        }
+        service.host.close().await;
+        service.init.wait().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_is_run_later_shows_what_the_clock_was_set_to_by_then() {
+    let mut service = Service::start(&[], "", "", &["sh", "-c", "while read line; do date +%s.%N; done"]).await;
+    for step in 1..=20 {
+        let ns = AT_NS + step * 1_000_000_007;
+        service.set_clock(WallClock::Frozen { at_ns: ns }).await;
+        writeln!(service.input).unwrap();
+        assert_eq!(service.line(), format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000));
+    }
+    let (status, observed) = service.ended().await;
+    assert_eq!((status, observed.reached.unwrap().redirected_count), (Some(0), 21));
+}
+
+/// Where what is shared has no number, the clock is asked for by calls.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clock_is_set_also_in_a_program_that_may_not_map_it() {
+    let Some((_folder, program)) = built("tells_on_request", &[]) else { return };
+    let apart = ["unshare", "--ipc", "--"];
+    if !Command::new(apart[0]).args(&apart[1..]).arg("true").output().is_ok_and(|output| output.status.success()) {
+        return skipped("there is no unshare, or no right to it");
+    }
+    let mut service = Service::start(&[], "", "", &[&apart[..], &[&program]].concat()).await;
+    assert_eq!(service.line(), "up");
+    for step in 1..=20 {
+        let ns = AT_NS + step * 1_000_000_007;
+        service.set_clock(WallClock::Frozen { at_ns: ns }).await;
+        assert_eq!(service.times(), all(&format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000)));
+    }
+    let (status, observed) = service.ended().await;
+    let reached = observed.reached.unwrap();
+    assert_eq!((status, reached.redirected_count, reached.stripped_count), (Some(0), 1, 1));
+    assert_eq!(reached.troubles, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_memory_can_be_shared_the_clock_has_failed_and_cannot_be_set() {
+    let planted = ["env", "RETAKE_INIT_PLANT=no-clock"];
+    let mut service = Service::start_by(&planted, &[], "", r#", "fallback": true"#, &["cat"]).await;
+    service.host.say_ready().await.unwrap();
+    let refused = service.host.set_clock(WallClock::Frozen { at_ns: 1 });
+    assert!(matches!(&refused, Err(ControlError::Failed { reason }) if reason.contains("memory")), "{refused:?}");
+    writeln!(service.input, "still there").unwrap();
+    assert_eq!(service.line(), "still there");
+    let (status, observed) = service.ended().await;
+    let reached = observed.reached.unwrap();
+    assert!(matches!(&reached.clock, Held::Failed { reason } if reason.contains("memory")), "{reached:?}");
+    assert_eq!((status, reached.entropy, reached.aslr_off), (Some(0), Held::On, Held::On));
 }
 
 /// Another user's memory is no file for us to open without a capability; its words can be had while it is stopped.
@@ -109,7 +183,7 @@ async fn the_clock_is_set_also_in_a_service_that_has_become_another_user() {
     assert_eq!(service.line(), "up");
     for step in 1..=20 {
         let ns = AT_NS + step * 1_000_000_007;
-        service.host.set_clock(WallClock::Frozen { at_ns: ns }).await.unwrap();
+        service.set_clock(WallClock::Frozen { at_ns: ns }).await;
         assert_eq!(service.times(), all(&format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000)));
     }
     let (status, observed) = service.ended().await;
@@ -131,7 +205,7 @@ async fn a_service_that_is_started_anew_sees_what_it_saw_the_first_time() {
     };
     let first = seen(&mut service);
     for _ in 0..5 {
-        service.host.set_clock(WallClock::Frozen { at_ns: 1 }).await.unwrap();
+        service.set_clock(WallClock::Frozen { at_ns: 1 }).await;
         service.host.restart().await.unwrap();
         assert_eq!(seen(&mut service), first);
     }
@@ -208,13 +282,14 @@ async fn where_nobody_traces_and_once_the_service_has_ended_orders_fail() {
     let listener = bridge::listen(setup.folder.path()).unwrap();
     let mut init = setup.command(&[], &["sleep", "0.3"]).spawn().unwrap();
     let host = Host::accept(listener, PATIENCE).await.unwrap();
-    assert_eq!(host.set_clock(WallClock::Frozen { at_ns: 1 }).await, Err(ControlError::Gone));
     host.ended().await;
+    assert_eq!(host.set_clock(WallClock::Frozen { at_ns: 1 }), Err(ControlError::Gone));
     assert_eq!(host.close().await.reached, None);
     init.wait().unwrap();
 
     let service = Service::start(&[], "", r#", "clock": false"#, &["sleep", "0.3"]).await;
-    let refused = service.host.set_clock(WallClock::Frozen { at_ns: 1 }).await;
+    service.host.say_ready().await.unwrap();
+    let refused = service.host.set_clock(WallClock::Frozen { at_ns: 1 });
     assert!(matches!(&refused, Err(ControlError::Failed { reason }) if reason.contains("not given")), "{refused:?}");
     service.host.ended().await;
     assert_eq!(service.host.restart().await, Err(ControlError::Gone));

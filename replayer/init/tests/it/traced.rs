@@ -238,6 +238,16 @@ fn a_group_that_is_stopped_stays_so_until_it_goes_on_and_orphans_are_reaped() {
 }
 
 #[test]
+fn a_program_that_is_stopped_while_it_starts_goes_on_when_it_is_told_to() {
+    let script = "for i in 1 2 3 4 5 6 7 8 9 10; do for n in 1 2 3 4 5 6 7 8 9 10; do \
+                  true & kill -STOP $!; kill -CONT $!; wait $! || echo $i $n $?; done; done; \
+                  for i in 1 2 3 4 5; do sleep 30 & kill -STOP $!; sleep 0.05; grep State /proc/$!/status; kill -9 $!; done";
+    let output = setup("").output(&["bash", "-c", script]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(text, "State:\tt (tracing stop)\n".repeat(5), "{output:?}");
+}
+
+#[test]
 fn a_program_that_a_thread_runs_in_its_processs_place_sees_the_same() {
     let Some((_folder, program)) = built("runs_from_a_thread", &[]) else { return };
     let setup = setup("");
@@ -254,8 +264,11 @@ fn what_asks_for_the_time_as_a_32_bit_program_is_killed_and_never_told_the_real_
 
 #[test]
 fn a_false_claim_is_found_by_the_self_check_and_the_service_is_not_started() {
-    for (plant, control) in [("late-clock", "clock: read by call"), ("no-entropy", "entropy: the bytes of `getrandom`")]
-    {
+    for (plant, control) in [
+        ("late-clock", "clock: read by call"),
+        ("no-entropy", "entropy: the bytes of `getrandom`"),
+        ("no-clock", "clock: no memory can be shared"),
+    ] {
         let planted = |more: &str| {
             let setup = setup(more);
             let mut init = setup.command(&[], &["echo", "started"]);

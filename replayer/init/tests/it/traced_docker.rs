@@ -76,7 +76,8 @@ async fn the_clock_of_a_contained_service_is_set_and_it_is_started_anew() {
     let config = ContainerConfig::default();
     let contained = Contained::start_with(Delivery::Mounted, &docker, &image, part, config, more).await;
     for at_ns in 1..=3 {
-        contained.host.set_clock(WallClock::Frozen { at_ns }).await.unwrap();
+        contained.host.say_ready().await.unwrap();
+        contained.host.set_clock(WallClock::Frozen { at_ns }).unwrap();
         contained.host.restart().await.unwrap();
     }
     contained.container.stop(std::time::Duration::from_secs(20)).await.unwrap();

@@ -22,6 +22,9 @@ impl Tracer<'_> {
         if self.processes.knows(thread) {
             return;
         }
+        if let Some(process) = self.processes.of_new(thread, maker) {
+            return self.processes.add_thread(thread, process);
+        }
         // One that is gone already needs no more.
         let Ok((process, parent)) = identity(thread) else { return };
         if process != thread {
@@ -31,9 +34,8 @@ impl Tracer<'_> {
         let made = match maker {
             Some(maker) => {
                 let lineage = maker.lineage.child();
-                // What was written into the maker is in its child's memory too, but maybe not the last of it.
-                let (vdso, block) = (maker.vdso, maker.block);
-                Process { vdso, block, ..Process::new(thread, lineage) }
+                // What is in the maker's memory is in its child's too.
+                Process { vdso: maker.vdso, ..Process::new(thread, lineage) }
             }
             None => {
                 self.orphan_count += 1;

@@ -1,30 +1,22 @@
-//! What the host orders while the service runs: another time on its clock, the end of a frozen one, a stop, another start.
+//! What the host orders while the service runs: the end of a frozen clock, a stop, another start.
 
 use std::io;
 
 use wire::bridge::Order;
 
 use super::{
-    super::{control::Control, leftovers::Leftovers, memory::Memory, processes},
+    super::{control::Control, leftovers::Leftovers, processes},
     Tracer,
 };
-use crate::system::{self, ptrace};
+use crate::system;
 
 impl Tracer<'_> {
     pub(super) fn carry_out(&mut self, number: u64, order: Order, control: &mut Control) {
         match order {
-            Order::SetClock(_) if !self.programs.controls.clock => {
-                control.answer(number, &Err("the wall clock is not given".to_owned()));
+            Order::Ready => {
+                self.programs.clock().into_iter().for_each(|clock| clock.freeze_monotonic(false));
+                control.answer(number, &Ok(()));
             }
-            Order::SetClock(wall) => {
-                self.clock.set(wall);
-                self.spread_clock(number, control);
-            }
-            Order::Ready if self.clock.monotonic().is_some() => {
-                self.clock.go_on();
-                self.spread_clock(number, control);
-            }
-            Order::Ready => control.answer(number, &Ok(())),
             Order::Stop { signal } => {
                 if let Some(earlier) = self.stop.replace(number) {
                     control.answer(earlier, &Err("it was asked to stop again".to_owned()));
@@ -55,7 +47,7 @@ impl Tracer<'_> {
     /// only stopped. False where nothing more is wanted of it.
     pub(super) fn stands_by(&mut self, control: &mut Control) -> io::Result<bool> {
         if self.restart.is_some() {
-            return self.start_anew(control).map(|()| true);
+            return self.start_anew().map(|()| true);
         }
         let Some(number) = self.stop else { return Ok(self.is_stopped && control.input().is_some()) };
         if !self.is_ending {
@@ -77,48 +69,15 @@ impl Tracer<'_> {
         self.processes.is_empty() && unmet.is_empty()
     }
 
-    /// Writes what the clock shows into each process, and answers when it is in all of them.
-    fn spread_clock(&mut self, number: u64, control: &mut Control) {
-        self.unanswered.push(number);
-        for number in self.processes.numbers() {
-            let Some(thread) = self.processes.thread_of(number) else { continue };
-            let Some(process) = self.processes.get(number) else { continue };
-            // What cannot be written while it runs is written when it stops, which it is made to; one that has ended
-            // does neither, and is taken off when that is heard.
-            let waits = matches!(process.memory, Memory::Words);
-            if waits || process.update(thread, &self.clock).is_err() {
-                drop(ptrace::interrupt(thread));
-            }
-        }
-        self.answer_what_is_done(control);
-    }
-
-    pub(super) fn answer_what_is_done(&mut self, control: &mut Control) {
-        if self.unanswered.is_empty() {
-            return;
-        }
-        let (clock, processes) = (&self.clock, &mut self.processes);
-        let mut all = processes.numbers().into_iter().filter_map(|number| {
-            let is_done = processes.get(number)?.is_up_to_date(clock);
-            Some(is_done)
-        });
-        if all.all(|is_done| is_done) {
-            for number in std::mem::take(&mut self.unanswered) {
-                control.answer(number, &Ok(()));
-            }
-        }
-    }
-
     /// Starts the job again once all of its old processes have ended.
-    pub(super) fn start_anew(&mut self, control: &mut Control) -> io::Result<()> {
+    fn start_anew(&mut self) -> io::Result<()> {
         if !self.is_all_gone() {
             return Ok(());
         }
         self.is_ending = false;
         self.orphan_count = 0;
         self.early.clear();
-        self.clock.start_over(self.settings.wall_clock, self.programs.controls.monotonic);
-        self.answer_what_is_done(control);
+        self.programs.begin_clock(self.settings.wall_clock);
         self.start()
     }
 }

@@ -1,0 +1,70 @@
+//! A little memory that this process has in common with others (shmget(2), shmat(2)).
+//!
+//! It has a number and no name. It is to be destroyed from the start, so that it goes with the last process that has it,
+//! however that ends; until then Linux still lets others have it by its number (shmctl(2)).
+
+use std::{io, ptr, sync::atomic::AtomicI64};
+
+use super::check;
+
+/// How many numbers are in it.
+const COUNT: usize = 2;
+
+/// Numbers that others read and write as well; this process has them as long as it lives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shared {
+    number: i32,
+    words: &'static [AtomicI64; COUNT],
+}
+
+impl Shared {
+    /// New ones, all 0, which every user may read and this one write.
+    pub(crate) fn make() -> io::Result<Self> {
+        // SAFETY: it makes something new, and touches no memory of ours.
+        let number =
+            unsafe { libc::shmget(libc::IPC_PRIVATE, size_of::<[AtomicI64; COUNT]>(), libc::IPC_CREAT | 0o644) };
+        check(number)?;
+        let shared = Self::of(number);
+        // SAFETY: nothing is written where none is asked for.
+        check(unsafe { libc::shmctl(number, libc::IPC_RMID, ptr::null_mut()) })?;
+        shared
+    }
+
+    /// Those of this number.
+    pub(crate) fn of(number: i32) -> io::Result<Self> {
+        // SAFETY: the kernel chooses a place where nothing is.
+        let address = unsafe { libc::shmat(number, ptr::null(), 0) };
+        if address.addr() == usize::MAX {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: what starts there is a page, zero at first, which is never given back; whoever else has it can change
+        // nothing but what the numbers are.
+        Ok(Self { number, words: unsafe { &*address.cast() } })
+    }
+
+    /// By which others have them.
+    pub(crate) fn number(self) -> i32 {
+        self.number
+    }
+
+    pub(crate) fn words(self) -> &'static [AtomicI64; COUNT] {
+        self.words
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+
+    #[test]
+    fn what_one_writes_the_other_reads_and_a_number_of_nobody_is_an_error() {
+        let Ok(one) = Shared::make() else { return eprintln!("skipped: no memory can be shared here") };
+        let other = Shared::of(one.number()).unwrap();
+        assert!(!ptr::eq(one.words(), other.words()));
+        one.words()[1].store(7, Ordering::Relaxed);
+        assert_eq!(other.words().each_ref().map(|word| word.load(Ordering::Relaxed)), [0, 7]);
+        assert!(Shared::of(-1).is_err());
+    }
+}
