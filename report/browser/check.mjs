@@ -156,6 +156,21 @@ async function use(page) {
   assert.ok(before > 0, "equal lines are folded");
   await folds.first().click();
   assert.equal(await changed.locator(".fold button").count(), before - 1);
+  // What noise set apart has its evidence; equal answers are there once, folded.
+  const noisy = page.locator(".item", { has: page.locator(".badge.v-noise") }).first();
+  await noisy.locator(".line").click();
+  const within = noisy.locator("table", { hasText: "Differences within measured noise" });
+  assert.match(await within.innerText(), /model POST \/v1\/chat\/completions\s+dep:model:\/user[^]*30 of 30/);
+  for (const word of ["noise", "same"]) {
+    const alike = page.locator(".item", { has: page.locator(`.badge.v-${word}`) }).first();
+    if ((await alike.locator(".line").getAttribute("aria-expanded")) === "false") await alike.locator(".line").click();
+    assert.equal(await alike.locator("h4", { hasText: "Answer, equal on both sides" }).count(), 1, word);
+    const answer = alike.locator("details pre[aria-label=Answer]");
+    assert.equal(await answer.isVisible(), false, "folded");
+    await alike.locator("summary", { hasText: /^Show it, [0-9]+ lines$/ }).click();
+    assert.equal(await answer.isVisible(), true);
+    assert.match(await answer.innerText(), /note 17/);
+  }
   // Copying, and the link of a cluster.
   await page.locator(".clusters .copy").first().click();
   await page.waitForFunction(() => /Copied|Selected/.test(document.querySelector(".clusters .copy").textContent));

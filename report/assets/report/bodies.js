@@ -155,12 +155,14 @@ function messages(row, detail) {
   const pair = (name, of) => {
     const [one, other] = [recorded && recorded[of], replayed && replayed[of]];
     if (!one && !other) return;
-    made.push(element("h4", {}, one && other ? name : one ? name + ", as recorded" : name + ", as replayed"));
-    if (of === "response" && one && other) {
-      made.push(linesTable(name + " line by line", textRows(whole(one), whole(other))));
-    } else {
-      made.push(element("pre", { tabindex: "0", role: "group", "aria-label": name }, lines(whole(one || other))));
-    }
+    const isBoth = of === "response" && one && other;
+    const isAlike = isBoth && whole(one) === whole(other);
+    const equal = of === "response" && one && (isAlike || detail.result.verdict === "same") ? equalWords(detail.result, isAlike && (one.cut || other.cut)) : "";
+    made.push(element("h4", {}, equal ? name + ", " + equal : one && other ? name : one ? name + ", as recorded" : name + ", as replayed"));
+    const content = isBoth && !isAlike ? linesTable(name + " line by line", textRows(whole(one), whole(other)))
+      : element("pre", { tabindex: "0", role: "group", "aria-label": name }, lines(whole(one || other)));
+    const summary = () => (isBoth && !isAlike ? "Show both, line by line" : "Show it, " + many(whole(one).split("\n").length, "line"));
+    made.push(equal ? element("details", {}, element("summary", {}, summary()), content) : content);
     const cut = [[one, data.cases[row[ROW.CASE]].recorded, row[ROW.ID]], [other, data.cases[row[ROW.CASE]].replayed, detail.result.replayed_id]];
     for (const [content, source, id] of cut) {
       if (content && content.cut && isOfFiles) made.push(element("p", { class: "note" }, "This is the beginning of ", code(source), ", which has " + bytes(content.len) + "."));
@@ -170,6 +172,12 @@ function messages(row, detail) {
   pair(isOfFiles ? "Both files" : "Answer", "response");
   pair("Request", "request");
   return made;
+}
+
+// What is said of two answers that are equal, or were called so.
+function equalWords({ verdict, comparison }, isCut) {
+  const isByRules = verdict === "same" && comparison && comparison.rules_used && comparison.rules_used.length > 0;
+  return "equal on both sides" + (isByRules ? " but for what rules leave out" : isCut ? " as far as it is shown" : "");
 }
 
 const whole = (content) => (content.head && content.head + "\n\n") + content.body.replace(/\n$/, "");

@@ -19,12 +19,40 @@ function parts(one, other) {
   return { begin, end };
 }
 
+// Most words of a text of which each is looked for in the other; longer ones part once and meet once.
+const WORDS_MAX = 600;
+
+const wordsOf = (text) => text.match(/[\p{L}\p{N}_]+|\s+|[^]/gu) || [];
+
+// [[text, isOwn], …]: what a text shares with another one and what is its own, word by word.
+function runs(text, other) {
+  const [words, others] = [wordsOf(text), wordsOf(other)];
+  if (words.length > WORDS_MAX || others.length > WORDS_MAX) {
+    const { begin, end } = parts(text, other);
+    return [[text.slice(0, begin), false], [text.slice(begin, text.length - end), true], [text.slice(text.length - end), false]];
+  }
+  const shared = new Set(aligned(words, others).filter(([one, two]) => one !== undefined && two !== undefined).map(([one]) => one));
+  const made = [];
+  words.forEach((word, at) => {
+    const last = made[made.length - 1];
+    if (last && last[1] === !shared.has(at)) last[0] += word;
+    else made.push([word, !shared.has(at)]);
+  });
+  // A space or a dash between two words of its own is its own.
+  made.forEach((run, at) => { if (at > 0 && at < made.length - 1 && !/[\p{L}\p{N}_]/u.test(run[0])) run[1] = true; });
+  return made;
+}
+
 // A text with what is its own marked.
 function marked(text, other, name, write) {
   if (other === undefined) return [write(text)];
-  const { begin, end } = parts(text, other);
-  const own = text.slice(begin, text.length - end);
-  return [write(text.slice(0, begin)), own && element(name, {}, write(own)), write(text.slice(text.length - end))];
+  const made = [];
+  for (const [run, isOwn] of runs(text, other)) {
+    const last = made[made.length - 1];
+    if (last && last[1] === isOwn) last[0] += run;
+    else if (run) made.push([run, isOwn]);
+  }
+  return made.map(([run, isOwn]) => (isOwn ? element(name, {}, write(run)) : write(run)));
 }
 
 // Both values of a change; of long texts the part around their first difference.

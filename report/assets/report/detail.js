@@ -41,7 +41,7 @@ function reasons(result) {
 function noisy(comparison) {
   if (!comparison || !comparison.noise || comparison.noise.length === 0) return [];
   const shown = (value) => element("td", {}, value ? code(value.text) : element("span", { class: "dim" }, "nothing"));
-  const rows = comparison.noise.map(({ change, evidence }) => element("tr", {}, element("th", { scope: "row" }, placeOf(change)), shown(change.recorded), shown(change.replayed),
+  const rows = comparison.noise.map(({ evidence, ...change }) => element("tr", {}, element("th", { scope: "row" }, evidence.call && element("div", { class: "dim" }, line(evidence.call)), placeOf(change)), shown(change.recorded), shown(change.replayed),
     element("td", {}, evidence.differed.events + " of " + evidence.differed.of, (evidence.runs || []).length > 0 && element("div", { class: "dim" }, "run " + evidence.runs.map(short).join(", ")))));
   return [element("h4", {}, "Within measured noise"), element("div", { class: "wide" }, table({ class: "rows" }, "Differences within measured noise", ["Place", "Recorded", "Replayed", "Differed before"], rows))];
 }

@@ -127,17 +127,19 @@ fn notes(page: &mut Markup, case: &Case<'_>) {
 
 fn cases(page: &mut Markup, report: &Report<'_>) {
     page.raw(
-        "<section id=\"cases\" aria-labelledby=\"cases-title\">\n<h2 id=\"cases-title\">Cases</h2>\n<div class=\"wide\"><table class=\"rows\">\n\
+        "<section id=\"cases\" aria-labelledby=\"cases-title\">\n<h2 id=\"cases-title\">Cases</h2>\n<div class=\"wide\"><table class=\"rows cases\">\n\
          <thead><tr><th scope=\"col\">Verdict</th><th scope=\"col\">Case</th><th scope=\"col\">Exchanges</th>\
          <th scope=\"col\">Notes</th></tr></thead>\n<tbody>\n",
     );
     for (number, case) in report.cases.iter().enumerate() {
         let is_void = case.receipt.is_some_and(|receipt| receipt.void.is_some());
         page.raw("<tr><td>");
-        badge(page, word_of(case.exit_code, &case.tally(), is_void));
+        let word = word_of(case.exit_code, &case.tally(), is_void);
+        badge(page, word);
         page.raw("</td><th scope=\"row\"><a href=\"#case-").number(number).raw("\">").text(case.name).raw("</a></th>");
         page.cell(&tally_words(case)).raw("<td>");
-        for (label, words) in case.notes {
+        // What the badge says need not be said again.
+        for (label, words) in case.notes.iter().filter(|(label, words)| label != "verdict" || words != word) {
             page.raw("<div><span class=\"dim\">").text(label).raw("</span> ").text(words).raw("</div>");
         }
         page.raw("</td></tr>\n");

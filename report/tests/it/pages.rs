@@ -57,7 +57,10 @@ pub(crate) fn attacked(number: u64, text: &str) -> ExchangeResult {
             "hunks": [{ "recorded_line": 1, "replayed_line": 1, "removed": [text], "added": [format!("{text}!"), text] }],
         },
     });
-    let comparison = json!({ "changes": [change], "rules_used": [{ "rule": text, "pointer": text, "count": 1 }], "compared_as": "json" });
+    let comparison = json!({
+        "changes": [change], "rules_used": [{ "rule": text, "pointer": text, "count": 1 }], "noise": [noisy(text, text, text)],
+        "compared_as": "json",
+    });
     let missed = vec![MissedCall { asked: text.to_owned(), nearest: Some(text.to_owned()) }];
     let (extra, never_asked) = (vec![text.to_owned()], vec![text.to_owned()]);
     let verdict = match number % 3 {
@@ -78,6 +81,14 @@ pub(crate) fn attacked(number: u64, text: &str) -> ExchangeResult {
         comparison: Some(serde_json::from_value::<Comparison>(comparison).unwrap()),
         repeated: Some(Box::new(repeated(text))),
     }
+}
+
+/// A difference within noise at this place, in a call where one is named.
+fn noisy(place: &str, call: &str, text: &str) -> Value {
+    json!({
+        "pointer": place, "kind": "changed", "recorded": shown(text), "replayed": shown(&format!("{text}!")),
+        "evidence": { "place": place, "call": call, "differed": estimate(30, 30), "runs": ["09".repeat(16)] },
+    })
 }
 
 fn estimate(events: u64, of: u64) -> Value {
@@ -321,7 +332,14 @@ fn exchange(number: u64) -> ExchangeResult {
         ],
         _ => Vec::new(),
     };
-    let comparison = json!({ "changes": changes, "compared_as": "json" });
+    let noise = match verdict {
+        Verdict::Noise => {
+            let (id, call) = ("\"9b9a6c1e-4f7d-4a52-9c7e-1d2f3a4b5c6d\"", "model POST /v1/chat/completions");
+            vec![noisy("/id", "", id), noisy("dep:model:/user", call, id)]
+        }
+        _ => Vec::new(),
+    };
+    let comparison = json!({ "changes": changes, "noise": noise, "compared_as": "json" });
     ExchangeResult {
         id: id(number),
         replayed_id: Some(id(number + 1_000_000)),
