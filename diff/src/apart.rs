@@ -33,15 +33,15 @@ pub struct Apart {
     pub sightings: Vec<(Option<Shown>, Option<Shown>)>,
 }
 
-/// The places at which `other` differs from `first`, each once, with count 1.
-pub fn places_apart(first: &Output<'_>, other: &Output<'_>, route: &Route) -> Vec<Apart> {
-    places_of(compare_responses(first, other, &Rules::strict(), route).changes)
+/// The places at which `other` differs from `first`, each once, with count 1. Of the rules it counts alone how they read messages.
+pub fn places_apart(first: &Output<'_>, other: &Output<'_>, route: &Route, rules: &Rules) -> Vec<Apart> {
+    places_of(compare_responses(first, other, &rules.reading_alone(), route).changes)
 }
 
 /// The places at which a call to a dependency differs from the first one in its place; `None` where they are not to be compared
 /// ([`compare_calls`]).
-pub fn places_of_calls_apart(first: &CallRequest<'_>, other: &CallRequest<'_>) -> Option<Vec<Apart>> {
-    compare_calls(first, other, &Rules::strict()).map(places_of)
+pub fn places_of_calls_apart(first: &CallRequest<'_>, other: &CallRequest<'_>, rules: &Rules) -> Option<Vec<Apart>> {
+    compare_calls(first, other, &rules.reading_alone()).map(places_of)
 }
 
 fn places_of(changes: Vec<Change>) -> Vec<Apart> {
@@ -84,7 +84,7 @@ mod tests {
         let head = Head::new("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n".to_owned());
         let output = |body: &'static [u8]| Output { head: &head, body, complete: true, whole: true };
         let (one, other) = (one.to_owned().leak().as_bytes(), other.to_owned().leak().as_bytes());
-        places_apart(&output(one), &output(other), &Route::default())
+        places_apart(&output(one), &output(other), &Route::default(), &Rules::strict())
     }
 
     #[test]

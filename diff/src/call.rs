@@ -13,7 +13,6 @@ use crate::{
     findings::Findings,
     json::{self, Document},
     pointer::{Step, pointer_text},
-    structured::Reading,
     view::View,
 };
 
@@ -42,9 +41,9 @@ impl CallRequest<'_> {
         String::from_utf8_lossy(&target).into_owned()
     }
 
-    fn view(&self) -> View<'_> {
+    fn view(&self, rules: &Rules) -> View<'_> {
         let output = Output { head: self.head, body: self.body, complete: true, whole: true };
-        View::of(&output, Reading::default())
+        View::of(&output, rules.reading_call(&Route::of(self.head).path))
     }
 }
 
@@ -58,7 +57,7 @@ pub fn compare_calls(recorded: &CallRequest<'_>, asked: &CallRequest<'_>, rules:
     let mut findings = Findings::new();
     if recorded.body != asked.body {
         let active = rules.for_call_request(recorded.dependency);
-        match (recorded.view(), asked.view()) {
+        match (recorded.view(rules), asked.view(rules)) {
             (View::Json(one, _), View::Json(other, _)) => {
                 json::compare(one.root(), other.root(), 0, Document::default(), active.for_body(), &mut findings);
             }

@@ -153,10 +153,22 @@ impl Rules {
         Self { messages: Some(Arc::new(Messages { schema, message })), ..self }
     }
 
+    /// No rules: everything counts, read as with these.
+    #[must_use]
+    pub(crate) fn reading_alone(&self) -> Self {
+        Self { rules: Vec::new(), messages: self.messages.clone() }
+    }
+
     /// How what this path answers is read.
     pub(crate) fn reading(&self, path: &str) -> Reading<'_> {
         let Some(Messages { schema, message }) = self.messages.as_deref() else { return Reading::default() };
         Reading { schema: Some(schema), message: message.as_deref().or_else(|| schema.response_of(path)) }
+    }
+
+    /// How what a dependency is asked at this path is read.
+    pub(crate) fn reading_call(&self, path: &str) -> Reading<'_> {
+        let schema = self.messages.as_deref().map(|messages| &messages.schema);
+        Reading { schema, message: schema.and_then(|schema| schema.request_of(path)) }
     }
 
     /// The rules as they were given.

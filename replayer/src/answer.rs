@@ -55,6 +55,12 @@ const ANSWER_BYTES_MAX: u64 = 256 << 20;
 /// and read meaning into 404; this one they raise at once, with the text.
 const MISS_STATUS: &str = "424 Failed Dependency";
 
+/// How `matching` tells of bodies that it compares as a whole.
+const WHOLE_BODY: &str = "body: ";
+
+/// Most differences named of a call: as many as `matching` names.
+const FIELDS_NAMED_MAX: usize = 5;
+
 /// Most dependencies named in an answer. A choice: what a person reads.
 const NAMES_MAX: usize = 16;
 
@@ -366,6 +372,7 @@ impl Answerer {
             matching::Answer::Missed(miss) => (parent, Err(miss)),
         };
         let asked = CallRequest { dependency, head: &incoming.head, body: &incoming.body };
+        let outcome = outcome.map_err(|miss| self.told_by_field(miss, &asked));
         let looked = self.look(&mut state, &asked, &outcome, &copies);
         let note = Note {
             parent,
@@ -404,6 +411,39 @@ impl Answerer {
         let noise = self.noise.of_call(&was, &asked, &self.rules, nearest.id)?;
         let (copy, found) = state.library.serve_unequal(nearest.id, call, copies)?;
         Some((copy, found, noise))
+    }
+
+    /// A miss whose body is no JSON, with what differs in it by field: `matching` reads neither messages nor forms.
+    fn told_by_field(&self, mut miss: Miss, asked: &CallRequest<'_>) -> Miss {
+        let is_of_whole = |words: &String| words.starts_with(WHOLE_BODY);
+        let Some(nearest) = miss.nearest.as_mut().filter(|it| it.differences.iter().any(is_of_whole)) else {
+            return miss;
+        };
+        let Some(changes) = self.calls.get(&nearest.id).and_then(|recorded| self.body_changes(recorded, asked)) else {
+            return miss;
+        };
+        nearest.differences.retain(|words| !is_of_whole(words));
+        let room = FIELDS_NAMED_MAX.saturating_sub(nearest.differences.len());
+        nearest.differences_more = changes.len().saturating_sub(room) as u64;
+        nearest.differences.extend(changes.into_iter().take(room));
+        miss
+    }
+
+    /// Where the body of a call differs from a recorded one, in words; `None` where that is the whole of it.
+    fn body_changes(&self, recorded: &Exchange, asked: &CallRequest<'_>) -> Option<Vec<String>> {
+        let (head, body) = recorded_request(&self.archive, &self.secrets, recorded).ok()?;
+        let was = CallRequest { head: &head, body: &body, ..*asked };
+        let changes = compare_calls(&was, asked, &self.rules)?;
+        let begin = format!("dep:{}:/", asked.dependency);
+        let words = |change: &Change| {
+            let place = &change.pointer[change.pointer.starts_with(&begin).then_some(begin.len() - 1)?..];
+            Some(match (&change.recorded, &change.replayed) {
+                (Some(was), Some(is)) => format!("{place}: recorded {was}, asked {is}"),
+                (Some(was), None) => format!("{place}: recorded {was}, not asked"),
+                (None, is) => format!("{place}: not recorded, asked {}", is.as_ref()?),
+            })
+        };
+        Some(changes.iter().filter_map(words).collect::<Vec<_>>()).filter(|words| !words.is_empty())
     }
 
     /// Holds a call against the first one in the place of the same recorded call; of several in a repeat the first one.

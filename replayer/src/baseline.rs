@@ -10,7 +10,7 @@ use std::{
 };
 
 use bundle::{Archive, ReadError};
-use diff::{Apart, CallRequest, Output, Route, places_apart, places_of_calls_apart};
+use diff::{Apart, CallRequest, Output, Route, Rules, places_apart, places_of_calls_apart};
 use exchange::{Head, Id};
 
 /// Memory for first answers, in bytes. A choice: a thousand answers of a quarter of a megabyte.
@@ -20,6 +20,8 @@ const KEPT_BYTES_MAX: usize = 256 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Baseline {
     kept: Mutex<Kept>,
+    /// How messages are read.
+    rules: Rules,
 }
 
 #[derive(Debug, Default)]
@@ -60,11 +62,16 @@ pub(crate) struct LookedCall {
 }
 
 impl Baseline {
+    /// None yet.
+    pub(crate) fn new(rules: &Rules) -> Self {
+        Self { kept: Mutex::default(), rules: rules.clone() }
+    }
+
     /// The first answers of a run that is gone on with: those in its file that were judged.
     ///
     /// # Errors
     /// When one cannot be read.
-    pub(crate) fn of_run(archive: &Archive, judged: &BTreeSet<Id>) -> Result<Self, ReadError> {
+    pub(crate) fn of_run(archive: &Archive, judged: &BTreeSet<Id>, rules: &Rules) -> Result<Self, ReadError> {
         let mut firsts: BTreeMap<Id, (u32, Id)> = BTreeMap::new();
         for entry in archive.entries().iter().filter(|entry| judged.contains(&entry.id)) {
             let Some((original, repeat)) = entry.original.zip(entry.repeat) else { continue };
@@ -82,7 +89,7 @@ impl Baseline {
             let (complete, whole) = (exchange.end.is_complete(), response.body.is_whole());
             kept.keep(original, &Output { head: &response.head, body: &body, complete, whole });
         }
-        Ok(Self { kept: Mutex::new(kept) })
+        Ok(Self { kept: Mutex::new(kept), rules: rules.clone() })
     }
 
     /// Keeps the first answer to an exchange; holds a later one against it. `None` for the first, and where the first is
@@ -90,7 +97,8 @@ impl Baseline {
     pub(crate) fn look(&self, exchange: Id, route: &Route, answer: &Output<'_>) -> Option<Looked> {
         let Some(first) = self.first(exchange, answer)? else { return Some(Looked::default()) };
         let Answer { head, body, complete, whole } = &first;
-        let places = places_apart(&Output { head, body, complete: *complete, whole: *whole }, answer, route);
+        let first = Output { head, body, complete: *complete, whole: *whole };
+        let places = places_apart(&first, answer, route, &self.rules);
         let first_divergence = stats::first_divergence(body, answer.body).map(|offset| offset as u64);
         Some(Looked { first_divergence, places })
     }
@@ -99,7 +107,7 @@ impl Baseline {
     pub(crate) fn look_at_call(&self, call: Id, asked: &CallRequest<'_>) -> Option<Vec<Apart>> {
         let request = Output { head: asked.head, body: asked.body, complete: true, whole: true };
         let Some(first) = self.first(call, &request)? else { return Some(Vec::new()) };
-        places_of_calls_apart(&CallRequest { head: &first.head, body: &first.body, ..*asked }, asked)
+        places_of_calls_apart(&CallRequest { head: &first.head, body: &first.body, ..*asked }, asked, &self.rules)
     }
 
     /// Keeps what is the first. `None` then, else the first, and of an equal one nothing.

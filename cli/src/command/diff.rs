@@ -116,7 +116,8 @@ fn exchanges(
         entries.iter().map(|entry| question::question(source, entry, |_| {})).collect::<Result<Vec<_>, _>>()
     })?;
     if args.learn {
-        return learn::learn((recorded, replayed), &pairs, args, as_json, console).map(|exit| damage.or_worse(exit));
+        return learn::learn((recorded, replayed), &pairs, rules, args, as_json, console)
+            .map(|exit| damage.or_worse(exit));
     }
     let found = noise::found(&args.noise, &recorded.archive, &args.store.store, &args.keys)?;
     let noise = noise::of_versions(found, &noise::versions_of(recorded)?);

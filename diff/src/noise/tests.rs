@@ -25,7 +25,8 @@ fn learn_of(learner: &mut NoiseLearner, exchange: Id, answers: &[String]) {
     let output = |body: &'static str| Output { head: &head, body: body.as_bytes(), complete: true, whole: true };
     let first: &'static str = answers[0].clone().leak();
     for answer in &answers[1..] {
-        let places = places_apart(&output(first), &output(answer.clone().leak()), &Route::new("POST", "/a"));
+        let places =
+            places_apart(&output(first), &output(answer.clone().leak()), &Route::new("POST", "/a"), &Rules::strict());
         learner.add(exchange, "POST /a", &places);
     }
 }
@@ -187,7 +188,7 @@ fn pairs_of_two_instances_teach_what_repeats_do() {
     let mut learner = NoiseLearner::of_pairs();
     for at in 0..20 {
         let (one, other) = (output(answer(2 * at)), output(answer(2 * at + at % 3)));
-        learner.add(EXCHANGE, "POST /a", &places_apart(&one, &other, &Route::new("POST", "/a")));
+        learner.add(EXCHANGE, "POST /a", &places_apart(&one, &other, &Route::new("POST", "/a"), &Rules::strict()));
     }
     let noise = Noise::of([learner.conclude("v1".to_owned(), Vec::new())]);
     let with = |at: usize, priority: &str| format!(r#"{{"id":"{}","priority":"{priority}"}}"#, uuid(at));
@@ -221,7 +222,7 @@ fn calls_whose_ids_are_others_each_time_are_noise_and_whatever_else_differs_make
     let mut learner = NoiseLearner::default();
     with_calls(&bodies, &ids, |calls| {
         for call in &calls[1..] {
-            let places = crate::places_of_calls_apart(&calls[0], call).unwrap();
+            let places = crate::places_of_calls_apart(&calls[0], call, &Rules::strict()).unwrap();
             learner.add(EXCHANGE, &call.route(), &places);
         }
     });

@@ -4,7 +4,8 @@ use std::io::Cursor;
 
 use content::{base64, protobuf::Schema};
 use diff::{
-    ChangeKind, ComparedAs, Comparison, Output, Route, Rules, compare_documents, compare_responses, outcome_bytes,
+    CallRequest, ChangeKind, ComparedAs, Comparison, Output, Route, Rules, compare_calls, compare_documents,
+    compare_responses, outcome_bytes, places_of_calls_apart,
 };
 use exchange::Head;
 use proptest::prelude::*;
@@ -185,6 +186,27 @@ fn protobuf_is_compared_by_field_number_and_by_name_where_its_type_is_described(
     );
     let rules = described.ignoring("/*/text").unwrap();
     assert!(compared("application/grpc", &framed(&answer("a", &[])), &framed(&answer("b", &[])), &rules).is_equal());
+}
+
+#[test]
+fn what_a_dependency_is_asked_in_protobuf_is_told_by_the_names_of_its_methods_request() {
+    let head = Head::new("POST /chat.v1.Chat/Ask HTTP/1.1\r\ncontent-type: application/proto\r\n\r\n");
+    let [one, other] = [1, 2].map(|id| Token { id }.encode_to_vec());
+    let call = |body| CallRequest { dependency: "llm", head: &head, body };
+    let places = |rules: &Rules| -> Vec<String> {
+        let changes = compare_calls(&call(&one), &call(&other), rules).unwrap();
+        changes.into_iter().map(|change| change.pointer).collect()
+    };
+    let described = Rules::strict().reading_messages(schema(), None);
+    assert_eq!(
+        (places(&Rules::strict()), places(&described)),
+        (vec!["dep:llm:/#1".into()], vec!["dep:llm:/id".into()])
+    );
+    let rules = described.ignoring("dep:llm:/id").unwrap();
+    assert!(places(&rules).is_empty());
+    // What is learned of noise has the same names, whatever rules there are.
+    let learned = places_of_calls_apart(&call(&one), &call(&other), &rules).unwrap();
+    assert_eq!(learned[0].pointer, "dep:llm:/id");
 }
 
 fn png(samples: [u8; 12], compression: png::Compression) -> Vec<u8> {

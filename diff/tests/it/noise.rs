@@ -68,7 +68,7 @@ fn learned(answer: &mut dyn FnMut(u64) -> String) -> Noise {
     let mut learner = NoiseLearner::default();
     let first = answer(0);
     for at in 1..=LEARNED {
-        let places = places_apart(&output(&head, &first), &output(&head, &answer(at)), &route());
+        let places = places_apart(&output(&head, &first), &output(&head, &answer(at)), &route(), &Rules::strict());
         learner.add(EXCHANGE, &route().to_string(), &places);
     }
     Noise::of([learner.conclude("v1".to_owned(), Vec::new())])

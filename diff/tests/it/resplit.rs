@@ -234,7 +234,11 @@ fn slow_provider_answers_that_differ_in_ids_times_and_split_points_alone_are_nev
         let mut learner = NoiseLearner::default();
         for _ in 0..LEARNED {
             let body = variant(it, &mut chance).unwrap();
-            learner.add(EXCHANGE, &route.to_string(), &places_apart(&output(it, &first), &output(it, &body), &route));
+            learner.add(
+                EXCHANGE,
+                &route.to_string(),
+                &places_apart(&output(it, &first), &output(it, &body), &route, &Rules::strict()),
+            );
         }
         let noise = Noise::of([learner.conclude("v1".to_owned(), Vec::new())]);
         for _ in 0..JUDGED {

@@ -89,10 +89,11 @@ pub(crate) struct Counterparts {
 }
 
 /// The calls of one exchange, each with that of the other which stands for it: equal ones, and of those left on a route the one with
-/// the fewest places that differ. Where the two sides have not as many left, which belong together is not known.
+/// the fewest places that differ, messages read as `rules` do. Where the two sides have not as many left, which belong together is not known.
 pub(crate) fn counterparts(
     (recorded, one): (&Source, &Id),
     (replayed, other): (&Source, &Id),
+    rules: &Rules,
 ) -> Result<Vec<Counterparts>, Trouble> {
     let strict = Rules::strict();
     let (before, now) = (calls(recorded, one, &strict)?, calls(replayed, other, &strict)?);
@@ -117,7 +118,8 @@ pub(crate) fn counterparts(
         for was in gone {
             let Some(call) = sent(recorded, was.entry)? else { continue };
             let apart = left.iter().enumerate();
-            let apart = apart.filter_map(|(at, is)| Some((at, places_of_calls_apart(&call.request(), &is.request())?)));
+            let apart =
+                apart.filter_map(|(at, is)| Some((at, places_of_calls_apart(&call.request(), &is.request(), rules)?)));
             let Some((at, places)) = apart.min_by_key(|(_, places)| places.len()) else { continue };
             left.remove(at);
             pairs.push(Counterparts { id: pair::original(was.entry), route: route.clone(), places });

@@ -3,7 +3,7 @@
 //! In: pairs of answers to the same request, and of calls made for it. Out: a noise profile of each, kept beside the runs of the store, where replays find it.
 
 use bundle::{Record, Store, Writer};
-use diff::{NoiseLearner, Route, places_apart};
+use diff::{NoiseLearner, Route, Rules, places_apart};
 use exchange::{Digest, Id, NoiseProfile};
 use report::json;
 use serde::Serialize;
@@ -19,6 +19,7 @@ use crate::{args::DiffArgs, console::Console, exit::Exit, noise::versions_of, so
 pub(super) fn learn(
     (recorded, replayed): (&Source, &Source),
     pairs: &[Pair<'_>],
+    rules: &Rules,
     args: &DiffArgs,
     as_json: bool,
     console: &Console,
@@ -31,12 +32,12 @@ pub(super) fn learn(
         let (before, now) = (recorded.archive.exchange(&one.id)?, replayed.archive.exchange(&other.id)?);
         let route = Route::of(&before.request.head);
         let places =
-            with_outputs((&before, recorded), (&now, replayed), |one, other| places_apart(one, other, &route))?;
+            with_outputs((&before, recorded), (&now, replayed), |one, other| places_apart(one, other, &route, rules))?;
         if let Some(places) = places {
             learner.add(pair::original(one), &route.to_string(), &places);
             count += 1;
         }
-        for Counterparts { id, route, places } in counterparts((recorded, &one.id), (replayed, &other.id))? {
+        for Counterparts { id, route, places } in counterparts((recorded, &one.id), (replayed, &other.id), rules)? {
             learner_of_calls.add(id, &route, &places);
         }
     }

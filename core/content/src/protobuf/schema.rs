@@ -121,8 +121,16 @@ impl Schema {
 
     /// The type of what a method answers, by the path that it is called at: `/package.Service/Method`, whatever stands before it.
     pub fn response_of(&self, path: &str) -> Option<&str> {
-        let method = path.rmatch_indices('/').nth(1).map_or(path, |(at, _)| &path[at..]);
-        self.methods.get(method).map(|(_, response)| response.as_str())
+        self.method(path).map(|(_, response)| response.as_str())
+    }
+
+    /// The type of what a method is asked, by the same path.
+    pub fn request_of(&self, path: &str) -> Option<&str> {
+        self.method(path).map(|(request, _)| request.as_str())
+    }
+
+    fn method(&self, path: &str) -> Option<&(String, String)> {
+        self.methods.get(path.rmatch_indices('/').nth(1).map_or(path, |(at, _)| &path[at..]))
     }
 
     pub(super) fn message(&self, name: &str) -> Option<&Message> {
