@@ -98,6 +98,28 @@ for path in sys.argv[2:]:
 }
 
 #[test]
+fn junit_without_skipped_cases_keeps_to_ants_schema() {
+    const TEST: &str = "junit_without_skipped_cases_keeps_to_ants_schema";
+    // Its edition that packages have knows no skipped cases.
+    let Some(schema) = std::env::var_os("RETAKE_JUNIT_ANT_XSD").map(PathBuf::from).filter(|path| path.exists()) else {
+        return skipped(TEST, "RETAKE_JUNIT_ANT_XSD names no schema");
+    };
+    let suite = suite_of_all_kinds();
+    let only: Vec<&str> = ["changed", "damaged", "steady", "void"].iter().flat_map(|case| ["--only", case]).collect();
+    assert_eq!(suite.test("summary", &[&["--junit", "junit.xml"], &only[..]].concat()).code, 2);
+    let junit = suite.folder.path().join("junit.xml");
+    let text = fs::read_to_string(&junit).unwrap();
+    assert!(text.contains("tests=\"4\" failures=\"1\" errors=\"2\"") && !text.contains("skipped"), "{text}");
+    let program = "
+import sys, xmlschema
+schema = xmlschema.XMLSchema(sys.argv[2])
+schema.validate(sys.argv[1])
+assert not schema.is_valid(open(sys.argv[1]).read().replace('timestamp=', 'when=')), 'the schema refuses what is none'
+";
+    python(TEST, &["xmlschema"], program, &[&junit, &schema]);
+}
+
+#[test]
 fn a_page_for_a_browser_is_written_also_from_results_whose_runs_are_gone() {
     let suite = suite_of_all_kinds();
     assert_eq!(suite.test("summary", &["--html", "page.html", "--results", "results.json"]).code, 2);
