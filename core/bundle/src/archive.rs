@@ -12,7 +12,10 @@ use std::{
     collections::{BTreeMap, HashSet},
     io,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering as Order},
+    },
 };
 
 use exchange::{ClockPair, Digest, Id, Session, SessionEnd};
@@ -34,6 +37,9 @@ const PREFIX_DIGITS_MIN: usize = 4;
 /// Ids named by an ambiguous prefix.
 const AMBIGUOUS_SHOWN_MAX: usize = 5;
 
+/// Ids that are looked for one by one before all are sorted. A choice: sorting costs about as much as a dozen.
+const LOOKED_MAX: u32 = 8;
+
 /// An exchange of a file: numbers of both.
 #[derive(Clone, Copy)]
 struct Listed {
@@ -52,6 +58,8 @@ pub struct Archive {
     order: Vec<Listed>,
     /// Each id's number among the entries, in the order of the ids.
     by_id: OnceLock<Vec<(Id, usize)>>,
+    /// How often an id was looked for without that.
+    looked: AtomicU32,
     sessions: Vec<Session>,
     session_ends: Vec<SessionEnd>,
     clocks: BTreeMap<Id, Vec<ClockPair>>,
@@ -176,6 +184,7 @@ impl Archive {
         let mut archive = Self {
             order: Vec::new(),
             by_id: OnceLock::new(),
+            looked: AtomicU32::new(0),
             sessions: taken(&mut segments, |index| &mut index.sessions, |session| session.id),
             session_ends: taken(&mut segments, |index| &mut index.session_ends, |end| end.session),
             clocks: clocks_of(&mut segments),
@@ -320,7 +329,12 @@ impl Archive {
         })
     }
 
+    /// The first few are looked for one by one: sorting takes longer than that.
     fn number_of(&self, id: &Id) -> Option<usize> {
+        let is_sorted = self.by_id.get().is_some();
+        if !is_sorted && self.looked.fetch_add(1, Order::Relaxed) < LOOKED_MAX {
+            return self.entries().iter().position(|entry| entry.id == *id);
+        }
         let by_id = self.by_id();
         let found = by_id.binary_search_by_key(id, |(other, _)| *other).ok()?;
         Some(by_id[found].1)
