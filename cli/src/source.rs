@@ -34,12 +34,32 @@ pub(crate) struct Source {
     pub(crate) only: Option<Id>,
     /// What an encrypted bundle holds, in a file that only this process reaches.
     pub(crate) decrypted: Option<File>,
+    /// True of a file that is being written, or whose writer is gone.
+    is_unsealed: bool,
+}
+
+/// What is done with what is opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum For {
+    /// It is looked at: as much as is whole of a file that is not sealed will do.
+    Looking,
+    /// It is worked with, as a whole.
+    Work,
 }
 
 impl Source {
     /// Opens what `text` names, or the store when nothing is named.
     pub(crate) fn open(text: Option<&str>, store: &Path, keys: &KeyArgs) -> Result<Self, Trouble> {
-        let Some(text) = text else { return Self::at(store, store.display().to_string()) };
+        Self::open_for(For::Work, text, store, keys)
+    }
+
+    /// Opens what `text` names to be looked at, also a run that goes on or was cut off.
+    pub(crate) fn open_to_look(text: Option<&str>, store: &Path, keys: &KeyArgs) -> Result<Self, Trouble> {
+        Self::open_for(For::Looking, text, store, keys)
+    }
+
+    fn open_for(what: For, text: Option<&str>, store: &Path, keys: &KeyArgs) -> Result<Self, Trouble> {
+        let Some(text) = text else { return Self::at(For::Work, store, store.display().to_string()) };
         let path = Path::new(text);
         if let Some(address) = bucket::address(path)? {
             return Self::of_object(&address, path, keys);
@@ -48,15 +68,19 @@ impl Source {
             return Self::of_encrypted(&encrypted, path, keys);
         }
         if path.exists() || !is_prefix(text) {
-            return Self::at(path, text.to_owned());
+            return Self::at(what, path, text.to_owned());
         }
-        Self::of_prefix(text, store)
+        Self::of_prefix(what, text, store)
     }
 
     /// Opens a file or folder.
-    fn at(path: &Path, name: String) -> Result<Self, Trouble> {
+    fn at(what: For, path: &Path, name: String) -> Result<Self, Trouble> {
         check_exists(path)?;
-        Ok(Self { name, archive: Archive::open(path)?, only: None, decrypted: None })
+        let (archive, is_unsealed) = match Archive::open(path) {
+            Err(OpenError::Unsealed { .. }) if what == For::Looking => (Archive::open_growing(path)?, true),
+            opened => (opened?, false),
+        };
+        Ok(Self { name, archive, only: None, decrypted: None, is_unsealed })
     }
 
     /// Opens an object or a store of them, of which as much is read as is asked for; an encrypted one is fetched.
@@ -67,25 +91,33 @@ impl Source {
             Opened::Bundle(object) => Archive::open_file(object, path)?,
             Opened::Store(files) => Archive::open_files(files)?,
         };
-        Ok(Self { name: address.to_string(), archive, only: None, decrypted: None })
+        Ok(Self { name: address.to_string(), archive, only: None, decrypted: None, is_unsealed: false })
     }
 
     /// Decrypts a bundle, and opens what is in it.
     fn of_encrypted(encrypted: &File, path: &Path, keys: &KeyArgs) -> Result<Self, Trouble> {
         let decrypted = sealed::decrypt(encrypted, path, keys)?;
         let archive = Archive::open_file(sealed::again(&decrypted)?, path)?;
-        Ok(Self { name: path.display().to_string(), archive, only: None, decrypted: Some(decrypted) })
+        Ok(Self {
+            name: path.display().to_string(),
+            archive,
+            only: None,
+            decrypted: Some(decrypted),
+            is_unsealed: false,
+        })
     }
 
     /// Looks for a run and an exchange whose id begins so.
-    fn of_prefix(prefix: &str, store: &Path) -> Result<Self, Trouble> {
+    fn of_prefix(what: For, prefix: &str, store: &Path) -> Result<Self, Trouble> {
         let runs = runs_with_prefix(store, prefix)?;
         let no_store =
             |trouble: Trouble| trouble.while_doing(format!("`{prefix}` is no file, and no id can be looked for"));
-        let archive = Self::at(store, String::new()).map_err(no_store)?.archive;
+        let archive = Self::at(For::Work, store, String::new()).map_err(no_store)?.archive;
         match (archive.resolve(prefix), &runs[..]) {
-            (Err(FindError::NotFound { .. }), [run]) => Self::at(run, prefix.to_owned()),
-            (Ok(id), []) => Ok(Self { name: prefix.to_owned(), archive, only: Some(id), decrypted: None }),
+            (Err(FindError::NotFound { .. }), [run]) => Self::at(what, run, prefix.to_owned()),
+            (Ok(id), []) => {
+                Ok(Self { name: prefix.to_owned(), archive, only: Some(id), decrypted: None, is_unsealed: false })
+            }
             (Err(error), []) => Err(scrubbed(&archive, prefix)?.unwrap_or_else(|| {
                 Trouble::from(error).while_doing(format!("`{prefix}` is neither a file nor an id"))
             })),
@@ -116,6 +148,9 @@ impl Source {
 
     /// Says what is damaged or torn. What was read beside it holds, but the exit code tells.
     pub(crate) fn warn(&self, console: &Console) -> Exit {
+        if self.is_unsealed {
+            console.note(&format!("`{}` goes on, or was cut off: this is what is whole of it", self.name));
+        }
         for torn in self.archive.torn() {
             console.warn(&format!("torn tail, still being written or cut off: {torn}"));
         }

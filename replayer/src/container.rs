@@ -163,6 +163,9 @@ async fn reached(
         Err(Unreached::Error(error)) => return Err(error.into()),
         Err(Unreached::NoBridge(reason, logs)) => (reason, logs),
     };
+    if !docker.answers().await {
+        return Err(DockerError::Lost.into());
+    }
     let void = Void {
         reason: format!("the service could not be started: {reason}"),
         help: "see what it wrote above; whether containers can be run here at all, `retake doctor` says".to_owned(),
@@ -216,7 +219,7 @@ impl Running for ContainerRun {
         Box::pin(async move { self.bridge.restart().await.map_err(|error| error.to_string()) })
     }
 
-    fn lost_its_engine(&self) -> BoxFuture<'_, bool> {
+    fn lost_its_engine(&mut self) -> BoxFuture<'_, bool> {
         Box::pin(self.container.lost_its_engine())
     }
 

@@ -225,6 +225,15 @@ impl Controls {
         self.said.is_empty()
     }
 
+    /// Takes note of a service that was not asked at its end what could not be served inside.
+    pub(crate) fn leave_unasked(&mut self) {
+        let is_inside = |one: &Controlled| one.control.level() >= 3 && one.state == State::On;
+        if self.said.iter().any(is_inside) {
+            let words = "what could not be served of time and chance to the service that was cut off: it was not asked at its end";
+            self.troubles.push(words.to_owned());
+        }
+    }
+
     /// What was not served inside, and what else went wrong there.
     pub(crate) fn troubles(&self) -> &[String] {
         &self.troubles

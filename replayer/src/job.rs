@@ -302,7 +302,7 @@ pub(crate) trait Running: Send + Sync {
     }
 
     /// True where what runs the service went away under it.
-    fn lost_its_engine(&self) -> BoxFuture<'_, bool> {
+    fn lost_its_engine(&mut self) -> BoxFuture<'_, bool> {
         Box::pin(async { false })
     }
 

@@ -217,8 +217,9 @@ impl Repeats<'_, '_> {
             Err(halt) => return self.fell(repeat, halt),
         };
         let outcomes = self.drive(&service, repeat).await;
-        if service.started.running.lost_its_engine().await {
-            // What broke off says nothing of the service; what came whole has been written down, or is done again.
+        let broke_off = outcomes.as_ref().is_ok_and(|outcomes| has_broken_off(outcomes));
+        if broke_off && service.started.running.lost_its_engine().await {
+            // That says nothing of the service; what came whole has been written down, or is done again.
             self.job.let_go(service.started).await;
             return Err(DockerError::Lost.into());
         }
@@ -437,8 +438,12 @@ impl Job<'_> {
         let Some((void, is_forbidden)) = self.why_not_sent(started, preparation, watched).await else {
             return Ok(service);
         };
+        let is_lost = started.running.lost_its_engine().await;
         let Service { started, preparation, .. } = service;
         let aftermath = self.let_go(started).await;
+        if is_lost {
+            return Err(ReplayError::from(DockerError::Lost).into());
+        }
         let void = self.explained(void, is_forbidden, &aftermath);
         Err(Halt::Fallen(Box::new(Fallen { void, preparation, aftermath })))
     }
@@ -531,6 +536,11 @@ pub(crate) type Outcomes = Vec<BTreeMap<Id, Outcome>>;
 /// True where the service seems to be gone.
 pub(crate) fn seems_dead(outcomes: &[BTreeMap<Id, Outcome>]) -> bool {
     outcomes.iter().flat_map(BTreeMap::values).any(|outcome| matches!(outcome.end, End::Unreachable { .. }))
+}
+
+/// True where an answer did not come whole, and not because the user wanted no more.
+fn has_broken_off(outcomes: &[BTreeMap<Id, Outcome>]) -> bool {
+    outcomes.iter().flat_map(BTreeMap::values).any(|outcome| !outcome.end.is_complete() && !was_stopped(outcome))
 }
 
 /// True of an exchange that the user's stop caught in flight.
@@ -639,6 +649,7 @@ impl Tried {
         let mut aftermath = self.aftermath.unwrap_or_default();
         if self.cut_off {
             aftermath.egress = aftermath.egress.not_all_seen();
+            preparation.controls.leave_unasked();
         }
         Played {
             preparation,

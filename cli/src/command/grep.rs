@@ -22,7 +22,7 @@ const SHOWN_EVERY: usize = 64;
 pub(crate) fn grep(args: &GrepArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
     let mut looking = Looking::of(args)?;
     let selection = Selection::of(&args.select)?;
-    let source = Source::open(args.source.as_deref(), &args.store.store, &args.keys)?;
+    let source = Source::open_to_look(args.source.as_deref(), &args.store.store, &args.keys)?;
     let is_meant = |entry: &&Entry| source.only.is_none_or(|id| entry.id == id || entry.may_belong_to(&id));
     let entries =
         source.archive.entries().iter().filter(is_meant).filter(|entry| selection.chooses(&source.archive, entry));

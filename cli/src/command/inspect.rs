@@ -18,7 +18,7 @@ pub(crate) fn inspect(args: &InspectArgs, as_json: bool, console: &Console) -> R
     if let Some(encrypted) = encrypted_without_key(args)? {
         return from_without(&encrypted, args, as_json, console);
     }
-    let source = Source::open(args.source.as_deref(), &args.store.store, &args.keys)?;
+    let source = Source::open_to_look(args.source.as_deref(), &args.store.store, &args.keys)?;
     let archive = &source.archive;
     let fingerprint = most_frequent(archive)?;
     let (pseudonyms, models) = heads(archive, fingerprint.as_ref())?;

@@ -8,7 +8,7 @@ use crate::{args::LsArgs, console::Console, exit::Exit, select::Selection, sourc
 /// Lists the exchanges of a source that the options choose.
 pub(crate) fn ls(args: &LsArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
     let selection = Selection::of(&args.select)?;
-    let source = Source::open(args.source.as_deref(), &args.store.store, &args.keys)?;
+    let source = Source::open_to_look(args.source.as_deref(), &args.store.store, &args.keys)?;
     let is_meant = |entry: &Entry| source.only.is_none_or(|id| entry.id == id || entry.may_belong_to(&id));
     let entries: Vec<&Entry> = source
         .archive

@@ -26,7 +26,7 @@ const WHOLE_BYTES_MAX: u64 = 256 << 20;
 
 /// Shows one exchange in the form that was asked for.
 pub(crate) fn show(args: &ShowArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
-    let source = Source::open(args.source.as_deref(), &args.store.store, &args.keys)?;
+    let source = Source::open_to_look(args.source.as_deref(), &args.store.store, &args.keys)?;
     let exchange = source.archive.exchange(&source.resolve(&args.id)?)?;
     if let Some(around) = args.around {
         return around::show(&source, &exchange, around, as_json, console);

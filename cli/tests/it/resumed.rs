@@ -43,7 +43,7 @@ pub(crate) fn judged(folder: &Path, count: usize) -> PathBuf {
     })
 }
 
-pub(crate) fn resume(folder: &Path, run: &Path, more: &[&str]) -> (Ran, Value) {
+fn resume(folder: &Path, run: &Path, more: &[&str]) -> (Ran, Value) {
     let ran = retake(folder, &[&["replay", "--json", "--resume", run.to_str().unwrap()], more].concat());
     let document = if ran.out.is_empty() { Value::Null } else { ran.json() };
     (ran, document)
@@ -93,6 +93,12 @@ fn repeats_that_were_judged_before_it_was_killed_count_and_only_the_others_are_d
     assert!(before.entries().len() >= 3 && before.runs().unwrap().is_empty());
 
     let short = &run.file_stem().unwrap().to_str().unwrap()[..8];
+    let judged = before.entries().iter().find(|entry| entry.dependency.is_none()).unwrap().id.to_string();
+    let listed = retake(folder.path(), &["ls", short]);
+    assert!(listed.code == 0 && listed.out.contains(&judged[..12]), "{}{}", listed.out, listed.err);
+    assert!(listed.err.contains("goes on, or was cut off"), "{}", listed.err);
+    let shown = retake(folder.path(), &["show", run.to_str().unwrap(), &judged]);
+    assert!(shown.code == 0 && shown.out.contains("POST /tickets"), "{}{}", shown.out, shown.err);
     let ran = retake(folder.path(), &["replay", "--json", "--resume", short]);
     let document = ran.json();
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
@@ -265,6 +271,8 @@ fn docker_a_replay_in_containers_that_was_killed_leaves_nothing_and_is_gone_on_w
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
     assert_eq!(containers_of(&id), "", "no container");
     assert_eq!(document["results"][0]["repeated"]["verdicts"], ".".repeat(150));
-    assert_eq!(document["receipt"]["determinism"]["level"], 3);
+    let determinism = &document["receipt"]["determinism"];
+    assert_eq!(determinism["level"], 3);
+    assert!(determinism["exclusions"].to_string().contains("the service that was cut off"), "{determinism}");
     is_whole(&run, 300);
 }

@@ -101,6 +101,11 @@ impl Place {
         self.side.is_none_or(|wanted| wanted == side) && self.route.as_ref().is_none_or(|route| route.matches(request))
     }
 
+    /// True where it leads into a body.
+    pub fn is_in_body(&self) -> bool {
+        matches!(self.at, At::Body(_))
+    }
+
     fn find_in(&self, message: Message<'_>) -> Option<Found> {
         self.find_with(message.head, |steps| match message.body? {
             CanonicalBody::Json(value) => at_steps(value, steps),
@@ -119,10 +124,11 @@ impl Place {
     }
 }
 
-/// What stands at each of the places of one message, as [`Place::find`] has it, with no more of the body read than that
-/// takes: `sent` is it as it was sent, `None` where not all of it is there.
+/// What stands at each of the places in one message, whatever side and route they name ([`Place::may_be_in`]): the same as
+/// [`Place::find`] has, with no more of the body read than that takes. `sent` is the body as it was sent, `None` where not all of
+/// it is there.
 pub fn find_in_sent(places: &[&Place], head: &Head, sent: Option<&[u8]>) -> Vec<Option<Found>> {
-    let sent = sent.filter(|_| places.iter().any(|place| matches!(place.at, At::Body(_))));
+    let sent = sent.filter(|_| places.iter().any(|place| place.is_in_body()));
     let is_json = MediaKind::of(head) == MediaKind::Json;
     let decoded = sent.filter(|_| is_json).and_then(|sent| canonical::decoded_body(head, sent).ok());
     let json = decoded.as_ref().and_then(|decoded| json::parse_tree(decoded, canonical::VALUES_MAX).ok());

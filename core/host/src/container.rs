@@ -1,7 +1,6 @@
 //! A container for one replay: started as recorded, without any network, removed when it ends.
 
 use std::{
-    collections::HashMap,
     net::IpAddr,
     path::PathBuf,
     sync::{Arc, Mutex},
@@ -30,6 +29,12 @@ mod body;
 mod changed;
 mod logs;
 mod profile;
+
+/// How long the engine may take to tell of a container. A choice.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long an engine that ends may answer after it has stopped its containers. A choice.
+const ENGINE_ENDING: Duration = Duration::from_secs(1);
 
 /// What to start.
 #[derive(Clone, Debug, Default)]
@@ -89,8 +94,6 @@ pub struct RunningContainer {
     logs: Arc<Mutex<Vec<LogLine>>>,
     follower: JoinHandle<()>,
     waiter: JoinHandle<Option<i64>>,
-    /// Ends with the engine.
-    pulse: JoinHandle<()>,
     /// What the waiter gave, once it was asked.
     status: Option<Option<i64>>,
     warnings: Vec<String>,
@@ -177,7 +180,6 @@ impl Docker {
             logs: Arc::clone(&logs),
             follower: tokio::spawn(follow(self.engine.clone(), id.clone(), logs, clock)),
             waiter: tokio::spawn(wait(self.engine.clone(), id.clone())),
-            pulse: tokio::spawn(until_gone(self.engine.clone(), id.clone())),
             status: None,
             id,
             warnings: created.warnings,
@@ -240,10 +242,30 @@ impl RunningContainer {
         self.waiter.is_finished()
     }
 
-    /// True when the engine that started it has gone away since, also where another one answers by now: an engine that ends
-    /// takes its containers along.
-    pub async fn lost_its_engine(&self) -> bool {
-        self.pulse.is_finished() || self.docker.engine.ping().await.is_err()
+    /// True when the engine that started it has gone away under it, also where another one answers by now. An engine that
+    /// ends ends its containers.
+    pub async fn lost_its_engine(&mut self) -> bool {
+        match self.is_running().await {
+            None => return true,
+            Some(true) => return false,
+            Some(false) => {}
+        }
+        // Where the engine ended meanwhile, the wait for its container broke off; it stops its containers before it is gone.
+        let status = tokio::time::timeout(ANSWER_PATIENCE, self.ended()).await;
+        if status == Ok(None) {
+            return true;
+        }
+        tokio::time::sleep(ENGINE_ENDING).await;
+        self.is_running().await.is_none()
+    }
+
+    /// Whether it runs; `None` where no engine answers.
+    async fn is_running(&self) -> Option<bool> {
+        let asked = tokio::time::timeout(ANSWER_PATIENCE, self.docker.engine.inspect_container(&self.id, None)).await;
+        match asked.ok()? {
+            Ok(container) => Some(container.state.and_then(|state| state.running).unwrap_or_default()),
+            Err(error) => is_not_found(&error).then_some(false),
+        }
     }
 
     /// Waits until it ends and gives its exit status; `None` when the engine does not tell.
@@ -306,7 +328,6 @@ impl RunningContainer {
 impl Drop for RunningContainer {
     /// What was not removed in order is removed behind our back, as long as there is a runtime to do it.
     fn drop(&mut self) {
-        self.pulse.abort();
         if self.removed {
             return;
         }
@@ -329,13 +350,6 @@ pub(crate) async fn remove(engine: &bollard::Docker, id: &str) -> Result<(), Doc
         }
         _ => Ok(()),
     }
-}
-
-/// An engine tells events for as long as it runs, whatever becomes of the container.
-async fn until_gone(engine: bollard::Docker, id: String) {
-    let filters = HashMap::from([("container".to_owned(), vec![id])]);
-    let mut events = engine.events(Some(query::EventsOptionsBuilder::default().filters(&filters).build()));
-    while let Some(Ok(_)) = events.next().await {}
 }
 
 async fn wait(engine: bollard::Docker, id: String) -> Option<i64> {

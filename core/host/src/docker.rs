@@ -46,6 +46,11 @@ impl Docker {
         Ok(Self { engine, version, is_local: address.starts_with("unix://") })
     }
 
+    /// True where the engine still answers.
+    pub async fn answers(&self) -> bool {
+        self.engine.ping().await.is_ok()
+    }
+
     /// True where the engine was reached over a socket of this machine; it may see other files all the same.
     pub fn is_local(&self) -> bool {
         self.is_local

@@ -96,7 +96,8 @@ impl Looking {
             if looked_for.is_empty() {
                 continue;
             }
-            let sent = self.bytes(archive, body)?;
+            let needs_body = looked_for.iter().any(|at| self.places[*at].1.is_in_body());
+            let sent = if needs_body { self.bytes(archive, body)? } else { None };
             let places: Vec<&Place> = looked_for.iter().map(|at| &self.places[*at].1).collect();
             for (at, value) in looked_for.into_iter().zip(place::find_in_sent(&places, head, sent.as_deref())) {
                 found[at] = value;
