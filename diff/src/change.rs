@@ -109,6 +109,8 @@ pub enum ComparedAs {
     Text,
     /// As bytes; so are bodies that are equal byte by byte, whatever they are.
     Bytes,
+    /// By the digests of what they say, which are equal: neither was read.
+    Digest,
 }
 
 /// One difference.

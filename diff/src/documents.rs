@@ -4,34 +4,72 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use content::{canonical::ITEMS_MAX, json, sse};
+use content::{
+    canonical::ITEMS_MAX,
+    json::{self, Fault, ParseError},
+    sse,
+};
 use exchange::MediaKind;
 
 use crate::{ComparedAs, Comparison, Rules, compare::Views, findings::Findings, structured::Reading, view::View};
 
-/// Values that a file may have to be read as JSON; one with more is compared as text. A choice: the table of a document of
-/// that many takes at most half a gigabyte, and one of 50 MB has a few million.
+/// Values that a file may have to be read as JSON, however much memory there is. A choice: files of 50 MB have a few million.
 const VALUES_MAX: usize = 16 << 20;
+
+/// Memory that two files may take where nothing else is said, in bytes, they themselves included: as much as two of 256 MiB
+/// with [`VALUES_MAX`] values take.
+const MEMORY_BYTES: u64 = 4 << 30;
+
+/// What a value of each of two files takes at most, in bytes: entries for itself and for its key, 16 each, and for the text of
+/// each that has an escape 24.
+const VALUE_BYTES: u64 = 2 * (16 + 16 + 24 + 24);
+
+/// How often a file is in memory: where it has a document in each line, once more as one array.
+const FILE_COPIES: u64 = 2;
 
 /// Compares two documents as what both of them are; where they are of different kinds, as text or bytes.
 pub fn compare_documents(recorded: &[u8], replayed: &[u8], rules: &Rules) -> Comparison {
+    compare_documents_within(recorded, replayed, rules, MEMORY_BYTES)
+}
+
+/// As [`compare_documents`], in so many bytes of memory, both documents included: JSON that needs more is compared as text, and
+/// the comparison is coarse where they differ.
+pub fn compare_documents_within(recorded: &[u8], replayed: &[u8], rules: &Rules, memory_bytes: u64) -> Comparison {
     let mut findings = Findings::new();
     if recorded == replayed {
         let compared_as = if recorded.is_empty() { ComparedAs::Nothing } else { ComparedAs::Bytes };
         return findings.into_comparison(rules, compared_as);
     }
-    let (one, other) = views(recorded, replayed, rules.reading(""));
+    let values_max = values_max(memory_bytes, recorded.len() as u64 + replayed.len() as u64);
+    let mut has_too_many = false;
+    let (one, other) = views(recorded, replayed, rules.reading(""), values_max, &mut has_too_many);
     let views = Views { one, other, is_part: false };
     let compared_as = views.compare(&rules.for_document(), &mut findings);
+    if has_too_many && findings.changes_count() > 0 {
+        findings.note_coarse();
+    }
     findings.into_comparison(rules, compared_as)
 }
 
-fn views<'a>(one: &'a [u8], other: &'a [u8], reading: Reading<'_>) -> (View<'a>, View<'a>) {
-    let json = |bytes| json::parse_tree(bytes, VALUES_MAX).ok().map(|tree| View::Json(Arc::new(tree), 0));
-    let lines = |bytes| View::of_lines(bytes, VALUES_MAX);
+/// How many values there is memory for, beside files of so many bytes.
+fn values_max(memory_bytes: u64, files_bytes: u64) -> usize {
+    let left = memory_bytes.saturating_sub(FILE_COPIES * files_bytes);
+    usize::try_from(left / VALUE_BYTES).unwrap_or(usize::MAX).min(VALUES_MAX)
+}
+
+fn views<'a>(
+    one: &'a [u8],
+    other: &'a [u8],
+    reading: Reading<'_>,
+    values_max: usize,
+    has_too_many: &mut bool,
+) -> (View<'a>, View<'a>) {
+    let json = |bytes| json::parse_tree(bytes, values_max).ok().map(|tree| View::Json(Arc::new(tree), 0));
+    let lines = |bytes| View::of_lines(bytes, values_max);
     let both = |read: &dyn Fn(&'a [u8]) -> Option<View<'a>>| Some((read(one)?, read(other)?));
-    if let Ok(tree) = json::parse_tree(one, VALUES_MAX).map(Arc::new)
-        && let Ok(other) = json::parse_tree_like(other, VALUES_MAX, &tree)
+    let mut note = |error: &ParseError| *has_too_many |= error.what == Fault::TooManyValues;
+    if let Ok(tree) = json::parse_tree(one, values_max).map(Arc::new).inspect_err(&mut note)
+        && let Ok(other) = json::parse_tree_like(other, values_max, &tree).inspect_err(&mut note)
     {
         return (View::Json(tree, 0), View::Json(Arc::new(other), 0));
     }

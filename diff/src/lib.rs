@@ -43,8 +43,8 @@ pub use change::{
     CHANGES_LEN_MAX, Change, ChangeKind, ComparedAs, Comparison, Hunk, SHOWN_CHARS_MAX, Shown, TextChange,
 };
 pub use cluster::{Cluster, top_changes};
-pub use compare::{compare_call_responses, compare_responses};
-pub use documents::compare_documents;
+pub use compare::{compare_call_responses, compare_responses, compare_unread};
+pub use documents::{compare_documents, compare_documents_within};
 pub use form::{form_of, fresh_form};
 pub use format::Format;
 pub use headers::headers_not_compared;

@@ -43,7 +43,7 @@ pub(crate) fn change(recorded: &str, replayed: &str, findings: &mut Findings) ->
         ..TextChange::default()
     };
     if recorded.contains('\n') || replayed.contains('\n') {
-        add_hunks(&mut change, recorded, replayed, findings);
+        add_hunks(&mut change, (recorded, replayed), first_difference, findings);
     }
     change
 }
@@ -156,28 +156,56 @@ fn changed_pieces<T: Hash + Ord>(recorded: &[T], replayed: &[T], findings: &mut 
     Some(ops.iter().filter(|op| !matches!(op, DiffOp::Equal { .. })).map(group).collect())
 }
 
-fn add_hunks(change: &mut TextChange, recorded: &str, replayed: &str, findings: &mut Findings) {
-    let (recorded, replayed): (Vec<_>, Vec<_>) = (lines(recorded), lines(replayed));
-    let Some(groups) = changed_pieces(&recorded, &replayed, findings) else { return findings.note_coarse() };
+/// Lists the lines that differ of texts that begin with the same `common` bytes. Only lines that may differ are held.
+fn add_hunks(change: &mut TextChange, texts: (&str, &str), common: usize, findings: &mut Findings) {
+    let begin = texts.0[..common].rfind('\n').map_or(0, |at| at + 1);
+    let first_line = line_count(&texts.0[..begin]);
+    let (recorded, replayed) = without_common_end(&texts.0[begin..], &texts.1[begin..]);
+    let (recorded_len, replayed_len) = (line_count(recorded), line_count(replayed));
+    let one_side_only = recorded.is_empty() || replayed.is_empty();
+    if !one_side_only && recorded_len + replayed_len > PIECES_LEN_MAX {
+        return findings.note_coarse();
+    }
+    let held = if one_side_only { HUNK_LINES_MAX } else { PIECES_LEN_MAX };
+    let lines = |text| -> Vec<&str> { lines(text).take(held).collect() };
+    let (recorded, replayed) = (lines(recorded), lines(replayed));
+    let groups = if one_side_only {
+        Some(vec![Group { recorded_at: 0, recorded_len, replayed_at: 0, replayed_len }])
+    } else {
+        changed_pieces(&recorded, &replayed, findings)
+    };
+    let Some(groups) = groups else { return findings.note_coarse() };
     change.hunks_more = groups.len().saturating_sub(TextChange::HUNKS_LEN_MAX) as u64;
-    change.hunks =
-        groups.iter().take(TextChange::HUNKS_LEN_MAX).map(|group| hunk(group, &recorded, &replayed)).collect();
+    let listed = groups.iter().take(TextChange::HUNKS_LEN_MAX);
+    change.hunks = listed.map(|group| hunk(group, first_line, &recorded, &replayed)).collect();
 }
 
 /// Lines with their ends, which count.
-fn lines(text: &str) -> Vec<&str> {
-    text.split_inclusive('\n').collect()
+fn lines(text: &str) -> impl DoubleEndedIterator<Item = &str> {
+    text.split_inclusive('\n')
 }
 
-fn hunk(group: &Group, recorded: &[&str], replayed: &[&str]) -> Hunk {
-    let shown =
-        |lines: &[&str]| -> Vec<String> { lines.iter().take(HUNK_LINES_MAX).map(|line| shown_line(line)).collect() };
+fn line_count(text: &str) -> usize {
+    text.bytes().filter(|byte| *byte == b'\n').count() + usize::from(!text.is_empty() && !text.ends_with('\n'))
+}
+
+/// Both without the lines that they have in common at their ends.
+fn without_common_end<'t>(one: &'t str, other: &'t str) -> (&'t str, &'t str) {
+    let common = lines(one).rev().zip(lines(other).rev()).take_while(|(one, other)| one == other);
+    let len: usize = common.map(|(line, _)| line.len()).sum();
+    (&one[..one.len() - len], &other[..other.len() - len])
+}
+
+fn hunk(group: &Group, first_line: usize, recorded: &[&str], replayed: &[&str]) -> Hunk {
+    let shown = |lines: &[&str], len: usize| -> Vec<String> {
+        lines.iter().take(len.min(HUNK_LINES_MAX)).map(|line| shown_line(line)).collect()
+    };
     let more = |len: usize| len.saturating_sub(HUNK_LINES_MAX) as u64;
     Hunk {
-        recorded_line: group.recorded_at as u64 + 1,
-        replayed_line: group.replayed_at as u64 + 1,
-        removed: shown(&recorded[group.recorded_at..][..group.recorded_len]),
-        added: shown(&replayed[group.replayed_at..][..group.replayed_len]),
+        recorded_line: (first_line + group.recorded_at) as u64 + 1,
+        replayed_line: (first_line + group.replayed_at) as u64 + 1,
+        removed: shown(&recorded[group.recorded_at..], group.recorded_len),
+        added: shown(&replayed[group.replayed_at..], group.replayed_len),
         lines_more: more(group.recorded_len) + more(group.replayed_len),
     }
 }
@@ -256,7 +284,30 @@ mod tests {
         changed_words((one, other), 0, &mut Findings::new())
     }
 
+    /// The groups of lines that differ, all lines looked at.
+    fn hunks_of_all(one: &str, other: &str) -> Vec<Hunk> {
+        let (one, other): (Vec<_>, Vec<_>) = (lines(one).collect(), lines(other).collect());
+        let groups = changed_pieces(&one, &other, &mut Findings::new()).unwrap();
+        groups.iter().map(|group| hunk(group, 0, &one, &other)).collect()
+    }
+
+    #[test]
+    fn of_very_many_lines_on_one_side_the_first_are_listed_and_the_others_counted() {
+        let change = between("a\nz", &format!("a\n{}z", "b\n".repeat(1_000_000)));
+        let [hunk] = &change.hunks[..] else { panic!("{:?}", change.hunks) };
+        assert_eq!((hunk.added.len(), hunk.lines_more, hunk.replayed_line), (20, 999_980, 2));
+    }
+
     proptest! {
+        #[test]
+        fn lines_that_both_begin_and_end_with_need_not_be_looked_at(
+            begin in "[ab\n]{0,9}", one in "[ab\n]{0,9}", other in "[ab\n]{0,9}", end in "[ab\n]{0,9}",
+        ) {
+            let (one, other) = (format!("{begin}{one}{end}"), format!("{begin}{other}{end}"));
+            prop_assume!(one != other && (one.contains('\n') || other.contains('\n')));
+            prop_assert_eq!(between(&one, &other).hunks, hunks_of_all(&one, &other));
+        }
+
         #[test]
         fn words_before_the_first_difference_need_not_be_looked_at(begin in "[ab é\n]{0,20}", one in "[ab é\n]{0,20}", other in "[ab é\n]{0,20}") {
             prop_assume!(one != other);

@@ -224,7 +224,11 @@ fn is_lines(essence: &str) -> bool {
 
 /// A JSON document in each line as one array of them; `None` where a line is none, or there is only one.
 pub(crate) fn read_lines(bytes: &[u8], values_max: usize) -> Option<Tree<'static>> {
-    let lines: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).collect();
+    let lines = || bytes.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    if lines().nth(values_max).is_some() {
+        return None;
+    }
+    let lines: Vec<&[u8]> = lines().collect();
     if lines.len() < 2 || !lines.iter().all(|line| json::parse_tree(line, values_max).is_ok()) {
         return None;
     }

@@ -3,6 +3,7 @@
 
 mod alike;
 mod keys;
+mod pattern;
 
 use std::{
     borrow::Cow,
@@ -137,15 +138,15 @@ impl<'a, const ALIKE: bool> Parser<'a, ALIKE> {
 
     fn document(mut self) -> Result<Table, Refused> {
         let begin = self.behind_space(0);
-        let end = self.value(begin, ALIKE.then_some(0))?;
+        let end = self.value(begin, ALIKE.then_some(0), None)?;
         let end = self.behind_space(end);
         if end < self.text.len() { Err(refused(end, Fault::Trailing)) } else { Ok(self.table) }
     }
 
     /// Reads the value that begins here, and gives where it ends. `alike` is the entry of the other document that stands in the
-    /// same place.
+    /// same place, `before` that of the element before this one.
     #[inline]
-    fn value(&mut self, at: usize, alike: Option<u32>) -> Result<usize, Refused> {
+    fn value(&mut self, at: usize, alike: Option<u32>, before: Option<u32>) -> Result<usize, Refused> {
         if ALIKE
             && let Some(alike) = alike
             && let Some(end) = self.taken_over(at, alike)
@@ -156,7 +157,7 @@ impl<'a, const ALIKE: bool> Parser<'a, ALIKE> {
         match self.byte(at) {
             Some(b'"') => self.string(at, false),
             Some(b'-' | b'0'..=b'9') => self.number(at),
-            Some(b'{') => self.object(at, alike),
+            Some(b'{') => self.object(at, alike, before),
             Some(b'[') => self.array(at, alike),
             Some(b't') => self.word(at, "true", Kind::Bool),
             Some(b'f') => self.word(at, "false", Kind::Bool),
@@ -169,10 +170,13 @@ impl<'a, const ALIKE: bool> Parser<'a, ALIKE> {
         let entry_at = self.enter(begin, Kind::Array)?;
         let mut others = self.inside(alike, Kind::Array);
         let mut at = self.behind_space(begin + 1);
+        let mut before = None;
         if self.byte(at) != Some(b']') {
             loop {
                 let alike = if ALIKE { others.next(self.like) } else { None };
-                at = self.value(at, alike)?;
+                let element_at = offset(self.table.entries.len());
+                at = self.value(at, alike, before)?;
+                before = Some(element_at);
                 at = self.behind_space(at);
                 match self.byte(at) {
                     Some(b',') => at = self.behind_space(at + 1),
@@ -185,20 +189,29 @@ impl<'a, const ALIKE: bool> Parser<'a, ALIKE> {
         Ok(at + 1)
     }
 
-    fn object(&mut self, begin: usize, alike: Option<u32>) -> Result<usize, Refused> {
+    fn object(&mut self, begin: usize, alike: Option<u32>, before: Option<u32>) -> Result<usize, Refused> {
+        let mut pattern = self.pattern(before);
         let entry_at = self.enter(begin, Kind::Object)?;
         let mut others = self.inside(alike, Kind::Object);
         let mut keys = Keys::default();
         let mut at = self.behind_space(begin + 1);
         if self.byte(at) != Some(b'}') {
             loop {
-                let (behind_key, alike) = self.key(at, &mut keys, &mut others)?;
+                let (behind_key, alike) = match self.key_of_pattern(at, &mut pattern) {
+                    Some(end) => (end, None),
+                    None => {
+                        if pattern.is_left() {
+                            self.take_keys(entry_at, &mut keys);
+                        }
+                        self.key(at, &mut keys, &mut others)?
+                    }
+                };
                 at = self.behind_space(behind_key);
                 if self.byte(at) != Some(b':') {
                     return Err(self.unexpected(at));
                 }
                 at = self.behind_space(at + 1);
-                at = self.value(at, alike)?;
+                at = self.value(at, alike, None)?;
                 at = self.behind_space(at);
                 match self.byte(at) {
                     Some(b',') => at = self.behind_space(at + 1),
@@ -254,14 +267,20 @@ impl<'a, const ALIKE: bool> Parser<'a, ALIKE> {
         let mut at = object_at + 1;
         while at < next as usize {
             keys.push(self.key_text(at));
-            let value = &self.table.entries[at + 1];
-            let is_container = matches!(value.kind, Kind::Array | Kind::Object) && !value.is_taken_over;
-            at = if is_container { value.next as usize } else { at + 2 };
+            at = self.behind_member(at);
         }
         match keys::twin(&keys) {
             Some(key) => Err(refused(start as usize, Fault::DuplicateKey(key.to_owned()))),
             None => Ok(()),
         }
+    }
+
+    /// The entry behind the member whose key this is.
+    #[inline]
+    fn behind_member(&self, key_at: usize) -> usize {
+        let value = &self.table.entries[key_at + 1];
+        let is_container = matches!(value.kind, Kind::Array | Kind::Object) && !value.is_taken_over;
+        if is_container { value.next as usize } else { key_at + 2 }
     }
 
     fn key_text(&self, entry_at: usize) -> Cow<'_, str> {

@@ -7,8 +7,11 @@ const WORDS_FIRST: usize = 4;
 #[inline]
 pub(super) fn plain_len(bytes: &[u8]) -> usize {
     let Some((word, rest)) = bytes.split_first_chunk() else { return plain_len_of_more(bytes) };
-    match first_in(word) {
-        Some(at) => at,
+    if let Some(at) = first_in(word) {
+        return at;
+    }
+    match rest.first_chunk().and_then(first_in) {
+        Some(at) => 8 + at,
         None => 8 + plain_len_of_more(rest),
     }
 }

@@ -73,6 +73,15 @@ fn half_a_surrogate_pair_is_refused_wherever_it_stands() {
 #[test]
 fn a_key_given_twice_is_refused_in_small_and_large_objects_however_it_is_escaped() {
     assert_eq!(fault_of(r#"[{"a":1,"\u0061":1}]"#), (1, Fault::DuplicateKey("a".to_owned())));
+    // In an object that has the keys of the one before it, and one of them once more.
+    for (twice, key) in
+        [(r#"{"a":1,"bcdefghij":2,"a":3}"#, "a"), (r#"{"a":1,"b":2,"b":3}"#, "b"), (r#"{"a":1,"\u0061":3}"#, "a")]
+    {
+        for before in [r#"{"a":0,"bcdefghij":[{}]}"#, r#"{"a":0,"b":0}"#, r#"{"a":0}"#, "{}", "[]", "1"] {
+            let offset = before.len() + 2;
+            assert_eq!(fault_of(&format!("[{before},{twice}]")), (offset, Fault::DuplicateKey(key.to_owned())));
+        }
+    }
     let members: Vec<String> = (0..1000).chain([500]).map(|key| format!("\"{key}\":0")).collect();
     assert_eq!(fault_of(&format!("{{{}}}", members.join(","))), (0, Fault::DuplicateKey("500".to_owned())));
 }
