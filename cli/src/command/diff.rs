@@ -7,6 +7,7 @@ mod learn;
 mod pair;
 mod question;
 mod standing;
+mod unread;
 
 use std::{fs::File, io::Read, path::Path};
 
@@ -54,7 +55,7 @@ pub(crate) fn diff(args: &DiffArgs, as_json: bool, console: &Console) -> Result<
         (Side::File(recorded), Side::File(replayed)) => {
             let [recorded, replayed] =
                 [(one, &recorded), (other, &replayed)].map(|(name, bytes)| html::NamedFile { name, bytes });
-            files(recorded, replayed, &rules, as_json, page, console)
+            files(recorded, replayed, (&rules, args.memory), as_json, page, console)
         }
         (Side::Exchanges(recorded), Side::Exchanges(replayed)) => {
             exchanges(&recorded, &replayed, &rules, args, as_json, page, console)
@@ -87,12 +88,18 @@ fn read(path: &Path) -> Result<Vec<u8>, Trouble> {
 fn files(
     recorded: html::NamedFile<'_>,
     replayed: html::NamedFile<'_>,
-    rules: &Rules,
+    (rules, memory): (&Rules, u64),
     as_json: bool,
     page: Option<HtmlFile>,
     console: &Console,
 ) -> Result<Exit, Trouble> {
-    let comparison = diff::compare_documents(recorded.bytes, replayed.bytes, rules);
+    let len = recorded.bytes.len() as u64 + replayed.bytes.len() as u64;
+    if len > memory {
+        let (one, other) = (recorded.name, replayed.name);
+        let words = format!("`{one}` and `{other}` have {}, more than the memory they may take", report::bytes(len));
+        return Err(Trouble::new(words).help("give them more: `--memory 4GiB`"));
+    }
+    let comparison = diff::compare_documents_within(recorded.bytes, replayed.bytes, rules, memory);
     let text = if as_json { document_json(&comparison) } else { document_page(&comparison, console.out) };
     let exit = if comparison.is_equal() { Exit::Passed } else { Exit::Changed };
     if let Some(page) = page {
@@ -180,12 +187,17 @@ fn result(
     let mut paces = [None, None];
     let (before, now) = (recorded.archive.exchange(&one.id)?, replayed.archive.exchange(&other.id)?);
     let (route, original) = (Route::of(&before.request.head), pair::original(one));
-    let comparison = with_outputs((&before, recorded), (&now, replayed), |one, other| {
-        paces = [StreamPace::of(&before, one.body), StreamPace::of(&now, other.body)];
-        let mut comparison = diff::compare_responses(one, other, rules, &route);
+    let comparison = match unread::compare(&before, &now, rules, &route) {
+        Some(comparison) => Some(comparison),
+        None => with_outputs((&before, recorded), (&now, replayed), |one, other| {
+            paces = [StreamPace::of(&before, one.body), StreamPace::of(&now, other.body)];
+            diff::compare_responses(one, other, rules, &route)
+        })?,
+    };
+    let comparison = comparison.map(|mut comparison| {
         noise.set_apart(&mut comparison, &route, original);
         comparison
-    })?;
+    });
     let (calls, noise_of_calls) = calls::divergence((recorded, &one.id), (replayed, &other.id), rules, noise)?;
     let with_calls =
         |comparison: Comparison| Comparison { noise: [noise_of_calls, comparison.noise].concat(), ..comparison };

@@ -51,6 +51,69 @@ fn a_run_is_compared_with_what_it_repeats() {
     assert_eq!((&json["tally"]["same"], &json["tally"]["changed"]), (&1.into(), &1.into()));
 }
 
+/// An answer whose bytes are most of the file that it is written to.
+fn long_answer(name: &str) -> String {
+    let mut state = 1_u64;
+    let mut digits = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        format!("{state:016x}")
+    };
+    let text: String = (0..20_000).map(|_| digits()).collect();
+    format!(r#"{{"name":"{name}","text":"{text}"}}"#)
+}
+
+#[test]
+fn answers_whose_digests_are_equal_are_not_read() {
+    let folder = tempdir().unwrap();
+    let (answer, other) = (long_answer("a"), long_answer("b"));
+    let laid_out = answer.replacen(',', ",\n  ", 1);
+    let bundle = |name: &str, answered: &str, is_digested: bool| {
+        let told = Told { answered: Some(answered), is_digested, ..Told::default() };
+        bundle(&folder.path().join(name), &[told]);
+    };
+    bundle("damaged.retake", &answer, true);
+    let path = folder.path().join("damaged.retake");
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    bundle("same.retake", &answer, true);
+    bundle("laid-out.retake", &laid_out, true);
+    bundle("other.retake", &other, true);
+    bundle("undigested.retake", &answer, false);
+    let diff = |with: &str| retake(folder.path(), &["diff", "damaged.retake", with, "--json"]);
+    for same in ["same.retake", "laid-out.retake"] {
+        let ran = diff(same);
+        assert_eq!(ran.code, 0, "{same}: {}", ran.err);
+        assert_eq!(ran.json()["exchanges"][0]["comparison"], serde_json::json!({ "compared_as": "digest" }), "{same}");
+    }
+    // The damage lies in what is read where it has to be.
+    for read in ["other.retake", "undigested.retake"] {
+        let ran = diff(read);
+        assert_eq!(ran.code, 2, "{read}: {}", ran.out);
+        assert!(ran.err.contains("damaged"), "{read}: {}", ran.err);
+    }
+}
+
+#[test]
+fn files_that_are_longer_than_the_memory_they_may_take_are_refused_and_json_that_needs_more_is_compared_as_text() {
+    let folder = tempdir().unwrap();
+    let list = |last: &str| format!("[{}{last}]", "1,".repeat(1_000));
+    fs::write(folder.path().join("a.json"), list("2")).unwrap();
+    fs::write(folder.path().join("b.json"), list("3")).unwrap();
+    let diff = |memory: &str| retake(folder.path(), &["diff", "a.json", "b.json", "--memory", memory, "--json"]);
+    let ran = diff("3KiB");
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+    insta::assert_snapshot!(ran.err, @r"
+    error: `a.json` and `b.json` have 3.9 KiB, more than the memory they may take
+    help: give them more: `--memory 4GiB`
+    ");
+    let comparison = |memory: &str| diff(memory).json();
+    let (text, json) = (comparison("100KiB"), comparison("1MiB"));
+    assert_eq!((&text["compared_as"], &text["coarse"]), (&"text".into(), &true.into()), "{text}");
+    assert_eq!((&json["compared_as"], &json["coarse"]), (&"json".into(), &serde_json::Value::Null), "{json}");
+}
+
 #[test]
 fn a_page_for_a_browser_has_both_sides_and_is_the_same_each_time() {
     let folder = tempdir().unwrap();

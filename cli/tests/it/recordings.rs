@@ -23,6 +23,8 @@ pub(crate) struct Told<'a> {
     pub(crate) call: Option<(&'a str, u8)>,
     /// In a run: number of the exchange that it repeats.
     pub(crate) repeats: Option<u8>,
+    /// True where the digest of what was answered is kept too.
+    pub(crate) is_digested: bool,
 }
 
 impl Default for Told<'_> {
@@ -36,6 +38,7 @@ impl Default for Told<'_> {
             status: 200,
             call: None,
             repeats: None,
+            is_digested: false,
         }
     }
 }
@@ -97,6 +100,9 @@ fn exchange(writer: &mut Writer, told: &Told<'_>) -> Exchange {
     });
     let parent = |number| Some(Parent { id: id(number), certainty: Certainty::Recorded, candidates: Vec::new() });
     let digest = content::canonical::request_digest(&request.head, told.asked.as_bytes(), Transport::Http1);
+    let answered = response.as_ref().zip(told.answered).filter(|_| told.is_digested);
+    let response_digest =
+        answered.map(|(response, text)| content::canonical::response_digest(&response.head, text.as_bytes()));
     Exchange {
         id: id(told.number),
         session: SESSION,
@@ -120,7 +126,7 @@ fn exchange(writer: &mut Writer, told: &Told<'_>) -> Exchange {
         seeds: Vec::new(),
         fingerprint: None,
         context: exchange::Context::default(),
-        digests: Digests { request: Some(digest), response: None },
+        digests: Digests { request: Some(digest), response: response_digest },
         redactions: Vec::new(),
         repeats: told.repeats.map(|number| Repeats {
             original: Some(id(number)),

@@ -51,6 +51,7 @@ fn print_settings_says_which_place_won_and_does_nothing_else() {
     learn           false          default
     margin                         not set
     latency-margin  0.25           default
+    memory          4GiB           default
     accept                         not set
     reason                         not set
     until                          not set
