@@ -39,7 +39,8 @@ use arguments::Arguments;
 pub const WORD: &str = "__init";
 
 /// A library for `LD_PRELOAD`, for x86-64, that has `std::random_device` and openings of `/dev/urandom` ask the kernel, whose
-/// answers are given where entropy is. It needs no other library, and loads under glibc and under musl.
+/// answers are given where entropy is, and that makes what small requests of `getrandom` get from one such answer in each process.
+/// It needs nothing but a C library, and loads under glibc and under musl.
 pub const SHIM: &[u8] = include_bytes!("../blob/shim.so");
 
 /// Exit status when the container could not be set up, as container engines use it.

@@ -20,7 +20,8 @@ pub(crate) const SHIM: &str = "shim.so";
 /// What is said of it in the receipt.
 pub(crate) fn shim_words(path: &str) -> String {
     format!(
-        "{path}: loaded before the service's own libraries where these are glibc's (LD_PRELOAD), for std::random_device"
+        "{path}: loaded before the service's own libraries where these are glibc's (LD_PRELOAD), for std::random_device and \
+         small requests of getrandom"
     )
 }
 
@@ -79,7 +80,10 @@ fn became(control: Control, reached: &Reached) -> (State, Vec<String>) {
             let (programs, calls) = (reached.redirected_count, reached.clock_count);
             (&reached.clock, Some(format!("{programs} programs redirected, {calls} calls past the vDSO served")))
         }
-        Control::Entropy => (&reached.entropy, Some(format!("{} calls served", reached.random_count))),
+        Control::Entropy => {
+            let beside = if reached.preload == Held::On { ", beside what is given without a call" } else { "" };
+            (&reached.entropy, Some(format!("{} calls served{beside}", reached.random_count)))
+        }
         Control::RandomDevice => match &reached.preload {
             Held::Off => return (State::On, vec!["no program here loads libraries of glibc".to_owned()]),
             held => (held, Some("asked of getrandom, by a library that is loaded first".to_owned())),

@@ -16,6 +16,7 @@ const NUMBER_AT: u32 = 0;
 const ARCHITECTURE_AT: u32 = 4;
 const FIRST_ARGUMENT_AT: u32 = 16;
 const SECOND_ARGUMENT_AT: u32 = 24;
+const FOURTH_ARGUMENT_AT: u32 = 40;
 
 const GETRANDOM: u32 = 318;
 const CLOCK_GETTIME: u32 = 228;
@@ -115,7 +116,12 @@ fn instructions(told: &Told) -> Vec<libc::sock_filter> {
         program.extend(when(CLOCK_GETTIME, clock));
     }
     if told.deadlines {
-        let mut futex = vec![load(SECOND_ARGUMENT_AT), jump(libc::BPF_JSET, BY_WALL_CLOCK, 0, 1), answer(trace)];
+        let mut futex = vec![load(SECOND_ARGUMENT_AT), jump(libc::BPF_JSET, BY_WALL_CLOCK, 1, 0)];
+        futex.push(answer(libc::SECCOMP_RET_ALLOW));
+        // One that names no moment waits for ever, as semaphores of the C library do.
+        for half in [FOURTH_ARGUMENT_AT, FOURTH_ARGUMENT_AT + 4] {
+            futex.extend([load(half), jump(libc::BPF_JEQ, 0, 1, 0), answer(trace)]);
+        }
         futex.push(answer(libc::SECCOMP_RET_ALLOW));
         program.extend(when(FUTEX, futex));
         let mut sleep = vec![load(SECOND_ARGUMENT_AT), jump(libc::BPF_JSET, ABSOLUTE, 1, 0)];
@@ -172,10 +178,11 @@ mod tests {
 
     /// What the kernel would do with a call, instruction by instruction.
     fn outcome(told: &Told, architecture: u32, number: u32, argument: u64) -> u32 {
-        outcome_of(told, architecture, number, argument, 0)
+        outcome_of(told, architecture, number, [argument, 0, 0])
     }
 
-    fn outcome_of(told: &Told, architecture: u32, number: u32, argument: u64, second: u32) -> u32 {
+    /// The same with the second and the fourth argument.
+    fn outcome_of(told: &Told, architecture: u32, number: u32, [first, second, fourth]: [u64; 3]) -> u32 {
         let program = instructions(told);
         let (mut at, mut loaded) = (0, 0);
         loop {
@@ -186,8 +193,10 @@ mod tests {
                     loaded = match step.k {
                         NUMBER_AT => number,
                         ARCHITECTURE_AT => architecture,
-                        FIRST_ARGUMENT_AT => argument as u32,
-                        SECOND_ARGUMENT_AT => second,
+                        FIRST_ARGUMENT_AT => first as u32,
+                        SECOND_ARGUMENT_AT => second as u32,
+                        FOURTH_ARGUMENT_AT => fourth as u32,
+                        44 => (fourth >> 32) as u32,
                         other => panic!("{other}"),
                     };
                 }
@@ -218,11 +227,18 @@ mod tests {
         for (clock, expected) in [(0, TRACE), (1, ALLOW), (5, TRACE), (2, ALLOW), (11, TRACE), (1 << 32, TRACE)] {
             assert_eq!(outcome(&all, X86_64, CLOCK_GETTIME, clock), expected, "{clock}");
         }
-        for (operation, expected) in [(0, ALLOW), (9, ALLOW), (9 | 128 | 256, TRACE), (1, ALLOW)] {
-            assert_eq!(outcome_of(&all, X86_64, FUTEX, 0, operation), expected, "{operation}");
+        for (operation, moment, expected) in [
+            (0, 8, ALLOW),
+            (9, 8, ALLOW),
+            (9 | 128 | 256, 8, TRACE),
+            (9 | 128 | 256, 1 << 32, TRACE),
+            (9 | 128 | 256, 0, ALLOW),
+            (1, 8, ALLOW),
+        ] {
+            assert_eq!(outcome_of(&all, X86_64, FUTEX, [0, operation, moment]), expected, "{operation} {moment}");
         }
         for (clock, flags, expected) in [(0, 1, TRACE), (0, 0, ALLOW), (1, 1, ALLOW), (11, 1, TRACE)] {
-            assert_eq!(outcome_of(&all, X86_64, CLOCK_NANOSLEEP, clock, flags), expected, "{clock} {flags}");
+            assert_eq!(outcome_of(&all, X86_64, CLOCK_NANOSLEEP, [clock, flags, 0]), expected, "{clock} {flags}");
         }
         assert_eq!(outcome(&all, X86_64, CLOCK_GETTIME | X32, 0), KILL);
         for number in [13, 78, 265, 403, 355] {

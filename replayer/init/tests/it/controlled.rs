@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A traced service with a bridge.
-struct Service {
+pub(crate) struct Service {
     _setup: Setup,
     init: Child,
     host: Host,
@@ -23,7 +23,7 @@ struct Service {
 }
 
 impl Service {
-    async fn start(options: &[&str], bridge: &str, more: &str, command: &[&str]) -> Self {
+    pub(crate) async fn start(options: &[&str], bridge: &str, more: &str, command: &[&str]) -> Self {
         Self::start_by(&[], options, bridge, more, command).await
     }
 
@@ -64,7 +64,7 @@ impl Service {
         (0..3).map(|_| self.line()).collect()
     }
 
-    async fn ended(self) -> (Option<i32>, Observed) {
+    pub(crate) async fn ended(self) -> (Option<i32>, Observed) {
         let Self { mut init, host, input, _setup, .. } = self;
         drop(input);
         host.ended().await;

@@ -3,7 +3,9 @@
 use std::{fs, process::Command};
 
 use crate::{
-    Setup, skipped,
+    Setup,
+    controlled::Service,
+    skipped,
     traced::{built, settings},
 };
 
@@ -61,4 +63,44 @@ fn a_program_of_another_library_loads_the_shim_too() {
     fs::write(&shim, init::SHIM).unwrap();
     let output = Setup::of(&settings("", "")).command(&[], &[&program]).env("LD_PRELOAD", &shim).output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{output:?}");
+}
+
+#[test]
+fn what_the_library_gives_without_a_call_is_the_same_each_time_and_each_processs_own() {
+    let Some((folder, program)) = built("gives", &[]) else { return };
+    let shim = folder.path().join("shim.so");
+    fs::write(&shim, init::SHIM).unwrap();
+    let seen = |seed: &str| {
+        let setup = Setup::of(&settings("", "").replace("5eed5eed", seed));
+        let output = setup.command(&[], &[&program]).env("LD_PRELOAD", &shim).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let first = seen("5eed5eed");
+    assert!(first.contains("\n4096\n") && first.ends_with("\n1\n1\n"), "{first}");
+    for _ in 0..9 {
+        assert_eq!(seen("5eed5eed"), first);
+    }
+    // Six processes and a thread with six pieces each, and two more.
+    let pieces =
+        |text: &str| -> Vec<_> { text.lines().filter_map(|line| Some(line.split_once(' ')?.1.to_owned())).collect() };
+    let all = [pieces(&first), pieces(&seen("0ddb0ddb"))].concat();
+    let distinct: std::collections::BTreeSet<_> = all.iter().collect();
+    assert_eq!((all.len(), distinct.len()), (2 * 38, 2 * 38), "{first}");
+}
+
+/// Without the library each of some 1,000 requests is a call.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_library_gives_random_bytes_the_tracer_is_asked_once_in_a_process() {
+    let Some((folder, program)) = built("gives", &[]) else { return };
+    let shim = folder.path().join("shim.so");
+    fs::write(&shim, init::SHIM).unwrap();
+    let preload = format!("LD_PRELOAD={}", shim.display());
+    for (variable, calls) in [(preload.as_str(), 12..30), ("UNUSED=", 1_000..1_100)] {
+        let service = Service::start(&[], "", "", &["env", variable, &program]).await;
+        let (status, observed) = service.ended().await;
+        let reached = observed.reached.unwrap();
+        assert_eq!((status, reached.troubles.len()), (Some(0), 0));
+        assert!(calls.contains(&reached.random_count), "{variable} {reached:?}");
+    }
 }
