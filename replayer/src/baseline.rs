@@ -13,13 +13,15 @@ use bundle::{Archive, ReadError};
 use diff::{Apart, CallRequest, Output, Route, Rules, places_apart, places_of_calls_apart};
 use exchange::{Head, Id};
 
-/// Memory for first answers, in bytes. A choice: a thousand answers of a quarter of a megabyte.
+/// Memory for first answers, in bytes, and as much for first calls. A choice: a thousand answers of a quarter of a megabyte.
 const KEPT_BYTES_MAX: usize = 256 << 20;
 
 /// The first answers and calls of a run with repeats.
 #[derive(Debug, Default)]
 pub(crate) struct Baseline {
-    kept: Mutex<Kept>,
+    answers: Mutex<Kept>,
+    /// By recorded call.
+    calls: Mutex<Kept>,
     /// How messages are read.
     rules: Rules,
 }
@@ -64,7 +66,7 @@ pub(crate) struct LookedCall {
 impl Baseline {
     /// None yet.
     pub(crate) fn new(rules: &Rules) -> Self {
-        Self { kept: Mutex::default(), rules: rules.clone() }
+        Self { rules: rules.clone(), ..Self::default() }
     }
 
     /// The first answers of a run that is gone on with: those in its file that were judged.
@@ -89,13 +91,13 @@ impl Baseline {
             let (complete, whole) = (exchange.end.is_complete(), response.body.is_whole());
             kept.keep(original, &Output { head: &response.head, body: &body, complete, whole });
         }
-        Ok(Self { kept: Mutex::new(kept), rules: rules.clone() })
+        Ok(Self { answers: Mutex::new(kept), ..Self::new(rules) })
     }
 
     /// Keeps the first answer to an exchange; holds a later one against it. `None` for the first, and where the first is
     /// not kept.
     pub(crate) fn look(&self, exchange: Id, route: &Route, answer: &Output<'_>) -> Option<Looked> {
-        let Some(first) = self.first(exchange, answer)? else { return Some(Looked::default()) };
+        let Some(first) = first(&self.answers, exchange, answer)? else { return Some(Looked::default()) };
         let Answer { head, body, complete, whole } = &first;
         let first = Output { head, body, complete: *complete, whole: *whole };
         let places = places_apart(&first, answer, route, &self.rules);
@@ -106,22 +108,22 @@ impl Baseline {
     /// As [`Self::look`], for what is asked in the place of a recorded call.
     pub(crate) fn look_at_call(&self, call: Id, asked: &CallRequest<'_>) -> Option<Vec<Apart>> {
         let request = Output { head: asked.head, body: asked.body, complete: true, whole: true };
-        let Some(first) = self.first(call, &request)? else { return Some(Vec::new()) };
+        let Some(first) = first(&self.calls, call, &request)? else { return Some(Vec::new()) };
         places_of_calls_apart(&CallRequest { head: &first.head, body: &first.body, ..*asked }, asked, &self.rules)
     }
+}
 
-    /// Keeps what is the first. `None` then, else the first, and of an equal one nothing.
-    fn first(&self, id: Id, message: &Output<'_>) -> Option<Option<Answer>> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        match kept.answers.get(&id) {
-            None => {
-                kept.keep(id, message);
-                None
-            }
-            Some(first) if first.body == message.body && first.head == *message.head => Some(None),
-            // Comparing takes its time: others need not wait.
-            Some(first) => Some(Some(first.clone())),
+/// Keeps what is the first. `None` then, else the first, and of an equal one nothing.
+fn first(kept: &Mutex<Kept>, id: Id, message: &Output<'_>) -> Option<Option<Answer>> {
+    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    match kept.answers.get(&id) {
+        None => {
+            kept.keep(id, message);
+            None
         }
+        Some(first) if first.body == message.body && first.head == *message.head => Some(None),
+        // Comparing takes its time: others need not wait.
+        Some(first) => Some(Some(first.clone())),
     }
 }
 

@@ -1,7 +1,14 @@
 //! Noise in what dependencies are asked: ids and times that are others each time, what differs beyond them, and what clock and
 //! chance that are held still teach.
 
-use std::{env, fs, io::Read as _, path::Path, thread, time::SystemTime};
+use std::{
+    env, fs,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    path::Path,
+    thread,
+    time::SystemTime,
+};
 
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
@@ -26,16 +33,30 @@ fn uuid() -> String {
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
+/// Asks a store with a form, and gives its answer.
+fn ask_by_form(store: &str, word: &str) -> String {
+    let form = format!("word={word}&limit=10&request_id={}", uuid());
+    let mut stream = TcpStream::connect(store).unwrap();
+    let fields = format!("Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}", form.len());
+    write!(stream, "POST /search HTTP/1.1\r\nHost: here\r\n{fields}\r\nConnection: close\r\n\r\n{form}").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 /// Not a test: a service that gives its store a fresh id and the time in body, query and path. `WORD` is what it asks for; with
-/// `ID=none` there is no id in the body.
+/// `ID=none` there is no id in the body, and with `BY=form` it asks by a form, once.
 #[test]
 #[ignore = "the service of the tests beside it"]
 #[expect(clippy::disallowed_methods, reason = "the service is one that reads the clock")]
 fn service() {
     let Ok(port) = env::var("PORT") else { return };
     let (store, word) = (env::var("STORE").unwrap(), env::var("WORD").unwrap_or_else(|_| "invoices".to_owned()));
-    let has_id = env::var("ID").is_err();
+    let (has_id, by_form) = (env::var("ID").is_err(), env::var("BY").is_ok());
     answer_each(("127.0.0.1", port.parse().unwrap()), |_| {
+        if by_form {
+            return json!({ "closed": ask_by_form(&store, &word).contains(" 200 OK") }).to_string();
+        }
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         let id = has_id.then(uuid);
         let question = json!({ "word": word, "limits": [10, 20], "request_id": id }).to_string();
@@ -50,8 +71,8 @@ fn service() {
     });
 }
 
-/// What a capture has of the service and its store.
-fn recorded() -> TempDir {
+/// What a capture has of the service, with more variables, and its store.
+fn recorded(variables: &[(&str, &str)]) -> TempDir {
     let folder = tempdir().unwrap();
     let [port, store, listener] = [(); 3].map(|()| free_port());
     thread::spawn(move || answer_each(("127.0.0.1", store), |_| r#"{"hits":3}"#.to_owned()));
@@ -63,7 +84,7 @@ fn recorded() -> TempDir {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let flags = ["--no-default-dependencies", &flag, &value, "--"];
     let mut capture = capture_of(folder.path(), &format!("http://127.0.0.1:{port}"), &[&flags[..], &words].concat());
-    capture.env("PORT", port.to_string()).env("STORE", listener);
+    capture.env("PORT", port.to_string()).env("STORE", listener).envs(variables.iter().copied());
     let capture = Capturing::start(capture);
     wait_until_it_accepts(port);
     for _ in 0..COUNT {
@@ -112,7 +133,7 @@ fn has_fresh(places: &[(String, String)]) -> bool {
 
 #[test]
 fn repeats_teach_the_noise_of_calls_and_no_call_that_differs_beyond_it_is_hidden() {
-    let recorded = recorded();
+    let recorded = recorded(&[]);
     let folder = recorded.path();
     let (code, document) = replay(folder, &[]);
     assert_eq!((code, verdicts(&document)), (1, vec!["diverged"; COUNT]));
@@ -181,7 +202,7 @@ fn repeats_teach_the_noise_of_calls_and_no_call_that_differs_beyond_it_is_hidden
 
 #[test]
 fn repeats_with_clock_and_chance_held_still_say_what_they_do_not_measure_and_how_it_is_measured() {
-    let recorded = recorded();
+    let recorded = recorded(&[]);
     let folder = recorded.path();
     let held = |more: &[&str]| {
         let arguments = ["--repeat", "2", "--order", "serial", "--on-miss", "nearest"];
@@ -203,4 +224,21 @@ fn repeats_with_clock_and_chance_held_still_say_what_they_do_not_measure_and_how
     assert_eq!(held(&rules)["places"].as_array().unwrap().len(), 2, "no rule is for path and query");
     replay(folder, &["--repeat", "12", "--on-miss", "nearest"]);
     assert!(held(&[]).is_null());
+}
+
+#[test]
+fn a_form_that_was_not_recorded_is_told_by_field_and_its_noise_is_measured_by_field() {
+    let recorded = recorded(&[("BY", "form")]);
+    let folder = recorded.path();
+    let (code, document) = replay(folder, &["--env", "WORD=refunds"]);
+    let nearest = document["results"][0]["missed"][0]["nearest"].as_str().unwrap_or_default();
+    assert_eq!(code, 1);
+    for field in [r#"/word: recorded "invoices", asked "refunds""#, "/request_id: recorded"] {
+        assert!(nearest.contains(field), "{nearest}");
+    }
+    replay(folder, &["--repeat", "12", "--on-miss", "nearest"]);
+    let (code, document) = replay(folder, &[]);
+    assert_eq!((code, verdicts(&document)), (0, vec!["noise"; COUNT]), "{document}");
+    assert!(has(&places(&document["receipt"]["noise"]["hidden"]), ("store POST /search", "dep:store:/request_id")));
+    assert_eq!(replay(folder, &["--env", "WORD=refunds"]).0, 1);
 }
