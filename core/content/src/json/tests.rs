@@ -283,3 +283,14 @@ proptest::proptest! {
         }
     }
 }
+
+/// It would take hours to look through the long key for each of the others.
+#[test]
+fn many_keys_are_looked_for_beside_a_long_one_with_escapes() {
+    let one = format!(r#"{{"a":1,"\n{}":1}}"#, "x".repeat(4 << 20));
+    let members: Vec<String> = (0..300_000).map(|number| format!("\"q{number}\":0")).collect();
+    let other = format!("{{{}}}", members.join(","));
+    let like = parse_tree(one.as_bytes(), usize::MAX).map(Arc::new).unwrap();
+    let taken = parse_tree_like(other.as_bytes(), usize::MAX, &like).unwrap();
+    assert_eq!(told(&taken), told(&parse_tree(other.as_bytes(), usize::MAX).unwrap()));
+}

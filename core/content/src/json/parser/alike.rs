@@ -5,6 +5,10 @@ use super::{Entry, Kind, Parser, Tree, offset, unescaped};
 /// Most members that are passed over to find one of another key. A choice.
 const PASSED_MAX: usize = 8;
 
+/// Longest key, in bytes as written, that is looked at for escapes: a key is held against many. A choice; a longer one that is
+/// written in two ways is read as any other.
+const ESCAPED_BYTES_MAX: usize = 128;
+
 /// The entries inside an array or object of the other document that are still to come: for an object, a key and its value
 /// by turns. They only ever go on, so that none is taken over twice.
 #[derive(Default)]
@@ -51,9 +55,12 @@ fn is_key(like: &Tree<'_>, key_at: u32, written: &str) -> bool {
     let Some([b'"', other @ .., b'"']) = like.table.entries.get(key_at as usize).map(|key| like.written(key)) else {
         return false;
     };
+    let is_short = |bytes: &[u8]| bytes.len() <= ESCAPED_BYTES_MAX;
     let escapes = |bytes: &[u8]| bytes.contains(&b'\\');
     other == written.as_bytes()
-        || (escapes(other) || escapes(written.as_bytes()))
+        || is_short(other)
+            && is_short(written.as_bytes())
+            && (escapes(other) || escapes(written.as_bytes()))
             && std::str::from_utf8(other).is_ok_and(|other| unescaped(other) == unescaped(written))
 }
 
