@@ -10,7 +10,10 @@ use wire::bridge::WallClock;
 
 use crate::{
     plant::{self, Plant},
-    system::{shared::Shared, waiting::monotonic_ns},
+    system::{
+        shared::{MARK_AT, Shared},
+        waiting::monotonic_ns,
+    },
 };
 
 /// What frozen monotonic clocks show, in nanoseconds. A choice: a little less than 17 minutes, as of a machine that has
@@ -46,6 +49,12 @@ impl Clock {
     /// By which others have it.
     pub(crate) fn number(self) -> i32 {
         self.0.number()
+    }
+
+    /// Whether what a process has at `address` is this one: `read` reads there.
+    pub(crate) fn is_at(self, address: u64, read: impl FnOnce(u64, &mut [u8]) -> io::Result<usize>) -> bool {
+        let mut mark = [0; 8];
+        read(address + MARK_AT, &mut mark).is_ok_and(|len| len == mark.len()) && mark == self.0.mark()
     }
 
     /// The wall clock shows this from now on.

@@ -1,7 +1,7 @@
 //! False claims that tests plant, so as to see that the self-check finds them. Only `retake-init`, which is for tests, asks
 //! for one.
 
-use std::sync::OnceLock;
+use std::{sync::OnceLock, time::Duration};
 
 /// A control that claims what it does not do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,12 @@ pub enum Plant {
     NoRoom,
     /// No memory can be shared, which is no false claim either.
     NoClock,
+    /// The self-check takes [`SLOWNESS`] longer, nor is this.
+    SlowCheck,
 }
+
+/// By how much. A choice: more than anything that is rounded in a test.
+pub(crate) const SLOWNESS: Duration = Duration::from_millis(500);
 
 static PLANTED: OnceLock<Plant> = OnceLock::new();
 
@@ -26,6 +31,7 @@ impl Plant {
             "no-entropy" => Some(Self::NoEntropy),
             "no-room" => Some(Self::NoRoom),
             "no-clock" => Some(Self::NoClock),
+            "slow-check" => Some(Self::SlowCheck),
             _ => None,
         }
     }

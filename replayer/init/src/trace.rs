@@ -60,6 +60,9 @@ pub(crate) fn run(
     let (controls, mut reached) =
         check::held(&asked, clock).unwrap_or_else(|reason| (Controls::default(), none(&asked, &reason)));
     reached.preload = preload::held(settings.preload.as_ref());
+    let programs = Programs::new(controls, clock);
+    // Before anybody hears that it can be set.
+    programs.begin_clock(asked.wall_clock);
     control.tell(&reached);
     if let Some(reasons) = failed(&reached) {
         if !asked.fallback {
@@ -79,7 +82,7 @@ pub(crate) fn run(
         output: None,
         patience: None,
     };
-    let ended = Tracer::new(&asked, Programs::new(controls, clock), job, reached)
+    let ended = Tracer::new(&asked, programs, job, reached)
         .run(&mut control)
         .map_err(|error| InitError::Determinism(format!("a process cannot be traced: {error}")))?;
     match ended.failure {

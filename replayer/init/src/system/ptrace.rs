@@ -92,30 +92,49 @@ pub(crate) fn poke(pid: i32, address: usize, word: [u8; 8]) -> io::Result<()> {
     request(libc::PTRACE_POKEDATA, pid, address, usize::from_ne_bytes(word))
 }
 
-/// Has a program that is stopped at [`Change::Exec`] make one call, by the instruction at `instruction`, and gives what that
-/// returned, an error's number below zero. The program is then stopped as before, still at its first instruction.
+/// A program that is stopped at [`Change::Exec`], before its first instruction, and makes calls that are not its own.
 ///
-/// An error means that it is not known what became of the call; of a process that has ended its end is yet to be taken.
-pub(crate) fn call(pid: i32, instruction: u64, number: libc::c_long, arguments: [u64; 3]) -> io::Result<i64> {
-    let blocked = signal_mask(pid)?;
-    // What is sent to it meanwhile comes when the mask is its own again.
-    set_signal_mask(pid, u64::MAX)?;
-    // The end of the call that runs the program, which gives its registers their last value.
-    let mut was_stopped = until_call_border(pid)?;
-    let before = registers(pid)?;
-    let [rdi, rsi, rdx] = arguments;
-    let (rax, rip) = (number.cast_unsigned(), instruction);
-    set_registers(pid, &Registers { orig_rax: u64::MAX, rax, rip, rdi, rsi, rdx, ..before })?;
-    was_stopped |= until_call_border(pid)?;
-    was_stopped |= until_call_border(pid)?;
-    let returned = registers(pid)?.rax.cast_signed();
-    set_registers(pid, &Registers { orig_rax: u64::MAX, ..before })?;
-    set_signal_mask(pid, blocked)?;
-    if was_stopped {
-        // It stops again where its group has not gone on since.
-        request(libc::PTRACE_INTERRUPT, pid, 0, 0)?;
+/// An error means that it is not known what became of a call; of a process that has ended its end is yet to be taken.
+#[derive(Debug)]
+pub(crate) struct Calls {
+    pid: i32,
+    instruction: u64,
+    before: Registers,
+    blocked: u64,
+    was_stopped: bool,
+}
+
+impl Calls {
+    /// Begins, with calls made by the instruction at `instruction`.
+    pub(crate) fn begin(pid: i32, instruction: u64) -> io::Result<Self> {
+        let blocked = signal_mask(pid)?;
+        // What is sent to it meanwhile comes when the mask is its own again.
+        set_signal_mask(pid, u64::MAX)?;
+        // The end of the call that runs the program, which gives its registers their last value.
+        let was_stopped = until_call_border(pid)?;
+        Ok(Self { pid, instruction, before: registers(pid)?, blocked, was_stopped })
     }
-    Ok(returned)
+
+    /// Has it make one call, and gives what that returned, an error's number below zero.
+    pub(crate) fn make(&mut self, number: libc::c_long, arguments: [u64; 3]) -> io::Result<i64> {
+        let [rdi, rsi, rdx] = arguments;
+        let (rax, rip) = (number.cast_unsigned(), self.instruction);
+        set_registers(self.pid, &Registers { orig_rax: u64::MAX, rax, rip, rdi, rsi, rdx, ..self.before })?;
+        self.was_stopped |= until_call_border(self.pid)?;
+        self.was_stopped |= until_call_border(self.pid)?;
+        Ok(registers(self.pid)?.rax.cast_signed())
+    }
+
+    /// Leaves it stopped as it was, still at its first instruction.
+    pub(crate) fn end(self) -> io::Result<()> {
+        set_registers(self.pid, &Registers { orig_rax: u64::MAX, ..self.before })?;
+        set_signal_mask(self.pid, self.blocked)?;
+        if self.was_stopped {
+            // It stops again where its group has not gone on since.
+            request(libc::PTRACE_INTERRUPT, self.pid, 0, 0)?;
+        }
+        Ok(())
+    }
 }
 
 /// Lets a thread go on until the next beginning or end of a call, also where its group is stopped meanwhile; true then.

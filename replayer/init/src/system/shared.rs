@@ -3,31 +3,49 @@
 //! It has a number and no name. It is to be destroyed from the start, so that it goes with the last process that has it,
 //! however that ends; until then Linux still lets others have it by its number (shmctl(2)).
 
-use std::{io, ptr, sync::atomic::AtomicI64};
+use std::{
+    io,
+    mem::offset_of,
+    ptr,
+    sync::atomic::{AtomicI64, Ordering},
+};
 
 use super::check;
 
 /// How many numbers are in it.
 const COUNT: usize = 2;
 
+/// What is at the memory's start.
+#[derive(Debug)]
+#[repr(C)]
+struct Page {
+    words: [AtomicI64; COUNT],
+    mark: AtomicI64,
+}
+
+/// Where the mark is, in bytes from the memory's start.
+pub(crate) const MARK_AT: u64 = offset_of!(Page, mark) as u64;
+
 /// Numbers that others read and write as well; this process has them as long as it lives.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shared {
     number: i32,
-    words: &'static [AtomicI64; COUNT],
+    mark: i64,
+    page: &'static Page,
 }
 
 impl Shared {
-    /// New ones, all 0, which every user may read and this one write.
+    /// New ones, all 0, with a mark by chance, which every user may read and this one write.
     pub(crate) fn make() -> io::Result<Self> {
         // SAFETY: it makes something new, and touches no memory of ours.
-        let number =
-            unsafe { libc::shmget(libc::IPC_PRIVATE, size_of::<[AtomicI64; COUNT]>(), libc::IPC_CREAT | 0o644) };
+        let number = unsafe { libc::shmget(libc::IPC_PRIVATE, size_of::<Page>(), libc::IPC_CREAT | 0o644) };
         check(number)?;
         let shared = Self::of(number);
         // SAFETY: nothing is written where none is asked for.
         check(unsafe { libc::shmctl(number, libc::IPC_RMID, ptr::null_mut()) })?;
-        shared
+        let shared = Self { mark: random()?, ..shared? };
+        shared.page.mark.store(shared.mark, Ordering::SeqCst);
+        Ok(shared)
     }
 
     /// Those of this number.
@@ -39,7 +57,8 @@ impl Shared {
         }
         // SAFETY: what starts there is a page, zero at first, which is never given back; whoever else has it can change
         // nothing but what the numbers are.
-        Ok(Self { number, words: unsafe { &*address.cast() } })
+        let page: &Page = unsafe { &*address.cast() };
+        Ok(Self { number, mark: page.mark.load(Ordering::SeqCst), page })
     }
 
     /// By which others have them.
@@ -48,14 +67,29 @@ impl Shared {
     }
 
     pub(crate) fn words(self) -> &'static [AtomicI64; COUNT] {
-        self.words
+        &self.page.words
+    }
+
+    /// What no other memory has at [`MARK_AT`]: in another name space the number is that of something else.
+    pub(crate) fn mark(self) -> [u8; 8] {
+        self.mark.to_ne_bytes()
+    }
+}
+
+/// A number by chance.
+fn random() -> io::Result<i64> {
+    let mut bytes = [0; 8];
+    // SAFETY: the kernel writes at most as many bytes as there are.
+    let len = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    if usize::try_from(len) == Ok(bytes.len()) {
+        Ok(i64::from_ne_bytes(bytes))
+    } else {
+        Err(io::Error::last_os_error())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
-
     use super::*;
 
     #[test]
@@ -65,6 +99,8 @@ mod tests {
         assert!(!ptr::eq(one.words(), other.words()));
         one.words()[1].store(7, Ordering::Relaxed);
         assert_eq!(other.words().each_ref().map(|word| word.load(Ordering::Relaxed)), [0, 7]);
+        assert_eq!(one.mark(), other.mark());
+        assert_ne!(one.mark(), Shared::make().unwrap().mark());
         assert!(Shared::of(-1).is_err());
     }
 }

@@ -39,8 +39,7 @@ const STREAM_LEN: usize = 4096;
 /// Where the stack of a program ends whose addresses are left where they are.
 const STACK_END: u64 = 0x7fff_ffff_f000;
 
-/// Which controls hold, of those asked for; what does not and why is in the report. `clock` shows what it was shown in the end,
-/// which is what the service starts with.
+/// Which controls hold, of those asked for; what does not and why is in the report. `clock` shows what it was shown in the end.
 ///
 /// An error means that nothing can be traced at all.
 pub(super) fn held(settings: &Virtual, clock: Option<Clock>) -> Result<(Controls, Reached), String> {

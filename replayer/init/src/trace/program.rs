@@ -142,7 +142,8 @@ impl Programs {
         let original_clock_gettime = if self.controls.tsc { 0 } else { plan.original_clock_gettime };
         let block = vdso + plan.room_at as u64;
         process.memory.write(pid, block, &blob::filled(original_clock_gettime, plan.original_gettimeofday))?;
-        let shared = self.shared.map(|shared| mapped(pid, block + blob::call_offset(), shared)).transpose()?.flatten();
+        let shared =
+            self.shared.map(|shared| mapped(pid, process, block + blob::call_offset(), shared)).transpose()?.flatten();
         match shared {
             Some(address) => process.memory.write(pid, block, &address.to_le_bytes())?,
             None if self.controls.clock => return Ok(false),
@@ -156,12 +157,21 @@ impl Programs {
     }
 }
 
-/// Has a program map its clock, which it can only read; the address, or nothing where that is refused.
-fn mapped(pid: i32, instruction: u64, shared: Clock) -> std::io::Result<Option<u64>> {
+/// Has a program map its clock, which it can only read; the address, or nothing where that is refused, or is something else:
+/// in another name space the clock's number is no one's, or another's.
+fn mapped(pid: i32, process: &Process, instruction: u64, shared: Clock) -> std::io::Result<Option<u64>> {
     let arguments = [u64::from(shared.number().cast_unsigned()), 0, u64::from(libc::SHM_RDONLY.cast_unsigned())];
-    let answer = ptrace::call(pid, instruction, libc::SYS_shmat, arguments)?;
+    let mut calls = ptrace::Calls::begin(pid, instruction)?;
+    let answer = calls.make(libc::SYS_shmat, arguments)?;
     // As the kernel returns errors: the last page of addresses is none.
-    Ok((answer > 0).then(|| answer.cast_unsigned()))
+    let address = (answer > 0).then(|| answer.cast_unsigned());
+    let is_ours = |address: &u64| shared.is_at(*address, |at, bytes| process.memory.read(pid, at, bytes));
+    let ours = address.filter(is_ours);
+    if let (Some(other), None) = (address, ours) {
+        calls.make(libc::SYS_shmdt, [other, 0, 0])?;
+    }
+    calls.end()?;
+    Ok(ours)
 }
 
 /// Whether the program's vDSO is the one that the plan is for.

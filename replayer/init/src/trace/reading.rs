@@ -1,11 +1,15 @@
 //! What a program sees of its clocks, random bytes and addresses: read in the self-check's process, compared in the tracer.
 
-use std::{fs, io};
+use std::{fs, io, thread, time::Duration};
 
 use super::{blob::Function, vdso};
 use crate::{
     InitError,
-    system::{own, waiting::clock_ns},
+    plant::{self, Plant, SLOWNESS},
+    system::{
+        own,
+        waiting::{clock_ns, monotonic_ns},
+    },
 };
 
 /// Some of the monotonic clocks: `MONOTONIC`, `MONOTONIC_RAW`, `BOOTTIME`.
@@ -34,6 +38,13 @@ pub(super) struct Reading {
 pub(crate) fn run() -> Result<u8, InitError> {
     let reading = Reading::of_this_process()
         .map_err(|source| InitError::System { what: "read clocks and random bytes", source })?;
+    if plant::is(Plant::SlowCheck) {
+        let began_ns = monotonic_ns();
+        let left = || SLOWNESS.checked_sub(Duration::from_nanos(monotonic_ns().abs_diff(began_ns)));
+        while let Some(left) = left() {
+            thread::park_timeout(left);
+        }
+    }
     print!("{}", reading.lines());
     Ok(0)
 }

@@ -133,15 +133,27 @@ async fn a_program_that_is_run_later_shows_what_the_clock_was_set_to_by_then() {
     assert_eq!((status, observed.reached.unwrap().redirected_count), (Some(0), 21));
 }
 
+/// Whether a program can be given a name space of its own for what is shared.
+fn can_be_apart() -> bool {
+    let unshare = Command::new(APART[0]).args(&APART[1..]).arg("true").output();
+    let can = unshare.is_ok_and(|output| output.status.success());
+    if !can {
+        skipped("there is no unshare, or no right to it");
+    }
+    can
+}
+
+/// By which it is given one.
+const APART: [&str; 3] = ["unshare", "--ipc", "--"];
+
 /// Where what is shared has no number, the clock is asked for by calls.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_clock_is_set_also_in_a_program_that_may_not_map_it() {
     let Some((_folder, program)) = built("tells_on_request", &[]) else { return };
-    let apart = ["unshare", "--ipc", "--"];
-    if !Command::new(apart[0]).args(&apart[1..]).arg("true").output().is_ok_and(|output| output.status.success()) {
-        return skipped("there is no unshare, or no right to it");
+    if !can_be_apart() {
+        return;
     }
-    let mut service = Service::start(&[], "", "", &[&apart[..], &[&program]].concat()).await;
+    let mut service = Service::start(&[], "", "", &[&APART[..], &[&program]].concat()).await;
     assert_eq!(service.line(), "up");
     for step in 1..=20 {
         let ns = AT_NS + step * 1_000_000_007;
@@ -152,6 +164,30 @@ async fn the_clock_is_set_also_in_a_program_that_may_not_map_it() {
     let reached = observed.reached.unwrap();
     assert_eq!((status, reached.redirected_count, reached.stripped_count), (Some(0), 1, 1));
     assert_eq!(reached.troubles, Vec::<String>::new());
+}
+
+/// The first memory of each name space has the same number: what the service itself has there is not its clock.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clock_is_set_also_in_a_program_where_other_memory_has_its_number() {
+    let Some((_folder, program)) = built("tells_on_request", &[]) else { return };
+    if !can_be_apart() {
+        return;
+    }
+    let number = "awk 'NR == 2 {print $2}' /proc/sysvipc/shm";
+    let inner = format!("ipcmk --shmem 4096 >/dev/null; {number}; grep -c SYSV /proc/self/maps; exec {program}");
+    let script = format!("{number}; exec {} sh -c \"$0\"", APART.join(" "));
+    let mut service = Service::start_by(&APART, &[], "", "", &["sh", "-c", &script, &inner]).await;
+    // The clock's, and that of what was made apart; none of that is left in a program.
+    assert_eq!([(); 4].map(|()| service.line()), ["0", "0", "0", "up"]);
+    for step in 1..=20 {
+        let ns = AT_NS + step * 1_000_000_007;
+        service.set_clock(WallClock::Frozen { at_ns: ns }).await;
+        assert_eq!(service.times(), all(&format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000)));
+    }
+    let (status, observed) = service.ended().await;
+    let reached = observed.reached.unwrap();
+    assert_eq!((status, reached.redirected_count, reached.stripped_count), (Some(0), 3, 5));
+    assert_eq!((reached.refused_count, reached.troubles), (0, vec![]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,7 +205,7 @@ async fn where_no_memory_can_be_shared_the_clock_has_failed_and_cannot_be_set() 
     assert_eq!((status, reached.entropy, reached.aslr_off), (Some(0), Held::On, Held::On));
 }
 
-/// Another user's memory is no file for us to open without a capability; its words can be had while it is stopped.
+/// Another user's memory is no file for us to open without a capability: what is put into a program goes word by word.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_clock_is_set_also_in_a_service_that_has_become_another_user() {
     let Some((folder, program)) = built("tells_on_request", &[]) else { return };

@@ -4,6 +4,7 @@ use std::{
     fs,
     path::Path,
     process::{Command, Output},
+    time::Duration,
 };
 
 use crate::{Setup, skipped};
@@ -208,6 +209,19 @@ fn real_path(program: &str) -> Option<String> {
     let output = Command::new("sh").args(["-c", &script]).output().unwrap();
     let path = String::from_utf8(output.stdout).unwrap().trim().to_owned();
     (output.status.success() && !path.is_empty()).then_some(path)
+}
+
+/// How long the self-check takes is no part of what the service is shown.
+#[test]
+fn a_clock_that_runs_begins_when_the_service_does() {
+    let settings = settings("", "").replace(r#""frozen": {"at_ns""#, r#""running": {"from_ns""#);
+    let setup = Setup::of(&settings);
+    let began = tokio::time::Instant::now();
+    let output = setup.command(&[], &["date", "+%s%N"]).env("RETAKE_INIT_PLANT", "slow-check").output().unwrap();
+    let took = began.elapsed();
+    let shown: u64 = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap_or_else(|_| panic!("{output:?}"));
+    let later = Duration::from_nanos(shown.checked_sub(AT_NS).unwrap());
+    assert!(later + Duration::from_millis(500) <= took, "{later:?} of {took:?}");
 }
 
 #[test]
