@@ -83,6 +83,7 @@ fn of_files(archive: &Archive, paths: Vec<PathBuf>) -> Result<FoundNoise, Troubl
 /// those of the calls made for them.
 pub(crate) fn carried(source: &Source, chosen: &[Id], path: &Path, store: &Path) -> Result<Vec<NoiseProfile>, Trouble> {
     let store = if path.is_dir() { path } else { store };
+    let chosen: BTreeSet<Id> = chosen.iter().copied().collect();
     let is_chosen = |entry: &&Entry| [Some(entry.id), entry.parent].iter().flatten().any(|id| chosen.contains(id));
     let routes: BTreeSet<String> = source.archive.entries().iter().filter(is_chosen).map(route_of).collect();
     let versions = versions_of(source)?;

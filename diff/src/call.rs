@@ -4,7 +4,7 @@
 //! the body, `dep:NAME:path:/1` to a segment of the target's path, from 0, and `dep:NAME:query:/since` to a field of its query. Header
 //! fields are not compared, since calls are not matched by them.
 
-use content::redact::without_credentials;
+use content::{redact::without_credentials, urlencoded};
 use exchange::Head;
 
 use crate::{
@@ -36,9 +36,8 @@ impl CallRequest<'_> {
         format!("{} {}", self.dependency, Route::of(self.head))
     }
 
-    fn target(&self) -> String {
-        let target = without_credentials(self.head.origin_target().unwrap_or_default());
-        String::from_utf8_lossy(&target).into_owned()
+    fn target(&self) -> Vec<u8> {
+        without_credentials(self.head.origin_target().unwrap_or_default())
     }
 
     fn view(&self, rules: &Rules) -> View<'_> {
@@ -53,7 +52,12 @@ pub fn compare_calls(recorded: &CallRequest<'_>, asked: &CallRequest<'_>, rules:
     if recorded.route() != asked.route() {
         return None;
     }
-    let mut changes = compare_targets(&recorded.target(), &asked.target())?;
+    let targets = [recorded.target(), asked.target()];
+    let [was, is] = targets.each_ref().map(|target| String::from_utf8_lossy(target));
+    let mut changes = compare_targets(&was, &is)?;
+    if changes.is_empty() && targets[0] != targets[1] {
+        return None;
+    }
     let mut findings = Findings::new();
     if recorded.body != asked.body {
         let active = rules.for_call_request(recorded.dependency);
@@ -90,15 +94,31 @@ fn compare_targets(recorded: &str, asked: &str) -> Option<Vec<Change>> {
     if !was.iter().map(|(name, _)| name).eq(is.iter().map(|(name, _)| name)) {
         return None;
     }
-    let field = |((name, was), (_, is)): (&(String, String), &(String, String))| {
-        change(format!("query:{}", pointer_text(&[Step::Key(name)])), was, is)
-    };
-    changes.extend(was.iter().zip(&is).filter_map(field));
+    for (at, ((name, one), (_, other))) in was.iter().zip(&is).enumerate().filter(|(_, (one, other))| one != other) {
+        // A field that is given again is another place.
+        let again = was[..at].iter().filter(|(earlier, _)| earlier == name).count();
+        let again = if again == 0 { String::new() } else { format!("/{again}") };
+        let pointer = format!("query:{}{again}", pointer_text(&[Step::Key(name)]));
+        changes.push(Change {
+            recorded: shown(&decoded(one)),
+            replayed: shown(&decoded(other)),
+            ..Change::at(pointer, ChangeKind::Changed)
+        });
+    }
     Some(changes)
 }
 
+fn shown(text: &str) -> Option<Shown> {
+    Some(Shown::beginning_of(text))
+}
+
+/// A query field's value without its percent-encoding, where it has one that holds.
+fn decoded(value: &str) -> String {
+    let fields = urlencoded::parse(format!("v={value}").as_bytes(), 1);
+    fields.and_then(|mut fields| fields.pop()).map_or_else(|| value.to_owned(), |(_, value)| value)
+}
+
 fn change(pointer: String, was: &str, is: &str) -> Option<Change> {
-    let shown = |text: &str| Some(Shown::beginning_of(text));
     (was != is).then(|| Change {
         recorded: shown(was),
         replayed: shown(is),
@@ -129,6 +149,16 @@ mod tests {
         let places = ["dep:llm:path:/1", "dep:llm:query:/since", "dep:llm:/a/0/id"];
         assert_eq!(changes(one, other, &[]).unwrap(), places);
         assert_eq!(changes(one, other, &["dep:llm:/a"]).unwrap(), places[..2]);
+    }
+
+    #[test]
+    fn fields_given_twice_and_bytes_that_are_no_text_are_told_apart() {
+        let of = |target: &str| (target.to_owned(), "{}");
+        let (one, other) = (of("/x?id=a&id=b"), of("/x?id=a&id=c"));
+        let places = changes((&one.0, one.1), (&other.0, other.1), &[]).unwrap();
+        assert_eq!(places, ["dep:llm:query:/id/1"]);
+        assert_eq!(changes(("/x", "{}"), ("/x?", "{}"), &[]), None);
+        assert_eq!(decoded("2026-11-27T13%3A17%3A13Z"), "2026-11-27T13:17:13Z");
     }
 
     #[test]

@@ -67,8 +67,13 @@ fn push_escaped(key: &str, text: &mut String) {
     }
 }
 
-/// The same pointer with every step that is a number as `*`: what differences of one kind have in common.
+/// The same pointer with every step that is an index as `*`: what differences of one kind have in common. Segments of a call's
+/// path and fields of its query are no elements of a list: each stays by itself.
 pub fn with_indices_as_stars(pointer: &str) -> String {
+    let place = pointer.split('/').next().unwrap_or_default();
+    if place.starts_with("dep:") && [":path:", ":query:"].iter().any(|part| place.ends_with(part)) {
+        return pointer.to_owned();
+    }
     let is_number = |step: &str| !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit());
     let starred = pointer.split('/').enumerate().map(|(at, step)| if at > 0 && is_number(step) { "*" } else { step });
     starred.collect::<Vec<_>>().join("/")
@@ -326,6 +331,9 @@ mod tests {
         assert_eq!(with_indices_as_stars("/a/0/b1/22"), "/a/*/b1/*");
         assert_eq!(with_indices_as_stars("sse:/7/x"), "sse:/*/x");
         assert_eq!(with_indices_as_stars("status"), "status");
+        assert_eq!(with_indices_as_stars("dep:llm:/a/0"), "dep:llm:/a/*");
+        assert_eq!(with_indices_as_stars("dep:llm:path:/1"), "dep:llm:path:/1");
+        assert_eq!(with_indices_as_stars("dep:llm:query:/id/1"), "dep:llm:query:/id/1");
     }
 
     /// The obvious way to match, exponential in the number of `**`.

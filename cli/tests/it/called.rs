@@ -120,7 +120,7 @@ const FRESH: [(&str, &str); 4] = [
     ("store POST /lookup", "dep:store:/request_id"),
     ("store POST /lookup", "dep:store:query:/at"),
     ("store POST /orders/*/close", "dep:store:/trace/span"),
-    ("store POST /orders/*/close", "dep:store:path:/*"),
+    ("store POST /orders/*/close", "dep:store:path:/1"),
 ];
 
 fn has(places: &[(String, String)], (route, pointer): (&str, &str)) -> bool {

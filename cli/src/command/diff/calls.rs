@@ -16,8 +16,9 @@ use super::{
 };
 use crate::{noise::route_of, source::Source, trouble::Trouble};
 
-/// Most calls of one route and exchange that differ, of which noise is learned. A choice: each is held against each.
-const LEARNED_LEN_MAX: usize = 64;
+/// Most calls of one route and exchange on either side that are held against each other, to find noise or to learn it. A choice:
+/// each is held against each.
+const HELD_LEN_MAX: usize = 64;
 
 /// A call and what it asked.
 struct Call<'a> {
@@ -50,23 +51,27 @@ pub(crate) fn divergence(
 ) -> Result<(Divergence, Vec<NoisyChange>), Trouble> {
     let (before, mut now) = (calls(recorded, one, rules)?, calls(replayed, other, rules)?);
     let mut noisy = Vec::new();
-    if !noise.calls().is_empty() {
-        let mut left: Vec<(Id, Sent)> = Vec::new();
-        for call in only_in(&now, &before) {
-            left.extend(sent(replayed, call.entry)?.map(|sent| (call.entry.id, sent)));
+    let (gone, new) = by_route(&before, &now);
+    for (route, gone) in gone.into_iter().filter(|(route, _)| noise.knows_call(route)) {
+        let new = new.get(&route).map(Vec::as_slice).unwrap_or_default();
+        if gone.len().max(new.len()) > HELD_LEN_MAX {
+            continue;
         }
-        for was in only_in(&before, &now).into_iter().map(|call| (call.entry, call.asked.clone())).collect::<Vec<_>>() {
-            let Some(call) = sent(recorded, was.0)? else { continue };
-            let original = pair::original(was.0);
-            let found = left
-                .iter()
-                .enumerate()
-                .find_map(|(at, (_, is))| Some((at, noise.of_call(&call.request(), &is.request(), rules, original)?)));
-            let Some((at, changes)) = found else { continue };
+        let mut left: Vec<(Id, Sent)> = Vec::new();
+        for (entry, _) in new {
+            left.extend(sent(replayed, entry)?.map(|sent| (entry.id, sent)));
+        }
+        for (entry, asked) in gone {
+            let Some(call) = sent(recorded, entry)? else { continue };
+            let original = pair::original(entry);
+            let within = left.iter().enumerate().filter_map(|(at, (_, is))| {
+                Some((at, noise.of_call(&call.request(), &is.request(), rules, original)?))
+            });
+            let Some((at, changes)) = within.min_by_key(|(_, changes)| changes.len()) else { continue };
             let (id, _) = left.remove(at);
             noisy.extend(changes);
             // From here on it counts as the same question.
-            now.iter_mut().filter(|call| call.entry.id == id).for_each(|call| call.asked = was.1.clone());
+            now.iter_mut().filter(|call| call.entry.id == id).for_each(|call| call.asked = asked.clone());
         }
     }
     let never_asked = only_in(&before, &now).into_iter().map(|call| title(call.entry));
@@ -76,6 +81,21 @@ pub(crate) fn divergence(
     let order = |calls: &[Call<'_>]| calls.iter().map(|call| call.asked.clone()).collect::<Vec<_>>();
     divergence.reordered = !divergence.diverges() && order(&before) != order(&now);
     Ok((divergence, noisy))
+}
+
+/// Calls by their route.
+type ByRoute<'a> = BTreeMap<String, Vec<(&'a Entry, Asked)>>;
+
+/// The calls that only one side made, of either.
+fn by_route<'a>(before: &[Call<'a>], now: &[Call<'a>]) -> (ByRoute<'a>, ByRoute<'a>) {
+    let grouped = |calls: Vec<&Call<'a>>| {
+        let mut by_route = ByRoute::new();
+        for call in calls {
+            by_route.entry(route_of(call.entry)).or_default().push((call.entry, call.asked.clone()));
+        }
+        by_route
+    };
+    (grouped(only_in(before, now)), grouped(only_in(now, before)))
 }
 
 /// A pair of calls that stand for each other, for whoever learns noise.
@@ -108,7 +128,7 @@ pub(crate) fn counterparts(
     gone.into_iter().for_each(|call| by_route.entry(route_of(call.entry)).or_default().0.push(call));
     new.into_iter().for_each(|call| by_route.entry(route_of(call.entry)).or_default().1.push(call));
     for (route, (gone, new)) in by_route {
-        if gone.len() != new.len() || gone.len() > LEARNED_LEN_MAX {
+        if gone.len() != new.len() || gone.len() > HELD_LEN_MAX {
             continue;
         }
         let mut left = Vec::new();
