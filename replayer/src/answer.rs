@@ -58,6 +58,9 @@ const MISS_STATUS: &str = "424 Failed Dependency";
 /// How `matching` tells of bodies that it compares as a whole.
 const WHOLE_BODY: &str = "body: ";
 
+/// How it tells of targets.
+const TARGET: &str = "target: ";
+
 /// Most differences named of a call: as many as `matching` names.
 const FIELDS_NAMED_MAX: usize = 5;
 
@@ -356,10 +359,12 @@ impl Answerer {
             false => state.library.ask(call, &behalf.copies),
         };
         let (copy, answer, noise) = match answer {
-            matching::Answer::Missed(miss) => match self.within_noise(&mut state, call, &miss, &behalf.copies) {
-                Some((copy, found, noise)) => (Some(copy), matching::Answer::Found(found), noise),
-                None => (copy, matching::Answer::Missed(miss), Vec::new()),
-            },
+            matching::Answer::Missed(miss) => {
+                match self.within_noise(&mut state, call, &miss, (behalf.parent, &behalf.copies)) {
+                    Some((copy, found, noise)) => (Some(copy), matching::Answer::Found(found), noise),
+                    None => (copy, matching::Answer::Missed(miss), Vec::new()),
+                }
+            }
             found => (copy, found, Vec::new()),
         };
         let copies = copy.map_or(behalf.copies, |copy| vec![copy]);
@@ -372,8 +377,8 @@ impl Answerer {
             matching::Answer::Missed(miss) => (parent, Err(miss)),
         };
         let asked = CallRequest { dependency, head: &incoming.head, body: &incoming.body };
+        let looked = self.look(&mut state, &asked, &outcome, (parent, &copies));
         let outcome = outcome.map_err(|miss| self.told_by_field(miss, &asked));
-        let looked = self.look(&mut state, &asked, &outcome, &copies);
         let note = Note {
             parent,
             certainty: behalf.scope.map(|scope| scope.certainty),
@@ -398,14 +403,14 @@ impl Answerer {
         state: &mut State,
         call: Call<'_>,
         miss: &Miss,
-        copies: &[u32],
+        (parent, copies): (Option<Id>, &[u32]),
     ) -> Option<(u32, Found, Vec<NoisyChange>)> {
         let nearest = miss.nearest.as_ref()?;
         let asked = CallRequest { dependency: call.dependency, head: call.head, body: call.body };
         if !self.noise.knows_call(&asked.route()) {
             return None;
         }
-        let recorded = self.calls.get(&nearest.id)?;
+        let recorded = self.calls.get(&nearest.id).filter(|recorded| is_for(recorded, parent))?;
         let (head, body) = recorded_request(&self.archive, &self.secrets, recorded).ok()?;
         let was = CallRequest { dependency: call.dependency, head: &head, body: &body };
         let noise = self.noise.of_call(&was, &asked, &self.rules, nearest.id)?;
@@ -424,7 +429,7 @@ impl Answerer {
         };
         nearest.differences.retain(|words| !is_of_whole(words));
         let room = FIELDS_NAMED_MAX.saturating_sub(nearest.differences.len());
-        nearest.differences_more = changes.len().saturating_sub(room) as u64;
+        nearest.differences_more += changes.len().saturating_sub(room) as u64;
         nearest.differences.extend(changes.into_iter().take(room));
         miss
     }
@@ -452,7 +457,7 @@ impl Answerer {
         state: &mut State,
         asked: &CallRequest<'_>,
         outcome: &Result<Found, Miss>,
-        copies: &[u32],
+        (parent, copies): (Option<Id>, &[u32]),
     ) -> Option<LookedCall> {
         let (baseline, [copy]) = (state.baseline.clone()?, copies) else { return None };
         let call = match outcome {
@@ -460,9 +465,19 @@ impl Answerer {
             Err(miss) => miss.nearest.as_ref()?.id,
         };
         let route = asked.route();
-        let recorded = self.calls.get(&call)?;
-        let is_of_route = format!("{} {}", asked.dependency, Route::of(&recorded.request.head)) == route;
-        if !is_of_route || !state.looked_at.insert((*copy, call)) {
+        let recorded = self.calls.get(&call).filter(|recorded| is_for(recorded, parent))?;
+        let is_of_route = |call: &Exchange| {
+            call.role.dependency() == Some(asked.dependency)
+                && format!("{} {}", asked.dependency, Route::of(&call.request.head)) == route
+        };
+        // Where bodies or targets differ as a whole, which of several recordings is meant is not known.
+        let is_of_whole = |words: &String| words.starts_with(WHOLE_BODY) || words.starts_with(TARGET);
+        let told = outcome.as_ref().err().and_then(|miss| miss.nearest.as_ref()).map(|nearest| &nearest.differences);
+        let like = || self.calls.values().filter(|call| is_for(call, parent) && is_of_route(call));
+        if told.is_some_and(|told| told.iter().any(is_of_whole)) && like().nth(1).is_some() {
+            return None;
+        }
+        if !is_of_route(recorded) || !state.looked_at.insert((*copy, call)) {
             return None;
         }
         let places = baseline.look_at_call(call, asked)?;
@@ -690,6 +705,12 @@ impl DependencyAnswers {
         }
         miss_answer(miss, &answerer.others_than(&self.name))
     }
+}
+
+/// True where a recorded call is known to have been made for this exchange.
+fn is_for(recorded: &Exchange, parent: Option<Id>) -> bool {
+    let known = recorded.role.parent().filter(|of| of.certainty != Certainty::Ambiguous);
+    known.is_some_and(|of| Some(of.id) == parent)
 }
 
 /// What a recorded call asked, with pseudonyms in place of secrets that are known.

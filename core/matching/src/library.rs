@@ -107,11 +107,7 @@ impl Library {
         let scope = call.scope.filter(|scope| scope.certainty != Certainty::Ambiguous);
         let at = *self.by_dependency.get(call.dependency)?.iter().find(|&&at| self.entries[at].id == id)?;
         let entry = &self.entries[at];
-        let is_of_another = match scope {
-            Some(scope) => entry.scope.is_some() && !entry.belongs_to(scope),
-            // Whose call it is, is not known: it is nobody else's only where there is nobody else.
-            None => self.entries.iter().any(|other| other.scope != entry.scope),
-        };
+        let is_of_another = scope.is_some_and(|scope| entry.scope.is_some() && !entry.belongs_to(scope));
         if is_of_another || !entry.may_serve(scope) {
             return None;
         }

@@ -250,3 +250,25 @@ fn calls_whose_ids_are_others_each_time_are_noise_and_whatever_else_differs_make
     // What is known of calls says nothing of answers.
     assert!(noise.alarms("POST /orders/*").is_none() && noise.alarms("llm POST /orders/*").is_some());
 }
+
+#[test]
+fn a_fresh_id_in_a_path_hides_no_other_segment_of_it() {
+    let head = |user: usize, order: usize| {
+        Head::new(format!("GET /users/{}/orders/{} HTTP/1.1\r\n\r\n", uuid(user), uuid(order)))
+    };
+    fn call(head: &Head) -> CallRequest<'_> {
+        CallRequest { dependency: "shop", head, body: b"" }
+    }
+    let mut learner = NoiseLearner::default();
+    let first = head(1, 100);
+    for at in 1..31 {
+        let other = head(1, 100 + at);
+        let places = crate::places_of_calls_apart(&call(&first), &call(&other), &Rules::strict()).unwrap();
+        learner.add(EXCHANGE, &call(&first).route(), &places);
+    }
+    let noise = Noise::of([learner.conclude("v1".to_owned(), vec![Id([9; 16])])]);
+    let is_noise = |asked: &Head| noise.of_call(&call(&first), &call(asked), &Rules::strict(), EXCHANGE).is_some();
+    assert!(is_noise(&head(1, 500)));
+    assert!(!is_noise(&head(2, 500)), "another user's orders");
+    assert!(!is_noise(&head(2, 100)));
+}

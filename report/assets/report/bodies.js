@@ -152,14 +152,14 @@ function linesTable(caption, rows) {
 function messages(row, detail) {
   const { recorded, replayed } = detail.look;
   const made = [];
-  const { changes, changes_more: changesMore } = detail.result.comparison || {};
-  const isApart = (changes || []).length > 0 || changesMore > 0;
   const pair = (name, of) => {
     const [one, other] = [recorded && recorded[of], replayed && replayed[of]];
     if (!one && !other) return;
     const isBoth = of === "response" && one && other;
     // What is shown may look alike where not all is shown: a last line's end, what is behind a beginning.
-    const isAlike = isBoth && !isApart && whole(one) === whole(other);
+    const { verdict, comparison } = detail.result;
+    const differs = verdict === "changed" || verdict === "failed" || (comparison && ((comparison.changes || []).length > 0 || comparison.changes_more > 0));
+    const isAlike = isBoth && !differs && whole(one) === whole(other);
     const equal = of === "response" && one && (isAlike || detail.result.verdict === "same") ? equalWords(detail.result, isAlike && (one.cut || other.cut)) : "";
     made.push(element("h4", {}, equal ? name + ", " + equal : one && other ? name : one ? name + ", as recorded" : name + ", as replayed"));
     const content = isBoth && !isAlike ? linesTable(name + " line by line", textRows(whole(one), whole(other)))
