@@ -46,6 +46,11 @@ impl Clock {
         Shared::of(number).map(Self)
     }
 
+    /// Whoever gets it from now on is as a rule not to set it.
+    pub(crate) fn seal(self) -> io::Result<()> {
+        self.0.seal()
+    }
+
     /// By which others have it.
     pub(crate) fn number(self) -> i32 {
         self.0.number()

@@ -1,4 +1,5 @@
-//! Name spaces for a process that has no container: no network but its own loopback, and processes of its own.
+//! Name spaces for a process that has no container: no network but its own loopback, and processes, shared memory and queues
+//! of its own.
 //!
 //! As root without a user name space, so that files keep their owners; otherwise with one in which the user is itself.
 //! A mount name space comes with them, for a resolver configuration that points to the loopback.

@@ -176,11 +176,12 @@ pub(crate) fn user_and_group() -> (u32, u32) {
     unsafe { (libc::geteuid(), libc::getegid()) }
 }
 
-/// New network, mount and (for children) process name spaces, in a new user name space or not.
+/// New name spaces for the network, mounts, System V's objects and (for children) processes, in a new user name space or not.
 pub(crate) fn unshare(with_user: bool) -> io::Result<()> {
     let user = if with_user { libc::CLONE_NEWUSER } else { 0 };
+    let own = libc::CLONE_NEWNET | libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWPID;
     // SAFETY: this process has one thread, and nothing in it depends on the name spaces it leaves.
-    check(unsafe { libc::unshare(user | libc::CLONE_NEWNET | libc::CLONE_NEWNS | libc::CLONE_NEWPID) })
+    check(unsafe { libc::unshare(user | own) })
 }
 
 /// Brings up `lo`, which is down in a new network name space.

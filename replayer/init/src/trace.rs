@@ -55,6 +55,8 @@ pub(crate) fn run(
     let clock = clock
         .map(Clock::of)
         .transpose()
+        // The bridge has it by now.
+        .and_then(|clock| clock.map(|clock| clock.seal().map(|()| clock)).transpose())
         .map_err(|source| InitError::System { what: "reach the service's clock from the tracer", source })?;
     let program = settings.program.map_or_else(|| command[0].clone(), OsString::from);
     let (controls, mut reached) =

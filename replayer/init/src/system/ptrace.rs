@@ -74,6 +74,11 @@ pub(crate) fn registers(pid: i32) -> io::Result<Registers> {
     Ok(registers)
 }
 
+/// False for a thread that is not stopped: it has been killed.
+pub(crate) fn is_stopped(pid: i32) -> bool {
+    registers(pid).is_ok()
+}
+
 /// Sets them.
 pub(crate) fn set_registers(pid: i32, registers: &Registers) -> io::Result<()> {
     request(libc::PTRACE_SETREGS, pid, 0, ptr::from_ref(registers).addr())

@@ -61,6 +61,18 @@ impl Shared {
         Ok(Self { number, mark: page.mark.load(Ordering::SeqCst), page })
     }
 
+    /// From now on whoever has no rights beyond its user's can only have them to read, the user of this process too, unless it
+    /// changes that back. Who has them already goes on as before.
+    pub(crate) fn seal(self) -> io::Result<()> {
+        // SAFETY: all zeroes is a valid value, which the kernel writes before it is read.
+        unsafe {
+            let mut about: libc::shmid_ds = std::mem::zeroed();
+            check(libc::shmctl(self.number, libc::IPC_STAT, &raw mut about))?;
+            about.shm_perm.mode = 0o444;
+            check(libc::shmctl(self.number, libc::IPC_SET, &raw mut about))
+        }
+    }
+
     /// By which others have them.
     pub(crate) fn number(self) -> i32 {
         self.number

@@ -74,6 +74,8 @@ pub(super) struct Programs {
     shared: Option<Clock>,
     /// Nothing where vDSOs have no room, and are taken away.
     plan: Option<Plan>,
+    /// The seccomp filters of the first program, which are the engine's and ours.
+    filter_count: Option<u64>,
 }
 
 /// Where things are in a program's list.
@@ -90,7 +92,7 @@ impl Programs {
         let address = own::vdso_address();
         let image = vdso::mapping_len(address).and_then(own::vdso_image);
         let plan = image.and_then(|image| Plan::of(image, |function| controls.redirects(function)).ok());
-        Self { controls, shared, plan: plan.filter(|_| !plant::is(Plant::NoRoom)) }
+        Self { controls, shared, plan: plan.filter(|_| !plant::is(Plant::NoRoom)), filter_count: None }
     }
 
     /// What is shown; nothing where that is the machine's own.
@@ -104,6 +106,16 @@ impl Programs {
             clock.set(wall);
             clock.freeze_monotonic(self.controls.monotonic);
         }
+    }
+
+    /// The first program of all is about to run.
+    pub(super) fn note_first(&mut self, pid: i32) {
+        self.filter_count = self.filter_count.or_else(|| filter_count(pid));
+    }
+
+    /// Whether a program has seccomp filters of the service's own, which may kill it, or let it wait, for a call that is not.
+    fn is_confined(&self, pid: i32) -> bool {
+        self.filter_count.is_some_and(|ours| filter_count(pid).is_none_or(|count| count > ours))
     }
 
     /// Makes a stopped program ready, before its first instruction.
@@ -136,14 +148,15 @@ impl Programs {
         Ok(Outcome::Stripped)
     }
 
-    /// False where the program may not map its clock, as in a name space of its own, and so has to make calls for it.
+    /// False where the program may not map its clock, as in a name space of its own or under filters of the service's, and so
+    /// has to make calls for it.
     fn redirect(&self, plan: &Plan, pid: i32, process: &mut Process, vdso: u64) -> std::io::Result<bool> {
         // With the counter trapped its own functions would be as well, and slower than a call.
         let original_clock_gettime = if self.controls.tsc { 0 } else { plan.original_clock_gettime };
         let block = vdso + plan.room_at as u64;
         process.memory.write(pid, block, &blob::filled(original_clock_gettime, plan.original_gettimeofday))?;
-        let shared =
-            self.shared.map(|shared| mapped(pid, process, block + blob::call_offset(), shared)).transpose()?.flatten();
+        let map = |shared| mapped(pid, process, block + blob::call_offset(), shared);
+        let shared = self.shared.filter(|_| !self.is_confined(pid)).map(map).transpose()?.flatten();
         match shared {
             Some(address) => process.memory.write(pid, block, &address.to_le_bytes())?,
             None if self.controls.clock => return Ok(false),
@@ -172,6 +185,12 @@ fn mapped(pid: i32, process: &Process, instruction: u64, shared: Clock) -> std::
     }
     calls.end()?;
     Ok(ours)
+}
+
+/// How many seccomp filters a process has; nothing where that is not told, as before Linux 5.9.
+fn filter_count(pid: i32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Seccomp_filters:"))?.trim().parse().ok()
 }
 
 /// Whether the program's vDSO is the one that the plan is for.

@@ -212,8 +212,8 @@ impl<'a> Tracer<'a> {
         match done {
             Ok(_) if change == Change::Call && self.waiting.contains_key(&thread) => ptrace::go_on_into_call(thread),
             Ok(signal) => ptrace::go_on(thread, signal),
-            // It has just been killed.
-            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+            // It has just been killed, whatever failed for that; and what is not stopped any more must not go on.
+            Err(_) if !ptrace::is_stopped(thread) => system::send_signal(thread, libc::SIGKILL),
             Err(error) => self.refuse(thread, &error.to_string()),
         }
     }
@@ -236,6 +236,9 @@ impl<'a> Tracer<'a> {
         process.memory = Memory::of(thread);
         process.lineage.run_program();
         process.tsc_count = 0;
+        if thread == self.root {
+            self.programs.note_first(thread);
+        }
         match self.programs.prepare(thread, process) {
             Ok(Outcome::Left) => {}
             Ok(Outcome::Redirected) => self.reached.redirected_count += 1,

@@ -191,6 +191,15 @@ async fn the_clock_is_set_also_in_a_program_where_other_memory_has_its_number() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_killed_while_it_starts_counts_as_ended_and_not_as_refused() {
+    let script = "for n in `seq 800`; do /bin/true & for i in `seq $((n % 20 * 20))`; do :; done; kill -9 $! 2>/dev/null; done; wait";
+    let service = Service::start(&[], "", "", &["bash", "-c", script]).await;
+    let (status, observed) = service.ended().await;
+    let reached = observed.reached.unwrap();
+    assert_eq!((status, reached.refused_count, reached.troubles), (Some(0), 0, vec![]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_no_memory_can_be_shared_the_clock_has_failed_and_cannot_be_set() {
     let planted = ["env", "RETAKE_INIT_PLANT=no-clock"];
     let mut service = Service::start_by(&planted, &[], "", r#", "fallback": true"#, &["cat"]).await;

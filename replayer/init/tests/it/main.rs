@@ -230,6 +230,17 @@ async fn an_isolated_process_reaches_nothing_and_each_attempt_is_seen() {
 }
 
 #[test]
+fn an_isolated_process_has_shared_memory_and_queues_of_its_own() {
+    if isolation_is_missing() {
+        return;
+    }
+    let setup = Setup::without_bridge();
+    let output = setup.command(&["--isolate"], &["readlink", "/proc/self/ns/ipc"]).output().unwrap();
+    let (inside, outside) = (String::from_utf8(output.stdout).unwrap(), fs::read_link("/proc/self/ns/ipc").unwrap());
+    assert!(inside.starts_with("ipc:[") && inside.trim() != outside.to_str().unwrap(), "{inside} {outside:?}");
+}
+
+#[test]
 fn when_the_outer_process_is_killed_the_isolated_one_goes_too() {
     if isolation_is_missing() {
         return;
