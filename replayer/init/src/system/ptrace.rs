@@ -1,8 +1,12 @@
 //! Tracing other processes (ptrace(2)). All of it is done by the one thread that seized them.
 
-use std::{io, mem, ptr};
+use std::{io, mem, ptr, time::Duration};
 
-use super::check;
+use super::{
+    check,
+    waiting::{monotonic_ns, wait_for_child},
+};
+use crate::plant::{self, Plant};
 
 pub(crate) use libc::user_regs_struct as Registers;
 
@@ -14,6 +18,10 @@ const OPTIONS: libc::c_int = libc::PTRACE_O_EXITKILL
     | libc::PTRACE_O_TRACECLONE
     | libc::PTRACE_O_TRACESYSGOOD
     | libc::PTRACE_O_TRACESECCOMP;
+
+/// How long a call may take that a program is made to make, in nanoseconds. A choice: it is over at once, unless the machine is
+/// very busy, or somebody is to allow it who does not.
+const CALL_PATIENCE_NS: i64 = 20_000_000_000;
 
 /// How the end of a call shows among the signals.
 const CALL_OVER: i32 = libc::SIGTRAP | 0x80;
@@ -159,22 +167,32 @@ fn until_call_border(pid: i32) -> io::Result<bool> {
     }
 }
 
-/// Waits until a thread stops. That it has ended is an error, and left to be taken by [`next_change`].
+/// Waits until a thread stops, no longer than a call may take. That it has ended is an error, and left to be taken by
+/// [`next_change`].
 fn wait_for_stop(pid: i32) -> io::Result<Change> {
     let id = libc::id_t::try_from(pid).map_err(io::Error::other)?;
     let flags = libc::WSTOPPED | libc::WEXITED | libc::__WALL;
-    // SAFETY: all zeroes is a valid value.
-    let mut info: libc::siginfo_t = unsafe { mem::zeroed() };
+    let patience_ns = if plant::is(Plant::UntoldFilters) { CALL_PATIENCE_NS / 10 } else { CALL_PATIENCE_NS };
+    let until_ns = monotonic_ns().saturating_add(patience_ns);
     let mut status = 0;
-    // SAFETY: both outlive the calls that write them.
-    unsafe {
-        check(libc::waitid(libc::P_PID, id, &raw mut info, flags | libc::WNOWAIT))?;
+    loop {
+        // SAFETY: all zeroes is a valid value, and says that nothing has changed.
+        let mut info: libc::siginfo_t = unsafe { mem::zeroed() };
+        // SAFETY: the value outlives the call that writes it.
+        check(unsafe { libc::waitid(libc::P_PID, id, &raw mut info, flags | libc::WNOWAIT | libc::WNOHANG) })?;
+        if info.si_signo == 0 {
+            let left_ns = until_ns - monotonic_ns();
+            let left = u64::try_from(left_ns).map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
+            wait_for_child(Duration::from_nanos(left));
+            continue;
+        }
         if ![libc::CLD_TRAPPED, libc::CLD_STOPPED].contains(&info.si_code) {
             return Err(io::Error::from_raw_os_error(libc::ESRCH));
         }
-        check(libc::waitpid(pid, &raw mut status, libc::__WALL))?;
+        // SAFETY: the status outlives the call.
+        check(unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) })?;
+        return Ok(change(status));
     }
-    Ok(change(status))
 }
 
 fn signal_mask(pid: i32) -> io::Result<u64> {

@@ -58,6 +58,22 @@ pub(crate) fn wait(signals: &Signals, input: Option<BorrowedFd<'_>>, patience: O
     Readable { signals, input }
 }
 
+/// Waits until something became of a child, or a traced thread, at most as long as `patience`. Whoever calls this looks
+/// afterwards at all of them: the signal is taken, and comes once for what several do. It has to be blocked.
+pub(crate) fn wait_for_child(patience: Duration) {
+    let limit = libc::timespec {
+        tv_sec: libc::time_t::try_from(patience.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: libc::c_long::from(patience.subsec_nanos()),
+    };
+    let mut set = mem::MaybeUninit::uninit();
+    // SAFETY: the set is written before it is read, and it and the limit outlive the call.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), libc::SIGCHLD);
+        libc::sigtimedwait(set.as_ptr(), std::ptr::null_mut(), &raw const limit);
+    }
+}
+
 /// The machine's monotonic clock, in nanoseconds.
 pub(crate) fn monotonic_ns() -> i64 {
     clock_ns(libc::CLOCK_MONOTONIC).unwrap_or(0)

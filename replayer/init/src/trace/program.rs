@@ -1,5 +1,7 @@
 //! What is done to a program that is just about to run: its vDSO's functions and its random bytes.
 
+use std::io;
+
 use wire::bridge::{Monotonic, Virtual, WallClock};
 
 use super::{
@@ -121,36 +123,37 @@ impl Programs {
     /// Makes a stopped program ready, before its first instruction.
     ///
     /// An error means that it would have had the machine's own time or chance: it must not run.
-    pub(super) fn prepare(&self, pid: i32, process: &mut Process) -> Result<Outcome, String> {
-        let registers = ptrace::registers(pid).map_err(|error| format!("its registers: {error}"))?;
+    pub(super) fn prepare(&self, pid: i32, process: &mut Process) -> io::Result<Outcome> {
+        let failed =
+            |what: &'static str| move |error: io::Error| io::Error::new(error.kind(), format!("{what}: {error}"));
+        let registers = ptrace::registers(pid).map_err(failed("its registers"))?;
         if registers.cs != CODE_64_BIT {
-            return Err("it is no 64-bit program".to_owned());
+            return Err(io::Error::other("it is no 64-bit program"));
         }
         process.vdso = None;
-        let listed = listed(&process.memory, pid, registers.rsp).map_err(|error| format!("its stack: {error}"))?;
+        let listed = listed(&process.memory, pid, registers.rsp).map_err(failed("its stack"))?;
         if self.controls.entropy && listed.random != 0 {
             let mut bytes = [0; 16];
             process.lineage.stream().fill(&mut bytes);
             let written = process.memory.write(pid, listed.random, &bytes);
-            written.map_err(|error| format!("its first random bytes: {error}"))?;
+            written.map_err(failed("its first random bytes"))?;
         }
         if listed.vdso == 0 || !(self.controls.clock || self.controls.entropy) {
             return Ok(Outcome::Left);
         }
-        let failed = |error| format!("its vDSO: {error}");
         let plan = self.plan.as_ref().filter(|plan| is_same(plan, &process.memory, pid, listed.vdso));
         if let Some(plan) = plan
-            && self.redirect(plan, pid, process, listed.vdso).map_err(failed)?
+            && self.redirect(plan, pid, process, listed.vdso).map_err(failed("its vDSO"))?
         {
             return Ok(Outcome::Redirected);
         }
-        process.memory.write(pid, listed.vdso_entry, &AT_IGNORE.to_le_bytes()).map_err(failed)?;
+        process.memory.write(pid, listed.vdso_entry, &AT_IGNORE.to_le_bytes()).map_err(failed("its vDSO"))?;
         Ok(Outcome::Stripped)
     }
 
     /// False where the program may not map its clock, as in a name space of its own or under filters of the service's, and so
     /// has to make calls for it.
-    fn redirect(&self, plan: &Plan, pid: i32, process: &mut Process, vdso: u64) -> std::io::Result<bool> {
+    fn redirect(&self, plan: &Plan, pid: i32, process: &mut Process, vdso: u64) -> io::Result<bool> {
         // With the counter trapped its own functions would be as well, and slower than a call.
         let original_clock_gettime = if self.controls.tsc { 0 } else { plan.original_clock_gettime };
         let block = vdso + plan.room_at as u64;
@@ -172,7 +175,7 @@ impl Programs {
 
 /// Has a program map its clock, which it can only read; the address, or nothing where that is refused, or is something else:
 /// in another name space the clock's number is no one's, or another's.
-fn mapped(pid: i32, process: &Process, instruction: u64, shared: Clock) -> std::io::Result<Option<u64>> {
+fn mapped(pid: i32, process: &Process, instruction: u64, shared: Clock) -> io::Result<Option<u64>> {
     let arguments = [u64::from(shared.number().cast_unsigned()), 0, u64::from(libc::SHM_RDONLY.cast_unsigned())];
     let mut calls = ptrace::Calls::begin(pid, instruction)?;
     let answer = calls.make(libc::SYS_shmat, arguments)?;
@@ -189,6 +192,9 @@ fn mapped(pid: i32, process: &Process, instruction: u64, shared: Clock) -> std::
 
 /// How many seccomp filters a process has; nothing where that is not told, as before Linux 5.9.
 fn filter_count(pid: i32) -> Option<u64> {
+    if plant::is(Plant::UntoldFilters) {
+        return None;
+    }
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     status.lines().find_map(|line| line.strip_prefix("Seccomp_filters:"))?.trim().parse().ok()
 }
@@ -200,7 +206,7 @@ fn is_same(plan: &Plan, memory: &Memory, pid: i32, vdso: u64) -> bool {
 }
 
 /// Reads the list, which comes behind the arguments and the variables.
-fn listed(memory: &Memory, pid: i32, stack: u64) -> std::io::Result<Listed> {
+fn listed(memory: &Memory, pid: i32, stack: u64) -> io::Result<Listed> {
     let mut words = memory.words(pid, stack);
     let argument_count = words.next()?;
     // The arguments with the null behind them, then the variables with theirs.

@@ -212,6 +212,7 @@ impl<'a> Tracer<'a> {
         match done {
             Ok(_) if change == Change::Call && self.waiting.contains_key(&thread) => ptrace::go_on_into_call(thread),
             Ok(signal) => ptrace::go_on(thread, signal),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => self.refuse(thread, &error.to_string()),
             // It has just been killed, whatever failed for that; and what is not stopped any more must not go on.
             Err(_) if !ptrace::is_stopped(thread) => system::send_signal(thread, libc::SIGKILL),
             Err(error) => self.refuse(thread, &error.to_string()),
@@ -239,11 +240,10 @@ impl<'a> Tracer<'a> {
         if thread == self.root {
             self.programs.note_first(thread);
         }
-        match self.programs.prepare(thread, process) {
-            Ok(Outcome::Left) => {}
-            Ok(Outcome::Redirected) => self.reached.redirected_count += 1,
-            Ok(Outcome::Stripped) => self.reached.stripped_count += 1,
-            Err(reason) => return Err(io::Error::other(reason)),
+        match self.programs.prepare(thread, process)? {
+            Outcome::Left => {}
+            Outcome::Redirected => self.reached.redirected_count += 1,
+            Outcome::Stripped => self.reached.stripped_count += 1,
         }
         if thread == self.root
             && let Some(number) = self.restart.take()

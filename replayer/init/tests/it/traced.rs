@@ -271,6 +271,20 @@ fn a_program_that_is_killed_for_a_call_that_is_not_its_own_is_not_made_to_make_i
     assert_eq!((output.status.code(), &*output.stdout), (Some(0), &b"1700000000.123456789\n"[..]), "{output:?}");
 }
 
+/// Where filters are not told, what is not let go on with a call that it is made to make ends in time.
+#[test]
+fn a_program_that_waits_for_leave_to_make_a_call_that_is_not_its_own_is_not_waited_for() {
+    let Some((_folder, program)) = built("confined", &[]) else { return };
+    for (plant, status) in [("", 0), ("untold-filters", 128 + 9)] {
+        let setup = setup("");
+        let mut init = setup.command(&[], &[&program, "waits", "/bin/date", "+%s.%N"]);
+        let output = init.env("RETAKE_INIT_PLANT", plant).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(status), status != 0), "{output:?}");
+        assert_eq!(said.contains("was killed: its vDSO: timed out"), status != 0, "{output:?}");
+    }
+}
+
 /// Nor by one that runs as the user whose memory it is.
 #[test]
 fn the_clock_cannot_be_had_so_that_it_could_be_set_by_a_program_without_rights_of_its_own() {
