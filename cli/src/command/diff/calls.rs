@@ -117,32 +117,30 @@ pub(crate) fn counterparts(
 ) -> Result<Vec<Counterparts>, Trouble> {
     let strict = Rules::strict();
     let (before, now) = (calls(recorded, one, &strict)?, calls(replayed, other, &strict)?);
-    let (gone, new) = (only_in(&before, &now), only_in(&now, &before));
-    let is_gone = |call: &&Call<'_>| gone.iter().any(|gone| gone.entry.id == call.entry.id);
+    let (gone, new) = by_route(&before, &now);
+    let is_gone = |call: &&Call<'_>| gone.values().flatten().any(|(entry, _)| entry.id == call.entry.id);
     let mut pairs: Vec<Counterparts> = before
         .iter()
         .filter(|call| !is_gone(call))
         .map(|call| Counterparts { id: pair::original(call.entry), route: route_of(call.entry), places: Vec::new() })
         .collect();
-    let mut by_route: BTreeMap<String, (Vec<&Call<'_>>, Vec<&Call<'_>>)> = BTreeMap::new();
-    gone.into_iter().for_each(|call| by_route.entry(route_of(call.entry)).or_default().0.push(call));
-    new.into_iter().for_each(|call| by_route.entry(route_of(call.entry)).or_default().1.push(call));
-    for (route, (gone, new)) in by_route {
+    for (route, gone) in gone {
+        let new = new.get(&route).map(Vec::as_slice).unwrap_or_default();
         if gone.len() != new.len() || gone.len() > HELD_LEN_MAX {
             continue;
         }
         let mut left = Vec::new();
-        for call in new {
-            left.extend(sent(replayed, call.entry)?);
+        for (entry, _) in new {
+            left.extend(sent(replayed, entry)?);
         }
-        for was in gone {
-            let Some(call) = sent(recorded, was.entry)? else { continue };
+        for (entry, _) in gone {
+            let Some(call) = sent(recorded, entry)? else { continue };
             let apart = left.iter().enumerate();
             let apart =
                 apart.filter_map(|(at, is)| Some((at, places_of_calls_apart(&call.request(), &is.request(), rules)?)));
             let Some((at, places)) = apart.min_by_key(|(_, places)| places.len()) else { continue };
             left.remove(at);
-            pairs.push(Counterparts { id: pair::original(was.entry), route: route.clone(), places });
+            pairs.push(Counterparts { id: pair::original(entry), route: route.clone(), places });
         }
     }
     Ok(pairs)
