@@ -10,7 +10,11 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use self::{alike::Others, keys::Keys};
+use self::{
+    alike::Others,
+    keys::Keys,
+    pattern::{Between, Pattern},
+};
 use super::{
     Fault, ParseError, Tree, Value,
     escape::{Refused, escape, refused, unescaped},
@@ -124,6 +128,10 @@ struct Parser<'a, const ALIKE: bool> {
     depth: usize,
     values_left: usize,
     table: Table,
+    /// Of the arrays that are being read, the outer ones first: what the next element may be like.
+    patterns: Vec<Between>,
+    /// True when the last object left its pattern.
+    is_pattern_left: bool,
     /// A document that this one may be like.
     like: Option<&'a Tree<'a>>,
 }
@@ -133,20 +141,21 @@ impl<'a, const ALIKE: bool> Parser<'a, ALIKE> {
         let capacity = if ALIKE { ENTRIES_ALIKE } else { text.len() / BYTES_PER_ENTRY + 4 };
         let entries = Vec::with_capacity(capacity.min(ENTRIES_AT_FIRST_MAX));
         let table = Table { entries, escaped: 0, texts: OnceLock::new(), elsewhere: 0 };
-        Self { text, depth: 0, values_left: values_max, table, like }
+        Self { text, depth: 0, values_left: values_max, table, patterns: Vec::new(), is_pattern_left: false, like }
     }
 
     fn document(mut self) -> Result<Table, Refused> {
         let begin = self.behind_space(0);
-        let end = self.value(begin, ALIKE.then_some(0), None)?;
+        let end = self.value(begin, ALIKE.then_some(0), Pattern::default())?;
         let end = self.behind_space(end);
         if end < self.text.len() { Err(refused(end, Fault::Trailing)) } else { Ok(self.table) }
     }
 
     /// Reads the value that begins here, and gives where it ends. `alike` is the entry of the other document that stands in the
-    /// same place, `before` that of the element before this one.
-    #[inline]
-    fn value(&mut self, at: usize, alike: Option<u32>, before: Option<u32>) -> Result<usize, Refused> {
+    /// same place, `pattern` what it may
+    /// be like if it is an object.
+    #[inline(always)]
+    fn value(&mut self, at: usize, alike: Option<u32>, pattern: Pattern) -> Result<usize, Refused> {
         if ALIKE
             && let Some(alike) = alike
             && let Some(end) = self.taken_over(at, alike)
@@ -157,7 +166,7 @@ impl<'a, const ALIKE: bool> Parser<'a, ALIKE> {
         match self.byte(at) {
             Some(b'"') => self.string(at, false),
             Some(b'-' | b'0'..=b'9') => self.number(at),
-            Some(b'{') => self.object(at, alike, before),
+            Some(b'{') => self.object(at, alike, pattern),
             Some(b'[') => self.array(at, alike),
             Some(b't') => self.word(at, "true", Kind::Bool),
             Some(b'f') => self.word(at, "false", Kind::Bool),
@@ -166,17 +175,25 @@ impl<'a, const ALIKE: bool> Parser<'a, ALIKE> {
         }
     }
 
+    #[inline(never)]
     fn array(&mut self, begin: usize, alike: Option<u32>) -> Result<usize, Refused> {
         let entry_at = self.enter(begin, Kind::Array)?;
         let mut others = self.inside(alike, Kind::Array);
         let mut at = self.behind_space(begin + 1);
-        let mut before = None;
         if self.byte(at) != Some(b']') {
+            let (mut before, mut pattern) = (None, Pattern::default());
+            let patterns_len = self.patterns.len();
             loop {
                 let alike = if ALIKE { others.next(self.like) } else { None };
-                let element_at = offset(self.table.entries.len());
-                at = self.value(at, alike, before)?;
-                before = Some(element_at);
+                if pattern.is_empty() && self.byte(at) == Some(b'{') {
+                    pattern = self.pattern_of(before);
+                }
+                before = Some(offset(self.table.entries.len()));
+                at = self.value(at, alike, pattern)?;
+                if std::mem::take(&mut self.is_pattern_left) {
+                    self.patterns.truncate(patterns_len);
+                    pattern = Pattern::default();
+                }
                 at = self.behind_space(at);
                 match self.byte(at) {
                     Some(b',') => at = self.behind_space(at + 1),
@@ -184,47 +201,64 @@ impl<'a, const ALIKE: bool> Parser<'a, ALIKE> {
                     _ => return Err(self.unexpected(at)),
                 }
             }
+            self.patterns.truncate(patterns_len);
         }
         self.leave(entry_at, at + 1);
         Ok(at + 1)
     }
 
-    fn object(&mut self, begin: usize, alike: Option<u32>, before: Option<u32>) -> Result<usize, Refused> {
-        let mut pattern = self.pattern(before);
+    #[inline(never)]
+    fn object(&mut self, begin: usize, alike: Option<u32>, pattern: Pattern) -> Result<usize, Refused> {
         let entry_at = self.enter(begin, Kind::Object)?;
-        let mut others = self.inside(alike, Kind::Object);
         let mut keys = Keys::default();
-        let mut at = self.behind_space(begin + 1);
-        if self.byte(at) != Some(b'}') {
-            loop {
-                let (behind_key, alike) = match self.key_of_pattern(at, &mut pattern) {
-                    Some(end) => (end, None),
-                    None => {
-                        if pattern.is_left() {
-                            self.take_keys(entry_at, &mut keys);
-                        }
-                        self.key(at, &mut keys, &mut others)?
-                    }
-                };
-                at = self.behind_space(behind_key);
-                if self.byte(at) != Some(b':') {
-                    return Err(self.unexpected(at));
-                }
-                at = self.behind_space(at + 1);
-                at = self.value(at, alike, None)?;
-                at = self.behind_space(at);
-                match self.byte(at) {
-                    Some(b',') => at = self.behind_space(at + 1),
-                    Some(b'}') => break,
-                    _ => return Err(self.unexpected(at)),
-                }
+        let mut at = begin + 1;
+        let mut is_at_key = true;
+        if let Some(behind) = self.members_as_before(begin, pattern)? {
+            at = self.behind_space(behind);
+            is_at_key = self.byte(at) == Some(b',');
+            if is_at_key {
+                self.take_keys(entry_at, &mut keys);
+                at += 1;
+            } else if self.byte(at) != Some(b'}') {
+                return Err(self.unexpected(at));
+            }
+        }
+        if is_at_key {
+            at = self.behind_space(at);
+            let is_empty = self.byte(at) == Some(b'}') && self.table.entries.len() == entry_at + 1;
+            if !is_empty {
+                at = self.members(at, alike, &mut keys)?;
             }
         }
         self.leave(entry_at, at + 1);
+        if !pattern.is_empty() {
+            self.is_pattern_left = is_at_key;
+        }
         if keys.may_have_twins {
             self.refuse_twins(entry_at)?;
         }
         Ok(at + 1)
+    }
+
+    /// Reads the members from the key on that stands here; gives where the closing bracket is.
+    #[inline]
+    fn members(&mut self, mut at: usize, alike: Option<u32>, keys: &mut Keys) -> Result<usize, Refused> {
+        let mut others = self.inside(alike, Kind::Object);
+        loop {
+            let (behind_key, alike) = self.key(at, keys, &mut others)?;
+            at = self.behind_space(behind_key);
+            if self.byte(at) != Some(b':') {
+                return Err(self.unexpected(at));
+            }
+            at = self.behind_space(at + 1);
+            at = self.value(at, alike, Pattern::default())?;
+            at = self.behind_space(at);
+            match self.byte(at) {
+                Some(b',') => at = self.behind_space(at + 1),
+                Some(b'}') => return Ok(at),
+                _ => return Err(self.unexpected(at)),
+            }
+        }
     }
 
     /// Reads a key; gives where it ends, and what stands beside its value in the other document.
@@ -316,7 +350,7 @@ impl<'a, const ALIKE: bool> Parser<'a, ALIKE> {
         self.table.entries.push(Entry { start, end, next, kind, is_key, is_taken_over: false });
     }
 
-    #[inline]
+    #[inline(always)]
     fn word(&mut self, at: usize, word: &str, kind: Kind) -> Result<usize, Refused> {
         let rest = &self.text.as_bytes()[at..];
         if rest.starts_with(word.as_bytes()) {
@@ -328,6 +362,7 @@ impl<'a, const ALIKE: bool> Parser<'a, ALIKE> {
     }
 
     /// `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`
+    #[inline]
     fn number(&mut self, begin: usize) -> Result<usize, Refused> {
         let whole = begin + usize::from(self.byte(begin) == Some(b'-'));
         let mut at = self.behind_digits(whole)?;
@@ -360,7 +395,7 @@ impl<'a, const ALIKE: bool> Parser<'a, ALIKE> {
     }
 
     /// Reads the string whose quote stands here.
-    #[inline]
+    #[inline(always)]
     fn string(&mut self, begin: usize, is_key: bool) -> Result<usize, Refused> {
         let at = self.behind_plain(begin + 1);
         if self.byte(at) == Some(b'"') {

@@ -1,63 +1,73 @@
 //! How far a string goes on with characters that stand for themselves.
 
-/// Words of a string that are looked at one by one before blocks are: most strings are short. A choice.
-const WORDS_FIRST: usize = 4;
+/// Bytes that are looked at in one step.
+const BLOCK: usize = 16;
 
 /// Length up to the first quote, backslash or control character: what may stand in a string as it is.
 #[inline]
 pub(super) fn plain_len(bytes: &[u8]) -> usize {
-    let Some((word, rest)) = bytes.split_first_chunk() else { return plain_len_of_more(bytes) };
-    if let Some(at) = first_in(word) {
-        return at;
-    }
-    match rest.first_chunk().and_then(first_in) {
-        Some(at) => 8 + at,
-        None => 8 + plain_len_of_more(rest),
+    match bytes.first_chunk().map(first_in) {
+        Some(Some(at)) => at,
+        Some(None) => BLOCK + plain_len_of_more(&bytes[BLOCK..]),
+        None => plain_len_one_by_one(bytes),
     }
 }
 
-/// The same for what is mostly longer than a word.
+/// The same for what is mostly longer than a block.
 fn plain_len_of_more(bytes: &[u8]) -> usize {
-    let mut len = 0;
-    for word in bytes.as_chunks::<8>().0.iter().take(WORDS_FIRST) {
-        if let Some(at) = first_in(word) {
-            return len + at;
+    let (blocks, rest) = bytes.as_chunks();
+    for (number, block) in blocks.iter().enumerate() {
+        if let Some(at) = first_in(block) {
+            return BLOCK * number + at;
         }
-        len += 8;
     }
-    for block in bytes[len..].as_chunks::<64>().0 {
-        if !is_plain(block) {
-            break;
-        }
-        len += 64;
-    }
-    for word in bytes[len..].as_chunks::<8>().0 {
-        if let Some(at) = first_in(word) {
-            return len + at;
-        }
-        len += 8;
-    }
+    BLOCK * blocks.len() + plain_len_one_by_one(rest)
+}
+
+#[inline(never)]
+fn plain_len_one_by_one(bytes: &[u8]) -> usize {
     let ends = |byte: &u8| matches!(byte, b'"' | b'\\') || *byte < 0x20;
-    len + bytes[len..].iter().position(ends).unwrap_or(bytes.len() - len)
+    bytes.iter().position(ends).unwrap_or(bytes.len())
 }
 
-/// True where none of these bytes is one that is looked for; written so that compilers make vectors of it.
+/// The first quote, backslash or control character in a block.
+#[cfg(target_arch = "x86_64")]
 #[inline]
-fn is_plain(block: &[u8; 64]) -> bool {
-    block.iter().fold(true, |plain, &byte| plain & (byte != b'"') & (byte != b'\\') & (byte >= 0x20))
+#[expect(unsafe_code, reason = "the instructions are there on every x86-64, which the compiler wants to be told")]
+fn first_in(block: &[u8; BLOCK]) -> Option<usize> {
+    // SAFETY: SSE2 is part of x86-64 itself.
+    let found = unsafe { marked_in(block) };
+    (found != 0).then(|| found.trailing_zeros() as usize)
 }
 
-/// The first quote, backslash or control character in eight bytes.
+/// A bit for each quote, backslash or control character in a block.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "sse2")]
 #[inline]
-fn first_in(word: &[u8; 8]) -> Option<usize> {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
-    let word = u64::from_le_bytes(*word);
+fn marked_in(block: &[u8; BLOCK]) -> i32 {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
+    };
+    let [low, high] = [0, 8].map(|at| i64::from_le_bytes(std::array::from_fn(|byte| block[at + byte])));
+    let block = _mm_set_epi64x(high, low);
+    let is_quote = _mm_cmpeq_epi8(block, _mm_set1_epi8(b'"' as i8));
+    let is_backslash = _mm_cmpeq_epi8(block, _mm_set1_epi8(b'\\' as i8));
+    let is_control = _mm_cmpeq_epi8(_mm_min_epu8(block, _mm_set1_epi8(0x1f)), block);
+    _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(is_quote, is_backslash), is_control))
+}
+
+/// The first quote, backslash or control character in a block.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+fn first_in(block: &[u8; BLOCK]) -> Option<usize> {
+    const ONES: u128 = u128::from_le_bytes([1; BLOCK]);
+    const HIGHS: u128 = u128::from_le_bytes([0x80; BLOCK]);
+    let block = u128::from_le_bytes(*block);
     // The lowest byte whose high bit is set in one of these is one that was looked for (Mycroft's test for zero bytes).
-    let is_quote = (word ^ (ONES * u64::from(b'"'))).wrapping_sub(ONES);
-    let is_backslash = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
-    let is_control = word.wrapping_sub(ONES * 0x20);
-    let found = (is_quote | is_backslash | is_control) & !word & HIGHS;
+    let is_quote = (block ^ (ONES * u128::from(b'"'))).wrapping_sub(ONES);
+    let is_backslash = (block ^ (ONES * u128::from(b'\\'))).wrapping_sub(ONES);
+    let is_control = block.wrapping_sub(ONES * 0x20);
+    let found = (is_quote | is_backslash | is_control) & !block & HIGHS;
     (found != 0).then(|| (found.trailing_zeros() / 8) as usize)
 }
 

@@ -205,13 +205,94 @@ proptest! {
     }
 
     #[test]
+    fn rows_are_accepted_and_refused_as_serde_json_does(document in rows()) {
+        agrees_with_serde_json(document.as_bytes());
+        // Each by itself has nothing before it that it may be like.
+        if let Ok(tree) = parse_tree(document.as_bytes(), usize::MAX) {
+            for element in tree.root().elements() {
+                let alone = parse_tree(element.raw().as_bytes(), usize::MAX).unwrap();
+                prop_assert_eq!(told_of(element), told_of(alone.root()));
+            }
+        }
+    }
+
+    #[test]
     fn bytes_of_any_kind_are_accepted_and_refused_as_serde_json_does(bytes in proptest::collection::vec(any::<u8>(), 0..8)) {
         agrees_with_serde_json(&bytes);
     }
 }
 
+/// Rows as lists have them: objects with the same keys, one of which may go, stand elsewhere or come twice; and a byte of the
+/// text that may be another one.
+fn rows() -> impl Strategy<Value = String> {
+    let key = prop::sample::select(vec![
+        "a",
+        "b",
+        "id",
+        "finish_reason",
+        "a key of more bytes than one step",
+        "\\u0061",
+        "é",
+    ]);
+    let value = prop::sample::select(vec![
+        "1",
+        "-0.5e3",
+        "null",
+        "true",
+        "\"\"",
+        "\"a \\\"b\\\" and some more of it\"",
+        "[{\"a\":1},{\"a\":2}]",
+        "{\"id\":{}}",
+        "[ ]",
+    ]);
+    let space = prop::sample::select(vec!["", " ", "\n  "]);
+    let change = (0_usize..6, 0_usize..6, 0_usize..6);
+    (
+        prop::collection::btree_set(key, 0..5),
+        prop::collection::vec(prop::collection::vec(value, 5), 0..6),
+        prop::collection::vec(change, 6),
+        (space.clone(), space),
+        prop::option::of((
+            any::<prop::sample::Index>(),
+            prop::sample::select(vec![" ", ",", ":", "\"", "}", "]", "0", ""]),
+        )),
+    )
+        .prop_map(|(keys, rows, changes, (space, other_space), broken)| {
+            let keys: Vec<_> = keys.into_iter().collect();
+            let rows = rows.iter().zip(changes).map(|(values, (kind, at, other))| {
+                let mut keys = keys.clone();
+                if !keys.is_empty() {
+                    let (at, other) = (at % keys.len(), other % keys.len());
+                    match kind {
+                        0 => drop(keys.remove(at)),
+                        1 => keys.swap(at, other),
+                        2 => keys[at] = keys[other],
+                        3 => keys.insert(at, "more"),
+                        _ => {}
+                    }
+                }
+                let members = keys.iter().zip(values.iter().cycle());
+                let members: Vec<_> =
+                    members.map(|(key, value)| format!("{space}\"{key}\":{other_space}{value}")).collect();
+                format!("{{{}}}", members.join(","))
+            });
+            let mut text = format!("[{}]", rows.collect::<Vec<_>>().join(&format!(",{space}")));
+            if let Some((at, byte)) = broken {
+                let at = at.index(text.len());
+                if text.is_char_boundary(at) && text.is_char_boundary(at + 1) {
+                    text.replace_range(at..=at, byte);
+                }
+            }
+            text
+        })
+}
+
 /// All that a document has: how many entries, its text, its value, and each value as it is written.
 fn told(tree: &Tree<'_>) -> (usize, String, Value, Vec<String>) {
+    (tree.len(), tree.root().raw().to_owned(), tree.root().to_value(), told_of(tree.root()))
+}
+
+fn told_of(node: Node<'_>) -> Vec<String> {
     fn written(node: Node<'_>, all: &mut Vec<String>) {
         all.push(format!("{} {:?}", node.raw(), node.text()));
         node.elements().for_each(|element| written(element, all));
@@ -221,8 +302,8 @@ fn told(tree: &Tree<'_>) -> (usize, String, Value, Vec<String>) {
         });
     }
     let mut all = Vec::new();
-    written(tree.root(), &mut all);
-    (tree.len(), tree.root().raw().to_owned(), tree.root().to_value(), all)
+    written(node, &mut all);
+    all
 }
 
 fn numbered(node: Node<'_>, numbers: &mut Vec<u64>) {

@@ -1,65 +1,109 @@
-//! Objects in a row mostly have the same keys in the same order: those of one are looked for in the next.
+//! Objects in a row mostly have the same keys in the same order: what stands between the values of one is looked for in the
+//! next.
 
-use super::{Entry, Keys, Kind, NO_ESCAPE, Parser, offset};
+use super::{Keys, Kind, NO_ESCAPE, Parser, Refused, offset};
 
-/// The members of the object before that are still to come. As long as all keys are those, none stands twice.
-#[derive(Default)]
-pub(super) struct Pattern {
-    /// The entry of the next key.
+/// Bytes that are compared in one step.
+const BLOCK: usize = 16;
+
+/// Most members of a pattern, which bounds the memory for it. A choice: objects in rows mostly have fewer.
+const MEMBERS_MAX: usize = 64;
+
+/// What stands before a value in an object that was read: the key, and all between it and the value before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Between {
+    /// Its first bytes, and which of these count.
+    begin: u128,
+    counts: u128,
+    /// Where it stands in the text, and its length.
     at: u32,
-    end: u32,
-    is_left: bool,
+    len: u32,
+    /// Where the key is in it, and its length, quotes included.
+    key_at: u32,
+    key_len: u32,
+}
+
+/// The members of an object that the next one may be like: a part of [`Parser::patterns`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pattern {
+    begin: usize,
+    end: usize,
 }
 
 impl Pattern {
-    /// True, once, when it has just been left.
-    #[inline]
-    pub(super) fn is_left(&mut self) -> bool {
-        std::mem::take(&mut self.is_left)
+    pub(super) fn is_empty(self) -> bool {
+        self.begin == self.end
     }
 }
 
 impl<const ALIKE: bool> Parser<'_, ALIKE> {
-    /// The keys of the element before, where that is an object. A document that has another one to be like needs no pattern.
-    #[inline]
-    pub(super) fn pattern(&self, before: Option<u32>) -> Pattern {
-        match before.filter(|_| !ALIKE).map(|at| (at, &self.table.entries[at as usize])) {
-            Some((at, Entry { kind: Kind::Object, next, .. })) => Pattern { at: at + 1, end: *next, is_left: false },
-            _ => Pattern::default(),
-        }
-    }
-
-    /// Reads the key of the pattern, where that stands here; gives where it ends. Else the pattern is left.
-    #[inline]
-    pub(super) fn key_of_pattern(&mut self, at: usize, pattern: &mut Pattern) -> Option<usize> {
-        if ALIKE || pattern.end == 0 {
-            return None;
-        }
-        if pattern.at < pattern.end {
-            let key = self.table.entries[pattern.at as usize];
-            if key.next == NO_ESCAPE && self.is_written(key, at) {
-                let end = at + (key.end - key.start) as usize;
-                self.push(at, end, Kind::String, NO_ESCAPE, true);
-                pattern.at = offset(self.behind_member(pattern.at as usize));
-                return Some(end);
+    /// What the next element of an array may be like, if the one before is an object. A document that has another one to be like
+    /// does not need this.
+    pub(super) fn pattern_of(&mut self, element_at: Option<u32>) -> Pattern {
+        let begin = self.patterns.len();
+        if let Some(object_at) = element_at.filter(|_| !ALIKE).map(|at| at as usize)
+            && let object = self.table.entries[object_at]
+            && object.kind == Kind::Object
+        {
+            let (mut key_at, mut between_at) = (object_at + 1, object.start);
+            while key_at < object.next as usize && self.patterns.len() - begin < MEMBERS_MAX {
+                let (key, value) = (self.table.entries[key_at], self.table.entries[key_at + 1]);
+                if key.next != NO_ESCAPE {
+                    break;
+                }
+                let len = value.start - between_at;
+                let (block, counts) = match self.text.as_bytes()[between_at as usize..].first_chunk() {
+                    Some(block) if (1..BLOCK as u32).contains(&len) => (*block, (1_u128 << (8 * len)) - 1),
+                    Some(block) => (*block, u128::MAX),
+                    None => break,
+                };
+                let (key_at_in, key_len) = (key.start - between_at, key.end - key.start);
+                let begin = u128::from_le_bytes(block) & counts;
+                self.patterns.push(Between { begin, counts, at: between_at, len, key_at: key_at_in, key_len });
+                between_at = value.end;
+                key_at = self.behind_member(key_at);
             }
         }
-        *pattern = Pattern { is_left: true, ..Pattern::default() };
-        None
+        Pattern { begin, end: self.patterns.len() }
     }
 
-    /// True where the string that this entry is stands here too.
+    /// Reads the members of the object whose bracket stands here, as long as what stands between their values is written as in
+    /// the pattern, which has no key twice: nor have those that are read so. Gives where the last of them ends; `None` where
+    /// there is none.
     #[inline]
-    fn is_written(&self, entry: Entry, at: usize) -> bool {
-        let bytes = self.text.as_bytes();
-        let (start, end) = (entry.start as usize, entry.end as usize);
-        if let (Some(one), Some(other)) = (bytes[start..].first_chunk(), bytes[at..].first_chunk())
-            && end - start <= 8
-        {
-            let unlike = u64::from_le_bytes(*one) ^ u64::from_le_bytes(*other);
-            return unlike << (64 - 8 * (end - start)) == 0;
+    pub(super) fn members_as_before(&mut self, begin: usize, pattern: Pattern) -> Result<Option<usize>, Refused> {
+        let mut end = None;
+        for number in pattern.begin..pattern.end {
+            let between = &self.patterns[number];
+            let at = end.unwrap_or(begin);
+            if !self.is_written(between, at) {
+                break;
+            }
+            let (key_at, key_len) = (at + between.key_at as usize, between.key_len as usize);
+            let behind = at + between.len as usize;
+            self.push(key_at, key_at + key_len, Kind::String, NO_ESCAPE, true);
+            let value_at = self.behind_space(behind);
+            end = Some(self.value(value_at, None, Pattern::default())?);
         }
-        bytes[at..].starts_with(&bytes[start..end])
+        Ok(end)
+    }
+
+    /// True where this stands here too.
+    #[inline]
+    fn is_written(&self, between: &Between, at: usize) -> bool {
+        let bytes = self.text.as_bytes();
+        match bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+            Some(block) if u128::from_le_bytes(*block) & between.counts != between.begin => false,
+            Some(_) if between.len as usize <= BLOCK => true,
+            _ => self.is_written_whole(between, at),
+        }
+    }
+
+    #[inline(never)]
+    fn is_written_whole(&self, between: &Between, at: usize) -> bool {
+        let bytes = self.text.as_bytes();
+        let (other, len) = (between.at as usize, between.len as usize);
+        bytes[at..].starts_with(&bytes[other..other + len])
     }
 
     /// Takes the keys that an object has so far.
