@@ -25,33 +25,38 @@ const SHOWN_BYTES_MAX: usize = 256 << 10;
 /// Up to so many exchanges the messages of equal ones are shown as well. A choice: of more nobody reads them.
 const EQUAL_SHOWN_MAX: usize = 500;
 
-/// A file that a page is written into at the end; that it can be written is known at the beginning.
+/// A file that a page is written into at the end; that it can be written is known at the beginning. In between there is none,
+/// which somebody who is killed would leave behind.
 pub(crate) struct HtmlFile {
     path: PathBuf,
-    file: NamedTempFile,
 }
 
 impl HtmlFile {
-    /// Makes a file beside `path`, which takes its place when it is whole.
+    /// Sees that a file can be made beside `path`.
     pub(crate) fn begin(path: &Path) -> Result<Self, Trouble> {
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if path.is_dir() {
             return Err(Trouble::new(format!("`{}` is a folder", path.display()))
                 .help("name the file to write: `--html report.html`"));
         }
-        let file = tempfile::Builder::new().prefix(".retake-html").tempfile_in(parent);
-        let file = file.map_err(|error| cannot_write(path, &error).help("name a file in a folder that is there"))?;
-        Ok(Self { path: path.to_owned(), file })
+        let file = Self { path: path.to_owned() };
+        file.beside().map_err(|error| cannot_write(path, &error).help("name a file in a folder that is there"))?;
+        Ok(file)
     }
 
-    /// Writes the page, and puts the file in its place.
-    pub(crate) fn finish(mut self, report: &Report<'_>) -> Result<(), Trouble> {
+    /// Writes the page beside, and puts it in its place when it is whole.
+    pub(crate) fn finish(self, report: &Report<'_>) -> Result<(), Trouble> {
         let cannot = |error: io::Error| cannot_write(&self.path, &error);
-        let mut out = BufWriter::new(self.file.as_file_mut());
+        let mut file = self.beside().map_err(cannot)?;
+        let mut out = BufWriter::new(file.as_file_mut());
         report::html::write_report(report, &mut out).and_then(|()| out.flush()).map_err(cannot)?;
         drop(out);
-        self.file.persist(&self.path).map_err(|error| cannot_write(&self.path, &error.error))?;
+        file.persist(&self.path).map_err(|error| cannot_write(&self.path, &error.error))?;
         Ok(())
+    }
+
+    fn beside(&self) -> io::Result<NamedTempFile> {
+        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        tempfile::Builder::new().prefix(".retake-html").tempfile_in(parent)
     }
 }
 

@@ -276,17 +276,22 @@ pub(crate) fn level_of(controls: &[Controlled], asked: u8) -> (u8, Option<String
 pub(crate) fn exclusions(level: u8, order: Order) -> Vec<String> {
     let mut left_out = Vec::new();
     if order == Order::Recorded {
-        left_out
-            .push("exchanges that overlap: they meet in the service as it happens (`--order serial` keeps them apart)");
+        left_out.push("exchanges that overlap (`--order serial` keeps them apart)");
     }
-    left_out.push("threads of the service that race with one another, and the order of what they add up");
-    match level {
-        3 => left_out.push(
-            "how long things take (the monotonic clock is real), process ids, file times, ports, Go's map order, and what \
-             asks the processor itself for random numbers, but for std::random_device of glibc's programs",
-        ),
-        _ => left_out.push("the wall clock, random numbers and addresses of memory"),
+    left_out.push("threads of the service that race, and the order of what they add up");
+    if level < 1 {
+        left_out.push("what the environment decides: recorded variables, the seed of Python's hashes, thread counts");
     }
+    if level < 2 {
+        left_out.push("the order in which dependencies answer what is asked at once, and /dev/urandom");
+    }
+    left_out.push(match level {
+        3 => {
+            "how long things take, process ids, file times, ports and addresses of the network, version 1 UUIDs, timers until a \
+             time of day, Go's map order, Java's seeds, what is asked of the processor itself but for std::random_device"
+        }
+        _ => "the wall clock, random numbers, the order of hashes that are seeded with them, and addresses of memory",
+    });
     left_out.into_iter().map(str::to_owned).collect()
 }
 
@@ -311,6 +316,16 @@ mod tests {
         assert!(why.unwrap().starts_with("addresses: "));
         assert_eq!(level_of(&controls(&[Control::Threads], &asked), 3).0, 0);
         assert_eq!(level_of(&controls(&[Control::Clock], &asked), 2), (2, None));
+    }
+
+    #[test]
+    fn a_lower_level_leaves_out_more() {
+        let count = |level| exclusions(level, Order::Serial).len();
+        assert_eq!([0, 1, 2, 3].map(count), [4, 3, 2, 2]);
+        let said = |level| exclusions(level, Order::Serial).join("; ");
+        assert!(said(1).contains("/dev/urandom") && !said(2).contains("/dev/urandom"));
+        assert!(said(2).contains("the wall clock") && !said(3).contains("the wall clock"));
+        assert!(exclusions(3, Order::Recorded)[0].contains("overlap"));
     }
 
     #[test]

@@ -378,7 +378,7 @@ pub struct Absent {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Determinism {
     /// The level reached: 0 is the pinned image with recorded dependencies, and each further one holds where all its controls
-    /// and those of the levels below are on. `None` where not even the image is pinned.
+    /// and those of the levels below are on. `None` where not even the image is pinned, and where nothing was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<u8>,
     /// The level that was asked for.

@@ -475,10 +475,12 @@ impl Job<'_> {
         let controls = if was_prepared { preparation.controls.all(asked) } else { Vec::new() };
         let (level, short) = determinism::level_of(&controls, asked.level);
         let exclusions = determinism::exclusions(level, order);
+        // Where nothing was sent nothing was held, whatever was at hand.
+        let holds = is_pinned && has_sent;
         Determinism {
-            level: is_pinned.then_some(level),
+            level: holds.then_some(level),
             asked: asked.level,
-            short: short.filter(|_| is_pinned),
+            short: short.filter(|_| holds),
             exclusions: if has_sent {
                 [exclusions, preparation.controls.troubles().to_vec()].concat()
             } else {

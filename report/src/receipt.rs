@@ -60,6 +60,8 @@ pub fn receipt_page(page: &ReceiptPage<'_>, style: Style) -> String {
     lines.push(labelled("pinned", &pinned_words(page.receipt), style));
     lines.push(labelled("answers", &answer_words(page.receipt), style));
     lines.push(labelled("held", &held_words(page.receipt), style));
+    let exclusions = &page.receipt.determinism.exclusions;
+    lines.extend((!exclusions.is_empty()).then(|| labelled("not held", &exclusions.join("; "), style)));
     let repeats = [pacing_lines(page.receipt), repeat_lines(page.receipt, page.results)].concat();
     lines.extend(repeats.iter().map(|(label, words)| labelled(label, words, style)));
     let noise = page.receipt.noise.as_deref().and_then(noise_words);

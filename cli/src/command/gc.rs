@@ -49,15 +49,11 @@ pub(crate) fn gc(args: &GcArgs, as_json: bool, console: &Console) -> Result<Exit
         console.warn(&format!("what killed replays left in the container engine stays: {error}"));
         0
     });
-    if containers > 0 {
-        let verb = if args.dry_run { "would go (--dry-run)" } else { "are gone" };
-        console.note(&format!("{containers} containers and volumes of replays that were killed {verb}"));
-    }
     warn(&plan, console);
     let text = if as_json {
         document(&plan, &folders, containers, args.dry_run)
     } else {
-        page(&plan, &folders, args.dry_run, console)
+        page(&plan, &folders, containers, args.dry_run, console)
     };
     console.write(Exit::Passed, |out| out.write_all(text.as_bytes()))
 }
@@ -96,7 +92,15 @@ fn warn(plan: &Plan, console: &Console) {
     }
 }
 
-fn page(plan: &Plan, folders: &[PathBuf], is_dry: bool, console: &Console) -> String {
+fn page(plan: &Plan, folders: &[PathBuf], containers: usize, is_dry: bool, console: &Console) -> String {
+    let verb = if is_dry { "would go (--dry-run)" } else { "are gone" };
+    let of_engine = match containers {
+        0 => String::new(),
+        count => format!("{count} containers and volumes of replays that were killed {verb}\n"),
+    };
+    if plan.is_empty() && folders.is_empty() && containers > 0 {
+        return of_engine;
+    }
     if plan.is_empty() && folders.is_empty() {
         return "nothing to remove\n".to_owned();
     }
@@ -111,8 +115,7 @@ fn page(plan: &Plan, folders: &[PathBuf], is_dry: bool, console: &Console) -> St
     }
     let gone: u64 = plan.files.iter().map(FilePlan::exchanges_gone).sum();
     let all: u64 = plan.files.iter().map(|file| file.exchanges).sum();
-    let verb = if is_dry { "would go (--dry-run)" } else { "are gone" };
-    format!("{}{gone} of {all} exchanges {verb}\n", table.to_text(console.out))
+    format!("{}{gone} of {all} exchanges {verb}\n{of_engine}", table.to_text(console.out))
 }
 
 fn word(file: &FilePlan) -> &'static str {

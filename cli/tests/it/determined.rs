@@ -156,6 +156,7 @@ fn a_level_that_is_required_and_not_reached_is_void_and_one_that_cannot_be_had_i
     let reason = document["receipt"]["void"]["reason"].as_str().unwrap();
     assert!(reason.contains("--require-determinism 3") && reason.contains("--without clock"), "{reason}");
     assert_eq!(document["receipt"]["replayed"], 0);
+    assert!(document["receipt"]["determinism"]["level"].is_null(), "nothing was sent: {document}");
     let ran = retake(folder.path(), &["replay", ".retake", "--determinism", "4"]);
     assert_eq!(ran.code, 2);
     assert!(ran.err.contains("level 4"), "{}", ran.err);

@@ -105,6 +105,17 @@ fn same() {
 }
 
 #[test]
+fn what_the_level_does_not_claim_stands_below_it() {
+    let results = [result(1, Verdict::Same)];
+    let mut receipt = receipt(&results);
+    receipt.determinism.exclusions = vec!["threads that race".to_owned(), "the wall clock".to_owned()];
+    let page = page(&receipt, &results);
+    let lines: Vec<&str> = page.lines().collect();
+    let held = lines.iter().position(|line| line.starts_with("held ")).unwrap();
+    assert_eq!(lines[held + 1], "not held threads that race; the wall clock");
+}
+
+#[test]
 fn what_ran_beside_is_named_and_said_not_to_be_compared() {
     let results = [result(1, Verdict::Same)];
     let mut receipt = receipt(&results);
