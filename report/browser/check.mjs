@@ -1,8 +1,7 @@
 // Looks at the pages of a folder in Chromium, as tests/it/browser.rs wrote them there: `node check.mjs FOLDER MODULES CHROMIUM`.
 //
 // In: attack.html (every text of it is an attack), few.html (some exchanges of each kind), runs.html (two runs), files.html (two
-// files), many.html (ten thousand exchanges). Out: a line
-// for each thing that holds, with what was measured; a failure ends it with status 1. Screenshots go into FOLDER/shots.
+// files), alike.html (bodies that look alike), many.html (ten thousand exchanges). Out: a line for each thing that holds, with what was measured; a failure ends it with status 1. Screenshots go into FOLDER/shots.
 
 import assert from "node:assert/strict";
 import fs from "node:fs";
@@ -233,6 +232,37 @@ async function others(name, page) {
   holds(`${name} says what is its own`);
 }
 
+/** Bodies that differ where it is not seen: the reader is told where. */
+async function alike(page) {
+  const items = page.locator(".item");
+  const detail = async (at) => {
+    await items.nth(at).locator(".line").click();
+    return items.nth(at).locator(".detail");
+  };
+  const rows = (of) => of.locator("table.lines tr:has(td.gone), table.lines tr:has(td.come)");
+  // `a` and `a` with a line feed.
+  const ended = await detail(0);
+  assert.match(await ended.locator("table.changes td.new").first().innerText(), /^a⏎/);
+  assert.equal(await ended.locator("table.changes td.new ins").first().innerText().then((text) => text.trim()), "⏎", "what only one has is marked");
+  assert.match(await rows(ended).last().innerText(), /\(no line feed at the end\)/);
+  assert.match(await ended.locator("table.changes").innerText(), /on one side alone the last line ends with a line feed/);
+  assert.ok((await ended.locator("table.lines .first").count()) > 0, "the first difference is marked");
+  assert.equal(await ended.locator(".parted").count(), 0);
+  // Bytes of which the beginning is shown, as long as each other and not.
+  for (const at of [1, 2]) {
+    const bytes = await detail(at);
+    const said = await bytes.locator(".parted").innerText();
+    assert.match(said, at === 1 ? /^What is shown of both bodies is equal, and they differ behind it: / : /^Not all of both bodies is shown: /);
+    assert.match(said, /they part at byte 1,024 \(recorded 0x00 at byte 1024, replayed 0x[0-9a-f]{2} at byte 1024\)\.$/);
+    assert.match(await bytes.innerText(), /This is its beginning; all [^]* of it:[^]*retake show case\.retake/);
+    assert.equal(await bytes.locator("h4", { hasText: "equal on both sides" }).count(), 0, "nothing is called equal");
+  }
+  const text = await detail(3);
+  assert.match(await text.locator(".parted").innerText(), /they part at byte 34,004 \(recorded “[^]*last[^]*”, replayed “[^]*end[^]*”\)\.$/);
+  await page.screenshot({ path: path.join(shots, "alike.png"), fullPage: true });
+  holds("a line feed at the end, and a difference behind what is shown, are seen");
+}
+
 /** Until the list can be used, and until the last of ten thousand is there. */
 async function many(page) {
   const times = [];
@@ -276,4 +306,5 @@ await opened("few.html", {}, printed);
 for (const name of ["runs.html", "files.html"]) {
   await opened(name, {}, async (page) => { await others(name, page); await accessible(page, name); });
 }
+await opened("alike.html", {}, async (page) => { await alike(page); await accessible(page, "alike.html"); });
 await opened("many.html", {}, many);

@@ -39,32 +39,55 @@ impl BodyView<'_> {
     }
 }
 
+/// A body for a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pretty {
+    /// Each line ended by a line feed; nothing at all for an empty body.
+    pub(crate) text: String,
+    /// True where some of the body is not in the text.
+    pub(crate) is_cut: bool,
+    /// True for text whose last line has no line feed, which the text here gives it.
+    pub(crate) is_unended: bool,
+}
+
 /// The body for a person, each line ended by a line feed; nothing at all for an empty one.
 pub fn pretty_body(view: &BodyView<'_>, style: Style) -> String {
+    pretty(view, style).text
+}
+
+/// As [`pretty_body`], with what the text does not tell.
+pub(crate) fn pretty(view: &BodyView<'_>, style: Style) -> Pretty {
     if view.bytes.is_empty() {
-        return notes(view, style);
+        return Pretty { text: notes(view, style), ..Pretty::default() };
     }
     let (decoded, trouble) = match encoding::decode(view.head, view.bytes, DECODED_BYTES_MAX) {
         Ok(decoded) => (decoded.into_owned(), None),
         Err(error) => (error.decoded().unwrap_or(view.bytes).to_vec(), Some(error.to_string())),
     };
     let is_as_sent = decoded == view.bytes;
-    let mut text = cut(render(view, &decoded, is_as_sent, style), style);
+    let mut pretty = render(view, &decoded, is_as_sent, style);
+    pretty.is_cut |= trouble.is_some() || pretty.text.len() > SHOWN_BYTES_MAX;
+    pretty.text = cut(pretty.text, style);
     if let Some(trouble) = trouble {
-        text += &format!("{}\n", style.yellow(&format!("({})", escape_line(&trouble))));
+        pretty.text += &format!("{}\n", style.yellow(&format!("({})", escape_line(&trouble))));
     }
-    text + &notes(view, style)
+    pretty.text += &notes(view, style);
+    pretty
 }
 
-fn render(view: &BodyView<'_>, decoded: &[u8], is_as_sent: bool, style: Style) -> String {
-    let as_json = || json::parse(decoded).ok().map(|value| format!("{}\n", indented(&value)));
-    let as_text = || std::str::from_utf8(decoded).ok().map(|text| with_line_end(&escape_lines(text)));
+fn render(view: &BodyView<'_>, decoded: &[u8], is_as_sent: bool, style: Style) -> Pretty {
+    let whole = |text| Pretty { text, ..Pretty::default() };
+    let as_json = || json::parse(decoded).ok().map(|value| whole(format!("{}\n", indented(&value))));
+    let as_text = || {
+        let text = std::str::from_utf8(decoded).ok()?;
+        Some(Pretty { is_unended: !text.ends_with('\n'), ..whole(with_line_end(&escape_lines(text))) })
+    };
     let pretty = match MediaKind::of(view.head) {
-        MediaKind::EventStream => Some(events(view, decoded, is_as_sent, style)),
+        MediaKind::EventStream => Some(whole(events(view, decoded, is_as_sent, style))),
         MediaKind::Json => as_json().or_else(as_text),
         MediaKind::Text | MediaKind::Other => as_text(),
     };
-    pretty.unwrap_or_else(|| hex(decoded))
+    pretty.unwrap_or_else(|| Pretty { is_cut: decoded.len() > HEX_BYTES_MAX, ..whole(hex(decoded)) })
 }
 
 /// Each event under a line that says which, and when its last byte came; its data indented where it is JSON.

@@ -1,7 +1,7 @@
 //! What differs, for a person: a line for each change, a paragraph for each exchange, the count at the end.
 
 use diff::{
-    Change, ChangeKind, Comparison, Divergence, ExchangeResult, MetricStanding, NoiseUse, Reason, RuleUse, Shown,
+    Change, ChangeKind, Comparison, Divergence, ExchangeResult, Hunk, MetricStanding, NoiseUse, Reason, RuleUse, Shown,
     Streamed, Tally, TextChange, Verdict,
 };
 use serde_json::json;
@@ -278,6 +278,12 @@ fn cut(text: &str) -> String {
     escape_line(&cut).into_owned()
 }
 
+/// Lines are listed without their ends: where the last ones look alike, it is their ends that differ.
+fn is_end_alone(hunk: &Hunk) -> bool {
+    let last = hunk.removed.last().filter(|last| !last.ends_with('…'));
+    last.is_some() && last == hunk.added.last()
+}
+
 /// The lines that differ between two texts of several lines, as `diff -u` has them.
 fn hunk_lines(text: Option<&TextChange>, indent: &str, style: Style) -> String {
     let Some(text) = text else { return String::new() };
@@ -290,6 +296,8 @@ fn hunk_lines(text: Option<&TextChange>, indent: &str, style: Style) -> String {
         removed.chain(added).for_each(|line| lines += &format!("{indent}  {line}\n"));
         if hunk.lines_more > 0 {
             lines += &format!("{indent}  … {} more lines\n", hunk.lines_more);
+        } else if is_end_alone(hunk) {
+            lines += &format!("{indent}  {}\n", style.dim("(on one side alone the last line ends with a line feed)"));
         }
     }
     if text.hunks_more > 0 {

@@ -159,12 +159,14 @@ function messages(row, detail) {
     // What is shown may look alike where not all is shown: a last line's end, what is behind a beginning.
     const { verdict, comparison } = detail.result;
     const differs = verdict === "changed" || verdict === "failed" || (comparison && ((comparison.changes || []).length > 0 || comparison.changes_more > 0));
-    const isAlike = isBoth && !differs && whole(one) === whole(other);
+    const [left, right] = isBoth ? wholes(one, other) : [one, other].map((content) => content && whole(content));
+    const isAlike = isBoth && !differs && left === right;
     const equal = of === "response" && one && (isAlike || detail.result.verdict === "same") ? equalWords(detail.result, isAlike && (one.cut || other.cut)) : "";
     made.push(element("h4", {}, equal ? name + ", " + equal : one && other ? name : one ? name + ", as recorded" : name + ", as replayed"));
-    const content = isBoth && !isAlike ? linesTable(name + " line by line", textRows(whole(one), whole(other)))
-      : element("pre", { tabindex: "0", role: "group", "aria-label": name }, lines(whole(one || other)));
-    const summary = () => (isBoth && !isAlike ? "Show both, line by line" : "Show it, " + many(whole(one).split("\n").length, "line"));
+    const content = isBoth && !isAlike ? linesTable(name + " line by line", textRows(left, right))
+      : element("pre", { tabindex: "0", role: "group", "aria-label": name }, lines(one ? left : right));
+    const summary = () => (isBoth && !isAlike ? "Show both, line by line" : "Show it, " + many(left.split("\n").length, "line"));
+    if (isBoth) made.push(...partedNote(comparison, one, other));
     made.push(equal ? element("details", {}, element("summary", {}, summary()), content) : content);
     const cut = [[one, data.cases[row[ROW.CASE]].recorded, row[ROW.ID]], [other, data.cases[row[ROW.CASE]].replayed, detail.result.replayed_id]];
     for (const [content, source, id] of cut) {
@@ -181,6 +183,26 @@ function messages(row, detail) {
 function equalWords({ verdict, comparison }, isCut) {
   const isByRules = verdict === "same" && comparison && comparison.rules_used && comparison.rules_used.length > 0;
   return "equal on both sides" + (isByRules ? " but for what rules leave out" : isCut ? " as far as it is shown" : "");
+}
+
+// Where two bodies part that are shown alike, or not all of which is shown.
+function partedNote(comparison, one, other) {
+  const inBody = ((comparison && comparison.changes) || []).filter(({ pointer }) => pointer !== "status" && !pointer.startsWith("header:"));
+  const isCut = one.cut || other.cut;
+  const isAlike = one.body === other.body && Boolean(one.unended) === Boolean(other.unended);
+  const parted = inBody.find((change) => !change.pointer && change.text);
+  if (inBody.length === 0 || !(isAlike || (isCut && parted))) return [];
+  const shown = !isAlike ? "Not all of both bodies is shown" : isCut ? "What is shown of both bodies is equal, and they differ behind it" : "Both bodies are shown alike, and they differ";
+  const where = parted ? ": they part at byte " + parted.text.first_difference.toLocaleString("en") + " (recorded " + excerpt(parted.text.recorded_excerpt) + ", replayed " + excerpt(parted.text.replayed_excerpt) + ")" : "";
+  return [element("p", { class: "note parted" }, shown + where + ".")];
+}
+
+const excerpt = (text) => (/^(0x[0-9a-f]{2} at byte|ends after) [0-9]+/.test(text) ? text : "“" + line(text) + "”");
+
+// Both texts; of one that ends without a line feed where the other has one, that is said.
+function wholes(one, other) {
+  const isOdd = !one.cut && !other.cut && Boolean(one.unended) !== Boolean(other.unended);
+  return [one, other].map((content) => whole(content) + (isOdd && content.unended ? "\n(no line feed at the end)" : ""));
 }
 
 const whole = (content) => (content.head && content.head + "\n\n") + content.body.replace(/\n$/, "");

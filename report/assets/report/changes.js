@@ -63,6 +63,12 @@ function valuesOf(change) {
   return [recorded && recorded.text, replayed && replayed.text];
 }
 
+// A line feed at the end that only one of two values has is shown: nobody sees it otherwise.
+function withEnds(one, other) {
+  if (one === undefined || other === undefined || one.endsWith("\n") === other.endsWith("\n")) return [one, other];
+  return [one, other].map((text) => text.replace(/\n$/, "⏎\n"));
+}
+
 function placeOf(change) {
   const words = [];
   if (change.event !== undefined) words.push(element("div", { class: "dim" }, "event " + change.event));
@@ -105,7 +111,7 @@ function changesTable(comparison) {
 }
 
 function changeRows(change) {
-  const [recorded, replayed] = valuesOf(change);
+  const [recorded, replayed] = withEnds(...valuesOf(change));
   const old = recorded === undefined ? null : element("code", {}, marked(recorded, replayed, "del", lines));
   const now = replayed === undefined ? null : element("code", {}, marked(replayed, recorded, "ins", lines));
   const head = element("th", { scope: "row" }, placeOf(change),
@@ -131,10 +137,17 @@ function hunks(text) {
     const added = (hunk.added || []).map((text, at) => ({ number: hunk.replayed_line + at, text }));
     rows.push(...pairRows(removed, added));
     if (hunk.lines_more) rows.push(noteRow(many(hunk.lines_more, "line") + " more", across));
+    else if (isEndAlone(hunk)) rows.push(noteRow("on one side alone the last line ends with a line feed", across));
     if (number < text.hunks.length - 1) rows.push(noteRow("⋯", across));
   });
   if (text.hunks_more) rows.push(noteRow(many(text.hunks_more, "place") + " more", across));
   return linesTable("Lines that differ", rows);
+}
+
+// Lines are listed without their ends: where the last ones look alike, it is their ends that differ.
+function isEndAlone({ removed = [], added = [] }) {
+  const last = removed[removed.length - 1];
+  return last !== undefined && last === added[added.length - 1] && !last.endsWith("…");
 }
 
 const firstMark = () => element("span", { class: "first" }, "first difference");

@@ -128,6 +128,19 @@ fn lines_of_a_text_are_shown_as_diff_shows_them() {
 }
 
 #[test]
+fn a_line_feed_that_only_one_text_ends_with_is_said() {
+    let comparison = diff::compare_documents(b"one\ntwo", b"one\ntwo\n", &diff::Rules::strict());
+    insta::assert_snapshot!(document_page(&comparison, Style::PLAIN), @r"
+    (the whole body)  one\ntwo → one\ntwo\n
+      @@ line 2 → 2
+      - two
+      + two
+      (on one side alone the last line ends with a line feed)
+    1 change
+    ");
+}
+
+#[test]
 fn equal_documents_say_so_in_one_word() {
     assert_eq!(document_page(&Comparison::default(), Style::PLAIN), "same\n");
     assert_eq!(tally_line(&Tally::default(), Style::PLAIN), "nothing to compare");

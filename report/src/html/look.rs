@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{
     Style,
-    body::{BodyView, pretty_body},
+    body::{BodyView, Pretty, pretty},
 };
 
 /// Most of one body that the page has, in bytes of the text it is shown as. A choice: some two hundred lines.
@@ -123,6 +123,9 @@ pub struct Content {
     /// True where the text above is only the beginning.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub cut: bool,
+    /// True for text, all of it, whose last line has no line feed, which the text above gives it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unended: bool,
 }
 
 impl Side {
@@ -169,13 +172,15 @@ impl Content {
 
     /// A message whose body's kept bytes, or their beginning, are these.
     pub fn of(view: &BodyView<'_>) -> Self {
-        let text = sorted_json(view).unwrap_or_else(|| pretty_body(view, Style::PLAIN));
-        let cut = text.len() > BODY_BYTES_MAX || (view.bytes.len() as u64) < view.body.kept_len();
+        let sorted = sorted_json(view).map(|text| Pretty { text, ..Pretty::default() });
+        let Pretty { text, is_cut, is_unended } = sorted.unwrap_or_else(|| pretty(view, Style::PLAIN));
+        let cut = is_cut || text.len() > BODY_BYTES_MAX || (view.bytes.len() as u64) < view.body.kept_len();
         let mut body = text;
         body.truncate(body.floor_char_boundary(BODY_BYTES_MAX));
         let mut head = String::from_utf8_lossy(&view.head.bytes).replace("\r\n", "\n");
         head.truncate(head.floor_char_boundary(BODY_BYTES_MAX));
-        Self { head: head.trim_end().to_owned(), body, len: view.body.len, cut }
+        let unended = is_unended && !cut;
+        Self { head: head.trim_end().to_owned(), body, len: view.body.len, cut, unended }
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use crate::pages::{attack_page, attacks, exchanges, files_page, page};
+use crate::pages::{alike_page, attack_page, attacks, exchanges, files_page, page};
 
 const TEST: &str = "slow_browser_nothing_runs_in_the_page_and_all_of_it_can_be_used";
 
@@ -48,6 +48,7 @@ fn slow_browser_nothing_runs_in_the_page_and_all_of_it_can_be_used() {
     fs::write(folder.join("few.html"), page(&exchanges(120), 1, true)).unwrap();
     fs::write(folder.join("runs.html"), page(&exchanges(40), 1, false)).unwrap();
     fs::write(folder.join("files.html"), files_page()).unwrap();
+    fs::write(folder.join("alike.html"), alike_page()).unwrap();
     fs::write(folder.join("many.html"), page(&exchanges(10_000), 1, true)).unwrap();
     let check = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser/check.mjs");
     let status = Command::new("node").arg(check).args([&folder, &modules, &chromium]).status().unwrap();

@@ -10,7 +10,7 @@ use report::{
 };
 use serde_json::Value;
 
-use crate::pages::{ATTACKS, attack_page, attacks, exchanges, look, page};
+use crate::pages::{ATTACKS, alike_pairs, attack_page, attacks, exchanges, look, page};
 
 /// The data blocks of a page by their ids.
 fn blocks(page: &str) -> BTreeMap<String, Value> {
@@ -139,6 +139,30 @@ fn what_is_long_is_cut_and_the_page_stays_within_bounds() {
     let page = report(&Report { title: "a", tool_version: "0", exit_code: 1, of: Of::Exchanges, cases: &[case] });
     assert!(page.contains("\"without_bodies\":true"));
     assert!(page.len() < 24 << 20, "{}", page.len());
+}
+
+#[test]
+fn bytes_shown_in_part_are_cut_and_text_without_a_last_line_feed_says_so() {
+    let content = |kind: &str, bytes: &[u8]| {
+        let head = Head::new(format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n\r\n"));
+        let body = Body { parts: vec![(0, bytes.len() as u64).into()], len: bytes.len() as u64, ..Body::default() };
+        Content::of(&BodyView { head: &head, body: &body, bytes, started_ns: 0 })
+    };
+    let of = |kind: &str, bytes: &[u8]| (content(kind, bytes).cut, content(kind, bytes).unended);
+    assert_eq!(of("application/octet-stream", &[0xff; 256]), (false, false));
+    assert_eq!(of("application/octet-stream", &[0xff; 257]), (true, false));
+    assert_eq!(of("text/plain", b"a"), (false, true));
+    assert_eq!(of("text/plain", b"a\n"), (false, false));
+    assert_eq!(of("text/plain", "a".repeat(20_000).as_bytes()), (true, false), "what is cut has no end to show");
+    assert_eq!(of("application/json", b"{}"), (false, false), "a document's end is no difference");
+    assert_eq!(of("application/json", b"{"), (false, true));
+    for (kind, one, other) in alike_pairs() {
+        let (one, other) = (content(kind, &one), content(kind, &other));
+        assert!(
+            one.unended != other.unended || (one.cut && other.cut),
+            "{kind}: the reader is told that it is not all"
+        );
+    }
 }
 
 #[test]

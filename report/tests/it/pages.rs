@@ -1,8 +1,8 @@
 //! Pages to look at: of attacks, of some exchanges of each kind, of ten thousand.
 
 use diff::{
-    Comparison, Divergence, ExchangeResult, Failure, Flaky, MetricStanding, MissedCall, Repeated, Rules, Tally,
-    Unjudged, Verdict, compare_documents,
+    Comparison, Divergence, ExchangeResult, Failure, Flaky, MetricStanding, MissedCall, Output, Repeated, Route, Rules,
+    Tally, Unjudged, Verdict, compare_documents, compare_responses,
 };
 use exchange::{Body, Head, Id};
 use replayer::receipt::Receipt;
@@ -256,6 +256,60 @@ pub(crate) fn files_page() -> String {
     };
     let title = "got.json against expected.json";
     report(&Report { title, tool_version: "0.1.0", exit_code: 1, of: Of::Files, cases: &[case] })
+}
+
+/// Pairs of bodies that look alike where they are shown: text with and without a line feed at its end, bytes that part behind what is
+/// shown of them, and text that does.
+pub(crate) fn alike_pairs() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
+    let bytes = |at: usize, len: usize| {
+        let mut bytes: Vec<u8> = (0..len).map(|at| u8::try_from(at % 200).unwrap() | 0x80).collect();
+        bytes[at] = 0;
+        bytes
+    };
+    let text = |last: &str| format!("{}{last}\n", "one line of many\n".repeat(2_000)).into_bytes();
+    vec![
+        ("text/plain", b"a".to_vec(), b"a\n".to_vec()),
+        ("application/octet-stream", bytes(1_024, 2_000), bytes(1_500, 2_000)),
+        ("application/octet-stream", bytes(1_024, 2_000), bytes(1_500, 2_345)),
+        ("text/plain", text("the last"), text("the end")),
+    ]
+}
+
+/// A page of these pairs, one exchange each.
+pub(crate) fn alike_page() -> String {
+    let pairs = alike_pairs();
+    let content = |kind: &str, bytes: &[u8]| {
+        let head = Head::new(format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n\r\n"));
+        let body = Body { parts: vec![(0, bytes.len() as u64).into()], len: bytes.len() as u64, ..Body::default() };
+        Content::of(&BodyView { head: &head, body: &body, bytes, started_ns: 0 })
+    };
+    let result = |(number, (kind, one, other)): (u64, &(&str, Vec<u8>, Vec<u8>))| {
+        let head = Head::new(format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n\r\n"));
+        let output = |body| Output { head: &head, body, complete: true, whole: true };
+        let comparison = compare_responses(&output(one), &output(other), &Rules::strict(), &Route::default());
+        ExchangeResult { comparison: Some(comparison), repeated: None, ..exchange(3 + number * 40) }
+    };
+    let results: Vec<ExchangeResult> = (0..).zip(&pairs).map(result).collect();
+    let look = |result: &ExchangeResult| {
+        let at = results.iter().position(|it| it.id == result.id).unwrap();
+        let (kind, one, other) = &pairs[at];
+        let side = |bytes: &[u8]| Some(Side { response: Some(content(kind, bytes)), ..Side::default() });
+        Look { recorded: side(one), replayed: side(other), troubles: Vec::new() }
+    };
+    let case = Case {
+        name: "case.retake",
+        notes: &[],
+        exit_code: 1,
+        recorded: "case.retake",
+        replayed: ".retake/runs/5f0c1a.retake",
+        command: None,
+        receipt: None,
+        results: &results,
+        rules_used: &[],
+        standings: &[],
+        look: &look,
+    };
+    report(&Report { title: "alike", tool_version: "0.1.0", exit_code: 1, of: Of::Exchanges, cases: &[case] })
 }
 
 /// A page with these results of one case.
