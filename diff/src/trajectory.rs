@@ -1,9 +1,9 @@
 //! The trajectory of an exchange: which calls it made to its dependencies, in which order, with which arguments, against those
 //! that production made.
 //!
-//! In: both lists of calls, each in order, with what is known of which replayed one repeats which recorded one. Out: one
-//! aligned list, in which each call stands once. What a call's arguments are, and which recording answered it, is
-//! `matching`'s to say.
+//! In: both lists of calls, each in order, with what is known of which replayed one repeats which recorded one, and of the others how
+//! far each recorded one is. Out: one aligned list, in which each call stands once. What a call's arguments are, and which recording
+//! answered it, is `matching`'s to say.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,9 +29,19 @@ pub struct ReplayedCall {
     pub title: String,
     /// The recorded call that it repeats.
     pub repeats: Option<Id>,
-    /// Where none equals it: the recorded call that comes nearest, and where its arguments differ, in words that begin with an
-    /// RFC 6901 pointer.
-    pub nearest: Option<(Id, Vec<String>)>,
+    /// Where none equals it: recorded calls in whose place it may have come.
+    pub near: Vec<NearCall>,
+}
+
+/// A recorded call in whose place another may have come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NearCall {
+    /// The recorded call.
+    pub id: Id,
+    /// How far it is: what compares less is nearer.
+    pub distance: [u64; 3],
+    /// Where the arguments differ, in words that begin with an RFC 6901 pointer.
+    pub arguments: Vec<String>,
 }
 
 /// Both lists of calls, aligned.
@@ -99,8 +109,8 @@ impl StepKind {
 }
 
 impl Trajectory {
-    /// Aligns what was called with what had been. A replayed call that repeats none takes the place of the recorded one that
-    /// comes nearest, if that was not made otherwise. What moved is what is in no longest run of calls that kept their order.
+    /// Aligns what was called with what had been. Replayed calls that repeat none take the places of recorded ones that were not made
+    /// otherwise: of all pairs those that are nearest first. What moved is what is in no longest run of calls that kept their order.
     pub fn of(recorded: &[RecordedCall], replayed: &[ReplayedCall]) -> Self {
         let mut places: BTreeMap<Id, usize> = BTreeMap::new();
         recorded.iter().enumerate().for_each(|(at, call)| {
@@ -111,10 +121,12 @@ impl Trajectory {
             .iter()
             .map(|call| call.repeats.and_then(|id| places.get(&id).copied()).filter(|at| taken.insert(*at)))
             .collect();
-        for (call, counterpart) in replayed.iter().zip(&mut counterpart) {
-            let nearest = call.nearest.as_ref().filter(|_| counterpart.is_none() && call.repeats.is_none());
-            let place = nearest.and_then(|(id, _)| places.get(id).copied());
-            *counterpart = counterpart.or_else(|| place.filter(|at| taken.insert(*at)));
+        let mut changed: BTreeMap<usize, &NearCall> = BTreeMap::new();
+        for Pair { at, recorded_at, near } in nearest_first(replayed, &places) {
+            if counterpart[at].is_none() && taken.insert(recorded_at) {
+                counterpart[at] = Some(recorded_at);
+                changed.insert(at, near);
+            }
         }
         let in_order = longest_increasing(&counterpart);
         let mut steps = Vec::new();
@@ -133,14 +145,13 @@ impl Trajectory {
                 (Some(_), true, true) => StepKind::Same,
                 (Some(_), true, false) => StepKind::Moved,
             };
-            let differing = call.nearest.iter().filter(|_| step == StepKind::Changed);
             steps.push(TrajectoryStep {
                 step,
                 title: call.title.clone(),
                 recorded_at: counterpart.map(|at| at as u64),
                 recorded_id: counterpart.map(|at| recorded[at].id),
                 replayed_at: Some(at as u64),
-                arguments: differing.flat_map(|(_, words)| words.clone()).collect(),
+                arguments: changed.get(&at).map(|near| near.arguments.clone()).unwrap_or_default(),
             });
         }
         steps.extend(missing.map(|gone| missing_step(recorded, gone)));
@@ -153,6 +164,23 @@ impl Trajectory {
     pub fn is_same(&self) -> bool {
         self.steps_more == 0 && self.steps.iter().all(|step| step.step == StepKind::Same)
     }
+}
+
+/// A replayed call and a recorded one in whose place it may have come.
+struct Pair<'a> {
+    at: usize,
+    recorded_at: usize,
+    near: &'a NearCall,
+}
+
+/// All pairs, the nearest first; of equal ones those whose calls come in the same order on both sides.
+fn nearest_first<'a>(replayed: &'a [ReplayedCall], places: &BTreeMap<Id, usize>) -> Vec<Pair<'a>> {
+    let unknown = replayed.iter().enumerate().filter(|(_, call)| call.repeats.is_none());
+    let pair = |at: usize, near: &'a NearCall| Some(Pair { at, recorded_at: *places.get(&near.id)?, near });
+    let mut pairs: Vec<Pair<'a>> =
+        unknown.flat_map(|(at, call)| call.near.iter().filter_map(move |near| pair(at, near))).collect();
+    pairs.sort_by_key(|pair| (pair.near.distance, pair.at, pair.recorded_at));
+    pairs
 }
 
 fn missing_step(recorded: &[RecordedCall], at: usize) -> TrajectoryStep {
@@ -211,12 +239,21 @@ mod tests {
     }
 
     fn again(number: u8) -> ReplayedCall {
-        ReplayedCall { title: format!("call {number}"), repeats: Some(id(number)), nearest: None }
+        ReplayedCall { title: format!("call {number}"), repeats: Some(id(number)), near: Vec::new() }
     }
 
     fn other(nearest: Option<u8>) -> ReplayedCall {
-        let words = vec!["/model: recorded \"a\", asked \"b\"".to_owned()];
-        ReplayedCall { title: "another".to_owned(), repeats: None, nearest: nearest.map(|number| (id(number), words)) }
+        changed("another", &nearest.map(|number| (number, 1)).into_iter().collect::<Vec<_>>())
+    }
+
+    /// A call with the recorded ones in whose place it may have come, and in how many places each differs.
+    fn changed(title: &str, near: &[(u8, u64)]) -> ReplayedCall {
+        let near = near.iter().map(|&(number, places)| NearCall {
+            id: id(number),
+            distance: [0, places, 0],
+            arguments: vec![format!("/model: recorded \"{number}\", asked \"b\"")],
+        });
+        ReplayedCall { title: title.to_owned(), repeats: None, near: near.collect() }
     }
 
     fn words(trajectory: &Trajectory) -> Vec<String> {
@@ -246,7 +283,29 @@ mod tests {
         assert_eq!(words(&trajectory), ["same call 1", "changed another", "extra another"]);
         let step = &trajectory.steps[1];
         assert_eq!((step.recorded_at, step.replayed_at, step.recorded_id), (Some(1), Some(1), Some(id(2))));
-        assert_eq!(step.arguments, ["/model: recorded \"a\", asked \"b\""]);
+        assert_eq!(step.arguments, ["/model: recorded \"2\", asked \"b\""]);
+    }
+
+    #[test]
+    fn of_calls_that_may_each_have_come_in_several_places_the_nearest_pairs_go_together() {
+        let both = [changed("x", &[(1, 2), (2, 3)]), changed("y", &[(1, 1), (2, 5)])];
+        let trajectory = Trajectory::of(&recorded(&[1, 2]), &both);
+        let of =
+            |at: usize| (trajectory.steps[at].recorded_id.unwrap().0[0], trajectory.steps[at].arguments[0].as_str());
+        assert_eq!(
+            [of(0), of(1)],
+            [(2, "/model: recorded \"2\", asked \"b\""), (1, "/model: recorded \"1\", asked \"b\"")]
+        );
+        let tied = [changed("x", &[(1, 1), (2, 1)]), changed("y", &[(1, 1), (2, 1)])];
+        let trajectory = Trajectory::of(&recorded(&[1, 2]), &tied);
+        assert_eq!(trajectory.steps.iter().map(|step| step.recorded_at).collect::<Vec<_>>(), [Some(0), Some(1)]);
+    }
+
+    #[test]
+    fn a_changed_call_never_takes_the_place_of_one_that_comes_unchanged_later() {
+        let trajectory = Trajectory::of(&recorded(&[1, 2]), &[changed("x", &[(2, 1), (1, 9)]), again(2)]);
+        assert_eq!(words(&trajectory), ["changed x", "same call 2"]);
+        assert_eq!(trajectory.steps[0].recorded_at, Some(0));
     }
 
     #[test]
@@ -266,12 +325,12 @@ mod tests {
         #[test]
         fn every_call_of_either_side_stands_exactly_once(
             was in proptest::collection::vec(0..12_u8, 0..10),
-            is in proptest::collection::vec((0..12_u8, proptest::option::of(0..12_u8)), 0..10)
+            is in proptest::collection::vec((0..12_u8, proptest::collection::vec((0..12_u8, 0..4_u64), 0..4)), 0..10)
         ) {
             let was: Vec<u8> = was.into_iter().collect::<BTreeSet<_>>().into_iter().rev().collect();
             let calls: Vec<_> = is
                 .iter()
-                .map(|&(number, nearest)| if was.contains(&number) { again(number) } else { other(nearest) })
+                .map(|(number, near)| if was.contains(number) { again(*number) } else { changed("another", near) })
                 .collect();
             let trajectory = Trajectory::of(&recorded(&was), &calls);
             let mut left: Vec<_> = trajectory.steps.iter().filter_map(|step| step.recorded_at).collect();

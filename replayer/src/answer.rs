@@ -9,7 +9,7 @@ pub(crate) mod turns;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -22,7 +22,7 @@ use exchange::{
     Certainty, Digest, Digests, End, Exchange, Head, Id, Parent, Repeats, Request, Response, Role, Times, Trace,
     Transport,
 };
-use matching::{Call, Copies, Found, Library, Miss, Recorded, Scope};
+use matching::{Asked, Call, Copies, Found, Library, Looked, Miss, Moved, Nearest, Reader, Recorded, Scope};
 use tokio::sync::watch;
 use wire::{
     client::Clock,
@@ -63,6 +63,14 @@ const TARGET: &str = "target: ";
 
 /// Most differences named of a call: as many as `matching` names.
 const FIELDS_NAMED_MAX: usize = 5;
+
+/// Most recorded calls that are read to be held against one call, and most bytes of their bodies where they are several. Choices:
+/// they bound the work of a service that asks for much that was not recorded.
+const READ_LEN_MAX: usize = 16;
+const READ_BYTES_MAX: u64 = 8 << 20;
+
+/// Most recordings that the misses of one repeat name beside the nearest. A choice that bounds memory: some ten megabytes.
+const NEAR_LEN_MAX: usize = 1 << 16;
 
 /// Most dependencies named in an answer. A choice: what a person reads.
 const NAMES_MAX: usize = 16;
@@ -115,7 +123,10 @@ pub(crate) struct Answerer {
     rules: Rules,
     noise: Arc<Noise>,
     secrets: Arc<Secrets>,
+    reader: Reader,
     state: Mutex<State>,
+    /// Notified when a call has been looked up.
+    looked_up: Condvar,
     ledger: Option<Arc<Ledger>>,
     run: Id,
     repeat: AtomicU32,
@@ -149,11 +160,93 @@ struct State {
     repeated: BTreeSet<Id>,
     /// Copies and exchanges.
     in_flight: BTreeSet<(u32, Id)>,
-    notes: Vec<Note>,
+    /// What was noted, each under its number.
+    notes: BTreeMap<u64, Note>,
+    /// The number of the next call or turn.
+    next: u64,
+    /// Calls that are being looked up.
+    looking: BTreeSet<u64>,
+    /// Calls that stand in for recordings which they do not equal.
+    stand_ins: BTreeMap<u64, StandIn>,
+    /// How many recordings misses may still name beside the nearest.
+    near_left: usize,
+    /// Recorded calls that a call of this repeat was written as, by copy.
+    written: BTreeSet<(u32, Id)>,
     /// First calls, where there are several repeats.
     baseline: Option<Arc<Baseline>>,
     /// Recorded calls in whose place a call of this repeat was looked at, by copy.
     looked_at: BTreeSet<(u32, Id)>,
+}
+
+impl State {
+    /// Notes something that came last.
+    fn note(&mut self, note: Note) {
+        let number = self.number();
+        self.notes.insert(number, note);
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// Notes a call, which may have given way already.
+    fn note_call(&mut self, number: u64, mut note: Note) {
+        if let Some(stand_in) = self.stand_ins.get(&number) {
+            (note.outcome, note.noise) = (stand_in.outcome(), stand_in.noise());
+        }
+        if let Err(miss) = &mut note.outcome {
+            miss.near.truncate(self.near_left);
+            self.near_left -= miss.near.len();
+        }
+        self.notes.insert(number, note);
+    }
+
+    /// Calls that gave way stand in for others, or are more than were recorded.
+    fn move_on(&mut self, moved: Vec<Moved>) {
+        for Moved { number, to } in moved {
+            let Some(stand_in) = self.stand_ins.get_mut(&number) else { continue };
+            stand_in.now = to;
+            if let Some(note) = self.notes.get_mut(&number) {
+                (note.outcome, note.noise) = (stand_in.outcome(), stand_in.noise());
+            }
+        }
+    }
+}
+
+/// A call that stands in for a recording, or did.
+struct StandIn {
+    /// All that would do, the nearest first, and where the call differs from each.
+    would_do: Vec<(Id, Vec<NoisyChange>)>,
+    /// What is said where none is left for it.
+    miss: Miss,
+    /// What it stands in for now.
+    now: Option<Found>,
+}
+
+impl StandIn {
+    fn outcome(&self) -> Result<Found, Miss> {
+        self.now.clone().ok_or_else(|| self.miss.clone())
+    }
+
+    fn noise(&self) -> Vec<NoisyChange> {
+        let now = self.now.as_ref().map(|found| found.id);
+        let noise = self.would_do.iter().find(|(id, _)| Some(*id) == now);
+        noise.map(|(_, noise)| noise.clone()).unwrap_or_default()
+    }
+}
+
+/// A call that has arrived and is being looked up.
+struct Arrival<'a> {
+    answerer: &'a Answerer,
+    number: u64,
+}
+
+impl Drop for Arrival<'_> {
+    fn drop(&mut self) {
+        self.answerer.state().looking.remove(&self.number);
+        self.answerer.looked_up.notify_all();
+    }
 }
 
 /// What an answerer is made from.
@@ -216,13 +309,18 @@ impl Answerer {
         };
         let traces = of_trace.keys().flat_map(copied).collect();
         let gates = || Arc::new(Gates::of(&selection.calls, parts.speed));
-        let library = Copies::new(library, parts.copies);
+        let (reader, library) = (library.reader(), Copies::new(library, parts.copies));
         let state = State {
             library,
             turns,
             repeated: BTreeSet::new(),
             in_flight: BTreeSet::new(),
-            notes: Vec::new(),
+            notes: BTreeMap::new(),
+            next: 0,
+            looking: BTreeSet::new(),
+            stand_ins: BTreeMap::new(),
+            near_left: NEAR_LEN_MAX,
+            written: BTreeSet::new(),
             baseline: None,
             looked_at: BTreeSet::new(),
         };
@@ -238,7 +336,9 @@ impl Answerer {
             rules: parts.rules,
             noise: parts.noise,
             secrets: parts.secrets,
+            reader,
             state: Mutex::new(state),
+            looked_up: Condvar::new(),
             ledger: parts.ledger,
             run: parts.run,
             repeat: AtomicU32::new(0),
@@ -258,10 +358,13 @@ impl Answerer {
     pub(crate) fn begin(&self, repeat: u32, baseline: Option<Arc<Baseline>>) {
         self.repeat.store(repeat, Ordering::Relaxed);
         self.gates.iter().flatten().for_each(|gates| gates.begin_anew());
-        let mut state = self.state();
+        let mut state = self.settled();
         state.library.begin_anew();
         state.repeated.clear();
         state.notes.clear();
+        state.stand_ins.clear();
+        state.near_left = NEAR_LEN_MAX;
+        state.written.clear();
         state.looked_at.clear();
         state.baseline = baseline;
     }
@@ -305,7 +408,7 @@ impl Answerer {
 
     /// All calls so far that a copy made, or may have made, in the order they came.
     pub(crate) fn notes(&self, copy: u32) -> Vec<Note> {
-        self.state().notes.iter().filter(|note| note.copies.contains(&copy)).cloned().collect()
+        self.settled().notes.values().filter(|note| note.copies.contains(&copy)).cloned().collect()
     }
 
     /// How often answers were held so that they kept the recorded order; nothing where they were not to.
@@ -315,7 +418,7 @@ impl Answerer {
 
     /// The recorded calls that a copy did not ask for.
     pub(crate) fn never_asked(&self, copy: u32) -> BTreeSet<Id> {
-        self.state().library.never_asked(copy).into_iter().collect()
+        self.settled().library.never_asked(copy).into_iter().collect()
     }
 
     /// What plays the recorded forward proxy, where there was one.
@@ -339,13 +442,21 @@ impl Answerer {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Finds what answers a call, and notes it.
+    /// The state once all calls that have arrived by now are looked up: that takes no more than their bodies' being compared.
+    fn settled(&self) -> MutexGuard<'_, State> {
+        let state = self.state();
+        let last = state.next;
+        let is_looking = |state: &mut State| state.looking.first().is_some_and(|first| *first <= last);
+        self.looked_up.wait_while(state, is_looking).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Finds what answers a call, and notes it. Others wait only while it is decided what is served to whom: reading a call and
+    /// comparing it takes as long as its body is, and those that are recorded.
     fn look_up(&self, dependency: &str, incoming: &Incoming) -> Note {
-        let mut state = self.state();
-        let behalf = self.on_behalf_of(&incoming.head, &state.in_flight);
+        let (arrival, behalf) = self.arrives(&incoming.head);
         let conversation = self.conversations.of_live(&incoming.head, &incoming.body, &behalf);
         let call = Call {
             dependency,
@@ -354,30 +465,24 @@ impl Answerer {
             head: &incoming.head,
             body: &incoming.body,
         };
-        let (copy, answer) = match self.reuse {
-            true => (Some(0), state.library.ask_anew(call)),
-            false => state.library.ask(call, &behalf.copies),
-        };
-        let (copy, answer, noise) = match answer {
-            matching::Answer::Missed(miss) => {
-                match self.within_noise(&mut state, call, &miss, (behalf.parent, &behalf.copies)) {
-                    Some((copy, found, noise)) => (Some(copy), matching::Answer::Found(found), noise),
-                    None => (copy, matching::Answer::Missed(miss), Vec::new()),
+        let read = self.reader.read(call);
+        let asked = CallRequest { dependency, head: &incoming.head, body: &incoming.body };
+        let (copy, outcome, noise) = match self.answer_equal(call, &read, &behalf.copies) {
+            (copy, Looked::Found(found)) => (copy, Ok(found), Vec::new()),
+            (copy, Looked::Unanswered(unanswered)) => {
+                let miss = unanswered.compare(&read);
+                match self.answer_within_noise(&arrival, (call, &read), &miss, &behalf) {
+                    Some((copy, found, noise)) => (Some(copy), Ok(found), noise),
+                    None => (copy, Err(miss), Vec::new()),
                 }
             }
-            found => (copy, found, Vec::new()),
         };
         let copies = copy.map_or(behalf.copies, |copy| vec![copy]);
         // Whose a miss is that several copies may have asked is not known.
         let parent = behalf.parent.filter(|_| copies.len() == 1);
-        let (parent, outcome) = match answer {
-            matching::Answer::Found(found) => {
-                (parent.or_else(|| self.recorded_among(&found.id, &behalf.candidates)), Ok(found))
-            }
-            matching::Answer::Missed(miss) => (parent, Err(miss)),
-        };
-        let asked = CallRequest { dependency, head: &incoming.head, body: &incoming.body };
-        let looked = self.look(&mut state, &asked, &outcome, (parent, &copies));
+        let owner = |found: &Found| self.recorded_among(&found.id, &behalf.candidates);
+        let parent = parent.or_else(|| outcome.as_ref().ok().and_then(owner));
+        let looked = self.look(&asked, &outcome, (parent, &copies));
         let outcome = outcome.map_err(|miss| self.told_by_field(miss, &asked));
         let note = Note {
             parent,
@@ -392,45 +497,101 @@ impl Answerer {
             looked,
         };
         if !self.reuse {
-            state.notes.push(note.clone());
+            self.state().note_call(arrival.number, note.clone());
         }
         note
     }
 
-    /// Serves the recording that comes nearest to a call that was missed, where all that differs is noise.
-    fn within_noise(
+    /// Takes a call's number, and on whose behalf it is made.
+    fn arrives(&self, head: &Head) -> (Arrival<'_>, Behalf) {
+        let mut state = self.state();
+        let behalf = self.on_behalf_of(head, &state.in_flight);
+        let number = state.number();
+        state.looking.insert(number);
+        (Arrival { answerer: self, number }, behalf)
+    }
+
+    /// The recording that equals a call, and of which copy it is.
+    fn answer_equal(&self, call: Call<'_>, read: &Asked, copies: &[u32]) -> (Option<u32>, Looked) {
+        let mut state = self.state();
+        if self.reuse {
+            return (Some(0), state.library.ask_anew(call, read));
+        }
+        let reply = state.library.ask(call, read, copies);
+        state.move_on(reply.moved);
+        (reply.copy, reply.looked)
+    }
+
+    /// A recording for a call that was missed, where all that differs is noise. What was served to others by now, while it was
+    /// compared, it does not get.
+    fn answer_within_noise(
         &self,
-        state: &mut State,
-        call: Call<'_>,
+        arrival: &Arrival<'_>,
+        (call, read): (Call<'_>, &Asked),
         miss: &Miss,
-        (parent, copies): (Option<Id>, &[u32]),
+        behalf: &Behalf,
     ) -> Option<(u32, Found, Vec<NoisyChange>)> {
-        let nearest = miss.nearest.as_ref()?;
         let asked = CallRequest { dependency: call.dependency, head: call.head, body: call.body };
-        if !self.noise.knows_call(&asked.route()) {
+        let would_do = self.would_do(&asked, miss, behalf.parent);
+        if would_do.is_empty() {
             return None;
         }
-        let recorded = self.calls.get(&nearest.id).filter(|recorded| is_for(recorded, parent))?;
-        let (head, body) = recorded_request(&self.archive, &self.secrets, recorded).ok()?;
-        let was = CallRequest { dependency: call.dependency, head: &head, body: &body };
-        let noise = self.noise.of_call(&was, &asked, &self.rules, nearest.id)?;
-        let (copy, found) = state.library.serve_unequal(nearest.id, call, copies)?;
-        Some((copy, found, noise))
+        let ids: Vec<Id> = would_do.iter().map(|(id, _)| *id).collect();
+        let mut state = self.state();
+        let placed = state.library.stand_in(arrival.number, (call, read), &ids, &behalf.copies)?;
+        let stand_in = StandIn { would_do, miss: miss.clone(), now: Some(placed.found.clone()) };
+        let noise = stand_in.noise();
+        state.stand_ins.insert(arrival.number, stand_in);
+        state.move_on(placed.moved);
+        Some((placed.copy, placed.found, noise))
+    }
+
+    /// The recordings from which a call differs in noise alone, the nearest first, each with that.
+    fn would_do(&self, asked: &CallRequest<'_>, miss: &Miss, parent: Option<Id>) -> Vec<(Id, Vec<NoisyChange>)> {
+        let mut would_do: Vec<(Id, Vec<NoisyChange>)> = Vec::new();
+        if miss.near.is_empty() || !self.noise.knows_call(&asked.route()) {
+            return would_do;
+        }
+        let own = miss.near.iter().filter_map(|near| self.calls.get(&near.id)).filter(|call| is_for(call, parent));
+        for recorded in self.within_bounds(own) {
+            let Ok((head, body)) = recorded_request(&self.archive, &self.secrets, recorded) else { continue };
+            let was = CallRequest { head: &head, body: &body, ..*asked };
+            let noise = self.noise.of_call(&was, asked, &self.rules, recorded.id);
+            would_do.extend(noise.map(|noise| (recorded.id, noise)));
+        }
+        would_do
+    }
+
+    /// The first of these calls, and more of them as long as all are not too much to read for one call.
+    fn within_bounds<'a>(&self, calls: impl Iterator<Item = &'a Exchange>) -> impl Iterator<Item = &'a Exchange> {
+        let mut bytes = 0;
+        calls
+            .take(READ_LEN_MAX)
+            .enumerate()
+            .take_while(move |(at, call)| {
+                bytes += call.request.body.len;
+                *at == 0 || bytes <= READ_BYTES_MAX
+            })
+            .map(|(_, call)| call)
     }
 
     /// A miss whose body is no JSON, with what differs in it by field: `matching` reads neither messages nor forms.
     fn told_by_field(&self, mut miss: Miss, asked: &CallRequest<'_>) -> Miss {
         let is_of_whole = |words: &String| words.starts_with(WHOLE_BODY);
-        let Some(nearest) = miss.nearest.as_mut().filter(|it| it.differences.iter().any(is_of_whole)) else {
-            return miss;
-        };
-        let Some(changes) = self.calls.get(&nearest.id).and_then(|recorded| self.body_changes(recorded, asked)) else {
-            return miss;
-        };
-        nearest.differences.retain(|words| !is_of_whole(words));
-        let room = FIELDS_NAMED_MAX.saturating_sub(nearest.differences.len());
-        nearest.differences_more += changes.len().saturating_sub(room) as u64;
-        nearest.differences.extend(changes.into_iter().take(room));
+        let named = miss.nearest.iter().chain(&miss.near).filter(|it| it.differences.iter().any(is_of_whole));
+        let ids: Vec<Id> = named.map(|nearest| nearest.id).collect();
+        let mut seen = BTreeSet::new();
+        let recorded = ids.iter().filter(|id| seen.insert(**id)).filter_map(|id| self.calls.get(id));
+        for recorded in self.within_bounds(recorded) {
+            let Some(changes) = self.body_changes(recorded, asked) else { continue };
+            let same = |nearest: &&mut Nearest| nearest.id == recorded.id;
+            for nearest in miss.nearest.iter_mut().chain(&mut miss.near).filter(same) {
+                nearest.differences.retain(|words| !is_of_whole(words));
+                let room = FIELDS_NAMED_MAX.saturating_sub(nearest.differences.len());
+                nearest.differences_more += changes.len().saturating_sub(room) as u64;
+                nearest.differences.extend(changes.iter().take(room).cloned());
+            }
+        }
         miss
     }
 
@@ -454,12 +615,11 @@ impl Answerer {
     /// Holds a call against the first one in the place of the same recorded call; of several in a repeat the first one.
     fn look(
         &self,
-        state: &mut State,
         asked: &CallRequest<'_>,
         outcome: &Result<Found, Miss>,
         (parent, copies): (Option<Id>, &[u32]),
     ) -> Option<LookedCall> {
-        let (baseline, [copy]) = (state.baseline.clone()?, copies) else { return None };
+        let (baseline, [copy]) = (self.state().baseline.clone()?, copies) else { return None };
         let call = match outcome {
             Ok(found) => Some(found.id).filter(|_| !found.borrowed)?,
             Err(miss) => miss.nearest.as_ref()?.id,
@@ -477,7 +637,7 @@ impl Answerer {
         if told.is_some_and(|told| told.iter().any(is_of_whole)) && like().nth(1).is_some() {
             return None;
         }
-        if !is_of_route(recorded) || !state.looked_at.insert((*copy, call)) {
+        if !is_of_route(recorded) || !self.state().looked_at.insert((*copy, call)) {
             return None;
         }
         let places = baseline.look_at_call(call, asked)?;
@@ -566,6 +726,8 @@ impl Answerer {
         let sequence = ledger.next_sequence();
         let original = note.outcome.as_ref().ok().map(|found| found.id);
         let copy = note.copies.first().copied().unwrap_or_default();
+        // A recording may answer more than one call: another exchange's, or one that equals it after one that does not.
+        let is_first = original.is_some_and(|original| self.state().written.insert((copy, original)));
         let (request_head, mut redactions) = redacted_request(ledger.redactor(), &incoming.head);
         let request_body = ledger.put_body(BodyBytes {
             bytes: &incoming.body,
@@ -589,7 +751,9 @@ impl Answerer {
             candidates: Vec::new(),
         });
         ledger.append_exchange(Exchange {
-            id: original.map_or_else(|| ledger.id_of_new(sequence), |original| self.id_of_repeat(original, copy)),
+            id: original
+                .filter(|_| is_first)
+                .map_or_else(|| ledger.id_of_new(sequence), |original| self.id_of_repeat(original, copy)),
             session: self.run,
             sequence,
             role: Role::Dependency { name: dependency.to_owned(), parent },
@@ -789,3 +953,6 @@ pub(crate) fn error_answer(status: &str, kind: &str, message: &str) -> Answer {
     );
     Answer { head: head.into_bytes(), pieces: vec![(Duration::ZERO, Bytes::from(body))], ..Answer::default() }
 }
+
+#[cfg(test)]
+mod tests;

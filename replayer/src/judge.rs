@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use diff::{
-    Came, Comparison, Divergence, Evidence, ExchangeResult, Failure, MissedCall, NoiseLearner, NoiseUse, NoisyChange,
-    RecordedCall, ReplayedCall, Route, RuleUse, Tally, Trajectory, Unjudged, Verdict, decide,
+    Came, Comparison, Divergence, Evidence, ExchangeResult, Failure, MissedCall, NearCall, NoiseLearner, NoiseUse,
+    NoisyChange, RecordedCall, ReplayedCall, Route, RuleUse, Tally, Trajectory, Unjudged, Verdict, decide,
 };
 use exchange::{Certainty, Digest, End, Exchange, Id};
-use matching::{MatchScope, conversation::NeverAsked};
+use matching::{MatchScope, Nearest, conversation::NeverAsked};
 
 use crate::{
     answer::{Note, title_of, why_unanswerable},
@@ -445,12 +445,28 @@ fn past(word: &'static str) -> &'static str {
 /// A call that was made here, with the recorded one that answered it or comes nearest.
 fn replayed_call(note: &Note) -> ReplayedCall {
     let found = note.outcome.as_ref().ok().filter(|found| !found.borrowed);
-    let nearest = note.outcome.as_ref().err().and_then(|miss| miss.nearest.as_ref());
+    let miss = note.outcome.as_ref().err();
+    let near = miss.into_iter().flat_map(|miss| {
+        // What comes nearest may be of another route, and somebody else's.
+        let nearest = miss.nearest.iter().filter(|nearest| miss.near.iter().all(|near| near.id != nearest.id));
+        miss.near.iter().chain(nearest)
+    });
     ReplayedCall {
         title: note.title.clone(),
         repeats: found.map(|found| found.id),
-        nearest: nearest.map(|nearest| (nearest.id, nearest.differences.clone())),
+        near: near.map(near_call).collect(),
     }
+}
+
+fn near_call(near: &Nearest) -> NearCall {
+    let mut arguments = near.differences.clone();
+    if arguments.is_empty() {
+        arguments.push(match near.differences_more {
+            1 => "1 place differs".to_owned(),
+            more => format!("{more} places differ"),
+        });
+    }
+    NearCall { id: near.id, distance: near.distance.numbers(), arguments }
 }
 
 fn title_of_recorded(call: &Exchange) -> String {

@@ -3,7 +3,7 @@
 //! In: the rules by hand. Out: the hook through which `matching` sees recorded and made calls alike.
 
 use content::json::Value;
-use diff::Rules;
+use diff::{Route, Rules};
 use matching::{LeftOut, Normalise};
 
 /// Matching under the rules by hand.
@@ -21,6 +21,10 @@ impl Normalise for MatchingRules {
     /// A recorded credential is a pseudonym and one that is sent now is not, so neither tells calls apart.
     fn target(&self, _dependency: &str, target: &[u8]) -> Vec<u8> {
         content::redact::without_credentials(target)
+    }
+
+    fn route(&self, method: &str, target: &str) -> String {
+        Route::new(method, target).to_string()
     }
 
     fn body(&self, dependency: &str, body: &mut Value) -> Vec<LeftOut> {

@@ -37,7 +37,7 @@ fn step_lines(step: &TrajectoryStep, style: Style) -> String {
 
 #[cfg(test)]
 mod tests {
-    use diff::{RecordedCall, ReplayedCall};
+    use diff::{NearCall, RecordedCall, ReplayedCall};
     use exchange::Id;
 
     use super::*;
@@ -50,7 +50,11 @@ mod tests {
         let replayed = |title: &str, repeats: Option<u8>, nearest: Option<u8>| ReplayedCall {
             title: title.to_owned(),
             repeats: repeats.map(|number| Id([number; 16])),
-            nearest: nearest.map(|number| (Id([number; 16]), vec!["/q: recorded \"a\", asked \"b\"".to_owned()])),
+            near: Vec::from_iter(nearest.map(|number| NearCall {
+                id: Id([number; 16]),
+                distance: [0, 1, 0],
+                arguments: vec!["/q: recorded \"a\", asked \"b\"".to_owned()],
+            })),
         };
         let replayed = [
             replayed("llm POST /v1/chat", Some(1), None),

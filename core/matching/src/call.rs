@@ -94,6 +94,9 @@ pub struct Miss {
     pub exhausted: u64,
     /// The recording that comes nearest; absent when nothing was recorded for the dependency, or equal ones are used up.
     pub nearest: Option<Nearest>,
+    /// Recordings of the same route that this call may be instead of, the nearest first: not those of other exchanges, nor what a
+    /// call that equals it has already. The first few say in words where they differ, of the others how many places do.
+    pub near: Vec<Nearest>,
 }
 
 /// The recording that comes nearest to a call.
@@ -107,6 +110,45 @@ pub struct Nearest {
     pub differences: Vec<String>,
     /// Places that differ beyond those named.
     pub differences_more: u64,
+    /// How far it is from the call.
+    pub distance: Distance,
+}
+
+/// How far a recording is from a call; what compares less is nearer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Distance {
+    /// What is another about it as a whole.
+    pub standing: Standing,
+    /// Places that differ: of JSON its values, else the body is one; of a target its segments and fields.
+    pub places: u64,
+    /// Bytes of words that differ there.
+    pub bytes: u64,
+}
+
+impl Distance {
+    /// The same as numbers, when it does not matter any more what was asked for by then.
+    pub fn numbers(&self) -> [u64; 3] {
+        let Standing { other_route, other_exchange, other_path, other_method, is_taken: _, other_kind } = self.standing;
+        let others = [other_route, other_exchange, other_path, other_method, other_kind];
+        [others.into_iter().fold(0, |number, other| number << 1 | u64::from(other)), self.places, self.bytes]
+    }
+}
+
+/// What is another about a recording as a whole: what stands first weighs more than all that follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Standing {
+    /// It has another method, or another path, ids apart.
+    pub other_route: bool,
+    /// It is not known to be of the same exchange.
+    pub other_exchange: bool,
+    /// An id in its path is another.
+    pub other_path: bool,
+    /// Its method is another.
+    pub other_method: bool,
+    /// It was asked for already.
+    pub is_taken: bool,
+    /// One body is JSON and the other is not.
+    pub other_kind: bool,
 }
 
 /// Why there is no answer, in one sentence.
@@ -138,6 +180,11 @@ pub trait Normalise: Send + Sync {
     /// The target as it is compared: for example with secrets as they are in the recording.
     fn target(&self, _dependency: &str, target: &[u8]) -> Vec<u8> {
         target.to_vec()
+    }
+
+    /// Method and path, with what looks like an id in it as one: calls of one route ask for the same in general.
+    fn route(&self, method: &str, target: &str) -> String {
+        format!("{method} {}", target.split('?').next().unwrap_or_default())
     }
 
     /// Takes out of a JSON body what is not to be compared, and tells what that was, in the document's order.

@@ -21,7 +21,7 @@ use std::{
 
 use exchange::Id;
 
-use crate::{MatchScope, Miss};
+use crate::{MatchScope, Miss, likeness::shared_len};
 
 pub use cut::{Heard, Piece, turns_of};
 pub use nearest::shown;
@@ -367,7 +367,7 @@ impl Conversations {
         let asked = format!("{} {}", caller.dependency, shown(&caller.pending));
         let exhausted = prefixes_among(turns, &caller.pending).first().map_or(0, |key| turns[key].all.len() as u64);
         if exhausted > 0 {
-            return Miss { asked, exhausted, nearest: None };
+            return Miss { asked, exhausted, nearest: None, near: Vec::new() };
         }
         let expected = self.expected(caller).first().copied();
         let alike = nearest::alike(turns, &caller.pending);
@@ -376,7 +376,7 @@ impl Conversations {
             number: place.turn + 1,
             asked: &self.turn(place).asked,
         });
-        Miss { asked, exhausted, nearest: nearest::of(&caller.pending, near) }
+        Miss { asked, exhausted, nearest: nearest::of(&caller.pending, near), near: Vec::new() }
     }
 
     fn turn(&self, place: Place) -> &Turn {
@@ -419,7 +419,7 @@ fn prefixes_among(turns: &BTreeMap<Vec<u8>, Equal>, bytes: &[u8]) -> Vec<Vec<u8>
     let mut found = Vec::new();
     let mut bound = Bound::Included(bytes);
     while let Some((key, _)) = turns.range::<[u8], _>((Bound::Unbounded, bound)).next_back() {
-        let shared = nearest::shared_len(key, bytes);
+        let shared = shared_len(key, bytes);
         if shared == key.len() {
             found.push(key.clone());
             bound = Bound::Excluded(&bytes[..shared]);

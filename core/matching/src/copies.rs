@@ -9,68 +9,158 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use exchange::Id;
 
-use crate::{Answer, Call, Found, Library, Miss};
+use crate::{
+    Asked, Call, Found, Library, Looked, Moved, Reader, Unanswered,
+    stand_in::{StandIn, StandIns},
+};
 
 /// What answers the calls of all copies.
 pub struct Copies {
     libraries: Vec<Library>,
     /// Recordings that answered a call which several copies may have made, by copy and recording, with those copies.
     shared: BTreeMap<(usize, Id), BTreeSet<usize>>,
+    /// Of each copy the calls that stand in for recordings which they do not equal.
+    stand_ins: Vec<StandIns>,
+}
+
+/// What there is for a call.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The copy whose recording it is; of a miss, none.
+    pub copy: Option<u32>,
+    /// The recording, where there is one.
+    pub looked: Looked,
+    /// Calls that stood in for a recording and gave way, for this one to have its own.
+    pub moved: Vec<Moved>,
+}
+
+/// A call that stands in for a recording which it does not equal.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// The copy whose recording it is.
+    pub copy: u32,
+    /// The recording.
+    pub found: Found,
+    /// Calls that stood in for a recording and stand in for another one now.
+    pub moved: Vec<Moved>,
 }
 
 impl Copies {
     /// `count` copies, each with all recordings of `library`.
     pub fn new(library: Library, count: u32) -> Self {
-        Self { libraries: vec![library; count as usize], shared: BTreeMap::new() }
+        let stand_ins = vec![StandIns::default(); count as usize];
+        Self { libraries: vec![library; count as usize], shared: BTreeMap::new(), stand_ins }
     }
 
-    /// Finds what answers a call that one of the copies `made_by` makes, and remembers that it was served. Gives the copy whose
-    /// recording it is; of a miss, none.
+    /// What reads calls for these.
+    pub fn reader(&self) -> Reader {
+        self.libraries[0].reader()
+    }
+
+    /// Finds what answers a call that one of the copies `made_by` makes, and remembers that it was served.
     ///
     /// # Panics
     /// Where `made_by` is empty, or names a copy that there is not.
-    pub fn ask(&mut self, call: Call<'_>, made_by: &[u32]) -> (Option<u32>, Answer) {
+    pub fn ask(&mut self, call: Call<'_>, asked: &Asked, made_by: &[u32]) -> Reply {
+        let only = if let [only] = made_by { Some(*only as usize) } else { None };
+        let claimed = only.and_then(|copy| {
+            let own = self.libraries[copy].own_used_up(asked, call.scope);
+            self.claim(copy, &own, call, asked)
+        });
+        if let Some(claimed) = claimed {
+            return claimed;
+        }
         let made_by: BTreeSet<usize> = made_by.iter().map(|&copy| copy as usize).collect();
-        let mut missed: Option<Miss> = None;
+        let mut missed: Option<Unanswered> = None;
         for &copy in &made_by {
-            match self.libraries[copy].ask(call) {
-                Answer::Found(found) => {
+            match self.libraries[copy].look(call, asked) {
+                Looked::Found(found) => {
                     self.serve(copy, found.id, made_by);
-                    return (number(copy), Answer::Found(found));
+                    return Reply::found(copy, found);
                 }
-                Answer::Missed(miss) => missed = missed.or(Some(miss)),
+                Looked::Unanswered(unanswered) => missed = missed.or(Some(unanswered)),
             }
         }
         let missed = missed.expect("a call is made by one copy at least");
-        if missed.exhausted == 0 || self.shared.is_empty() {
-            return (None, Answer::Missed(missed));
-        }
-        self.ask_others(call, made_by).unwrap_or((None, Answer::Missed(missed)))
+        let is_exhausted = missed.exhausted > 0;
+        let claimed = only.filter(|_| is_exhausted).and_then(|copy| {
+            let equal = self.libraries[copy].equal_and_not_of_another(asked, call.scope);
+            self.claim(copy, &equal, call, asked)
+        });
+        let others =
+            || (is_exhausted && !self.shared.is_empty()).then(|| self.ask_others(call, asked, made_by)).flatten();
+        let missed = || Reply { copy: None, looked: Looked::Unanswered(missed), moved: Vec::new() };
+        claimed.or_else(others).unwrap_or_else(missed)
     }
 
-    /// Serves a recording of the first of the copies `made_by` that has it left to a call that does not equal it: see
-    /// [`Library::serve_unequal`].
+    /// Has a call stand in for one of the recordings that `would_do`, the nearest first, though it equals none: of the first of the
+    /// copies `made_by` that has one left. Where that is one copy alone, others that stand in for one of these give way as long as
+    /// there is another for them. `number` is what it is called by when it gives way itself.
     ///
     /// # Panics
     /// As [`Self::ask`].
-    pub fn serve_unequal(&mut self, id: Id, call: Call<'_>, made_by: &[u32]) -> Option<(u32, Found)> {
-        let (copy, found) = made_by.iter().find_map(|&copy| {
-            let found = self.libraries[copy as usize].serve_unequal(id, call)?;
-            Some((copy, found))
-        })?;
-        self.serve(copy as usize, id, made_by.iter().map(|&copy| copy as usize).collect());
-        Some((copy, found))
+    pub fn stand_in(
+        &mut self,
+        number: u64,
+        (call, asked): (Call<'_>, &Asked),
+        would_do: &[Id],
+        made_by: &[u32],
+    ) -> Option<Placed> {
+        if let [copy] = made_by {
+            let call = StandIn {
+                number,
+                asked: asked.without_body(),
+                scope: call.scope.cloned(),
+                conversation: call.conversation.map(str::to_owned),
+                would_do: would_do.to_vec(),
+            };
+            let mut moved = self.place(*copy as usize, call).into_iter();
+            let found = moved.next()?.to?;
+            return Some(Placed { copy: *copy, found, moved: moved.collect() });
+        }
+        let left = made_by.iter().find_map(|&copy| {
+            let library = &mut self.libraries[copy as usize];
+            let id = *would_do.iter().find(|id| library.may_serve_unequal(**id, call.scope))?;
+            Some((copy, library.serve_anyhow(id, asked, call.scope, call.conversation)?))
+        });
+        let (copy, found) = left?;
+        self.serve(copy as usize, found.id, made_by.iter().map(|&copy| copy as usize).collect());
+        Some(Placed { copy, found, moved: Vec::new() })
     }
 
-    /// As [`Self::ask`] of the first copy, but what is used up begins anew: see [`Library::ask_anew`].
-    pub fn ask_anew(&mut self, call: Call<'_>) -> Answer {
-        self.libraries[0].ask_anew(call)
+    /// Takes one of these recordings, which equal a call, from one that stands in for it.
+    fn claim(&mut self, copy: usize, equal: &[Id], call: Call<'_>, asked: &Asked) -> Option<Reply> {
+        let id = *equal.iter().find(|id| self.stand_ins[copy].has(id))?;
+        let gone = self.stand_ins[copy].remove(&id)?;
+        let found = self.libraries[copy].serve_anyhow(id, asked, call.scope, call.conversation)?;
+        let number = gone.number;
+        let moved = self.place(copy, gone);
+        let moved = if moved.is_empty() { vec![Moved { number, to: None }] } else { moved };
+        Some(Reply { moved, ..Reply::found(copy, found) })
+    }
+
+    /// Finds a recording for a call that equals none: it and who gives way for it, each with what it stands in for now.
+    fn place(&mut self, copy: usize, call: StandIn) -> Vec<Moved> {
+        let library = &mut self.libraries[copy];
+        let is_free = |id: Id, call: &StandIn| library.may_serve_unequal(id, call.scope.as_ref());
+        let placed = self.stand_ins[copy].place(call, is_free);
+        let moved = placed.into_iter().map(|(id, call)| {
+            let StandIn { number, asked, scope, conversation, .. } = call;
+            Moved { number: *number, to: library.serve_anyhow(id, asked, scope.as_ref(), conversation.as_deref()) }
+        });
+        moved.collect()
+    }
+
+    /// As [`Self::ask`] of the first copy, but what is used up begins anew: see [`Library::look_anew`].
+    pub fn ask_anew(&mut self, call: Call<'_>, asked: &Asked) -> Looked {
+        self.libraries[0].look_anew(call, asked)
     }
 
     /// Forgets what was served: all recordings may be asked for again.
     pub fn begin_anew(&mut self) {
         self.libraries.iter_mut().for_each(Library::begin_anew);
         self.shared.clear();
+        self.stand_ins.fill(StandIns::default());
     }
 
     /// As [`Library::never_asked`], of one copy.
@@ -80,8 +170,8 @@ impl Copies {
 
     /// Looks for a copy with a recording left that takes over a call of another, which takes over a call of another, and so on,
     /// until one of `made_by` has a recording left: an augmenting path, breadth first.
-    fn ask_others(&mut self, call: Call<'_>, made_by: BTreeSet<usize>) -> Option<(Option<u32>, Answer)> {
-        let equal = self.libraries[0].equal_to(call);
+    fn ask_others(&mut self, call: Call<'_>, asked: &Asked, made_by: BTreeSet<usize>) -> Option<Reply> {
+        let equal = self.libraries[0].ids_equal_to(asked);
         // For each copy that was reached: from which, over which of its recordings.
         let mut reached: BTreeMap<usize, Option<(usize, Id)>> = made_by.iter().map(|&copy| (copy, None)).collect();
         let mut next: VecDeque<usize> = made_by.iter().copied().collect();
@@ -92,9 +182,9 @@ impl Copies {
                         continue;
                     }
                     reached.insert(other, Some((copy, id)));
-                    if let Answer::Found(found) = self.libraries[other].ask(call) {
+                    if let Looked::Found(found) = self.libraries[other].look(call, asked) {
                         self.give_way(&reached, (other, found.id), made_by);
-                        return Some((number(other), Answer::Found(found)));
+                        return Some(Reply::found(other, found));
                     }
                     next.push_back(other);
                 }
@@ -126,8 +216,10 @@ impl Copies {
     }
 }
 
-fn number(copy: usize) -> Option<u32> {
-    u32::try_from(copy).ok()
+impl Reply {
+    fn found(copy: usize, found: Found) -> Self {
+        Self { copy: u32::try_from(copy).ok(), looked: Looked::Found(found), moved: Vec::new() }
+    }
 }
 
 #[cfg(test)]

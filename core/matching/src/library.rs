@@ -12,7 +12,11 @@ use std::{
 
 use exchange::{Certainty, Digest, Id};
 
-use crate::{Answer, Call, Found, LeftOut, MatchScope, Miss, Nearest, Normalise, Recorded, Scope, key::Keyed, nearest};
+use crate::{
+    Answer, Asked, Call, Found, LeftOut, MatchScope, Miss, Normalise, Reader, Recorded, Scope, Standing,
+    key::Keyed,
+    nearest::{self, Candidate},
+};
 
 /// Memory for bodies that are kept to explain misses, in bytes. A choice; beyond it a miss tells less.
 const EXPLAINED_BYTES_MAX: usize = 64 << 20;
@@ -20,13 +24,15 @@ const EXPLAINED_BYTES_MAX: usize = 64 << 20;
 /// The recorded calls of a replay. A copy shares what was recorded, and remembers for itself what was served.
 #[derive(Clone)]
 pub struct Library {
-    normalise: Arc<dyn Normalise>,
+    reader: Reader,
     /// In the order in which they were added.
     entries: Vec<Entry>,
     /// Positions of equal recordings, in that order.
     equal: HashMap<Digest, Vec<usize>>,
-    /// Positions of each dependency's recordings.
-    by_dependency: BTreeMap<String, Vec<usize>>,
+    /// Positions of each dependency's recordings, by route.
+    by_dependency: BTreeMap<String, BTreeMap<String, Vec<usize>>>,
+    /// Positions of recordings.
+    by_id: HashMap<Id, usize>,
     explained_bytes_left: usize,
 }
 
@@ -44,18 +50,58 @@ struct Entry {
 struct Served {
     /// To its own scope, or to calls that belong to nobody known.
     to_its_own: bool,
+    /// To one of those, which equals it.
+    to_an_equal: bool,
     /// To other scopes, by key.
     to_others: BTreeSet<String>,
+}
+
+/// What a library has for a call.
+#[derive(Clone, Debug)]
+pub enum Looked {
+    /// A recording.
+    Found(Found),
+    /// None.
+    Unanswered(Unanswered),
+}
+
+/// A call that no recording answers, before it is known which comes nearest: finding that takes its time, and needs no library.
+#[derive(Clone, Debug)]
+pub struct Unanswered {
+    /// Dependency, method and target.
+    asked: String,
+    /// How many recordings equal it, all of them served before.
+    pub exhausted: u64,
+    candidates: Vec<Candidate>,
+}
+
+impl Unanswered {
+    /// What is said of it: `asked` is the call.
+    pub fn compare(self, asked: &Asked) -> Miss {
+        let (nearest, near) = nearest::of(&asked.0, &self.candidates);
+        Miss { asked: self.asked, exhausted: self.exhausted, nearest, near }
+    }
+}
+
+impl Looked {
+    /// What it comes to, after a miss was compared.
+    pub fn compare(self, asked: &Asked) -> Answer {
+        match self {
+            Self::Found(found) => Answer::Found(found),
+            Self::Unanswered(unanswered) => Answer::Missed(unanswered.compare(asked)),
+        }
+    }
 }
 
 impl Library {
     /// A library without recordings.
     pub fn new(normalise: Box<dyn Normalise>) -> Self {
         Self {
-            normalise: Arc::from(normalise),
+            reader: Reader(Arc::from(normalise)),
             entries: Vec::new(),
             equal: HashMap::new(),
             by_dependency: BTreeMap::new(),
+            by_id: HashMap::new(),
             explained_bytes_left: EXPLAINED_BYTES_MAX,
         }
     }
@@ -63,11 +109,12 @@ impl Library {
     /// Adds a recording. Equal ones are served in the order in which they were added.
     pub fn add(&mut self, recorded: Recorded) {
         let Recorded { id, dependency, scope, conversation, head, body } = recorded;
-        let mut keyed = Keyed::of(&dependency, &head, &body, self.normalise.as_ref());
+        let mut keyed = Keyed::of(&dependency, &head, &body, self.reader.0.as_ref());
         self.keep_within_memory(&mut keyed);
         let at = self.entries.len();
         self.equal.entry(keyed.key).or_default().push(at);
-        self.by_dependency.entry(dependency).or_default().push(at);
+        self.by_dependency.entry(dependency).or_default().entry(keyed.route.clone()).or_default().push(at);
+        self.by_id.entry(id).or_insert(at);
         let scope = scope.filter(|scope| scope.certainty != Certainty::Ambiguous);
         self.entries.push(Entry { id, scope, conversation, keyed: Arc::new(keyed), served: Served::default() });
     }
@@ -82,11 +129,21 @@ impl Library {
         self.entries.is_empty()
     }
 
+    /// What reads calls for this library.
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
     /// Finds the recording that answers a call, and remembers that it was served.
     pub fn ask(&mut self, call: Call<'_>) -> Answer {
-        let asked = Keyed::of(call.dependency, call.head, call.body, self.normalise.as_ref());
-        let scope = call.scope.filter(|scope| scope.certainty != Certainty::Ambiguous);
-        let equal = self.equal.get(&asked.key).map(Vec::as_slice).unwrap_or_default();
+        let asked = self.reader.read(call);
+        self.look(call, &asked).compare(&asked)
+    }
+
+    /// As [`Self::ask`], of a call that was read; what comes nearest is not looked for yet.
+    pub fn look(&mut self, call: Call<'_>, asked: &Asked) -> Looked {
+        let scope = known(call.scope);
+        let equal = self.equal_to(asked);
         let unserved = |at: &&usize| self.entries[**at].may_serve(scope);
         let own = |at: &&usize| scope.is_some_and(|scope| self.entries[**at].belongs_to(scope));
         let nobodys = |at: &&usize| self.entries[**at].scope.is_none();
@@ -96,45 +153,73 @@ impl Library {
         let chosen = chosen.or_else(|| equal.iter().filter(same_conversation).find(unserved));
         let chosen = chosen.or_else(|| equal.iter().filter(nobodys).find(unserved));
         match chosen.or_else(|| equal.iter().find(unserved)).copied() {
-            Some(at) => Answer::Found(self.serve(at, &asked, scope, call.conversation)),
-            None => Answer::Missed(self.miss(&call, &asked, scope)),
+            Some(at) => Looked::Found(self.serve(at, asked, scope, call.conversation)),
+            None => Looked::Unanswered(self.unanswered(&call, asked, scope)),
         }
     }
 
-    /// Serves a recording to a call that does not equal it, for whoever knows that it is the same call all the same. `None` where
-    /// it was served before, or belongs to another exchange than the call.
-    pub fn serve_unequal(&mut self, id: Id, call: Call<'_>) -> Option<Found> {
-        let scope = call.scope.filter(|scope| scope.certainty != Certainty::Ambiguous);
-        let at = *self.by_dependency.get(call.dependency)?.iter().find(|&&at| self.entries[at].id == id)?;
-        let entry = &self.entries[at];
-        let is_of_another = scope.is_some_and(|scope| entry.scope.is_some() && !entry.belongs_to(scope));
-        if is_of_another || !entry.may_serve(scope) {
-            return None;
-        }
-        let asked = Keyed::of(call.dependency, call.head, call.body, self.normalise.as_ref());
-        Some(self.serve(at, &asked, scope, call.conversation))
+    /// True where a recording can be served to a call that does not equal it: it was not served before, and does not belong to
+    /// another exchange than the call.
+    pub(crate) fn may_serve_unequal(&self, id: Id, scope: Option<&Scope>) -> bool {
+        let scope = known(scope);
+        self.by_id.get(&id).is_some_and(|&at| {
+            let entry = &self.entries[at];
+            !entry.is_of_another(scope) && entry.may_serve(scope)
+        })
     }
 
-    /// As [`Self::ask`], but recordings that are used up begin anew, each equal call at its first one: for a service that
+    /// Serves a recording to a call that it was not served to, whatever was served before.
+    pub(crate) fn serve_anyhow(
+        &mut self,
+        id: Id,
+        asked: &Asked,
+        scope: Option<&Scope>,
+        conversation: Option<&str>,
+    ) -> Option<Found> {
+        let at = *self.by_id.get(&id)?;
+        Some(self.serve(at, asked, known(scope), conversation))
+    }
+
+    /// The recordings that equal a call and are its own exchange's, where none of them is left; else nothing.
+    pub(crate) fn own_used_up(&self, asked: &Asked, scope: Option<&Scope>) -> Vec<Id> {
+        let Some(scope) = known(scope) else { return Vec::new() };
+        let own = self.equal_to(asked).iter().map(|&at| &self.entries[at]).filter(|entry| entry.belongs_to(scope));
+        let own: Vec<&Entry> = own.collect();
+        if own.iter().any(|entry| entry.may_serve(Some(scope))) {
+            return Vec::new();
+        }
+        own.into_iter().map(|entry| entry.id).collect()
+    }
+
+    /// As [`Self::look`], but recordings that are used up begin anew, each equal call at its first one: for a service that
     /// is developed against the recording and asks as often as it likes.
-    pub fn ask_anew(&mut self, call: Call<'_>) -> Answer {
-        match self.ask(call) {
-            Answer::Missed(miss) if miss.exhausted > 0 => {
-                let asked = Keyed::of(call.dependency, call.head, call.body, self.normalise.as_ref());
-                for &at in self.equal.get(&asked.key).map(Vec::as_slice).unwrap_or_default() {
+    pub fn look_anew(&mut self, call: Call<'_>, asked: &Asked) -> Looked {
+        match self.look(call, asked) {
+            Looked::Unanswered(unanswered) if unanswered.exhausted > 0 => {
+                for at in self.equal_to(asked).to_vec() {
                     self.entries[at].served = Served::default();
                 }
-                self.ask(call)
+                self.look(call, asked)
             }
-            answer => answer,
+            looked => looked,
         }
+    }
+
+    /// The recordings that equal a call, served or not, in the order in which they were added, that are of its exchange or of
+    /// nobody known.
+    pub(crate) fn equal_and_not_of_another(&self, asked: &Asked, scope: Option<&Scope>) -> Vec<Id> {
+        let scope = known(scope);
+        let entries = self.equal_to(asked).iter().map(|&at| &self.entries[at]);
+        entries.filter(|entry| !entry.is_of_another(scope)).map(|entry| entry.id).collect()
     }
 
     /// The recordings that equal a call, served or not, in the order in which they were added.
-    pub fn equal_to(&self, call: Call<'_>) -> Vec<Id> {
-        let asked = Keyed::of(call.dependency, call.head, call.body, self.normalise.as_ref());
-        let equal = self.equal.get(&asked.key).map(Vec::as_slice).unwrap_or_default();
-        equal.iter().map(|&at| self.entries[at].id).collect()
+    pub(crate) fn ids_equal_to(&self, asked: &Asked) -> Vec<Id> {
+        self.equal_to(asked).iter().map(|&at| self.entries[at].id).collect()
+    }
+
+    fn equal_to(&self, asked: &Asked) -> &[usize] {
+        self.equal.get(&asked.0.key).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Forgets what was served: all recordings may be asked for again.
@@ -148,37 +233,57 @@ impl Library {
         self.entries.iter().filter(|entry| !entry.served.to_its_own).map(|entry| entry.id).collect()
     }
 
-    fn serve(&mut self, at: usize, asked: &Keyed, scope: Option<&Scope>, conversation: Option<&str>) -> Found {
+    fn serve(&mut self, at: usize, asked: &Asked, scope: Option<&Scope>, conversation: Option<&str>) -> Found {
         let of_same_scope = |other: &&usize| self.entries[**other].same_scope_as(&self.entries[at]);
-        let repeated = self.equal.get(&asked.key).is_some_and(|equal| equal.iter().filter(of_same_scope).count() > 1);
+        let repeated = self.equal_to(asked).iter().filter(of_same_scope).count() > 1;
         let entry = &mut self.entries[at];
-        entry.note_served(scope);
+        entry.note_served(scope, entry.keyed.key == asked.0.key);
         Found {
             id: entry.id,
             scope: entry.match_scope(scope, conversation),
             repeated,
-            borrowed: scope.is_some_and(|scope| entry.scope.is_some() && !entry.belongs_to(scope)),
-            left_out: differing(&entry.keyed.left_out, &asked.left_out),
+            borrowed: entry.is_of_another(scope),
+            left_out: differing(&entry.keyed.left_out, &asked.0.left_out),
         }
     }
 
-    fn miss(&self, call: &Call<'_>, asked: &Keyed, scope: Option<&Scope>) -> Miss {
-        let exhausted = self.equal.get(&asked.key).map_or(0, |equal| equal.len() as u64);
-        let title = format!("{} {}", call.dependency, asked.title);
-        let nearest = if exhausted > 0 { None } else { self.nearest(call.dependency, asked, scope) };
-        Miss { asked: title, exhausted, nearest }
+    fn unanswered(&self, call: &Call<'_>, asked: &Asked, scope: Option<&Scope>) -> Unanswered {
+        let exhausted = self.equal_to(asked).len() as u64;
+        let candidates = if exhausted > 0 { Vec::new() } else { self.candidates(call.dependency, asked, scope) };
+        Unanswered { asked: format!("{} {}", call.dependency, asked.0.title), exhausted, candidates }
     }
 
-    /// Recordings that may still be served to this scope come first, since one of those was probably meant.
-    fn nearest(&self, dependency: &str, asked: &Keyed, scope: Option<&Scope>) -> Option<Nearest> {
-        let mut candidates: Vec<&Entry> =
-            self.by_dependency.get(dependency)?.iter().map(|&at| &self.entries[at]).collect();
-        let owned = |entry: &Entry| scope.is_some_and(|scope| entry.belongs_to(scope));
-        candidates.sort_by_key(|entry| {
-            let other_place = (entry.keyed.target != asked.target, entry.keyed.method != asked.method);
-            (other_place, !owned(entry), !entry.may_serve(scope))
-        });
-        nearest::of(asked, candidates.iter().map(|entry| (entry.id, &*entry.keyed)))
+    /// Recordings that may come nearest: those of the call's route, where there are any. Of too many those that may still be
+    /// served to this scope, since one of those was probably meant, and whose bodies are likely to be like the call's.
+    fn candidates(&self, dependency: &str, Asked(asked): &Asked, scope: Option<&Scope>) -> Vec<Candidate> {
+        let Some(by_route) = self.by_dependency.get(dependency) else { return Vec::new() };
+        let of_route = by_route.get(&asked.route);
+        let at: Vec<usize> = match of_route {
+            Some(of_route) => of_route.clone(),
+            None => by_route.values().flatten().copied().collect(),
+        };
+        let mut likely: Vec<(Standing, u8, usize)> = at
+            .into_iter()
+            .map(|at| {
+                let standing = self.entries[at].standing(asked, scope, of_route.is_none());
+                (standing, self.entries[at].keyed.sketch.unlike(&asked.sketch), at)
+            })
+            .collect();
+        if likely.len() > nearest::CANDIDATES_LEN_MAX {
+            likely.select_nth_unstable(nearest::CANDIDATES_LEN_MAX);
+            likely.truncate(nearest::CANDIDATES_LEN_MAX);
+        }
+        likely.sort_unstable_by_key(|(standing, _, at)| (*standing, *at));
+        let candidate = |(standing, _, at): (Standing, u8, usize)| {
+            let entry: &Entry = &self.entries[at];
+            Candidate {
+                id: entry.id,
+                standing,
+                may_be_meant: !standing.other_route && !entry.is_of_another(scope) && !entry.served.to_an_equal,
+                keyed: Arc::clone(&entry.keyed),
+            }
+        };
+        likely.into_iter().map(candidate).collect()
     }
 
     fn keep_within_memory(&mut self, keyed: &mut Keyed) {
@@ -198,6 +303,23 @@ impl Entry {
         self.scope.as_ref().map(|scope| &scope.key) == other.scope.as_ref().map(|scope| &scope.key)
     }
 
+    /// True where it is known to be another exchange's.
+    fn is_of_another(&self, scope: Option<&Scope>) -> bool {
+        scope.is_some_and(|scope| self.scope.is_some() && !self.belongs_to(scope))
+    }
+
+    /// What is another about it than about a call, its body apart.
+    fn standing(&self, asked: &Keyed, scope: Option<&Scope>, other_route: bool) -> Standing {
+        Standing {
+            other_route,
+            other_exchange: !scope.is_some_and(|scope| self.belongs_to(scope)),
+            other_path: self.keyed.path() != asked.path(),
+            other_method: self.keyed.method != asked.method,
+            is_taken: !self.may_serve(scope),
+            other_kind: false,
+        }
+    }
+
     /// True when it was not yet served to calls of this scope.
     fn may_serve(&self, scope: Option<&Scope>) -> bool {
         match scope {
@@ -208,12 +330,15 @@ impl Entry {
         }
     }
 
-    fn note_served(&mut self, scope: Option<&Scope>) {
+    fn note_served(&mut self, scope: Option<&Scope>, is_equal: bool) {
         match scope {
-            Some(scope) if self.scope.is_some() && !self.belongs_to(scope) => {
+            Some(scope) if self.is_of_another(Some(scope)) => {
                 self.served.to_others.insert(scope.key.clone());
             }
-            _ => self.served.to_its_own = true,
+            _ => {
+                self.served.to_its_own = true;
+                self.served.to_an_equal |= is_equal;
+            }
         }
     }
 
@@ -231,6 +356,11 @@ impl Entry {
             _ => MatchScope::Anywhere,
         }
     }
+}
+
+/// A scope that says whose a call is.
+fn known(scope: Option<&Scope>) -> Option<&Scope> {
+    scope.filter(|scope| scope.certainty != Certainty::Ambiguous)
 }
 
 /// What was taken out on either side and is not equal on both: one for each rule and place.

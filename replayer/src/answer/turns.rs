@@ -102,7 +102,7 @@ impl Answerer {
             }
         };
         if !self.reuse {
-            state.notes.push(note);
+            state.note(note);
         }
         next
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _, ops::Bound};
 use exchange::Id;
 
 use super::{Equal, Place, resp};
-use crate::Nearest;
+use crate::{Distance, Nearest, likeness::shared_len};
 
 /// Longest text shown of what was said, in characters. A choice: what fits on a line.
 const SHOWN_CHARS_MAX: usize = 60;
@@ -13,9 +13,6 @@ const SHOWN_CHARS_MAX: usize = 60;
 /// How much is shown around the first byte that differs, in bytes: before and from it on. Choices.
 const BEFORE_BYTES: usize = 8;
 const FROM_BYTES: usize = 16;
-
-/// Bytes compared at once.
-const BLOCK_BYTES: usize = 4096;
 
 /// What was said, for a reader: a command of Redis as its words, else as text with what is no text escaped.
 pub fn shown(said: &[u8]) -> String {
@@ -69,6 +66,7 @@ pub(super) fn of<'a>(said: &[u8], turns: impl Iterator<Item = Near<'a>>) -> Opti
         title: format!("turn {number}, {}", shown(asked)),
         differences: vec![first_difference(asked, said)],
         differences_more: 0,
+        distance: Distance::default(),
     })
 }
 
@@ -85,11 +83,4 @@ fn first_difference(recorded: &[u8], said: &[u8]) -> String {
         (None, _) => format!("byte {at}: recorded ends there, said {}", around(said)),
         (Some(_), Some(_)) => format!("byte {at}: recorded {}, said {}", around(recorded), around(said)),
     }
-}
-
-pub(super) fn shared_len(one: &[u8], other: &[u8]) -> usize {
-    // By blocks first: what is said may be long, and is looked at again with every read.
-    let equal_blocks = one.chunks_exact(BLOCK_BYTES).zip(other.chunks_exact(BLOCK_BYTES));
-    let from = equal_blocks.take_while(|(one, other)| one == other).count() * BLOCK_BYTES;
-    from + one[from..].iter().zip(&other[from..]).take_while(|(one, other)| one == other).count()
 }

@@ -83,14 +83,9 @@ fn asked_anew_a_call_begins_at_its_first_recording_and_leaves_the_others_where_t
         library([recorded(1, None, "{}"), recorded(2, None, "{}"), recorded(3, None, "[1]"), recorded(4, None, "[2]")]);
     let head = head("/chat");
     let mut served = |body: &str| {
-        found(library.ask_anew(Call {
-            dependency: "llm",
-            scope: None,
-            conversation: None,
-            head: &head,
-            body: body.as_bytes(),
-        }))
-        .id
+        let call = Call { dependency: "llm", scope: None, conversation: None, head: &head, body: body.as_bytes() };
+        let asked = library.reader().read(call);
+        found(library.look_anew(call, &asked).compare(&asked)).id
     };
     assert_eq!([served("{}"), served("[1]"), served("[1]"), served("{}"), served("{}")], [1, 3, 3, 2, 1].map(id));
     assert_eq!(missed(ask(&mut library, None, "[9]")).exhausted, 0);
@@ -293,21 +288,72 @@ proptest! {
     }
 }
 
+/// The nearest of recordings of text, each of one exchange and with its target, to a call of `asked`.
+fn nearest_of(recordings: &[(&str, &str)], asked: (&str, &str)) -> (u8, Vec<u8>) {
+    let head = |target: &str| Head::new(format!("POST {target} HTTP/1.1\r\ncontent-type: text/plain\r\n\r\n"));
+    let mut library = Library::new(Box::new(WithIds));
+    for (number, (target, body)) in (1..).zip(recordings) {
+        let dependency = "llm".to_owned();
+        let (conversation, body) = (None, body.as_bytes().to_vec());
+        library.add(Recorded { id: id(number), dependency, scope: scope("a"), conversation, head: head(target), body });
+    }
+    let (head, scope) = (head(asked.0), scope("a"));
+    let body = asked.1.as_bytes();
+    let miss =
+        missed(library.ask(Call { dependency: "llm", scope: scope.as_ref(), conversation: None, head: &head, body }));
+    let number = |nearest: &crate::Nearest| nearest.id.0[0];
+    (miss.nearest.as_ref().map(number).unwrap(), miss.near.iter().map(number).collect())
+}
+
+/// Numbers in a path are ids.
+struct WithIds;
+
+impl Normalise for WithIds {
+    fn route(&self, method: &str, target: &str) -> String {
+        let path = target.split('?').next().unwrap_or_default();
+        let segments = path.split('/').map(|it| if it.parse::<u64>().is_ok() { "*" } else { it });
+        format!("{method} {}", segments.collect::<Vec<_>>().join("/"))
+    }
+}
+
 #[test]
-fn a_recording_answers_a_call_that_does_not_equal_it_where_somebody_says_so_once_and_for_its_own_exchange() {
+fn of_texts_that_all_differ_the_one_with_most_words_in_common_is_the_nearest() {
+    let texts = [("/say", "where is my parcel"), ("/say", "my invoice is wrong"), ("/say", "cancel my order")];
+    assert_eq!(nearest_of(&texts, ("/say", "my invoice is right")), (2, vec![2, 1, 3]));
+}
+
+#[test]
+fn the_nearest_is_of_the_calls_own_route_however_much_else_differs() {
+    let recordings = [("/orders", "cancel it"), ("/orders/41", "quite another"), ("/orders/41/notes", "cancel it")];
+    assert_eq!(nearest_of(&recordings, ("/orders/42", "cancel it")), (2, vec![2]));
+    assert!(nearest_of(&recordings, ("/others", "cancel it")).1.is_empty(), "none of another route may be meant");
+}
+
+#[test]
+fn the_path_itself_goes_first_then_fields_of_the_query_then_how_alike_they_are() {
+    let recordings = [("/orders/7?page=1&by=a", ""), ("/orders/8?page=2&by=a", ""), ("/orders/8?page=1&by=b", "")];
+    assert_eq!(nearest_of(&recordings, ("/orders/8?page=1&by=a", "")), (2, vec![2, 3, 1]));
+    let searches = [("/find?q=lost+parcel", ""), ("/find?q=how+to+bake", "")];
+    assert_eq!(nearest_of(&searches, ("/find?q=how+to+cook", "")).0, 2);
+}
+
+#[test]
+fn what_was_served_to_a_call_that_equals_it_is_not_meant_and_what_is_left_comes_first() {
     let mut library =
-        library([recorded(1, scope("a"), "[1]"), recorded(2, scope("b"), "[2]"), recorded(3, None, "[3]")]);
-    let head = head("/chat");
-    let serve = |library: &mut Library, number: u8, of: Option<&Scope>| {
-        let call = Call { dependency: "llm", scope: of, conversation: None, head: &head, body: b"[9]" };
-        library.serve_unequal(id(number), call).map(|found| (found.id, found.borrowed))
-    };
-    let (a, b) = (scope("a"), scope("b"));
-    assert_eq!(serve(&mut library, 1, b.as_ref()), None, "it is another exchange's");
-    assert_eq!(serve(&mut library, 1, a.as_ref()), Some((id(1), false)));
-    assert_eq!(serve(&mut library, 1, a.as_ref()), None, "it was served");
-    assert_eq!(missed(ask(&mut library, scope("a"), "[1]")).exhausted, 1);
-    assert_eq!(serve(&mut library, 3, a.as_ref()), Some((id(3), false)));
-    assert_eq!(serve(&mut library, 4, a.as_ref()), None, "there is none");
-    assert_eq!(library.never_asked(), [id(2)]);
+        library([recorded(1, scope("a"), r#"{"q":"one","n":1}"#), recorded(2, scope("a"), r#"{"q":"two","n":2}"#)]);
+    assert_eq!(found(ask(&mut library, scope("a"), r#"{"q":"one","n":1}"#)).id, id(1));
+    let miss = missed(ask(&mut library, scope("a"), r#"{"q":"one","n":7}"#));
+    assert_eq!(miss.nearest.as_ref().map(|nearest| nearest.id), Some(id(2)));
+    assert_eq!(miss.near.iter().map(|near| near.id).collect::<Vec<_>>(), [id(2)]);
+}
+
+#[test]
+fn among_more_recordings_than_are_compared_those_that_may_be_alike_are() {
+    let topics = ["invoice", "parcel", "order", "refund", "address", "password"];
+    let words = |at: usize| (0..30).map(|n| format!("{}{} ", topics[(at + n) % 6], at * n)).collect::<String>();
+    let texts: Vec<String> = (0..250).map(words).collect();
+    let recordings: Vec<(&str, &str)> = texts.iter().map(|text| ("/say", text.as_str())).collect();
+    let asked = texts[199].replacen("order", "ordre", 1);
+    let (nearest, near) = nearest_of(&recordings, ("/say", &asked));
+    assert_eq!((nearest, near.len()), (200, nearest::CANDIDATES_LEN_MAX));
 }

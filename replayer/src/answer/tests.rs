@@ -1,0 +1,223 @@
+use std::thread;
+
+use bundle::{Record, Writer};
+use diff::{NoiseLearner, places_of_calls_apart};
+use exchange::Body;
+
+use super::*;
+
+const INGRESS: Id = Id([0xaa; 16]);
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
+fn id(number: u8) -> Id {
+    Id([number; 16])
+}
+
+fn head(target: &str, kind: &str) -> Head {
+    let traceparent = format!("traceparent: 00-{TRACE}-b7ad6b7169203331-01");
+    Head::new(format!("POST {target} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\n{traceparent}\r\n\r\n"))
+}
+
+/// A call of the store: what is asked of it, and as what.
+#[derive(Clone)]
+struct Asks {
+    target: &'static str,
+    kind: &'static str,
+    body: String,
+}
+
+fn json(body: impl Into<String>) -> Asks {
+    Asks { target: "/lookup", kind: "application/json", body: body.into() }
+}
+
+fn text(body: &str) -> Asks {
+    Asks { target: "/lookup", kind: "text/plain", body: body.to_owned() }
+}
+
+/// An answerer of one exchange that made these calls, numbered from 1.
+fn answerer(calls: &[Asks], noise: Noise) -> Arc<Answerer> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("recorded.retake");
+    let mut writer = Writer::create(&path).unwrap();
+    let trace = Some(Trace { trace_id: TRACE.to_owned(), span_id: "b7ad6b7169203331".to_owned(), made: false });
+    let ingress = exchange(&mut writer, (INGRESS, 0), Role::Ingress, &json("{}"));
+    writer.append(&Record::Exchange(Box::new(Exchange { trace: trace.clone(), ..ingress }))).unwrap();
+    for (number, asks) in (1..).zip(calls) {
+        let parent = Parent { id: INGRESS, certainty: Certainty::Recorded, candidates: Vec::new() };
+        let role = Role::Dependency { name: "store".to_owned(), parent: Some(parent) };
+        let call = exchange(&mut writer, (id(number), u64::from(number)), role, asks);
+        writer.append(&Record::Exchange(Box::new(Exchange { trace: trace.clone(), ..call }))).unwrap();
+    }
+    writer.seal().unwrap();
+    let archive = Arc::new(Archive::open(&path).unwrap());
+    let selection = Selection::of(&archive, &[]).unwrap();
+    let parts = AnswererParts {
+        archive,
+        rules: Rules::strict(),
+        noise: Arc::new(noise),
+        reuse: false,
+        secrets: Arc::default(),
+        ledger: None,
+        run: Id([0; 16]),
+        target: String::new(),
+        clock: Arc::new(|| 0),
+        forward: None,
+        in_order: false,
+        speed: None,
+        copies: 1,
+        misses: None,
+    };
+    let answerer = Answerer::new(&selection, parts).unwrap();
+    answerer.began(0, INGRESS);
+    Arc::new(answerer)
+}
+
+fn exchange(writer: &mut Writer, (id, sequence): (Id, u64), role: Role, asks: &Asks) -> Exchange {
+    let body = |writer: &mut Writer, bytes: &[u8]| Body {
+        parts: writer.put_body_bytes(bytes).unwrap(),
+        len: bytes.len() as u64,
+        ..Body::default()
+    };
+    let request = Request { head: head(asks.target, asks.kind), body: body(writer, asks.body.as_bytes()) };
+    let response = Response { head: Head::new("HTTP/1.1 200 OK\r\n\r\n"), body: body(writer, b"") };
+    let times =
+        Times { started_ns: sequence, request_ended_ns: Some(sequence), ended_ns: sequence, ..Times::default() };
+    Exchange {
+        id,
+        session: Id([0xee; 16]),
+        sequence,
+        role,
+        transport: Transport::Http1,
+        request,
+        interim: Vec::new(),
+        response: Some(response),
+        end: End::Complete,
+        times,
+        trace: None,
+        seeds: Vec::new(),
+        fingerprint: None,
+        context: exchange::Context::default(),
+        digests: Digests::default(),
+        redactions: Vec::new(),
+        repeats: None,
+    }
+}
+
+fn ask(answerer: &Answerer, asks: &Asks) -> Note {
+    let incoming = Incoming {
+        transport: Transport::Http1,
+        head: head(asks.target, asks.kind),
+        body: asks.body.clone().into_bytes(),
+        chunks: Vec::new(),
+        trailers: Vec::new(),
+        body_len: asks.body.len() as u64,
+        is_whole: true,
+        started_ns: 0,
+        ended_ns: 0,
+    };
+    answerer.look_up("store", &incoming)
+}
+
+/// The number of the recording that answered.
+fn found(note: &Note) -> Option<u8> {
+    note.outcome.as_ref().ok().map(|found| found.id.0[0])
+}
+
+/// What all calls are noted as having been answered by.
+fn noted(answerer: &Answerer) -> Vec<Option<u8>> {
+    answerer.notes(0).iter().map(found).collect()
+}
+
+fn uuid(number: usize) -> String {
+    format!("{:08x}-4f7d-4a52-9c7e-1d2f3a4b5c6d", 0x9b9a_6c1e_usize + number * 7919)
+}
+
+fn with_ids(id: usize, session: usize) -> Asks {
+    json(format!(r#"{{"word":"a","id":"{}","session":"{}"}}"#, uuid(id), uuid(session)))
+}
+
+/// Noise of calls that have another id and another session each time.
+fn ids_are_noise() -> Noise {
+    let mut learner = NoiseLearner::default();
+    let head = head("/lookup", "application/json");
+    let call = |asks: &'static Asks| CallRequest { dependency: "store", head: &head, body: asks.body.as_bytes() };
+    let leaked = |number: usize| &*Box::leak(Box::new(with_ids(1_000 + number, 2_000 + number)));
+    let first = call(leaked(0));
+    for other in 1..31 {
+        let places = places_of_calls_apart(&first, &call(leaked(other)), &Rules::strict()).unwrap();
+        learner.add(id(99), "store POST /lookup", &places);
+    }
+    Noise::of([learner.conclude("v1".to_owned(), vec![id(9)])])
+}
+
+#[test]
+fn of_bodies_that_differ_as_a_whole_the_one_most_alike_is_the_nearest() {
+    let recorded = ["where is my parcel", "my invoice is wrong", "cancel my order"].map(text);
+    let note = ask(&answerer(&recorded, Noise::none()), &text("my invoice is right"));
+    let miss = note.outcome.unwrap_err();
+    assert_eq!(miss.nearest.as_ref().map(|nearest| nearest.id), Some(id(2)));
+    let differences = &miss.nearest.unwrap().differences;
+    assert_eq!(differences, &["body: recorded my invoice is wrong, asked my invoice is right"]);
+    assert_eq!(miss.near.iter().map(|near| near.id).collect::<Vec<_>>(), [id(2), id(1), id(3)]);
+}
+
+#[test]
+fn a_call_within_noise_is_not_missed_because_the_recording_it_is_most_like_is_taken() {
+    let answerer = answerer(&[with_ids(1, 1), with_ids(2, 2)], ids_are_noise());
+    assert_eq!(found(&ask(&answerer, &with_ids(11, 1))), Some(1));
+    assert_eq!(found(&ask(&answerer, &with_ids(12, 1))), Some(2), "one place more differs");
+    assert_eq!(found(&ask(&answerer, &with_ids(13, 1))), None, "it is one more than was recorded");
+    assert!(answerer.never_asked(0).is_empty());
+}
+
+#[test]
+fn an_unchanged_call_gets_its_recording_though_one_within_noise_came_before() {
+    let answerer = answerer(&[with_ids(1, 1), with_ids(2, 2)], ids_are_noise());
+    assert_eq!(found(&ask(&answerer, &with_ids(11, 12))), Some(1));
+    assert_eq!(found(&ask(&answerer, &with_ids(1, 1))), Some(1));
+    assert_eq!(noted(&answerer), [Some(2), Some(1)], "the first one is instead of the second recording");
+    assert!(
+        answerer.notes(0)[0].noise.iter().all(|noisy| noisy.change.recorded.as_ref().unwrap().text.contains(&uuid(2)))
+    );
+    assert_eq!(found(&ask(&answerer, &with_ids(2, 2))), Some(2));
+    assert_eq!(noted(&answerer), [None, Some(1), Some(2)], "three calls, of which two were recorded");
+}
+
+#[test]
+fn calls_that_come_at_once_are_each_served_another_recording() {
+    const COUNT: usize = 12;
+    let recorded: Vec<Asks> = (0..COUNT).map(|at| with_ids(at, at)).collect();
+    let answerer = answerer(&recorded, ids_are_noise());
+    let served: Vec<Option<u8>> = thread::scope(|scope| {
+        let ask = |at: usize| {
+            let answerer = &answerer;
+            scope.spawn(move || found(&ask(answerer, &with_ids(100 + at, 200 + at))))
+        };
+        let threads: Vec<_> = (0..=COUNT).map(ask).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let different: BTreeSet<u8> = served.iter().copied().flatten().collect();
+    assert_eq!((different.len(), served.iter().filter(|served| served.is_none()).count()), (COUNT, 1));
+    assert_eq!((answerer.notes(0).len(), answerer.never_asked(0).len()), (COUNT + 1, 0));
+}
+
+#[test]
+fn a_call_that_takes_long_to_compare_makes_no_other_wait_and_is_waited_for_by_who_judges() {
+    let long = |word: &str| {
+        let texts: Vec<String> = (0..2_000).map(|at| format!("\"{word} {at} of some length, and {word}\"")).collect();
+        json(format!("[{}]", texts.join(",")))
+    };
+    let recorded: Vec<Asks> = (0..100).map(|at| long(&format!("word{at}"))).chain([json("{}")]).collect();
+    let answerer = answerer(&recorded, Noise::none());
+    let slow = {
+        let (answerer, asks) = (Arc::clone(&answerer), long("another"));
+        thread::spawn(move || ask(&answerer, &asks))
+    };
+    while answerer.state().looking.is_empty() {
+        thread::yield_now();
+    }
+    assert_eq!(found(&ask(&answerer, &json("{}"))), Some(101));
+    assert!(!slow.is_finished(), "the short call came later, and was answered first");
+    assert_eq!(noted(&answerer), [None, Some(101)], "in the order they came");
+    assert!(slow.join().unwrap().outcome.is_err());
+}
