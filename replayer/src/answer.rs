@@ -30,7 +30,7 @@ use wire::{
 };
 
 use crate::{
-    baseline::{Baseline, LookedCall},
+    baseline::{Baseline, LookedCall, Over},
     connections::Connections,
     conversations::Conversations,
     copies,
@@ -96,8 +96,10 @@ pub(crate) struct Note {
     pub(crate) turn: Option<TurnOf>,
     /// Where it differs from the recorded call that answered it, all of it within measured noise.
     pub(crate) noise: Vec<NoisyChange>,
-    /// Over repeats: where it differs from the first one in its place.
-    pub(crate) looked: Option<LookedCall>,
+    /// Over repeats: where it differs from the first one in its place, or that it is that.
+    pub(crate) over: Option<Over>,
+    /// What it was written as.
+    pub(crate) written: Option<Id>,
 }
 
 /// Where a turn was said.
@@ -453,9 +455,9 @@ impl Answerer {
         self.looked_up.wait_while(state, is_looking).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Finds what answers a call, and notes it. Others wait only while it is decided what is served to whom: reading a call and
+    /// Finds what answers a call, and notes it under the number given back. Others wait only while it is decided what is served to whom: reading a call and
     /// comparing it takes as long as its body is, and those that are recorded.
-    fn look_up(&self, dependency: &str, incoming: &Incoming) -> Note {
+    fn look_up(&self, dependency: &str, incoming: &Incoming) -> (u64, Note) {
         let (arrival, behalf) = self.arrives(&incoming.head);
         let conversation = self.conversations.of_live(&incoming.head, &incoming.body, &behalf);
         let call = Call {
@@ -482,7 +484,7 @@ impl Answerer {
         let parent = behalf.parent.filter(|_| copies.len() == 1);
         let owner = |found: &Found| self.recorded_among(&found.id, &behalf.candidates);
         let parent = parent.or_else(|| outcome.as_ref().ok().and_then(owner));
-        let looked = self.look(&asked, &outcome, (parent, &copies));
+        let over = self.look(&asked, &outcome, (parent, &copies));
         let outcome = outcome.map_err(|miss| self.told_by_field(miss, &asked));
         let note = Note {
             parent,
@@ -494,12 +496,13 @@ impl Answerer {
             digest: content::canonical::request_digest(&incoming.head, &incoming.body, incoming.transport),
             turn: None,
             noise,
-            looked,
+            over,
+            written: None,
         };
         if !self.reuse {
             self.state().note_call(arrival.number, note.clone());
         }
-        note
+        (arrival.number, note)
     }
 
     /// Takes a call's number, and on whose behalf it is made.
@@ -618,7 +621,7 @@ impl Answerer {
         asked: &CallRequest<'_>,
         outcome: &Result<Found, Miss>,
         (parent, copies): (Option<Id>, &[u32]),
-    ) -> Option<LookedCall> {
+    ) -> Option<Over> {
         let (baseline, [copy]) = (self.state().baseline.clone()?, copies) else { return None };
         let call = match outcome {
             Ok(found) => Some(found.id).filter(|_| !found.borrowed)?,
@@ -640,9 +643,9 @@ impl Answerer {
         if !is_of_route(recorded) || !self.state().looked_at.insert((*copy, call)) {
             return None;
         }
-        let places = baseline.look_at_call(call, asked)?;
+        let Some(places) = baseline.look_at_call(call, asked) else { return Some(Over::First(call)) };
         let unlike = if outcome.is_err() { self.unlike(recorded, asked) } else { Vec::new() };
-        Some(LookedCall { call, route, places, unlike })
+        Some(Over::Later(LookedCall { call, route, places: places?, unlike }))
     }
 
     /// Where a call has another value than a recorded one, of a kind that clock or chance makes, with the form of both.
@@ -721,7 +724,7 @@ impl Answerer {
         })
     }
 
-    fn write(&self, dependency: &str, incoming: &Incoming, note: &Note, answer: &Answer) {
+    fn write(&self, (number, note): (u64, &Note), dependency: &str, incoming: &Incoming, answer: &Answer) {
         let Some(ledger) = &self.ledger else { return };
         let sequence = ledger.next_sequence();
         let original = note.outcome.as_ref().ok().map(|found| found.id);
@@ -750,10 +753,14 @@ impl Answerer {
             certainty: note.certainty.unwrap_or(Certainty::Inferred),
             candidates: Vec::new(),
         });
+        let id = original
+            .filter(|_| is_first)
+            .map_or_else(|| ledger.id_of_new(sequence), |original| self.id_of_repeat(original, copy));
+        if let Some(note) = self.state().notes.get_mut(&number) {
+            note.written = Some(id);
+        }
         ledger.append_exchange(Exchange {
-            id: original
-                .filter(|_| is_first)
-                .map_or_else(|| ledger.id_of_new(sequence), |original| self.id_of_repeat(original, copy)),
+            id,
             session: self.run,
             sequence,
             role: Role::Dependency { name: dependency.to_owned(), parent },
@@ -827,7 +834,7 @@ impl Handler for DependencyAnswers {
         let secrets = &self.answerer.secrets;
         secrets.conceal_message(&mut incoming.head, &mut incoming.body, &mut incoming.chunks);
         secrets.conceal(&mut incoming.trailers);
-        let note = self.answerer.look_up(&self.name, &incoming);
+        let (number, note) = self.answerer.look_up(&self.name, &incoming);
         let answer = match &note.outcome {
             Ok(found) => self.answerer.recorded_answer(&found.id).unwrap_or_else(|error| damaged_answer(&error)),
             Err(miss) => self.answer_missed(miss, &incoming).await,
@@ -838,7 +845,7 @@ impl Handler for DependencyAnswers {
             gates.may_answer(found.id).await;
             hold = Hold::new(gates.ticket(found.id));
         }
-        self.answerer.write(&self.name, &incoming, &note, &answer);
+        self.answerer.write((number, &note), &self.name, &incoming, &answer);
         Answer {
             hold,
             head: secrets.reveal_head(&answer.head),

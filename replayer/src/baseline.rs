@@ -49,6 +49,15 @@ pub(crate) struct Looked {
     pub(crate) places: Vec<Apart>,
 }
 
+/// What is known of a call over repeats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// It is the first in the place of this recorded call.
+    First(Id),
+    /// It was held against the first one.
+    Later(LookedCall),
+}
+
 /// A call of a later repeat, held against the first one in the place of the same recorded call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LookedCall {
@@ -69,11 +78,17 @@ impl Baseline {
         Self { rules: rules.clone(), ..Self::default() }
     }
 
-    /// The first answers of a run that is gone on with: those in its file that were judged.
+    /// The first answers of a run that is gone on with: those in its file that were judged; and its first calls, by the recorded ones in
+    /// whose places they are.
     ///
     /// # Errors
     /// When one cannot be read.
-    pub(crate) fn of_run(archive: &Archive, judged: &BTreeSet<Id>, rules: &Rules) -> Result<Self, ReadError> {
+    pub(crate) fn of_run(
+        archive: &Archive,
+        judged: &BTreeSet<Id>,
+        first_calls: &BTreeMap<Id, Id>,
+        rules: &Rules,
+    ) -> Result<Self, ReadError> {
         let mut firsts: BTreeMap<Id, (u32, Id)> = BTreeMap::new();
         for entry in archive.entries().iter().filter(|entry| judged.contains(&entry.id)) {
             let Some((original, repeat)) = entry.original.zip(entry.repeat) else { continue };
@@ -91,7 +106,15 @@ impl Baseline {
             let (complete, whole) = (exchange.end.is_complete(), response.body.is_whole());
             kept.keep(original, &Output { head: &response.head, body: &body, complete, whole });
         }
-        Ok(Self { answers: Mutex::new(kept), ..Self::new(rules) })
+        let mut calls = Kept::default();
+        for (call, id) in first_calls.iter().filter(|(_, id)| archive.entry(id).is_some()) {
+            let request = archive.exchange(id)?.request;
+            if request.body.is_whole() && request.body.kept_len() <= KEPT_BYTES_MAX as u64 {
+                let body = archive.body(&request.body, KEPT_BYTES_MAX as u64)?;
+                calls.keep(*call, &Output { head: &request.head, body: &body, complete: true, whole: true });
+            }
+        }
+        Ok(Self { answers: Mutex::new(kept), calls: Mutex::new(calls), ..Self::new(rules) })
     }
 
     /// Keeps the first answer to an exchange; holds a later one against it. `None` for the first, and where the first is
@@ -105,11 +128,12 @@ impl Baseline {
         Some(Looked { first_divergence, places })
     }
 
-    /// As [`Self::look`], for what is asked in the place of a recorded call.
-    pub(crate) fn look_at_call(&self, call: Id, asked: &CallRequest<'_>) -> Option<Vec<Apart>> {
+    /// As [`Self::look`], for what is asked in the place of a recorded call; `Some(None)` where that is not to be compared.
+    pub(crate) fn look_at_call(&self, call: Id, asked: &CallRequest<'_>) -> Option<Option<Vec<Apart>>> {
         let request = Output { head: asked.head, body: asked.body, complete: true, whole: true };
-        let Some(first) = first(&self.calls, call, &request)? else { return Some(Vec::new()) };
-        places_of_calls_apart(&CallRequest { head: &first.head, body: &first.body, ..*asked }, asked, &self.rules)
+        let Some(first) = first(&self.calls, call, &request)? else { return Some(Some(Vec::new())) };
+        let first = CallRequest { head: &first.head, body: &first.body, ..*asked };
+        Some(places_of_calls_apart(&first, asked, &self.rules))
     }
 }
 

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    baseline::Looked,
+    baseline::{Looked, LookedCall},
     compare::Compared,
     determinism::GateCounts,
     drive::Outcome,
@@ -35,6 +35,9 @@ const BEGAN_MORE: &str = "replay-began-more";
 const JUDGED: &str = "replay-judged";
 /// Says what is known of the whole.
 const STANDS: &str = "replay-stands";
+
+/// What one exchange's calls take of a record, in bytes of JSON. A choice: as much as its result.
+const CALLS_BYTES_MAX: usize = bundle::RECORD_BYTES_MAX / 4;
 
 /// Ids that go into one record. A choice: a quarter of what has room.
 const IDS_PER_RECORD: usize = 30_000;
@@ -110,8 +113,26 @@ struct JudgedExchange {
     due_ns: Option<(u64, u64)>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     seeded: bool,
+    /// Its calls that were held against the first ones in their places.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    calls: Vec<JudgedCall>,
+    /// Recorded calls in whose places its calls were the first, with what those were written as.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    first_calls: Vec<(Id, Id)>,
     started_ns: u64,
     ended_ns: u64,
+}
+
+/// A call that was held against the first one in its place.
+#[derive(Debug, Serialize, Deserialize)]
+struct JudgedCall {
+    /// The recorded call in whose place it is.
+    call: Id,
+    route: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    apart: Vec<JudgedApart>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    unlike: Vec<(String, String)>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -232,7 +253,6 @@ impl Job<'_> {
 
 fn judged_exchange(result: ExchangeResult, said: &Said, outcome: &Outcome) -> JudgedExchange {
     let looked = outcome.looked.as_ref();
-    let apart = |place: &Apart| JudgedApart { place: place.clone(), sightings: place.sightings.clone() };
     JudgedExchange {
         result,
         asked: said.asked.clone(),
@@ -241,22 +261,56 @@ fn judged_exchange(result: ExchangeResult, said: &Said, outcome: &Outcome) -> Ju
         exact: outcome.exact,
         parsed: outcome.compared.outcome,
         first_divergence: looked.and_then(|looked| looked.first_divergence),
-        apart: looked.map(|looked| looked.places.iter().map(apart).collect()),
+        apart: looked.map(|looked| looked.places.iter().map(JudgedApart::of).collect()),
         due_ns: outcome.due.map(|due| (due.intended_ns, due.could_ns)),
         seeded: outcome.is_seeded,
+        calls: judged_calls(&said.looked),
+        first_calls: said.first_calls.clone(),
         started_ns: outcome.started_ns,
         ended_ns: outcome.ended_ns,
+    }
+}
+
+/// What was learned of an exchange's calls, as far as a record has room for it.
+fn judged_calls(looked: &[LookedCall]) -> Vec<JudgedCall> {
+    let mut bytes = 0;
+    let judged = looked.iter().map(|looked| JudgedCall {
+        call: looked.call,
+        route: looked.route.clone(),
+        apart: looked.places.iter().map(JudgedApart::of).collect(),
+        unlike: looked.unlike.clone(),
+    });
+    let fits = |call: &JudgedCall| {
+        bytes += serde_json::to_vec(call).map_or(0, |json| json.len());
+        bytes <= CALLS_BYTES_MAX
+    };
+    judged.take_while(fits).collect()
+}
+
+impl JudgedApart {
+    fn of(place: &Apart) -> Self {
+        Self { place: place.clone(), sightings: place.sightings.clone() }
+    }
+
+    fn again(&self) -> Apart {
+        Apart { sightings: self.sightings.clone(), ..self.place.clone() }
+    }
+}
+
+impl JudgedCall {
+    fn again(self) -> LookedCall {
+        let Self { call, route, apart, unlike } = self;
+        LookedCall { call, route, places: apart.iter().map(JudgedApart::again).collect(), unlike }
     }
 }
 
 impl JudgedExchange {
     /// What became of it; `None` where that was not a sent exchange.
     fn outcome(&self) -> Option<Outcome> {
-        let place = |apart: &JudgedApart| Apart { sightings: apart.sightings.clone(), ..apart.place.clone() };
-        let looked = self
-            .apart
-            .as_ref()
-            .map(|apart| Looked { first_divergence: self.first_divergence, places: apart.iter().map(place).collect() });
+        let looked = self.apart.as_ref().map(|apart| Looked {
+            first_divergence: self.first_divergence,
+            places: apart.iter().map(JudgedApart::again).collect(),
+        });
         Some(Outcome {
             replayed_id: self.result.replayed_id?,
             status: self.result.replayed_status,
@@ -382,6 +436,21 @@ impl Resumable {
         kept
     }
 
+    /// Of each recorded call what was the first in its place, among those of exchanges that count.
+    pub(crate) fn first_calls(&self, judged: &BTreeSet<Id>) -> BTreeMap<Id, Id> {
+        let mut first_calls = BTreeMap::new();
+        for part in self.parts.values() {
+            for (result, said) in part.judgement.results.iter().zip(&part.judgement.said) {
+                if result.replayed_id.is_some_and(|id| judged.contains(&id)) {
+                    said.first_calls.iter().for_each(|(call, written)| {
+                        first_calls.entry(*call).or_insert(*written);
+                    });
+                }
+            }
+        }
+        first_calls
+    }
+
     /// True where a part is all of its repeat, and it is known what ran.
     pub(crate) fn counts_whole(&self, part: &Part) -> bool {
         part.is_whole && self.stands.has_run()
@@ -464,7 +533,9 @@ impl Read {
         let mut found = Part { is_whole: end.extent == Extent::Whole, ..Part::default() };
         for exchange in exchanges {
             let outcome = exchange.outcome().ok_or("an exchange was judged that was not sent")?;
-            let said = Said { answer: exchange.parsed, asked: exchange.asked, looked: Vec::new() };
+            let looked = exchange.calls.into_iter().map(JudgedCall::again).collect();
+            let (answer, asked, first_calls) = (exchange.parsed, exchange.asked, exchange.first_calls);
+            let said = Said { answer, asked, looked, first_calls };
             found.outcomes.insert(exchange.result.id, outcome);
             found.judgement.results.push(exchange.result);
             found.judgement.said.push(said);

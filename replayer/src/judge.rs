@@ -14,7 +14,7 @@ use matching::{MatchScope, Nearest, conversation::NeverAsked};
 
 use crate::{
     answer::{Note, title_of, why_unanswerable},
-    baseline::LookedCall,
+    baseline::{LookedCall, Over},
     connections::Connections,
     drive::Outcome,
     receipt::{Answers, HeldPlace},
@@ -56,6 +56,8 @@ pub(crate) struct Said {
     pub(crate) asked: Vec<Digest>,
     /// Over repeats: where that differs from what was asked first.
     pub(crate) looked: Vec<LookedCall>,
+    /// Over repeats: recorded calls in whose places its calls were the first, with what those were written as.
+    pub(crate) first_calls: Vec<(Id, Id)>,
 }
 
 impl Said {
@@ -124,7 +126,8 @@ impl Case<'_> {
             let mut asked = calls.digests.clone();
             asked.sort_unstable();
             let answer = outcome.and_then(|outcome| outcome.compared.outcome);
-            judgement.said.push(Said { answer, asked, looked: calls.looked.clone() });
+            let (looked, first_calls) = (calls.looked.clone(), calls.first_calls.clone());
+            judgement.said.push(Said { answer, asked, looked, first_calls });
         }
         let of_nobody = self.counted().filter(|note| note.parent.is_none());
         of_nobody.for_each(|note| NoiseUse::merge(&mut judgement.noise, &note.title, &note.noise));
@@ -326,6 +329,8 @@ struct Calls {
     noise: Vec<NoisyChange>,
     /// Over repeats: where it differs from what was asked first.
     looked: Vec<LookedCall>,
+    /// Over repeats: recorded calls in whose places its own were the first, with what those were written as.
+    first_calls: Vec<(Id, Id)>,
 }
 
 impl Calls {
@@ -335,7 +340,11 @@ impl Calls {
             self.steps.0.push(replayed_call(note));
         }
         self.noise.extend(note.noise.iter().cloned());
-        self.looked.extend(note.looked.clone());
+        match &note.over {
+            Some(Over::First(call)) => self.first_calls.extend(note.written.map(|written| (*call, written))),
+            Some(Over::Later(looked)) => self.looked.push(looked.clone()),
+            None => {}
+        }
         match &note.outcome {
             Ok(found) => {
                 self.asked.extend(note.turn.is_none().then_some(found.id));

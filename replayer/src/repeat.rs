@@ -380,7 +380,7 @@ impl Job<'_> {
         let baseline = match (&self.settings.resume, repeating.count) {
             (Some(run), Some(_)) => {
                 let judged = run.kept(self.selection.has_connections()).exchanges;
-                Some(Baseline::of_run(&run.archive, &judged, &self.settings.rules)?)
+                Some(Baseline::of_run(&run.archive, &judged, &run.first_calls(&judged), &self.settings.rules)?)
             }
             (None, Some(_)) => Some(Baseline::new(&self.settings.rules)),
             (_, None) => None,

@@ -17,7 +17,9 @@ use crate::{
     contained::answer_each,
     determined::{replayed, words},
     otherwise::{Capturing, capture_of, dependency, free_port, post, wait_until_it_accepts},
+    resumed::{begin, judged},
     retake,
+    untrue::send_signal,
 };
 
 /// The service beside these tests.
@@ -198,6 +200,26 @@ fn repeats_teach_the_noise_of_calls_and_no_call_that_differs_beyond_it_is_hidden
     assert!(ran.code == 0 && verdicts(&document).iter().all(|verdict| *verdict == "noise"), "{document}");
     let noise = document["exchanges"][0]["comparison"]["noise"].to_string();
     assert!(noise.contains("dep:store:path:/1") && noise.contains(r#""call":"store POST /lookup""#), "{noise}");
+}
+
+#[test]
+fn a_run_that_was_killed_and_gone_on_with_measures_the_calls_of_all_its_repeats() {
+    let recorded = recorded(&[]);
+    let folder = recorded.path();
+    let taught =
+        ["--repeat", "40", "--on-miss", "nearest", "--noise", "none", "--determinism", "0", "--order", "serial"];
+    let mut child = begin(folder, &folder.join(".retake"), &taught);
+    let run = judged(folder, 4);
+    send_signal("-KILL", &child);
+    child.wait().unwrap();
+    let ran = retake(folder, &["replay", "--json", "--resume", run.to_str().unwrap()]);
+    let document = ran.json();
+    assert_eq!(document["receipt"]["resumed"], 1, "{}", ran.err);
+    let noise = document["receipt"]["repeats"]["noise"].as_array().unwrap();
+    for (route, pointer) in FRESH {
+        let place = noise.iter().find(|it| (&it["route"], &it["pointer"]) == (&json!(route), &json!(pointer))).unwrap();
+        assert_eq!((&place["compared"], &place["differed"]), (&json!(39 * COUNT), &json!(39 * COUNT)), "{place}");
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A replay of `source` under way, with `more` flags.
-fn begin(folder: &Path, source: &Path, more: &[&str]) -> Child {
+pub(crate) fn begin(folder: &Path, source: &Path, more: &[&str]) -> Child {
     let temporary = folder.join("tmp");
     fs::create_dir_all(&temporary).unwrap();
     let mut replay = command(folder, &["replay", source.to_str().unwrap(), "--json"]);

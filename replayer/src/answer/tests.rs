@@ -115,7 +115,7 @@ fn ask(answerer: &Answerer, asks: &Asks) -> Note {
         started_ns: 0,
         ended_ns: 0,
     };
-    answerer.look_up("store", &incoming)
+    answerer.look_up("store", &incoming).1
 }
 
 /// The number of the recording that answered.

@@ -200,7 +200,8 @@ fn note(behalf: Behalf, title: String, outcome: Result<Found, matching::Miss>, d
         digest,
         turn: None,
         noise: Vec::new(),
-        looked: None,
+        over: None,
+        written: None,
     }
 }
 
