@@ -16,6 +16,8 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use exchange::Digest;
+
 use crate::{
     canonical::VALUES_MAX,
     json::{self, Node, Value},
@@ -23,12 +25,15 @@ use crate::{
 };
 
 /// What stands for the id of a call in the normal form, before the name of its tool. The provider's own is another one each
-/// time, and only ties the call to its result.
+/// time, and only ties the call to its result; where a tool was called more than once, the result has the arguments as well.
 pub const CALL_LABEL: &str = "call of ";
 
 /// Longest part of a tool's name that stands in for the id of its call, in characters: each result that names the call would
 /// have it too. A choice: providers allow 64 or 128.
 const LABEL_CHARS_MAX: usize = 128;
+
+/// Longest arguments that stand beside it, in bytes; of longer ones there is the digest. A choice.
+const LABEL_ARGUMENTS_BYTES_MAX: usize = 128;
 
 /// Most members that an object of a message may gather from the events. A choice: those of real messages have a dozen, and
 /// each is looked for among the others.
@@ -235,10 +240,11 @@ pub fn normal(root: Node<'_>) -> Option<Value> {
 
 /// The same for a value.
 pub fn normal_of(mut value: Value) -> Value {
-    let mut ids = BTreeMap::new();
-    normalise(&mut value, &mut ids);
-    if !ids.is_empty() {
-        refer(&mut value, &ids);
+    let mut calls = Calls::default();
+    normalise(&mut value, &mut calls);
+    let labels = calls.labels();
+    if !labels.is_empty() {
+        refer(&mut value, &labels);
     }
     value
 }
@@ -294,44 +300,118 @@ fn call<'v, V: Copy>(
     text(get(called, "name")?)
 }
 
-/// Rewrites all calls below; `ids` takes each id and what stands for it.
-fn normalise(value: &mut Value, ids: &mut BTreeMap<String, String>) {
+/// The calls of a message, in the order in which they stand there.
+#[derive(Default)]
+struct Calls {
+    all: Vec<Called>,
+    /// By each id those that have it: one, unless a provider gives all of them the same.
+    by_id: BTreeMap<String, Vec<usize>>,
+}
+
+/// A call, as results name it.
+struct Called {
+    /// The name of its tool.
+    label: String,
+    /// Its arguments, written one way.
+    arguments: String,
+    /// Of all that it says, its ids aside.
+    digest: Digest,
+}
+
+impl Calls {
+    /// Takes the id of the call that is being read, and puts the tool's name in its place.
+    fn relabel(&mut self, id: &mut Value, label: &str) {
+        if let Value::String(text) = id {
+            let id = std::mem::replace(text, label.to_owned());
+            self.by_id.entry(id).or_default().push(self.all.len());
+        }
+    }
+
+    /// Takes a call that was read.
+    fn push(&mut self, label: String, call: &Value) {
+        let canonical = |value: &Value| {
+            let mut bytes = Vec::new();
+            value.write_canonical(&mut bytes);
+            bytes
+        };
+        let called = ["function", "toolUse"].into_iter().find_map(|key| call.get(key)).unwrap_or(call);
+        let arguments = ["arguments", "input"].into_iter().find_map(|key| called.get(key)).map(canonical);
+        let arguments = match arguments {
+            Some(long) if long.len() > LABEL_ARGUMENTS_BYTES_MAX => Digest::of(&long).to_string(),
+            short => String::from_utf8_lossy(&short.unwrap_or_default()).into_owned(),
+        };
+        self.all.push(Called { label, arguments, digest: Digest::of(&canonical(call)) });
+    }
+
+    /// What names the call that has this id, whatever the order of calls: where its tool was called more than once, with its
+    /// arguments, and among equal ones with a number.
+    fn labels(&self) -> BTreeMap<String, String> {
+        let mut order: Vec<usize> = (0..self.all.len()).collect();
+        let key = |at: usize| {
+            let call = &self.all[at];
+            (&call.label, &call.arguments, call.digest, at)
+        };
+        order.sort_by(|&one, &other| key(one).cmp(&key(other)));
+        let mut labels = vec![String::new(); self.all.len()];
+        for of_one_tool in order.chunk_by(|&one, &other| self.all[one].label == self.all[other].label) {
+            for equal in of_one_tool.chunk_by(|&one, &other| self.all[one].arguments == self.all[other].arguments) {
+                for (number, &at) in equal.iter().enumerate() {
+                    let Called { label, arguments, .. } = &self.all[at];
+                    labels[at] = match (of_one_tool.len(), number) {
+                        (1, _) => label.clone(),
+                        (_, 0) => format!("{label} {arguments}"),
+                        (_, number) => format!("{label} {arguments}, {}", number + 1),
+                    };
+                }
+            }
+        }
+        let same = |one: &usize, other: &usize| self.all[*one].digest == self.all[*other].digest;
+        let named = self.by_id.iter().map(|(id, calls)| {
+            let tells_one = calls.iter().all(|call| same(call, &calls[0]));
+            let label = if tells_one { &labels[calls[0]] } else { &self.all[calls[0]].label };
+            (id.clone(), label.clone())
+        });
+        named.collect()
+    }
+}
+
+/// Rewrites all calls below, and gathers them.
+fn normalise(value: &mut Value, calls: &mut Calls) {
     let label = call_of_value(value).map(|name| {
         let end = name.char_indices().nth(LABEL_CHARS_MAX).map_or(name.len(), |(end, _)| end);
         format!("{CALL_LABEL}{}", &name[..end])
     });
     match value {
-        Value::Array(elements) => elements.iter_mut().for_each(|element| normalise(element, ids)),
+        Value::Array(elements) => elements.iter_mut().for_each(|element| normalise(element, calls)),
         Value::Object(members) => {
-            for (key, member) in members {
+            for (key, member) in &mut *members {
                 match (key.as_str(), &label) {
-                    ("id" | "call_id", Some(label)) => relabel(member, label, ids),
+                    ("id" | "call_id", Some(label)) => calls.relabel(member, label),
                     // As calls were written before there could be several.
-                    ("function_call", None) => normalise_function(member, "", ids),
-                    ("function" | "toolUse", Some(label)) => normalise_function(member, label, ids),
+                    ("function_call", None) => normalise_function(member, None, calls),
+                    ("function" | "toolUse", Some(label)) => normalise_function(member, Some(label), calls),
                     ("arguments", Some(_)) => parse_text(member),
-                    _ => normalise(member, ids),
+                    // What the model wrote is as it wrote it.
+                    (_, Some(_)) => {}
+                    (_, None) => normalise(member, calls),
                 }
             }
         }
         _ => {}
     }
-}
-
-fn normalise_function(value: &mut Value, label: &str, ids: &mut BTreeMap<String, String>) {
-    let Value::Object(members) = value else { return };
-    for (key, member) in members {
-        match key.as_str() {
-            "arguments" => parse_text(member),
-            "toolUseId" => relabel(member, label, ids),
-            _ => {}
-        }
+    if let Some(label) = label {
+        calls.push(label, value);
     }
 }
 
-fn relabel(id: &mut Value, label: &str, ids: &mut BTreeMap<String, String>) {
-    if let Value::String(text) = id {
-        ids.insert(std::mem::replace(text, label.to_owned()), label.to_owned());
+fn normalise_function(value: &mut Value, label: Option<&str>, calls: &mut Calls) {
+    let Value::Object(members) = value else { return };
+    for (key, member) in members {
+        match (key.as_str(), label) {
+            ("arguments", _) => parse_text(member),
+            ("toolUseId", Some(label)) => calls.relabel(member, label),
+            _ => {}
+        }
     }
 }
 
@@ -344,18 +424,18 @@ fn parse_text(value: &mut Value) {
 }
 
 /// Results of calls name the call as the call names itself.
-fn refer(value: &mut Value, ids: &BTreeMap<String, String>) {
+fn refer(value: &mut Value, labels: &BTreeMap<String, String>) {
     match value {
-        Value::Array(elements) => elements.iter_mut().for_each(|element| refer(element, ids)),
+        Value::Array(elements) => elements.iter_mut().for_each(|element| refer(element, labels)),
         Value::Object(members) => {
             for (key, member) in members {
                 match member {
                     Value::String(id) if key == "tool_use_id" || key == "call_id" => {
-                        if let Some(label) = ids.get(id) {
+                        if let Some(label) = labels.get(id) {
                             id.clone_from(label);
                         }
                     }
-                    member => refer(member, ids),
+                    member => refer(member, labels),
                 }
             }
         }

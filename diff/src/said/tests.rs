@@ -107,3 +107,20 @@ fn calls_of_tools_are_compared_by_name_and_arguments_in_any_order() {
     let one_more = calls(&[("b", "time", "{}"), ("a", "weather", r#"{"city":"Bonn"}"#), ("c", "time", "{}")]);
     assert_eq!(told(&compared((JSON, &recorded), (JSON, &one_more), &[])), ["added /choices/0/message/tool_calls/0"]);
 }
+
+#[test]
+fn results_of_two_calls_of_one_tool_that_are_swapped_are_told() {
+    let answer = |calls: [&str; 2], results: [&str; 2]| {
+        let call = |id| format!(r#"{{"type":"server_tool_use","id":"{id}","name":"search","input":{{"query":"{id}"}}}}"#);
+        let result = |(id, found): (&str, &str)| {
+            format!(r#"{{"type":"web_search_tool_result","tool_use_id":"{id}","content":"{found}"}}"#)
+        };
+        let results = [(results[0], "1"), (results[1], "2")].map(result);
+        format!(r#"{{"content":[{},{}]}}"#, calls.map(call).join(","), results.join(","))
+    };
+    let recorded = answer(["cats", "dogs"], ["cats", "dogs"]);
+    let swapped = answer(["cats", "dogs"], ["dogs", "cats"]);
+    let comparison = compared((JSON, &recorded), (JSON, &swapped), &[]);
+    assert_eq!(told(&comparison), ["changed /content/2/tool_use_id", "changed /content/3/tool_use_id"]);
+    assert!(compared((JSON, &recorded), (JSON, &answer(["dogs", "cats"], ["cats", "dogs"])), &[]).is_equal());
+}

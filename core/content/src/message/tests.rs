@@ -125,7 +125,40 @@ fn a_stream_that_piles_up_members_and_an_answer_of_many_calls_are_read_at_once()
         .collect();
     let answer = format!(r#"{{"content":[{}]}}"#, blocks.join(","));
     let tree = json::parse_tree(answer.as_bytes(), usize::MAX).unwrap();
-    assert!(normal(tree.root()).unwrap().to_compact_text().ends_with(r#""tool_use_id":"call of f"}]}"#));
+    assert!(normal(tree.root()).unwrap().to_compact_text().ends_with(r#""tool_use_id":"call of f {}, 50000"}]}"#));
+}
+
+/// Two calls of `pay`, and what came of each: who is paid, the call's id, and which call each result names.
+fn paid(calls: [(&str, &str); 2], results: [(&str, &str); 2]) -> Value {
+    let call = |(to, id)| {
+        format!(r#"{{"type":"function_call","call_id":"{id}","name":"pay","arguments":"{{\"to\":\"{to}\"}}"}}"#)
+    };
+    let result = |(id, output)| format!(r#"{{"type":"function_call_output","call_id":"{id}","output":"{output}"}}"#);
+    let all = [calls.map(call), results.map(result)].concat().join(",");
+    in_order(normal_of(json::parse(format!(r#"{{"output":[{all}]}}"#).as_bytes()).unwrap()))
+}
+
+#[test]
+fn results_stay_with_their_call_where_one_tool_is_called_more_than_once() {
+    let (ann, bob) = (("ann", "1"), ("bob", "2"));
+    let recorded = paid([ann, bob], [("1", "ok"), ("2", "refused")]);
+    assert_ne!(recorded, paid([ann, bob], [("2", "ok"), ("1", "refused")]), "the results are swapped");
+    assert_eq!(recorded, paid([("bob", "y"), ("ann", "x")], [("x", "ok"), ("y", "refused")]), "other ids and order");
+    assert!(recorded.to_compact_text().contains(r#""call_id":"call of pay {\"to\":\"bob\"}","output":"refused""#));
+    let twice = paid([ann, ("ann", "2")], [("1", "ok"), ("2", "refused")]);
+    assert_ne!(twice, paid([ann, ("ann", "2")], [("1", "ok"), ("1", "refused")]));
+    let long = "x".repeat(5_000);
+    let of_long = paid([(&long, "1"), ("b", "2")], [("1", "ok"), ("2", "ok")]);
+    assert!(of_long.to_compact_text().len() < 6_000, "long arguments are named by their digest");
+    let shared = |output| paid([("ann", "0"), ("bob", "0")], [("0", output), ("0", "ok")]);
+    assert!(shared("ok").to_compact_text().contains(r#""call_id":"call of pay","output":"ok""#));
+}
+
+#[test]
+fn what_a_model_wrote_into_arguments_is_left_as_it_is() {
+    let call = r#"{"type":"tool_use","id":"a","name":"f","input":{"type":"tool_use","id":"b","name":"g"}}"#;
+    let value = normal_of(json::parse(format!(r#"{{"content":[{call}]}}"#).as_bytes()).unwrap());
+    assert_eq!(value.to_compact_text(), format!(r#"{{"content":[{call}]}}"#).replacen("\"a\"", "\"call of f\"", 1));
 }
 
 /// Each of these would be copied or written again with every event or result; the body of either is a few megabytes.
