@@ -13,6 +13,7 @@ use crate::{
     findings::Findings,
     json::{self, Document},
     pointer::{Step, pointer_text},
+    said::Cut,
     view::View,
 };
 
@@ -65,7 +66,7 @@ pub fn compare_calls(recorded: &CallRequest<'_>, asked: &CallRequest<'_>, rules:
             (View::Json(one, _), View::Json(other, _)) => {
                 json::compare(one.root(), other.root(), 0, Document::default(), active.for_body(), &mut findings);
             }
-            (one, other) => drop(Views { one, other, is_part: false }.compare(&active, &mut findings)),
+            (one, other) => drop(Views { one, other, cut: Cut::default() }.compare(&active, &mut findings)),
         }
     }
     let bodies = findings.into_comparison(rules, ComparedAs::Json);

@@ -16,7 +16,7 @@ use crate::{
     headers, json, media,
     pointer::rule_for_root,
     rules::Active,
-    said::{self, Message, tree_of},
+    said::{self, Cut, Message, tree_of},
     stream, text,
     view::View,
 };
@@ -49,10 +49,13 @@ pub fn compare_unread(recorded: (&Head, u64), replayed: (&Head, u64), rules: &Ru
 fn compare(recorded: &Output<'_>, replayed: &Output<'_>, rules: &Rules, active: &Active<'_>, path: &str) -> Comparison {
     // What was cut in production has to be there again in full, unless it is us who did not keep it.
     let shorter_part = !replayed.whole && replayed.body.len() < recorded.body.len();
+    let both = recorded.is_part() && replayed.is_part() && !replayed.whole;
     let comparison = if replayed.is_part() && (!recorded.is_part() || shorter_part) {
-        compare_beginning(replayed, recorded, rules, active, path).mirrored()
+        let cut = Cut { recorded: true, both };
+        compare_beginning(replayed, recorded, cut, rules, active, path).mirrored()
     } else {
-        compare_beginning(recorded, replayed, rules, active, path)
+        let cut = Cut { recorded: recorded.is_part(), both };
+        compare_beginning(recorded, replayed, cut, rules, active, path)
     };
     Comparison { recorded_part_only: recorded.is_part(), replayed_part_only: replayed.is_part(), ..comparison }
 }
@@ -61,6 +64,7 @@ fn compare(recorded: &Output<'_>, replayed: &Output<'_>, rules: &Rules, active: 
 fn compare_beginning(
     one: &Output<'_>,
     other: &Output<'_>,
+    cut: Cut,
     rules: &Rules,
     active: &Active<'_>,
     path: &str,
@@ -76,8 +80,8 @@ fn compare_beginning(
     let reading = rules.reading(path);
     let first = View::of(one, reading);
     let second = View::of_alike(other, reading, Some(&first));
-    let mut views = Views { one: first, other: second, is_part: one.is_part() };
-    views.read_alike(other);
+    let mut views = Views { one: first, other: second, cut };
+    views.read_alike(one, other);
     let compared_as = views.compare(active, &mut findings);
     let too_long = |output: &Output<'_>| output.body.len() as u64 > BODY_BYTES_MAX;
     if findings.changes_count() > before && (too_long(one) || too_long(other)) {
@@ -92,15 +96,19 @@ pub(crate) struct Views<'a> {
     pub(crate) one: View<'a>,
     /// The replayed one.
     pub(crate) other: View<'a>,
-    /// True when the recorded one was cut.
-    pub(crate) is_part: bool,
+    /// Which of them were cut.
+    pub(crate) cut: Cut,
 }
 
 impl<'a> Views<'a> {
     /// A part that could not be read as what it is a part of is compared as text.
-    fn read_alike(&mut self, other: &Output<'a>) {
+    fn read_alike(&mut self, one: &Output<'a>, other: &Output<'a>) {
+        let other_is_joined = matches!(self.other, View::Lines(..));
+        if matches!(self.one, View::Lines(..)) && self.cut.recorded && !other_is_joined {
+            self.one = View::of_as(MediaKind::Other, one);
+        }
         let one_is_raw = self.one.as_bytes().is_some();
-        if self.is_part && one_is_raw && self.other.as_bytes().is_none() {
+        if self.cut.recorded && one_is_raw && self.other.as_bytes().is_none() {
             self.other = View::of_as(MediaKind::Other, other);
         }
     }
@@ -109,17 +117,17 @@ impl<'a> Views<'a> {
     pub(crate) fn compare(&self, rules: &Active<'_>, findings: &mut Findings) -> ComparedAs {
         match (&self.one, &self.other) {
             (View::Nothing, View::Nothing) => ComparedAs::Nothing,
-            (View::Nothing, _) if self.is_part => ComparedAs::Nothing,
+            (View::Nothing, _) if self.cut.recorded => ComparedAs::Nothing,
             (View::Json(one, open), View::Json(other, _)) => {
                 self.compare_json(one, *open, other, rules, findings);
                 ComparedAs::Json
             }
             (View::Lines(one, _), View::Lines(other, _)) => self.compare_joined(rules, findings).unwrap_or_else(|| {
-                self.compare_json(one, 0, other, rules, findings);
+                self.compare_json(one, usize::from(self.cut.recorded), other, rules, findings);
                 ComparedAs::Json
             }),
             (View::Events(one), View::Events(other)) => self.compare_joined(rules, findings).unwrap_or_else(|| {
-                stream::compare(one, other, self.is_part, rules, findings);
+                stream::compare(one, other, self.cut.recorded, rules, findings);
                 ComparedAs::Events
             }),
             // Lines that are no message, or contradict themselves.
@@ -132,9 +140,10 @@ impl<'a> Views<'a> {
             (View::Events(stream) | View::Lines(_, stream), View::Json(whole, _))
             | (View::Json(whole, _), View::Events(stream) | View::Lines(_, stream)) => {
                 let is_mirrored = self.other.stream().is_some();
-                let message = Message::of(stream, self.is_part, rules);
+                let is_part = self.cut.recorded;
+                let message = Message::of(stream, is_part, rules).filter(|_| !(is_part && is_mirrored));
                 let compared =
-                    message.and_then(|it| said::compare_with_whole(&it, whole, is_mirrored, rules, findings));
+                    message.and_then(|it| said::compare_with_whole(&it, whole, is_mirrored, is_part, rules, findings));
                 if compared.is_some() { ComparedAs::Message } else { self.compare_as_bytes(rules, findings) }
             }
             (View::Structured(one), View::Structured(other)) if self.one.is_like(&self.other) => {
@@ -155,7 +164,7 @@ impl<'a> Views<'a> {
                 }
             }
             (View::Text(one), View::Text(other)) => {
-                let is_equal = if self.is_part { other.starts_with(&**one) } else { one == other };
+                let is_equal = if self.cut.recorded { other.starts_with(&**one) } else { one == other };
                 self.add_whole(is_equal, ChangeKind::Changed, rules, findings);
                 ComparedAs::Text
             }
@@ -165,14 +174,22 @@ impl<'a> Views<'a> {
 
     /// Compares two streams by the messages that they join to; `None` where one joins to none.
     fn compare_joined(&self, rules: &Active<'_>, findings: &mut Findings) -> Option<ComparedAs> {
-        let message = |view: &View<'_>| Message::of(view.stream()?, self.is_part, rules);
-        said::compare(&message(&self.one)?, &message(&self.other)?, rules, findings)?;
+        let (stream, other_stream) = (self.one.stream()?, self.other.stream()?);
+        let one = Message::of(stream, self.cut.recorded, rules);
+        let other = Message::of(other_stream, self.cut.both, rules);
+        let (one, other) = match (one, other) {
+            (Some(one), Some(other)) => (one, other),
+            (Some(one), None) => (one, Message::of_error(other_stream, rules)?),
+            (None, Some(other)) => (Message::of_error(stream, rules)?, other),
+            (None, None) => return None,
+        };
+        said::compare(&one, &other, self.cut, rules, findings)?;
         Some(ComparedAs::Message)
     }
 
     /// Compares two documents, of the first of which `open` values were cut off, and those with calls of tools in normal form.
     fn compare_json(&self, one: &Tree<'_>, open: usize, other: &Tree<'_>, rules: &Active<'_>, findings: &mut Findings) {
-        let normal = |tree: &Tree<'_>| if self.is_part { None } else { message::normal(tree.root()) };
+        let normal = |tree: &Tree<'_>| if self.cut.recorded { None } else { message::normal(tree.root()) };
         let (normal_one, normal_other) = (normal(one), normal(other));
         let mut document = json::Document::default();
         if normal_one.is_some() || normal_other.is_some() {
@@ -187,7 +204,7 @@ impl<'a> Views<'a> {
 
     fn compare_as_bytes(&self, rules: &Active<'_>, findings: &mut Findings) -> ComparedAs {
         let (is_equal, kind) = match (self.one.as_bytes(), self.other.as_bytes()) {
-            (Some(one), Some(other)) if self.is_part => (other.starts_with(one), ChangeKind::Changed),
+            (Some(one), Some(other)) if self.cut.recorded => (other.starts_with(one), ChangeKind::Changed),
             (Some(one), Some(other)) => (one == other, ChangeKind::Changed),
             _ => match (&self.one, &self.other) {
                 (View::Nothing, _) => (false, ChangeKind::Added),

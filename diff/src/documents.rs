@@ -11,7 +11,9 @@ use content::{
 };
 use exchange::MediaKind;
 
-use crate::{ComparedAs, Comparison, Rules, compare::Views, findings::Findings, structured::Reading, view::View};
+use crate::{
+    ComparedAs, Comparison, Rules, compare::Views, findings::Findings, said::Cut, structured::Reading, view::View,
+};
 
 /// Values that a file may have to be read as JSON, however much memory there is. A choice: files of 50 MB have a few million.
 const VALUES_MAX: usize = 16 << 20;
@@ -43,7 +45,7 @@ pub fn compare_documents_within(recorded: &[u8], replayed: &[u8], rules: &Rules,
     let values_max = values_max(memory_bytes, recorded.len() as u64 + replayed.len() as u64);
     let mut has_too_many = false;
     let (one, other) = views(recorded, replayed, rules.reading(""), values_max, &mut has_too_many);
-    let views = Views { one, other, is_part: false };
+    let views = Views { one, other, cut: Cut::default() };
     let compared_as = views.compare(&rules.for_document(), &mut findings);
     if has_too_many && findings.changes_count() > 0 {
         findings.note_coarse();

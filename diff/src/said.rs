@@ -4,6 +4,8 @@
 //! and beside them how each stream came: split points are told, and are no difference. Rules for the data of events take
 //! out what they cover before the events are joined; rules for bodies apply to the message.
 
+mod reach;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use content::{
@@ -18,9 +20,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Change, ChangeKind, Shown,
     findings::Findings,
-    json::{Document, canonical_digest, compare as compare_json, without},
-    pointer::{Cover, pointer_text, rule_for_root},
+    json::{Document, canonical_digest, compare as compare_json, parse_cut, without},
+    pointer::{Cover, Step, pointer_text, rule_for_root},
     rules::{Active, EventField},
+    said::reach::{ERROR, cut_to_reach},
 };
 
 /// How two streams of one kind of message came. None of it is content.
@@ -60,22 +63,91 @@ pub(crate) struct Message {
     joined: Joined,
     events: u64,
     taken: TakenOut,
+    /// What came of an event behind the message, which no browser sees, of a stream that was not cut.
+    rest: Option<Event>,
+}
+
+/// Which of two answers were cut, so that more of them may have come than is there.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cut {
+    /// The recorded one.
+    pub(crate) recorded: bool,
+    /// The replayed one as well.
+    pub(crate) both: bool,
+}
+
+/// How far a stream came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    /// To an error.
+    Failed,
+    /// Nothing says that it is whole: some providers never do.
+    Ended,
+    Whole,
 }
 
 impl Message {
-    /// Joins a stream; `None` where it is no message of a format that is known, or was cut.
+    /// Joins a stream; `None` where it is no message of a format that is known. Of one that was cut, the last event counts as
+    /// far as it goes, where that can be joined.
     pub(crate) fn of(stream: &Stream, is_part: bool, rules: &Active<'_>) -> Option<Self> {
-        if is_part || rule_for_root(&rules.event_data).is_some() {
+        let last = stream.trailing.as_ref().filter(|_| is_part).and_then(closed);
+        if let Some(last) = last
+            && let Some(message) = Self::join(stream, Some(last), rules, message::joined)
+        {
+            return Some(message);
+        }
+        let rest = stream.trailing.clone().filter(|_| !is_part);
+        Some(Self { rest, ..Self::join(stream, None, rules, message::joined)? })
+    }
+
+    /// The message of a stream that is nothing but an error.
+    pub(crate) fn of_error(stream: &Stream, rules: &Active<'_>) -> Option<Self> {
+        Self::join(stream, None, rules, message::error_alone).filter(|_| stream.trailing.is_none())
+    }
+
+    fn join(
+        stream: &Stream,
+        last: Option<Event>,
+        rules: &Active<'_>,
+        join: fn(&Stream) -> Option<Joined>,
+    ) -> Option<Self> {
+        if rule_for_root(&rules.event_data).is_some() {
             return None;
         }
         let mut taken = TakenOut::new();
-        let joined = if rules.event_data.is_empty() {
-            message::joined(stream)?
+        let joined = if rules.event_data.is_empty() && last.is_none() && stream.trailing.is_none() {
+            join(stream)?
         } else {
-            let events = stream.events.iter().map(|event| less(event, rules, &mut taken)).collect();
-            message::joined(&Stream { events, trailing: stream.trailing.clone() })?
+            let all = stream.events.iter().chain(&last);
+            let events = match rules.event_data.is_empty() {
+                true => all.cloned().collect(),
+                false => all.map(|event| less(event, rules, &mut taken)).collect(),
+            };
+            join(&Stream { events, trailing: None })?
         };
-        Some(Self { joined, events: stream.events.len() as u64, taken })
+        Some(Self { joined, events: stream.events.len() as u64, taken, rest: None })
+    }
+
+    fn standing(&self) -> Standing {
+        match (self.joined.message.get(ERROR), &self.joined.end) {
+            (Some(error), _) if *error != Value::Null => Standing::Failed,
+            (_, None) => Standing::Ended,
+            (_, Some(_)) => Standing::Whole,
+        }
+    }
+
+    /// True where what ended it is a difference of its own, and no rule hides that.
+    fn is_told(&self, rules: &Active<'_>) -> bool {
+        match self.standing() {
+            Standing::Failed => {
+                let mut cover = Cover::new(&rules.body);
+                let at_root = cover.rule();
+                cover.enter(&Step::Key(ERROR));
+                at_root.or(cover.rule()).is_none()
+            }
+            Standing::Ended => rules.for_event_field(EventField::End).is_none(),
+            Standing::Whole => false,
+        }
     }
 
     /// Appends what rules leave of it.
@@ -84,6 +156,9 @@ impl Message {
             out.extend_from_slice(end.as_bytes());
         }
         out.push(b'\n');
+        if let Some(rest) = &self.rest {
+            out.extend_from_slice(format!("{:?}\n", what_counts(rest)).as_bytes());
+        }
         let value = message::in_order(message::normal_of(self.joined.message.clone()));
         if let Some(kept) = without(&value, &mut Vec::new(), &mut Cover::new(&rules.body), &mut |_, _, _| {}) {
             kept.write_canonical(out);
@@ -105,21 +180,48 @@ fn less(event: &Event, rules: &Active<'_>, taken: &mut TakenOut) -> Event {
     Event { data: kept.map(|value| value.to_compact_text()).unwrap_or_default(), ..event.clone() }
 }
 
-/// Compares two streams by their messages.
+/// The event as it would be if it ended where it was cut; `None` where nothing can be said of it.
+fn closed(event: &Event) -> Option<Event> {
+    let (tree, _) = parse_cut(event.data.as_bytes(), VALUES_MAX)?;
+    Some(Event { data: tree.root().to_value().to_compact_text(), ..event.clone() })
+}
+
+/// What an event says, wherever it stands and whatever comments it has.
+fn what_counts(event: &Event) -> Event {
+    Event { comments: Vec::new(), range: 0..0, ..event.clone() }
+}
+
+/// Compares two streams by their messages. Where one did not come to its end, and the other did or came further, or where it
+/// was cut, it is compared as far as it goes: what ended it is a difference of its own.
 pub(crate) fn compare(
     recorded: &Message,
     replayed: &Message,
+    cut: Cut,
     rules: &Active<'_>,
     findings: &mut Findings,
 ) -> Option<()> {
-    let normal = |message: &Message| tree_of(&message::normal_of(message.joined.message.clone()));
-    let (one, other) = (normal(recorded)?, normal(replayed)?);
+    let standings = (recorded.standing(), replayed.standing());
+    let rests = [recorded, replayed].map(|message| message.rest.as_ref().map(what_counts));
+    if !cut.recorded && standings.0 == standings.1 && rests[0] != rests[1] {
+        return None;
+    }
+    let (mut one, mut other) = (recorded.joined.message.clone(), replayed.joined.message.clone());
+    if cut.recorded || standings.0 < standings.1 && recorded.is_told(rules) {
+        cut_to_reach(&mut one, &mut other, &recorded.joined.unfinished);
+    }
+    // How far a part would have come is not known: only an error is less.
+    let is_less = if cut.recorded { standings.1 == Standing::Failed } else { standings.1 < standings.0 };
+    if cut.both || is_less && replayed.is_told(rules) {
+        cut_to_reach(&mut other, &mut one, &replayed.joined.unfinished);
+    }
+    let (one, other) = (tree_of(&message::normal_of(one))?, tree_of(&message::normal_of(other))?);
     findings.note_streams(Streams { recorded: Some(recorded.streamed()), replayed: Some(replayed.streamed()) });
     count_taken(recorded, replayed, findings);
     let document = Document { has_calls: true, ..Document::default() };
     compare_json(one.root(), other.root(), 0, document, rules.for_body(), findings);
     let ends = (recorded.joined.end.as_deref(), replayed.joined.end.as_deref());
-    if ends.0 != ends.1 {
+    let may_come_later = cut.recorded && ends.0.is_none() || cut.both && ends.1.is_none();
+    if ends.0 != ends.1 && !may_come_later {
         compare_ends(ends.0, ends.1, rules, findings);
     }
     Some(())
@@ -153,7 +255,8 @@ fn compare_ends(one: Option<&str>, other: Option<&str>, rules: &Active<'_>, find
     findings.add(Change { recorded, replayed, ..Change::at(pointer, kind) });
 }
 
-/// Compares a stream with an answer in one piece by what both say; `is_mirrored` when the stream is the replayed one.
+/// Compares a stream with an answer in one piece by what both say; `is_mirrored` when the stream is the replayed one, `is_part`
+/// when it was cut.
 ///
 /// What a stream leaves out is not compared: members that say nothing (`null`, an empty list), and counts of tokens and the
 /// like that only one side gives.
@@ -161,11 +264,15 @@ pub(crate) fn compare_with_whole(
     stream: &Message,
     whole: &Tree<'_>,
     is_mirrored: bool,
+    is_part: bool,
     rules: &Active<'_>,
     findings: &mut Findings,
 ) -> Option<()> {
-    let mut said = telling(message::normal_of(stream.joined.message.clone()));
-    let mut answer = telling(message::normal_of(whole.root().to_value()));
+    let (mut said, mut answer) = (stream.joined.message.clone(), whole.root().to_value());
+    if is_part || stream.standing() == Standing::Failed && stream.is_told(rules) {
+        cut_to_reach(&mut said, &mut answer, &stream.joined.unfinished);
+    }
+    let (mut said, mut answer) = (telling(message::normal_of(said)), telling(message::normal_of(answer)));
     for key in ["usage", "system_fingerprint", "service_tier"] {
         if said.get(key).is_none() || answer.get(key).is_none() {
             remove(&mut said, key);

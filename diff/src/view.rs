@@ -72,6 +72,12 @@ impl<'a> View<'a> {
         {
             return Self::Events(stream);
         }
+        if output.is_part()
+            && is_lines(&essence)
+            && let Some(view) = Self::of_cut_lines(&decoded)
+        {
+            return view;
+        }
         if output.is_part() || decoded.is_empty() {
             return Self::read(kind, decoded, output.is_part(), None);
         }
@@ -98,6 +104,16 @@ impl<'a> View<'a> {
             Some(stream) => Self::Lines(Arc::new(tree), stream),
             None => Self::Json(Arc::new(tree), 0),
         })
+    }
+
+    /// The same of a body that was cut, where its lines join to a message as far as they go.
+    fn of_cut_lines(bytes: &[u8]) -> Option<Self> {
+        let stream = message::cut_lines(bytes.utf8_chunks().next()?.valid())?;
+        let whole = Stream { events: stream.events.clone(), trailing: None };
+        message::joined(&whole)?;
+        let array: Vec<&str> = stream.events.iter().map(|event| event.data.as_str()).collect();
+        let tree = json::parse_tree_owned(format!("[{}]", array.join(",")), VALUES_MAX, None).ok()?;
+        Some(Self::Lines(Arc::new(tree), stream))
     }
 
     /// A file as what it looks like, beside JSON and text.

@@ -13,13 +13,17 @@ mod ollama;
 mod responses;
 #[cfg(test)]
 mod tests;
+mod unfinished;
 
 use std::collections::BTreeMap;
 
 use exchange::Digest;
 
+pub use unfinished::{Step, Unfinished};
+
 use crate::{
     canonical::VALUES_MAX,
+    eventstream::EXCEPTION,
     json::{self, Node, Value},
     sse::{Event, Stream},
 };
@@ -48,6 +52,8 @@ pub struct Joined {
     pub end: Option<String>,
     /// Events that carried a piece of what was said.
     pub pieces: u64,
+    /// What could have come yet, had the stream gone on.
+    pub unfinished: Unfinished,
 }
 
 /// An event that joining looks at.
@@ -65,30 +71,85 @@ pub fn joined(stream: &Stream) -> Option<Joined> {
     let (mut pieces, done) = pieces(&stream.events)?;
     if !done && pieces.first().is_some_and(|piece| piece.event.as_deref() == Some("chunk")) {
         // What Bedrock wraps is what the model's provider sends by itself.
+        let error = pieces.pop_if(|piece| failure(piece).is_some()).and_then(|piece| failure(&piece));
         for piece in &mut pieces {
             piece.event.take().filter(|event| event == "chunk")?;
         }
-        if let Some((events, beside)) = bedrock::unwrapped(&pieces) {
-            return bedrock::joined(&events, &beside, true);
+        let mut joined = if let Some((events, beside)) = bedrock::unwrapped(&pieces) {
+            bedrock::joined(&events, &beside, true)?
+        } else if pieces.first().is_some_and(bedrock::is_titan) {
+            bedrock::of_titan(&pieces)?
+        } else {
+            of_provider(&pieces, false)?
+        };
+        if let (Some(error), Value::Object(members)) = (error, &mut joined.message) {
+            members.push(("error".to_owned(), error));
         }
-        if pieces.first().is_some_and(bedrock::is_titan) {
-            return bedrock::of_titan(&pieces);
-        }
+        return Some(joined);
     }
+    of_provider(&pieces, done)
+}
+
+/// The message by the format of its first event.
+fn of_provider(pieces: &[Piece], done: bool) -> Option<Joined> {
     let first = pieces.iter().find(|piece| piece.text("type") != Some("ping"))?;
     match first.text("type") {
-        Some("message-start") => cohere::joined(&pieces, done),
-        _ if first.event.as_deref() == Some("messageStart") => bedrock::joined(&pieces, &[], false).filter(|_| !done),
-        None if ollama::is_one(first) => ollama::joined(&pieces).filter(|_| !done),
-        Some("message_start") => anthropic::joined(&pieces).filter(|_| !done),
-        Some(kind) if kind.starts_with("response.") => responses::joined(&pieces).filter(|_| !done),
-        _ if matches!(first.data.get("choices"), Some(Value::Array(_))) => chat::joined(&pieces, done),
+        Some("message-start") => cohere::joined(pieces, done),
+        _ if first.event.as_deref() == Some("messageStart") => bedrock::joined(pieces, &[], false).filter(|_| !done),
+        None if ollama::is_one(first) => ollama::joined(pieces).filter(|_| !done),
+        Some("message_start") => anthropic::joined(pieces).filter(|_| !done),
+        Some(kind) if kind.starts_with("response.") => responses::joined(pieces).filter(|_| !done),
+        _ if matches!(first.data.get("choices"), Some(Value::Array(_))) => chat::joined(pieces, done),
         _ => None,
     }
 }
 
+/// A stream that says nothing but what went wrong, as a message of whatever format.
+pub fn error_alone(stream: &Stream) -> Option<Joined> {
+    let (pieces, done) = pieces(&stream.events).filter(|_| stream.trailing.is_none())?;
+    let mut said = pieces.iter().filter(|piece| piece.text("type") != Some("ping"));
+    let (piece, more) = (said.next()?, said.next());
+    let error = match piece.data.get("error") {
+        Some(error) => error.clone(),
+        None if piece.text("type") == Some("error") => piece.data.clone(),
+        None => failure(piece)?,
+    };
+    let message = Value::Object(vec![("error".to_owned(), error)]);
+    let mut unfinished = Unfinished::default();
+    unfinished.may_go_on([Step::Key("")]);
+    let end = done.then(|| "[DONE]".to_owned());
+    more.is_none().then_some(Joined { message, end, pieces: 0, unfinished })
+}
+
+/// What went wrong, where a message of Amazon's framing tells that.
+fn failure(piece: &Piece) -> Option<Value> {
+    let kind = piece.event.as_deref()?.strip_prefix(EXCEPTION)?;
+    let mut error = Members(vec![("type".to_owned(), Value::String(kind.to_owned()))]);
+    let mut said = piece.members()?.iter().filter(|(key, _)| key != "p");
+    said.try_for_each(|(key, value)| error.agree(key, value))?;
+    Some(error.into_value())
+}
+
+/// The same of a document that was cut: what stands behind the last line end is the trailing event.
+pub fn cut_lines(text: &str) -> Option<Stream> {
+    let (whole, rest) = text.split_at(text.rfind('\n')? + 1);
+    let events = events_of(whole);
+    let trailing = (!rest.trim().is_empty()).then(|| Event {
+        data: rest.trim_start().to_owned(),
+        has_data: true,
+        range: whole.len()..text.len(),
+        ..Event::default()
+    });
+    (!events.is_empty()).then_some(Stream { events, trailing })
+}
+
 /// Lines with an object in each as events, so that they can be [`joined`]: `None` for a document that has none or one.
 pub fn lines(text: &str) -> Option<Stream> {
+    let events = events_of(text);
+    (events.len() > 1).then_some(Stream { events, trailing: None })
+}
+
+fn events_of(text: &str) -> Vec<Event> {
     let mut events = Vec::new();
     let mut at = 0;
     for line in text.split_inclusive('\n') {
@@ -99,7 +160,7 @@ pub fn lines(text: &str) -> Option<Stream> {
             events.push(Event { data, has_data: true, dispatched: true, range, ..Event::default() });
         }
     }
-    (events.len() > 1).then_some(Stream { events, trailing: None })
+    events
 }
 
 /// An event as formats have them: a type at most, and data.
@@ -144,6 +205,10 @@ impl Members {
             Value::Object(members) => Some(Self(members.clone())),
             _ => None,
         }
+    }
+
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
     fn get_mut(&mut self, key: &str) -> Option<&mut Value> {

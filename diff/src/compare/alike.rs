@@ -93,8 +93,8 @@ fn rules() -> impl Strategy<Value = Rules> {
 fn plainly(recorded: &Output<'_>, replayed: &Output<'_>, rules: &Rules) -> Comparison {
     let (mut findings, active) = (Findings::new(), rules.for_response(&Route::default()));
     let [one, other] = [recorded, replayed].map(|output| View::of(output, Reading::default()));
-    let mut views = Views { one, other, is_part: recorded.is_part() };
-    views.read_alike(replayed);
+    let mut views = Views { one, other, cut: Cut { recorded: recorded.is_part(), both: false } };
+    views.read_alike(recorded, replayed);
     let compared_as = views.compare(&active, &mut findings);
     let comparison = findings.into_comparison(rules, compared_as);
     Comparison { recorded_part_only: recorded.is_part(), ..comparison }
@@ -105,7 +105,7 @@ fn documents_plainly(recorded: &str, replayed: &str, rules: &Rules) -> Option<Co
     let one = View::Json(Arc::new(json::parse_tree(recorded.as_bytes(), VALUES_MAX).ok()?), 0);
     let other = View::Json(Arc::new(json::parse_tree(replayed.as_bytes(), VALUES_MAX).ok()?), 0);
     let mut findings = Findings::new();
-    let compared_as = Views { one, other, is_part: false }.compare(&rules.for_document(), &mut findings);
+    let compared_as = Views { one, other, cut: Cut::default() }.compare(&rules.for_document(), &mut findings);
     Some(findings.into_comparison(rules, compared_as))
 }
 

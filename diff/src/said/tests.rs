@@ -53,7 +53,14 @@ fn what_is_said_differs_at_its_place_in_the_message_and_a_stream_that_just_ends_
     assert_eq!(told(&compared((EVENTS, &whole), (EVENTS, &other), &[])), ["changed /choices/0/message/content"]);
     let cut = chunks("c", &["Hel"], false);
     let comparison = compared((EVENTS, &whole), (EVENTS, &cut), &[]);
+    assert_eq!(told(&comparison), ["removed sse:end"], "what is there says the same");
+    let other = chunks("c", &["Hep"], false);
+    let comparison = compared((EVENTS, &whole), (EVENTS, &other), &[]);
     assert_eq!(told(&comparison), ["changed /choices/0/message/content", "removed sse:end"]);
+    let comparison = compared((EVENTS, &whole), (EVENTS, &cut), &["sse:end"]);
+    assert_eq!(told(&comparison), ["changed /choices/0/message/content"], "hidden, it explains nothing");
+    let ended = compared((EVENTS, &chunks("c", &["Hello"], false)), (EVENTS, &cut), &[]);
+    assert_eq!(told(&ended), ["changed /choices/0/message/content"], "neither says that it is whole");
     let comparison =
         compared((EVENTS, &chunks("c", &["a"], true)), (EVENTS, &chunks("c", &["a"], false)), &["sse:end"]);
     assert!(comparison.is_equal() && comparison.rules_used.len() == 1);
@@ -111,7 +118,8 @@ fn calls_of_tools_are_compared_by_name_and_arguments_in_any_order() {
 #[test]
 fn results_of_two_calls_of_one_tool_that_are_swapped_are_told() {
     let answer = |calls: [&str; 2], results: [&str; 2]| {
-        let call = |id| format!(r#"{{"type":"server_tool_use","id":"{id}","name":"search","input":{{"query":"{id}"}}}}"#);
+        let call =
+            |id| format!(r#"{{"type":"server_tool_use","id":"{id}","name":"search","input":{{"query":"{id}"}}}}"#);
         let result = |(id, found): (&str, &str)| {
             format!(r#"{{"type":"web_search_tool_result","tool_use_id":"{id}","content":"{found}"}}"#)
         };
@@ -123,4 +131,162 @@ fn results_of_two_calls_of_one_tool_that_are_swapped_are_told() {
     let comparison = compared((JSON, &recorded), (JSON, &swapped), &[]);
     assert_eq!(told(&comparison), ["changed /content/2/tool_use_id", "changed /content/3/tool_use_id"]);
     assert!(compared((JSON, &recorded), (JSON, &answer(["dogs", "cats"], ["cats", "dogs"])), &[]).is_equal());
+}
+
+/// Compares a recorded answer of which so many bytes came with a whole one.
+fn compared_part(kind: &str, recorded: &str, replayed: &str) -> Comparison {
+    let head = Head::new(format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n\r\n"));
+    let output = |body, complete| Output { head: &head, body, complete, whole: true };
+    let (one, other) = (output(recorded.as_bytes(), false), output(replayed.as_bytes(), true));
+    let comparison = compare_responses(&one, &other, &Rules::strict(), &Route::default());
+    let mirrored = compare_responses(&other, &one, &Rules::strict(), &Route::default());
+    assert_eq!(comparison.changes_count(), mirrored.changes_count());
+    comparison
+}
+
+fn events(events: &[&str]) -> String {
+    events.iter().map(|event| format!("data: {event}\n\n")).collect()
+}
+
+/// A message with a text, a call and what they are split into.
+fn chat(pieces: &[&str], arguments: &[&str]) -> String {
+    let piece = |delta: String, reason: &str| {
+        format!(r#"{{"id":"c","model":"m","choices":[{{"index":0,"delta":{delta},"finish_reason":{reason}}}]}}"#)
+    };
+    let mut all = vec![piece(r#"{"role":"assistant","content":""}"#.to_owned(), "null")];
+    all.extend(pieces.iter().map(|text| piece(format!(r#"{{"content":"{text}"}}"#), "null")));
+    let call = r#"{"tool_calls":[{"index":0,"id":"t","type":"function","function":{"name":"f","arguments":""}}]}"#;
+    all.push(piece(call.to_owned(), "null"));
+    all.extend(arguments.iter().map(|text| {
+        let text = text.replace('"', "\\\"");
+        piece(format!(r#"{{"tool_calls":[{{"index":0,"function":{{"arguments":"{text}"}}}}]}}"#), "null")
+    }));
+    all.push(piece("{}".to_owned(), "\"tool_calls\""));
+    all.push("[DONE]".to_owned());
+    events(&all.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+fn anthropic(pieces: &[&str], arguments: &[&str]) -> String {
+    let mut all = vec![
+        r#"{"type":"message_start","message":{"id":"m","content":[],"stop_reason":null,"usage":{"output_tokens":1}}}"#
+            .to_owned(),
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#.to_owned(),
+    ];
+    all.extend(pieces.iter().map(|text| {
+        format!(r#"{{"type":"content_block_delta","index":0,"delta":{{"type":"text_delta","text":"{text}"}}}}"#)
+    }));
+    all.push(r#"{"type":"content_block_stop","index":0}"#.to_owned());
+    let block = r#"{"type":"tool_use","id":"t","name":"f","input":{}}"#;
+    all.push(format!(r#"{{"type":"content_block_start","index":1,"content_block":{block}}}"#));
+    all.extend(arguments.iter().map(|text| {
+        let delta = format!(r#"{{"type":"input_json_delta","partial_json":"{}"}}"#, text.replace('"', "\\\""));
+        format!(r#"{{"type":"content_block_delta","index":1,"delta":{delta}}}"#)
+    }));
+    all.push(r#"{"type":"content_block_stop","index":1}"#.to_owned());
+    all.push(r#"{"type":"message_delta","delta":{"stop_reason":"tool_use"},"usage":{"output_tokens":9}}"#.to_owned());
+    all.push(r#"{"type":"message_stop"}"#.to_owned());
+    events(&all.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+fn responses(pieces: &[&str], arguments: &[&str]) -> String {
+    let (text, input) = (pieces.concat(), arguments.concat().replace('"', "\\\""));
+    let part = |text: &str| format!(r#"{{"type":"output_text","text":"{text}","annotations":[]}}"#);
+    let message = |status: &str, parts: &str| {
+        format!(r#"{{"id":"i","type":"message","status":"{status}","content":[{parts}]}}"#)
+    };
+    let call = |status: &str, input: &str| {
+        format!(r#"{{"id":"j","type":"function_call","call_id":"t","name":"f","status":"{status}","arguments":"{input}"}}"#)
+    };
+    let response = |status: &str, output: &str| format!(r#"{{"id":"r","status":"{status}","error":null,"output":[{output}]}}"#);
+    let (done, called) = (message("completed", &part(&text)), call("completed", &input));
+    let place = r#""item_id":"i","output_index":0,"content_index":0"#;
+    let mut all = vec![
+        format!(r#"{{"type":"response.created","response":{}}}"#, response("in_progress", "")),
+        format!(r#"{{"type":"response.output_item.added","output_index":0,"item":{}}}"#, message("in_progress", "")),
+        format!(r#"{{"type":"response.content_part.added",{place},"part":{}}}"#, part("")),
+    ];
+    all.extend(pieces.iter().map(|text| format!(r#"{{"type":"response.output_text.delta",{place},"delta":"{text}"}}"#)));
+    all.push(format!(r#"{{"type":"response.output_text.done",{place},"text":"{text}"}}"#));
+    all.push(format!(r#"{{"type":"response.content_part.done",{place},"part":{}}}"#, part(&text)));
+    all.push(format!(r#"{{"type":"response.output_item.done","output_index":0,"item":{done}}}"#));
+    all.push(format!(r#"{{"type":"response.output_item.added","output_index":1,"item":{}}}"#, call("in_progress", "")));
+    let place = r#""item_id":"j","output_index":1"#;
+    all.extend(arguments.iter().map(|text| {
+        let text = text.replace('"', "\\\"");
+        format!(r#"{{"type":"response.function_call_arguments.delta",{place},"delta":"{text}"}}"#)
+    }));
+    all.push(format!(r#"{{"type":"response.output_item.done","output_index":1,"item":{called}}}"#));
+    let output = format!("{done},{called}");
+    all.push(format!(r#"{{"type":"response.completed","response":{}}}"#, response("completed", &output)));
+    events(&all.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// Text and arguments in pieces, as a stream of one format.
+type Format = fn(&[&str], &[&str]) -> String;
+
+const FORMATS: [Format; 3] = [chat, anthropic, responses];
+
+#[test]
+fn a_stream_that_was_cut_anywhere_is_compared_as_far_as_it_goes_however_it_was_split() {
+    for format in FORMATS {
+        let recorded = format(&["Hello ", "there, wor", "ld"], &[r#"{"path":"#, r#""/tmp/x","n":[1,2]}"#]);
+        let same = format(&["He", "llo th", "ere, world"], &[r#"{"pa"#, r#"th":"/tm"#, r#"p/x","n":[1,2"#, "]}"]);
+        let whole_events = recorded.find("\n\n").unwrap() + 2;
+        for len in whole_events..recorded.len() {
+            let comparison = compared_part(EVENTS, &recorded[..len], &same);
+            assert!(comparison.is_equal(), "{len}: {comparison:?}\n{}", &recorded[..len]);
+            assert_eq!(comparison.compared_as, ComparedAs::Message, "{len}");
+        }
+        let text_at = recorded.find("there").unwrap() + 9;
+        let other_text = format(&["Hello th", "is world"], &["{}"]);
+        assert_eq!(compared_part(EVENTS, &recorded[..text_at], &other_text).changes_count(), 1);
+        let arguments_at = recorded.find("/tmp/x").unwrap() + 5;
+        let other_path = format(&["Hello there, world"], &[r#"{"path":"/etc"}"#]);
+        let comparison = compared_part(EVENTS, &recorded[..arguments_at], &other_path);
+        assert!(comparison.changes_count() == 1 && comparison.changes[0].pointer.ends_with("/path"), "{comparison:?}");
+        let shorter = format(&["Hello th"], &["{}"]);
+        assert!(!compared_part(EVENTS, &recorded[..text_at], &shorter).is_equal(), "it has to be there again");
+    }
+}
+
+#[test]
+fn an_error_in_the_middle_and_a_lost_end_are_each_told_once() {
+    for format in FORMATS {
+        let recorded = format(&["Hello ", "there, world"], &[r#"{"path":"/tmp/x"}"#]);
+        let other = format(&["He", "llo th", "ere, world"], &[r#"{"path":"/tmp/x"}"#]);
+        for until in ["ere, world", "ath"] {
+            let at = other.find(until).unwrap();
+            let begun = &other[..other[..at].rfind("data: ").unwrap()];
+            let comparison = compared((EVENTS, &recorded), (EVENTS, begun), &[]);
+            assert_eq!(told(&comparison), ["removed sse:end"], "{begun}");
+            let within = compared((EVENTS, &recorded), (EVENTS, &other[..at]), &[]);
+            assert_eq!(told(&within), ["removed sse:end"], "{}", &other[..at]);
+            let failed = format!("{begun}data: {}\n\n", r#"{"type":"error","error":{"message":"overloaded"}}"#);
+            let comparison = compared((EVENTS, &recorded), (EVENTS, &failed), &[]);
+            let (error, end) = (told(&comparison)[0].clone(), told(&comparison)[1..].to_vec());
+            assert!(error == "added /error" || error == "type-changed /error", "{comparison:?}");
+            assert_eq!(end, ["removed sse:end"], "{comparison:?}");
+            let hidden = compared((EVENTS, &recorded), (EVENTS, &failed), &["/error", "sse:end"]);
+            assert!(!hidden.is_equal(), "what is missing is told then");
+        }
+        let failed = events(&[r#"{"type":"error","error":{"message":"overloaded"}}"#]);
+        let comparison = compared((EVENTS, &recorded), (EVENTS, &failed), &[]);
+        assert_eq!(comparison.changes_count(), 2, "{comparison:?}");
+    }
+}
+
+#[test]
+fn lines_that_were_cut_are_compared_as_the_message_they_begin() {
+    let line = |text: &str, done: bool| {
+        format!(r#"{{"model":"m","created_at":"{text}","message":{{"role":"assistant","content":"{text}"}},"done":{done}}}"#) + "\n"
+    };
+    let recorded = [line("Hel", false), line("lo wor", false), line("ld", true)].concat();
+    let same = [line("H", false), line("ello world", false), line("", true)].concat();
+    let begins = line("Hel", false).len();
+    for len in begins..recorded.len() - 20 {
+        let comparison = compared_part("application/x-ndjson", &recorded[..len], &same);
+        assert!(comparison.is_equal(), "{len}: {comparison:?}");
+    }
+    let other = [line("Hi", false), line("", true)].concat();
+    assert!(!compared_part("application/x-ndjson", &recorded[..begins + 5], &other).is_equal());
 }

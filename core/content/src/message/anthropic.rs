@@ -1,6 +1,10 @@
 //! Messages as Anthropic streams them: a message without content, then its blocks piece by piece, then why it ended.
 
-use super::{Joined, Members, Piece, index};
+use super::{
+    Joined, Members, Piece,
+    Step::{Index, Key},
+    Unfinished, index,
+};
 use crate::json::{self, Value};
 
 struct Block {
@@ -8,6 +12,8 @@ struct Block {
     /// Of a call: its input as far as it came.
     input: String,
     is_open: bool,
+    /// What its last piece was of.
+    last: &'static str,
 }
 
 /// The message that the events join to.
@@ -31,7 +37,7 @@ pub(super) fn joined(pieces: &[Piece]) -> Option<Joined> {
             "content_block_start" if only(&["index", "content_block"]) => {
                 let members = Members::of(piece.data.get("content_block")?)?;
                 let is_next = index(piece.data.get("index")?)? == blocks.len();
-                blocks.push(Block { members, input: String::new(), is_open: is_next.then_some(true)? });
+                blocks.push(Block { members, input: String::new(), is_open: is_next.then_some(true)?, last: "text" });
             }
             "content_block_delta" if only(&["index", "delta"]) => {
                 pieces_count += 1;
@@ -59,8 +65,16 @@ pub(super) fn joined(pieces: &[Piece]) -> Option<Joined> {
         }
     }
     let mut message = message?;
+    let mut unfinished = Unfinished::changing(&["usage"]);
+    unfinished.may_go_on([Key("content"), Index(blocks.len())]);
+    for (at, block) in blocks.iter().enumerate().filter(|(_, block)| block.is_open) {
+        unfinished.may_go_on([Key("content"), Index(at), Key(block.last)]);
+        if let Some(Value::Array(citations)) = block.members.get("citations") {
+            unfinished.may_go_on([Key("content"), Index(at), Key("citations"), Index(citations.len())]);
+        }
+    }
     message.set("content", Value::Array(blocks.into_iter().map(Block::into_value).collect()));
-    Some(Joined { message: message.into_value(), end, pieces: pieces_count })
+    Some(Joined { message: message.into_value(), end, pieces: pieces_count, unfinished })
 }
 
 /// What is said at the end of a message replaces what was said at its beginning.
@@ -87,6 +101,11 @@ impl Block {
         let (key, value) = match members.iter().filter(|(key, _)| key != "type").collect::<Vec<_>>()[..] {
             [(key, value)] => (key.as_str(), value),
             _ => return None,
+        };
+        self.last = match key {
+            "thinking" | "signature" => "thinking",
+            "partial_json" => "input",
+            _ => "text",
         };
         match (kind, key, value) {
             ("text_delta", "text", piece)

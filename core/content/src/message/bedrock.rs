@@ -3,14 +3,18 @@
 
 use std::collections::BTreeMap;
 
-use super::{Joined, Members, Piece, index};
-use crate::{
-    eventstream::EXCEPTION,
-    json::{self, Value},
+use super::{
+    Joined, Members, Piece,
+    Step::{self, Index, Key},
+    Unfinished, failure, index,
 };
+use crate::json::{self, Value};
 
 /// What Bedrock adds to what a model says.
 const BEDROCK: &str = "amazon-bedrock-";
+
+/// Where the input of a call stands in its block.
+const CALL_INPUT: &[Step] = &[Key("toolUse"), Key("input")];
 
 #[derive(Default)]
 struct Block {
@@ -18,6 +22,8 @@ struct Block {
     /// Of a call: its input as far as it came.
     input: Option<String>,
     is_closed: bool,
+    /// Where its last piece belongs.
+    last: &'static [Step],
 }
 
 /// Events, and what Bedrock added to them.
@@ -56,6 +62,7 @@ pub(super) fn joined(pieces: &[Piece], beside: &[(String, Value)], in_pieces: bo
                 let block = blocks.entry(index(piece.data.get("contentBlockIndex")?)?).or_default();
                 block.members.0.is_empty().then_some(())?;
                 block.members = Members::of(piece.data.get("start")?)?;
+                block.last = CALL_INPUT;
             }
             "contentBlockDelta" if only(&["contentBlockIndex", "delta"]) => {
                 pieces_count += 1;
@@ -72,21 +79,25 @@ pub(super) fn joined(pieces: &[Piece], beside: &[(String, Value)], in_pieces: bo
             }
             "metadata" => said().try_for_each(|(key, value)| answer.say(key, value))?,
             _ => {
-                let mut error =
-                    Members(vec![("type".to_owned(), Value::String(kind.strip_prefix(EXCEPTION)?.to_owned()))]);
-                said().try_for_each(|(key, value)| error.agree(key, value))?;
-                answer.set("error", error.into_value());
+                answer.set("error", failure(piece)?);
             }
         }
     }
     beside.iter().try_for_each(|(key, value)| answer.say(key, value))?;
     let mut content = Vec::new();
+    let mut unfinished = Unfinished::default();
+    let list = [Key("output"), Key("message"), Key("content")];
     for block in blocks.into_values() {
+        let (is_closed, last) = (block.is_closed && !in_pieces, block.last);
         add(&mut content, block.into_value(), in_pieces);
+        if !is_closed {
+            unfinished.may_go_on([&list[..], &[Index(content.len() - 1)], last].concat());
+        }
     }
+    unfinished.may_go_on([&list[..], &[Index(content.len())]].concat());
     message.set("content", Value::Array(content));
     answer.set("output", Value::Object(vec![("message".to_owned(), message.into_value())]));
-    Some(Joined { message: answer.into_value(), end, pieces: pieces_count })
+    Some(Joined { message: answer.into_value(), end, pieces: pieces_count, unfinished })
 }
 
 /// True for a piece of a text by Titan.
@@ -117,7 +128,11 @@ pub(super) fn of_titan(pieces: &[Piece]) -> Option<Joined> {
         }
     }
     answer.set("results", Value::Array(vec![result.into_value()]));
-    Some(Joined { message: answer.into_value(), end, pieces: pieces.len() as u64 })
+    let result = [Key("results"), Index(0)];
+    let mut unfinished = Unfinished::default();
+    unfinished.may_go_on([&result[..], &[Key("outputText")]].concat());
+    unfinished.may_change([&result[..], &[Key("tokenCount")]].concat());
+    Some(Joined { message: answer.into_value(), end, pieces: pieces.len() as u64, unfinished })
 }
 
 /// Adds a block; a piece of a text to the text before it.
@@ -141,6 +156,11 @@ impl Block {
     fn take(&mut self, delta: &Value) -> Option<()> {
         let Value::Object(members) = delta else { return None };
         let [(key, value)] = &members[..] else { return None };
+        self.last = match key.as_str() {
+            "toolUse" => CALL_INPUT,
+            "reasoningContent" => &[Key("reasoningContent"), Key("reasoningText"), Key("text")],
+            _ => &[Key("text")],
+        };
         match (key.as_str(), value) {
             ("text", piece) => self.members.append(key, piece),
             ("toolUse", Value::Object(members)) => match &members[..] {

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Joined, Members, Piece, index};
+use super::{
+    Joined, Members, Piece,
+    Step::{Index, Key},
+    Unfinished, index, says_nothing,
+};
 use crate::json::Value;
 
 /// Members of a delta that are pieces of a text.
@@ -17,6 +21,21 @@ struct Choice {
     members: Members,
     message: Members,
     calls: BTreeMap<usize, Call>,
+    last: Last,
+}
+
+/// What was said last.
+#[derive(Clone, Copy)]
+enum Last {
+    Text(&'static str),
+    Call(usize),
+    Function,
+}
+
+impl Default for Last {
+    fn default() -> Self {
+        Self::Text("content")
+    }
 }
 
 #[derive(Default)]
@@ -29,12 +48,18 @@ struct Call {
 pub(super) fn joined(pieces: &[Piece], done: bool) -> Option<Joined> {
     let mut envelope = Members::default();
     let mut choices: BTreeMap<usize, Choice> = BTreeMap::new();
-    let (mut pieces_count, mut said) = (0, [0; ENVELOPE.len()]);
+    let (mut pieces_count, mut said, mut errors) = (0, [0; ENVELOPE.len()], 0);
     for piece in pieces {
-        if piece.event.is_some() {
+        let members = piece.members()?;
+        let is_error = piece.data.get("choices").is_none() && piece.data.get("error").is_some();
+        if piece.event.as_deref().is_some_and(|event| !is_error || event != "error") {
             return None;
         }
-        let members = piece.members()?;
+        if is_error {
+            errors += 1;
+            members.iter().try_for_each(|(key, value)| envelope.agree(key, value))?;
+            continue;
+        }
         for (count, key) in said.iter_mut().zip(ENVELOPE) {
             *count += usize::from(members.iter().any(|(name, _)| name == key));
         }
@@ -57,19 +82,48 @@ pub(super) fn joined(pieces: &[Piece], done: bool) -> Option<Joined> {
             }
         }
     }
-    // What each event repeats, none leaves out.
-    said.iter().all(|count| *count == 0 || *count == pieces.len()).then_some(())?;
+    // What each event repeats, none leaves out but one that tells of an error.
+    said.iter().all(|count| *count == 0 || *count == pieces.len() - errors).then_some(())?;
     if let Some(Value::String(object)) = envelope.get_mut("object")
         && object == "chat.completion.chunk"
     {
         "chat.completion".clone_into(object);
     }
+    let mut unfinished = Unfinished::changing(&["usage"]);
+    unfinished.may_go_on([Key("choices"), Index(choices.len())]);
+    for (at, choice) in choices.values().enumerate() {
+        choice.add_unfinished(at, &mut unfinished);
+    }
     envelope.set("choices", Value::Array(choices.into_iter().map(Choice::into_value).collect()));
     let end = done.then(|| "[DONE]".to_owned());
-    Some(Joined { message: envelope.into_value(), end, pieces: pieces_count })
+    Some(Joined { message: envelope.into_value(), end, pieces: pieces_count, unfinished })
 }
 
 impl Choice {
+    /// Until it says why it is done, its text goes on, or its last call.
+    fn add_unfinished(&self, at: usize, unfinished: &mut Unfinished) {
+        if self.members.get("finish_reason").is_some_and(|reason| !says_nothing(reason)) {
+            return;
+        }
+        let choice = [Key("choices"), Index(at)];
+        let place: &[_] = match self.last {
+            Last::Text(text) if self.members.get(text).is_some() => &[Key(text)],
+            Last::Text(text) => &[Key("message"), Key(text)],
+            Last::Call(call) => {
+                let before = self.calls.range(..call).count();
+                &[Key("message"), Key("tool_calls"), Index(before), Key("function"), Key("arguments")]
+            }
+            Last::Function => &[Key("message"), Key("function_call"), Key("arguments")],
+        };
+        unfinished.may_go_on([&choice, place].concat());
+        unfinished.may_go_on([&choice[..], &[Key("message"), Key("tool_calls"), Index(self.calls.len())]].concat());
+        for key in ["content", "refusal"] {
+            if let Some(Value::Array(list)) = self.members.get("logprobs").and_then(|lists| lists.get(key)) {
+                unfinished.may_go_on([&choice[..], &[Key("logprobs"), Key(key), Index(list.len())]].concat());
+            }
+        }
+    }
+
     fn take(&mut self, delta: &Value) -> Option<()> {
         let Value::Object(members) = delta else { return None };
         let piece = delta.get("delta");
@@ -81,7 +135,10 @@ impl Choice {
                 ("message", said) if piece.is_some() => {
                     (*said == Value::Null || piece == Some(said)).then_some(())?;
                 }
-                ("text", piece) => self.members.append("text", piece)?,
+                ("text", piece) => {
+                    self.members.append("text", piece)?;
+                    self.last = Last::Text("text");
+                }
                 ("logprobs", Value::Object(lists)) => self.take_logprobs(lists)?,
                 // What a filter says of the text so far.
                 (key, value) if key.starts_with("content_filter") => self.members.say(key, value)?,
@@ -95,17 +152,24 @@ impl Choice {
     fn take_delta(&mut self, members: &[(String, Value)]) -> Option<()> {
         for (key, value) in members {
             match (key.as_str(), value) {
-                (key, piece) if TEXTS.contains(&key) => self.message.append(key, piece)?,
+                (key, piece) if TEXTS.contains(&key) => {
+                    self.message.append(key, piece)?;
+                    if let Some(text) = TEXTS.into_iter().find(|text| *text == key && !says_nothing(piece)) {
+                        self.last = Last::Text(text);
+                    }
+                }
                 ("tool_calls", Value::Array(calls)) => {
                     for call in calls {
                         let at = index(call.get("index")?)?;
                         self.calls.entry(at).or_default().take(call)?;
+                        self.last = Last::Call(at);
                     }
                 }
                 ("function_call", Value::Object(members)) => {
                     let mut call = self.message.take_object("function_call")?;
                     take_function(&mut call, members)?;
                     self.message.set("function_call", call.into_value());
+                    self.last = Last::Function;
                 }
                 (_, Value::Null) => {}
                 (key, value) => self.message.agree(key, value)?,

@@ -1,6 +1,10 @@
 //! Chats as Cohere's second version streams them: each event has the piece of the message where it stands in the whole.
 
-use super::{Joined, Members, Piece, index};
+use super::{
+    Joined, Members, Piece,
+    Step::{Index, Key},
+    Unfinished, index,
+};
 use crate::json::Value;
 
 /// What an event begins, adds to and ends: its name before the `-`, and whether it is open.
@@ -39,8 +43,9 @@ pub(super) fn joined(pieces: &[Piece], done: bool) -> Option<Joined> {
             end = Some(if done { "[DONE]".to_owned() } else { kind.to_owned() });
         }
     }
+    let unfinished = state.unfinished();
     let message = state.into_value();
-    Some(Joined { message, end, pieces: pieces_count })
+    Some(Joined { message, end, pieces: pieces_count, unfinished })
 }
 
 /// What an event says, below `delta` and `message`.
@@ -76,6 +81,27 @@ impl State {
                 take_element(elements, member, step, piece)
             }
         }
+    }
+
+    fn unfinished(&self) -> Unfinished {
+        let mut unfinished = Unfinished::default();
+        let lists = [("content", &self.contents), ("tool_calls", &self.calls), ("citations", &self.citations)];
+        for (member, elements) in lists {
+            let list = [Key("message"), Key(member)];
+            for (at, _) in elements.iter().enumerate().filter(|(_, element)| element.is_open) {
+                let ends: &[&[_]] = match member {
+                    "content" => &[&[Key("text")], &[Key("thinking")]],
+                    "tool_calls" => &[&[Key("function"), Key("arguments")]],
+                    _ => &[],
+                };
+                ends.iter().for_each(|end| unfinished.may_go_on([&list[..], &[Index(at)], end].concat()));
+            }
+            unfinished.may_go_on([&list[..], &[Index(elements.len())]].concat());
+        }
+        if self.contents.is_empty() && self.calls.is_empty() {
+            unfinished.may_go_on([Key("message"), Key("tool_plan")]);
+        }
+        unfinished
     }
 
     fn into_value(mut self) -> Value {

@@ -1,6 +1,10 @@
 //! Chats and completions as Ollama streams them: an object a line, the last of which says that it is done.
 
-use super::{Joined, Members, Piece};
+use super::{
+    Joined, Members, Piece,
+    Step::{Index, Key},
+    Unfinished, says_nothing,
+};
 use crate::json::Value;
 
 /// Members that are pieces of a text, of a line and of its message.
@@ -15,8 +19,10 @@ pub(super) fn is_one(piece: &Piece) -> bool {
 /// The answer that the lines join to.
 pub(super) fn joined(pieces: &[Piece]) -> Option<Joined> {
     let (mut answer, mut message) = (Members::default(), None);
-    let (mut end, mut pieces_count) = (None, 0);
+    let (mut end, mut pieces_count, mut last) = (None, 0, "content");
     for piece in pieces {
+        let said = |key: &str| piece.data.get(key).or_else(|| piece.data.get("message")?.get(key));
+        last = TEXTS.into_iter().find(|key| said(key).is_some_and(|text| !says_nothing(text))).unwrap_or(last);
         if end.is_some() || piece.event.is_some() {
             return None;
         }
@@ -34,10 +40,15 @@ pub(super) fn joined(pieces: &[Piece]) -> Option<Joined> {
             end = Some("done".to_owned());
         }
     }
+    let mut unfinished = Unfinished::changing(&["done", "created_at"]);
+    unfinished.may_go_on(if message.is_some() { vec![Key("message"), Key(last)] } else { vec![Key(last)] });
+    if let Some(Value::Array(calls)) = message.as_ref().and_then(|message| message.get("tool_calls")) {
+        unfinished.may_go_on([Key("message"), Key("tool_calls"), Index(calls.len())]);
+    }
     if let Some(message) = message {
         answer.set("message", message.into_value());
     }
-    Some(Joined { message: answer.into_value(), end, pieces: pieces_count })
+    Some(Joined { message: answer.into_value(), end, pieces: pieces_count, unfinished })
 }
 
 fn take(message: &mut Members, members: &[(String, Value)]) -> Option<()> {

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Joined, Members, Piece, index};
+use super::{
+    Joined, Members, Piece,
+    Step::{Index, Key},
+    Unfinished, index,
+};
 use crate::json::Value;
 
 /// Events that carry a piece of a text, what they are called without `.delta`, and the member in which `.done` has all of it.
@@ -15,12 +19,22 @@ const TEXTS: [(&str, &str); 6] = [
     ("response.custom_tool_call_input", "input"),
 ];
 
+/// The end of a response that went wrong.
+const FAILED: &str = "response.failed";
+
 /// Where a text belongs: the item, the part of it, and what kind of text.
 type Place = (usize, usize, usize);
 
 /// What an item of the output is so far.
 struct Item {
     value: Value,
+    is_done: bool,
+}
+
+/// What a part of an item is so far.
+#[derive(Default)]
+struct Part {
+    value: Members,
     is_done: bool,
 }
 
@@ -38,7 +52,8 @@ pub(super) fn joined(pieces: &[Piece]) -> Option<Joined> {
         state.take(kind, piece)?;
     }
     let message = state.message()?;
-    Some(Joined { message, end: state.end, pieces: state.pieces_count })
+    let unfinished = state.unfinished();
+    Some(Joined { message, end: state.end, pieces: state.pieces_count, unfinished })
 }
 
 #[derive(Default)]
@@ -47,7 +62,7 @@ struct State {
     items: Vec<Item>,
     texts: BTreeMap<Place, String>,
     /// Parts of each item so far: of its content, and of its summary.
-    parts: BTreeMap<(usize, &'static str), usize>,
+    parts: BTreeMap<(usize, &'static str), Vec<Part>>,
     whole: Option<Value>,
     end: Option<String>,
     pieces_count: u64,
@@ -80,7 +95,7 @@ impl State {
             "response.content_part.done" => self.take_part(piece, "content_index", false)?,
             "response.reasoning_summary_part.added" => self.take_part(piece, "summary_index", true)?,
             "response.reasoning_summary_part.done" => self.take_part(piece, "summary_index", false)?,
-            "response.completed" | "response.incomplete" | "response.failed" => {
+            "response.completed" | "response.incomplete" | FAILED => {
                 self.whole = Some(piece.data.get("response")?.clone());
                 self.end = Some(kind.to_owned());
             }
@@ -120,11 +135,14 @@ impl State {
     /// A part begins behind the others, or one of them ends.
     fn take_part(&mut self, piece: &Piece, which: &'static str, begins: bool) -> Option<()> {
         self.takes_item_of(piece)?;
-        let count = self.parts.entry((index(piece.data.get("output_index")?)?, which)).or_default();
+        let parts = self.parts.entry((index(piece.data.get("output_index")?)?, which)).or_default();
         let at = index(piece.data.get(which)?)?;
-        (if begins { at == *count } else { at < *count }).then_some(())?;
-        *count += usize::from(begins);
-        Some(())
+        let part = Part { value: piece.data.get("part").and_then(Members::of).unwrap_or_default(), is_done: !begins };
+        if begins {
+            (at == parts.len()).then(|| parts.push(part))
+        } else {
+            parts.get_mut(at).map(|known| *known = part)
+        }
     }
 
     /// The item that an event is about has the id that the event gives.
@@ -136,11 +154,18 @@ impl State {
     fn message(&self) -> Option<Value> {
         let mut items = Vec::new();
         for (at, item) in self.items.iter().enumerate() {
-            items.push(if item.is_done { self.agreed(at, item)? } else { self.unfinished(at, item)? });
+            items.push(if item.is_done { self.agreed(at, item)? } else { self.unfinished_item(at, item)? });
         }
         let output = Value::Array(items);
         if let Some(whole) = &self.whole {
-            return (whole.get("output") == Some(&output)).then(|| whole.clone());
+            let has_all = whole.get("output") == Some(&output);
+            if has_all || self.end.as_deref() != Some(FAILED) {
+                return has_all.then(|| whole.clone());
+            }
+            // What failed need not say again what had come of it.
+            let mut whole = Members::of(whole)?;
+            whole.set("output", output);
+            return Some(whole.into_value());
         }
         let mut base = Members::of(self.base.as_ref()?)?;
         base.set("output", output);
@@ -154,11 +179,10 @@ impl State {
             _ => None,
         };
         for ((_, part, kind), text) in self.texts.range((at, 0, 0)..(at + 1, 0, 0)) {
-            let (name, member) = TEXTS[*kind];
-            let found = match name {
-                "response.function_call_arguments" | "response.custom_tool_call_input" => item.value.get(member),
-                "response.reasoning_summary_text" => part_of("summary", *part).and_then(|part| part.get(member)),
-                _ => part_of("content", *part).and_then(|part| part.get(member)),
+            let (_, member) = TEXTS[*kind];
+            let found = match list_of(*kind) {
+                None => item.value.get(member),
+                Some(list) => part_of(list, *part).and_then(|part| part.get(member)),
             };
             (found.and_then(Value::as_str) == Some(text.as_str())).then_some(())?;
         }
@@ -166,21 +190,66 @@ impl State {
     }
 
     /// An item as far as it came.
-    fn unfinished(&self, at: usize, item: &Item) -> Option<Value> {
+    fn unfinished_item(&self, at: usize, item: &Item) -> Option<Value> {
         let mut members = Members::of(&item.value)?;
-        let mut parts = Vec::new();
-        for ((_, _, kind), text) in self.texts.range((at, 0, 0)..(at + 1, 0, 0)) {
-            let (name, member) = TEXTS[*kind];
-            let text = Value::String(text.clone());
-            if name.ends_with("arguments") || name.ends_with("input") {
-                members.set(member, text);
-            } else {
-                parts.push(Value::Object(vec![(member.to_owned(), text)]));
+        for (which, member) in LISTS {
+            let mut list: Vec<Members> = Vec::new();
+            list.extend(self.parts.get(&(at, which)).into_iter().flatten().map(|part| part.value.clone()));
+            for ((part, kind), text) in self.texts_of(at).filter(|((_, kind), _)| list_of(*kind) == Some(member)) {
+                let text = Value::String(text.clone());
+                match list.get_mut(part) {
+                    Some(known) => known.set(TEXTS[kind].1, text),
+                    None => list.push(Members(vec![(TEXTS[kind].1.to_owned(), text)])),
+                }
+            }
+            if !list.is_empty() {
+                members.set(member, Value::Array(list.into_iter().map(Members::into_value).collect()));
             }
         }
-        if !parts.is_empty() {
-            members.set("content", Value::Array(parts));
+        for ((_, kind), text) in self.texts_of(at).filter(|((_, kind), _)| list_of(*kind).is_none()) {
+            members.set(TEXTS[kind].1, Value::String(text.clone()));
         }
         Some(members.into_value())
+    }
+
+    /// Part and kind of each text of an item.
+    fn texts_of(&self, at: usize) -> impl Iterator<Item = ((usize, usize), &String)> {
+        self.texts.range((at, 0, 0)..(at + 1, 0, 0)).map(|((_, part, kind), text)| ((*part, *kind), text))
+    }
+
+    fn unfinished(&self) -> Unfinished {
+        let mut unfinished = Unfinished::changing(&["status", "usage"]);
+        unfinished.may_go_on([Key("output"), Index(self.items.len())]);
+        for (at, _) in self.items.iter().enumerate().filter(|(_, item)| !item.is_done) {
+            let item = [Key("output"), Index(at)];
+            unfinished.may_change([&item[..], &[Key("status")]].concat());
+            for (which, list) in LISTS {
+                let parts = self.parts.get(&(at, which)).map_or(&[][..], Vec::as_slice);
+                unfinished.may_go_on([&item[..], &[Key(list), Index(parts.len())]].concat());
+            }
+            for ((part, kind), _) in self.texts_of(at) {
+                let (_, member) = TEXTS[kind];
+                let is_done =
+                    |which| self.parts.get(&(at, which)).and_then(|parts| parts.get(part)).is_some_and(|it| it.is_done);
+                match list_of(kind) {
+                    None => unfinished.may_go_on([&item[..], &[Key(member)]].concat()),
+                    Some(list) if LISTS.iter().any(|(which, name)| *name == list && is_done(*which)) => {}
+                    Some(list) => unfinished.may_go_on([&item[..], &[Key(list), Index(part), Key(member)]].concat()),
+                }
+            }
+        }
+        unfinished
+    }
+}
+
+/// Lists of an item's parts: what their place is called in events, and the item's member.
+const LISTS: [(&str, &str); 2] = [("content_index", "content"), ("summary_index", "summary")];
+
+/// The list that a text's part is in; `None` for a text of the item itself.
+fn list_of(kind: usize) -> Option<&'static str> {
+    match TEXTS[kind].0 {
+        "response.function_call_arguments" | "response.custom_tool_call_input" => None,
+        "response.reasoning_summary_text" => Some("summary"),
+        _ => Some("content"),
     }
 }
