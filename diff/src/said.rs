@@ -182,8 +182,33 @@ fn less(event: &Event, rules: &Active<'_>, taken: &mut TakenOut) -> Event {
 
 /// The event as it would be if it ended where it was cut; `None` where nothing can be said of it.
 fn closed(event: &Event) -> Option<Event> {
-    let (tree, _) = parse_cut(event.data.as_bytes(), VALUES_MAX)?;
-    Some(Event { data: tree.root().to_value().to_compact_text(), ..event.clone() })
+    let (tree, open) = parse_cut(event.data.as_bytes(), VALUES_MAX)?;
+    let mut value = tree.root().to_value();
+    drop_cut_name(&mut value, open);
+    Some(Event { data: value.to_compact_text(), ..event.clone() })
+}
+
+/// Takes out the text that was cut, where it is none that comes in pieces: its end would change what it says.
+fn drop_cut_name(value: &mut Value, open: usize) {
+    let Some(open) = open.checked_sub(1) else { return };
+    match value {
+        Value::Object(members) => {
+            let is_cut = |(key, value): &mut (String, Value)| {
+                open == 1 && matches!(value, Value::String(_)) && !message::PIECES.contains(&key.as_str())
+            };
+            if members.pop_if(is_cut).is_none()
+                && let Some((_, last)) = members.last_mut()
+            {
+                drop_cut_name(last, open);
+            }
+        }
+        Value::Array(elements) => {
+            if let Some(last) = elements.last_mut() {
+                drop_cut_name(last, open);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// What an event says, wherever it stands and whatever comments it has.

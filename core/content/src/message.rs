@@ -39,6 +39,24 @@ const LABEL_CHARS_MAX: usize = 128;
 /// Longest arguments that stand beside it, in bytes; of longer ones there is the digest. A choice.
 const LABEL_ARGUMENTS_BYTES_MAX: usize = 128;
 
+/// Members of events that are pieces of a text, in all formats: where one is cut, its beginning is a piece too.
+pub const PIECES: [&str; 14] = [
+    "content",
+    "refusal",
+    "reasoning",
+    "reasoning_content",
+    "thinking",
+    "text",
+    "delta",
+    "arguments",
+    "partial_json",
+    "signature",
+    "tool_plan",
+    "input",
+    "response",
+    "outputText",
+];
+
 /// Most members that an object of a message may gather from the events. A choice: those of real messages have a dozen, and
 /// each is looked for among the others.
 const MEMBERS_MAX: usize = 256;
@@ -110,7 +128,7 @@ pub fn error_alone(stream: &Stream) -> Option<Joined> {
     let mut said = pieces.iter().filter(|piece| piece.text("type") != Some("ping"));
     let (piece, more) = (said.next()?, said.next());
     let error = match piece.data.get("error") {
-        Some(error) => error.clone(),
+        Some(_) => piece.error_beside(&[])?,
         None if piece.text("type") == Some("error") => piece.data.clone(),
         None => failure(piece)?,
     };
@@ -184,6 +202,18 @@ fn pieces(events: &[Event]) -> Option<(Vec<Piece>, bool)> {
 impl Piece {
     fn text(&self, key: &str) -> Option<&str> {
         self.data.get(key).and_then(Value::as_str)
+    }
+
+    /// The error that this tells of, with what else is said of it beside these members.
+    fn error_beside(&self, others: &[&str]) -> Option<Value> {
+        let is_of_it = |(key, value): &&(String, Value)| {
+            !others.contains(&key.as_str()) && (key != "type" || value.as_str() != Some("error"))
+        };
+        let said: Vec<(String, Value)> = self.members()?.iter().filter(is_of_it).cloned().collect();
+        match &said[..] {
+            [(key, error)] if key == "error" => Some(error.clone()),
+            _ => Some(Value::Object(said)),
+        }
     }
 
     /// The members, each to be known; `None` where the data is no object.

@@ -191,13 +191,15 @@ fn anthropic(pieces: &[&str], arguments: &[&str]) -> String {
 fn responses(pieces: &[&str], arguments: &[&str]) -> String {
     let (text, input) = (pieces.concat(), arguments.concat().replace('"', "\\\""));
     let part = |text: &str| format!(r#"{{"type":"output_text","text":"{text}","annotations":[]}}"#);
-    let message = |status: &str, parts: &str| {
-        format!(r#"{{"id":"i","type":"message","status":"{status}","content":[{parts}]}}"#)
-    };
+    let message =
+        |status: &str, parts: &str| format!(r#"{{"id":"i","type":"message","status":"{status}","content":[{parts}]}}"#);
     let call = |status: &str, input: &str| {
-        format!(r#"{{"id":"j","type":"function_call","call_id":"t","name":"f","status":"{status}","arguments":"{input}"}}"#)
+        format!(
+            r#"{{"id":"j","type":"function_call","call_id":"t","name":"f","status":"{status}","arguments":"{input}"}}"#
+        )
     };
-    let response = |status: &str, output: &str| format!(r#"{{"id":"r","status":"{status}","error":null,"output":[{output}]}}"#);
+    let response =
+        |status: &str, output: &str| format!(r#"{{"id":"r","status":"{status}","error":null,"output":[{output}]}}"#);
     let (done, called) = (message("completed", &part(&text)), call("completed", &input));
     let place = r#""item_id":"i","output_index":0,"content_index":0"#;
     let mut all = vec![
@@ -205,7 +207,9 @@ fn responses(pieces: &[&str], arguments: &[&str]) -> String {
         format!(r#"{{"type":"response.output_item.added","output_index":0,"item":{}}}"#, message("in_progress", "")),
         format!(r#"{{"type":"response.content_part.added",{place},"part":{}}}"#, part("")),
     ];
-    all.extend(pieces.iter().map(|text| format!(r#"{{"type":"response.output_text.delta",{place},"delta":"{text}"}}"#)));
+    all.extend(
+        pieces.iter().map(|text| format!(r#"{{"type":"response.output_text.delta",{place},"delta":"{text}"}}"#)),
+    );
     all.push(format!(r#"{{"type":"response.output_text.done",{place},"text":"{text}"}}"#));
     all.push(format!(r#"{{"type":"response.content_part.done",{place},"part":{}}}"#, part(&text)));
     all.push(format!(r#"{{"type":"response.output_item.done","output_index":0,"item":{done}}}"#));
@@ -264,7 +268,7 @@ fn an_error_in_the_middle_and_a_lost_end_are_each_told_once() {
             let failed = format!("{begun}data: {}\n\n", r#"{"type":"error","error":{"message":"overloaded"}}"#);
             let comparison = compared((EVENTS, &recorded), (EVENTS, &failed), &[]);
             let (error, end) = (told(&comparison)[0].clone(), told(&comparison)[1..].to_vec());
-            assert!(error == "added /error" || error == "type-changed /error", "{comparison:?}");
+            assert!(error == "added /error" || error == "type changed /error", "{comparison:?}");
             assert_eq!(end, ["removed sse:end"], "{comparison:?}");
             let hidden = compared((EVENTS, &recorded), (EVENTS, &failed), &["/error", "sse:end"]);
             assert!(!hidden.is_equal(), "what is missing is told then");
@@ -278,7 +282,9 @@ fn an_error_in_the_middle_and_a_lost_end_are_each_told_once() {
 #[test]
 fn lines_that_were_cut_are_compared_as_the_message_they_begin() {
     let line = |text: &str, done: bool| {
-        format!(r#"{{"model":"m","created_at":"{text}","message":{{"role":"assistant","content":"{text}"}},"done":{done}}}"#) + "\n"
+        format!(
+            r#"{{"model":"m","created_at":"{text}","message":{{"role":"assistant","content":"{text}"}},"done":{done}}}"#
+        ) + "\n"
     };
     let recorded = [line("Hel", false), line("lo wor", false), line("ld", true)].concat();
     let same = [line("H", false), line("ello world", false), line("", true)].concat();

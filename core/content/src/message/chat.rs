@@ -57,7 +57,9 @@ pub(super) fn joined(pieces: &[Piece], done: bool) -> Option<Joined> {
         }
         if is_error {
             errors += 1;
-            members.iter().try_for_each(|(key, value)| envelope.agree(key, value))?;
+            let mut repeated = members.iter().filter(|(key, _)| ENVELOPE.contains(&key.as_str()));
+            repeated.try_for_each(|(key, value)| envelope.agree(key, value))?;
+            envelope.agree("error", &piece.error_beside(&ENVELOPE)?)?;
             continue;
         }
         for (count, key) in said.iter_mut().zip(ENVELOPE) {

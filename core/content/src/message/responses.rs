@@ -226,6 +226,10 @@ impl State {
             for (which, list) in LISTS {
                 let parts = self.parts.get(&(at, which)).map_or(&[][..], Vec::as_slice);
                 unfinished.may_go_on([&item[..], &[Key(list), Index(parts.len())]].concat());
+                // One that was only begun has no text yet.
+                for (part, _) in parts.iter().enumerate().filter(|(_, part)| !part.is_done) {
+                    unfinished.may_go_on([&item[..], &[Key(list), Index(part), Key("text")]].concat());
+                }
             }
             for ((part, kind), _) in self.texts_of(at) {
                 let (_, member) = TEXTS[kind];
