@@ -25,6 +25,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use self::look::{Call, Chunk, Content, Look, Side};
 use self::markup::Markup;
+use crate::Outcome;
 
 /// The page's style.
 const STYLE: &str = include_str!("../assets/report/report.css");
@@ -96,6 +97,8 @@ pub struct Case<'a> {
     pub notes: &'a [(String, String)],
     /// Its exit code.
     pub exit_code: u8,
+    /// What came of it as a case of a suite; `None` where it is none.
+    pub outcome: Option<Outcome>,
     /// The recorded side as a SOURCE of other commands.
     pub recorded: &'a str,
     /// The replayed side as one: a run's path.

@@ -3,7 +3,7 @@
 use diff::{Cluster, ExchangeResult, Tally, Verdict, Weight};
 
 use super::{Case, Markup, Report, standings};
-use crate::pacing::pacing_lines;
+use crate::{Outcome, pacing::pacing_lines};
 
 /// Most clusters that are listed, over all cases. A choice: nobody reads more; the exchanges are all there.
 const CLUSTERS_LEN_MAX: usize = 50;
@@ -19,20 +19,61 @@ pub(super) fn counts(tally: &Tally) -> [u64; 7] {
     [tally.failed, tally.diverged, tally.changed, tally.flaky, tally.unjudged, tally.noise, tally.same]
 }
 
-/// The word for all of it: the exit code's, so that the two cannot contradict each other.
+/// The word for all of it: that of the exit code, and where this is 0 that of the cases if they agree; never `same` where a
+/// case is something else.
 pub(super) fn word(report: &Report<'_>) -> &'static str {
     let is_void = report.cases.iter().any(|case| case.receipt.is_some_and(|receipt| receipt.void.is_some()));
-    word_of(report.exit_code, &total(report), is_void)
+    if report.exit_code != 0 {
+        let is_worse = || report.cases.iter().any(|case| !case.standings.is_empty());
+        return word_of(report.exit_code, &total(report), is_void, is_worse);
+    }
+    let words: Vec<&'static str> = report.cases.iter().map(case_word).collect();
+    let first = words.first().copied().unwrap_or(NOTHING);
+    match words.iter().any(|word| ["same", "noise", "flaky"].contains(word)) {
+        _ if words.iter().all(|word| *word == first) => first,
+        true if words.iter().all(|word| ["same", "noise"].contains(word)) => "noise",
+        true => "passed",
+        false if words.contains(&KNOWN_FAILURE) => KNOWN_FAILURE,
+        false => SKIPPED,
+    }
 }
 
-fn word_of(exit_code: u8, tally: &Tally, is_void: bool) -> &'static str {
-    let gravest = VERDICTS.iter().zip(counts(tally)).find(|(_, count)| *count > 0).map_or("same", |(word, _)| *word);
-    match exit_code {
-        0 => "same",
-        1 => gravest,
-        2 => "trouble",
+/// The word for one of them: as a case of a suite it may be something that no verdict says.
+fn case_word(case: &Case<'_>) -> &'static str {
+    match case.outcome {
+        Some(Outcome::KnownFailure) => KNOWN_FAILURE,
+        Some(Outcome::Skipped) => SKIPPED,
+        Some(Outcome::NotRun) => "not run",
+        _ => {
+            let is_void = case.receipt.is_some_and(|receipt| receipt.void.is_some());
+            word_of(case.exit_code, &case.tally(), is_void, || !case.standings.is_empty())
+        }
+    }
+}
+
+const KNOWN_FAILURE: &str = "known failure";
+const SKIPPED: &str = "skipped";
+const NOTHING: &str = "nothing compared";
+
+fn word_of(exit_code: u8, tally: &Tally, is_void: bool, is_worse: impl Fn() -> bool) -> &'static str {
+    let gravest = VERDICTS.iter().zip(counts(tally)).find(|(_, count)| *count > 0).map_or(NOTHING, |(word, _)| *word);
+    match (exit_code, gravest) {
+        (1, "same" | "noise") if is_worse() => "regressed",
+        (0 | 1, _) => gravest,
+        (2, _) => "trouble",
         _ if is_void => "void",
         _ => "unjudged",
+    }
+}
+
+/// The class that gives a word its sign and colour: that of a verdict.
+fn class_of(word: &'static str) -> &'static str {
+    match word {
+        "passed" => "same",
+        "not run" => "unjudged",
+        "regressed" => "failed",
+        KNOWN_FAILURE | NOTHING => "skipped",
+        word => word,
     }
 }
 
@@ -47,7 +88,7 @@ pub(super) fn write(page: &mut Markup, report: &Report<'_>) {
         "<header class=\"top\">\n<div class=\"name\"><span class=\"mark\" aria-hidden=\"true\"></span>Retake</div>\n",
     );
     page.raw("<div id=\"tools\"></div>\n</header>\n<main>\n");
-    page.raw("<section class=\"verdict v-").raw(word).raw("\" aria-labelledby=\"title\">\n<h1 id=\"title\">");
+    page.raw("<section class=\"verdict v-").raw(class_of(word)).raw("\" aria-labelledby=\"title\">\n<h1 id=\"title\">");
     page.raw("<span class=\"word\"><span class=\"glyph\" aria-hidden=\"true\"></span>").raw(word).raw("</span> ");
     page.raw("<span class=\"what\">").text(report.title).raw("</span></h1>\n");
     tally(page, report);
@@ -132,9 +173,8 @@ fn cases(page: &mut Markup, report: &Report<'_>) {
          <th scope=\"col\">Notes</th></tr></thead>\n<tbody>\n",
     );
     for (number, case) in report.cases.iter().enumerate() {
-        let is_void = case.receipt.is_some_and(|receipt| receipt.void.is_some());
         page.raw("<tr><td>");
-        let word = word_of(case.exit_code, &case.tally(), is_void);
+        let word = case_word(case);
         badge(page, word);
         page.raw("</td><th scope=\"row\"><a href=\"#case-").number(number).raw("\">").text(case.name).raw("</a></th>");
         page.cell(&tally_words(case)).raw("<td>");
@@ -156,7 +196,7 @@ fn tally_words(case: &Case<'_>) -> String {
 /// A verdict as a word with its sign.
 pub(super) fn badge(page: &mut Markup, word: &'static str) {
     page.raw("<span class=\"badge v-")
-        .raw(word)
+        .raw(class_of(word))
         .raw("\"><span class=\"glyph\" aria-hidden=\"true\"></span>")
         .raw(word)
         .raw("</span>");

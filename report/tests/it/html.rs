@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use diff::{ExchangeResult, Failure, Unjudged, Verdict};
 use exchange::{Body, Head};
 use report::{
-    BodyView,
-    html::{Case, Content, Of, Report, report},
+    BodyView, Outcome,
+    html::{Case, Content, Look, Of, Report, report},
 };
 use serde_json::Value;
 
@@ -110,6 +110,52 @@ fn the_word_is_the_exit_codes() {
 }
 
 #[test]
+fn nothing_is_called_same_that_was_not_compared_or_is_known_to_fail() {
+    let result = |verdict| vec![ExchangeResult { verdict, ..exchanges(12).remove(11) }];
+    let of = |cases: &[(Outcome, Option<Verdict>)]| {
+        let results: Vec<_> =
+            cases.iter().map(|(_, verdict)| verdict.clone().map(result).unwrap_or_default()).collect();
+        let cases: Vec<_> = cases
+            .iter()
+            .zip(&results)
+            .map(|((outcome, _), results)| Case {
+                name: "a",
+                notes: &[],
+                exit_code: outcome.exit_code(),
+                outcome: Some(*outcome),
+                recorded: "a",
+                replayed: "b",
+                command: None,
+                receipt: None,
+                results,
+                rules_used: &[],
+                standings: &[],
+                look: &|_| Look::default(),
+            })
+            .collect();
+        let exit_code = cases.iter().map(|case| case.exit_code).max().unwrap_or(0);
+        let page = report(&Report { title: "a", tool_version: "0", exit_code, of: Of::Exchanges, cases: &cases });
+        let badges: Vec<_> = page.match_indices("<span class=\"badge v-").map(|(at, _)| &page[at..]).collect();
+        let badges: Vec<_> =
+            badges.iter().map(|text| between(text, "aria-hidden=\"true\"></span>", "</span>").to_owned()).collect();
+        format!("{}: {}", between(&page, "<title>", ":"), badges.join(", "))
+    };
+    let (known, skipped) = ((Outcome::KnownFailure, Some(Verdict::Changed)), (Outcome::Skipped, None));
+    let same = (Outcome::Passed, Some(Verdict::Same));
+    assert_eq!(of(&[known.clone(), known.clone()]), "known failure: known failure, known failure");
+    assert_eq!(of(&[skipped.clone(), skipped.clone()]), "skipped: skipped, skipped");
+    assert_eq!(of(&[known.clone(), skipped.clone()]), "known failure: known failure, skipped");
+    assert_eq!(of(&[same.clone(), known, skipped]), "passed: same, known failure, skipped");
+    assert_eq!(of(&[same.clone(), (Outcome::Passed, Some(Verdict::Noise))]), "noise: same, noise");
+    assert_eq!(of(&[same.clone(), same.clone()]), "same: same, same");
+    assert_eq!(of(&[same, (Outcome::NotRun, None)]), "unjudged: same, not run");
+    assert_eq!(
+        of(&[(Outcome::Passed, None), (Outcome::Passed, None)]),
+        "nothing compared: nothing compared, nothing compared"
+    );
+}
+
+#[test]
 fn what_is_long_is_cut_and_the_page_stays_within_bounds() {
     let long = "x".repeat(200_000);
     let head = Head::new("HTTP/1.1 200 OK\r\n\r\n");
@@ -127,6 +173,7 @@ fn what_is_long_is_cut_and_the_page_stays_within_bounds() {
         name: "a",
         notes: &[],
         exit_code: 1,
+        outcome: None,
         recorded: "a",
         replayed: "b",
         command: None,

@@ -41,6 +41,7 @@ pub(super) fn write(
         name: &shown[at].source,
         notes: &[],
         exit_code: shown[at].exit.code(),
+        outcome: None,
         recorded: &names[at].0,
         replayed: &names[at].1,
         command: Some(&commands[at]),

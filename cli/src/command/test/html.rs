@@ -43,6 +43,7 @@ pub(super) fn write(file: HtmlFile, suite: &Suite) -> Result<(), Trouble> {
             name: &it.case.name,
             notes: &it.notes,
             exit_code: it.case.exit_code,
+            outcome: Some(it.case.outcome),
             recorded: &it.names.0,
             replayed: &it.names.1,
             command: Some(&it.command),

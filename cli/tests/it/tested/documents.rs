@@ -131,6 +131,16 @@ fn a_page_for_a_browser_is_written_also_from_results_whose_runs_are_gone() {
     assert!(page("later.html").contains("test of cases"));
 }
 
+#[test]
+fn a_page_calls_a_known_failure_and_a_skipped_case_what_they_are() {
+    let suite = suite_of_all_kinds();
+    let only = ["--only", "known", "--only", "off", "--html", "page.html"];
+    assert_eq!(suite.test("summary", &only).code, 0);
+    let page = fs::read_to_string(suite.folder.path().join("page.html")).unwrap();
+    assert!(page.contains("<title>known failure: test of cases"), "{}", &page[..2_000]);
+    assert!(page.contains("</span>skipped</span>") && !page.contains("</span>same</span>"));
+}
+
 /// Schemas of JUnit's XML: those of packages, which are not ours to keep here. `RETAKE_JUNIT_XSD` names them, with colons.
 fn junit_schemas() -> Vec<PathBuf> {
     let named = std::env::var_os("RETAKE_JUNIT_XSD").unwrap_or_default();
