@@ -56,6 +56,8 @@ pub struct Report<'a> {
     pub exit_code: u8,
     /// What the results are of.
     pub of: Of,
+    /// What is missing of it, such as cases of a part without results: one sentence each.
+    pub missing: &'a [String],
     /// What was compared, one or more.
     pub cases: &'a [Case<'a>],
 }

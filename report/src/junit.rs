@@ -1,11 +1,15 @@
 //! The suite as JUnit XML, which CI servers read.
 //!
 //! In: a suite. Out: one `testsuites` with one `testsuite`, and one `testcase` for each case: `failure` where something
-//! differs, `error` where it could not be judged (no server has a word for inconclusive, and it must not look like a pass),
-//! `skipped` where it is known to fail or is not to run. The elements are those that Ant's and Jenkins' schemas have in common; of Ant's,
+//! differs, `error` where it could not be judged (no server has a word for inconclusive, and it must not look like a pass) or was
+//! not run, `skipped` where it is known to fail or is not to run. A part without results is one more, an `error`: which cases
+//! it has is not known. The elements are those that Ant's and Jenkins' schemas have in common; of Ant's,
 //! `skipped` is in later editions alone.
 
-use crate::{CaseResult, Outcome, Style, Suite, suite::case_page};
+use crate::{
+    CaseResult, Outcome, Style, Suite,
+    suite::{case_page, missing_part},
+};
 
 /// Longest text of one element, in bytes: a choice; servers keep it in memory, and the whole is in the results file.
 const TEXT_LEN_MAX: usize = 64 << 10;
@@ -16,7 +20,7 @@ pub fn junit(suite: &Suite) -> String {
     let time = seconds(suite.cases.iter().map(|case| case.took_ms).sum());
     let totals = format!(
         "tests=\"{}\" failures=\"{}\" errors=\"{}\" time=\"{time}\"",
-        suite.cases.len(),
+        suite.cases.len() + suite.missing_parts.len(),
         counts.failures,
         counts.errors
     );
@@ -31,6 +35,7 @@ pub fn junit(suite: &Suite) -> String {
     let against = attribute(&suite.against);
     text += &format!("    <properties>\n      <property name=\"against\" value=\"{against}\"/>\n    </properties>\n");
     suite.cases.iter().for_each(|case| text += &testcase(case, suite));
+    suite.missing_parts.iter().for_each(|part| text += &part_testcase(part, suite));
     text += "    <system-out/>\n    <system-err/>\n  </testsuite>\n</testsuites>\n";
     text
 }
@@ -44,7 +49,7 @@ struct Counts {
 
 impl Counts {
     fn of(suite: &Suite) -> Self {
-        let mut counts = Self::default();
+        let mut counts = Self { errors: suite.missing_parts.len(), ..Self::default() };
         for case in &suite.cases {
             match element(case.outcome) {
                 Some("failure") => counts.failures += 1,
@@ -62,8 +67,8 @@ fn element(outcome: Outcome) -> Option<&'static str> {
     match outcome {
         Outcome::Passed => None,
         Outcome::Failed => Some("failure"),
-        Outcome::Inconclusive | Outcome::Trouble => Some("error"),
-        Outcome::KnownFailure | Outcome::Skipped | Outcome::NotRun => Some("skipped"),
+        Outcome::Inconclusive | Outcome::Trouble | Outcome::NotRun => Some("error"),
+        Outcome::KnownFailure | Outcome::Skipped => Some("skipped"),
     }
 }
 
@@ -73,12 +78,7 @@ fn testcase(case: &CaseResult, suite: &Suite) -> String {
         "" => suite.folder.clone(),
         folder => format!("{}/{folder}", suite.folder.trim_end_matches('/')),
     };
-    let time = seconds(case.took_ms);
-    let open = format!(
-        "    <testcase classname=\"{}\" name=\"{}\" time=\"{time}\"",
-        attribute(&class.replace('.', "_").replace('/', ".")),
-        attribute(stem)
-    );
+    let open = opening(&class, stem, case.took_ms);
     let Some(element) = element(case.outcome) else { return format!("{open}/>\n") };
     let message = attribute(&message(case));
     if element == "skipped" {
@@ -87,6 +87,22 @@ fn testcase(case: &CaseResult, suite: &Suite) -> String {
     let details = content(&case_page(case, Style::PLAIN));
     let kind = attribute(&case.verdict);
     format!("{open}>\n      <{element} message=\"{message}\" type=\"{kind}\">{details}</{element}>\n    </testcase>\n")
+}
+
+/// A part of which there are no results.
+fn part_testcase(part: &str, suite: &Suite) -> String {
+    let open = opening(&suite.folder, &format!("part {part}"), 0);
+    let message = attribute(&missing_part(part));
+    format!("{open}>\n      <error message=\"{message}\" type=\"no results\"/>\n    </testcase>\n")
+}
+
+fn opening(class: &str, name: &str, took_ms: u64) -> String {
+    format!(
+        "    <testcase classname=\"{}\" name=\"{}\" time=\"{}\"",
+        attribute(&class.replace('.', "_").replace('/', ".")),
+        attribute(name),
+        seconds(took_ms)
+    )
 }
 
 /// One line: the verdict and why.
@@ -136,6 +152,24 @@ fn escaped(text: &str, numbered: impl Fn(char) -> bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::suite::samples;
+
+    #[test]
+    fn what_did_not_run_and_a_part_without_results_are_errors() {
+        let green = samples::case("steady", Outcome::Passed, "same", &[], Vec::new());
+        let later = samples::case("later", Outcome::NotRun, "not run", &[], Vec::new());
+        let parts = vec!["1/3".to_owned(), "3/3".to_owned()];
+        let text = junit(&Suite { cases: vec![green, later], missing_parts: parts, ..samples::suite() });
+        assert!(text.contains("tests=\"4\" failures=\"0\" errors=\"3\"") && !text.contains("skipped"), "{text}");
+        for wanted in [
+            "name=\"later\" time=\"0.000\">\n      <error message=\"not run\" type=\"not run\">",
+            "<testcase classname=\"cases\" name=\"part 1/3\" time=\"0.000\">\n      <error message=\"There are no results of part 1/3",
+            "name=\"part 3/3\"",
+        ] {
+            assert!(text.contains(wanted), "{wanted}\n{text}");
+        }
+        assert_eq!(text.matches("<testcase").count(), 4);
+    }
 
     #[test]
     fn no_text_can_leave_its_place_and_none_is_no_xml() {

@@ -55,6 +55,17 @@ impl Suite {
     pub fn to_json(&self) -> String {
         json::document("test", self)
     }
+
+    /// What is missing of it, one sentence each: parts without results, and what had not run when it was ended.
+    pub fn missing(&self) -> Vec<String> {
+        let ended = self.interrupted.then(|| "It was ended before all cases had run.".to_owned());
+        self.missing_parts.iter().map(|part| missing_part(part)).chain(ended).collect()
+    }
+}
+
+/// That there are no results of a part.
+pub(crate) fn missing_part(part: &str) -> String {
+    format!("There are no results of part {part}: its cases were not tested.")
 }
 
 /// One case and what came of it.

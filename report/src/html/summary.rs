@@ -92,6 +92,9 @@ pub(super) fn write(page: &mut Markup, report: &Report<'_>) {
     page.raw("<span class=\"word\"><span class=\"glyph\" aria-hidden=\"true\"></span>").raw(word).raw("</span> ");
     page.raw("<span class=\"what\">").text(report.title).raw("</span></h1>\n");
     tally(page, report);
+    for words in report.missing {
+        page.raw("<p class=\"why\">").text(words).raw("</p>\n");
+    }
     if let [case] = report.cases {
         facts_of_one(page, case);
     }

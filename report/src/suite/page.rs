@@ -2,7 +2,7 @@
 
 use diff::Tally;
 
-use super::{About, CaseResult, Outcome, Suite, clusters};
+use super::{About, CaseResult, Outcome, Suite, clusters, missing_part};
 use crate::{
     Cell, Paint, Style, Table, causes::cluster_words, changes::result_paragraph, escape_line, receipt::cut_to_line,
     span,
@@ -72,6 +72,9 @@ pub fn suite_end(suite: &Suite, style: Style) -> String {
         suite.cases.iter().filter(|case| case.outcome == Outcome::NotRun).map(|case| case.name.as_str()).collect();
     if !not_run.is_empty() {
         text += &format!("\n{} {}\n", style.yellow("not run:"), cut_to_line(&not_run.join(", ")));
+    }
+    for part in &suite.missing_parts {
+        text += &format!("\n{}\n", style.yellow(&escape_line(&missing_part(part))));
     }
     let against = escape_line(&suite.against);
     let total = suite.tally.total();

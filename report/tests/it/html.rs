@@ -134,7 +134,14 @@ fn nothing_is_called_same_that_was_not_compared_or_is_known_to_fail() {
             })
             .collect();
         let exit_code = cases.iter().map(|case| case.exit_code).max().unwrap_or(0);
-        let page = report(&Report { title: "a", tool_version: "0", exit_code, of: Of::Exchanges, cases: &cases });
+        let page = report(&Report {
+            title: "a",
+            tool_version: "0",
+            exit_code,
+            of: Of::Exchanges,
+            missing: &[],
+            cases: &cases,
+        });
         let badges: Vec<_> = page.match_indices("<span class=\"badge v-").map(|(at, _)| &page[at..]).collect();
         let badges: Vec<_> =
             badges.iter().map(|text| between(text, "aria-hidden=\"true\"></span>", "</span>").to_owned()).collect();
@@ -183,7 +190,14 @@ fn what_is_long_is_cut_and_the_page_stays_within_bounds() {
         standings: &[],
         look: &|_| look.clone(),
     };
-    let page = report(&Report { title: "a", tool_version: "0", exit_code: 1, of: Of::Exchanges, cases: &[case] });
+    let page = report(&Report {
+        title: "a",
+        tool_version: "0",
+        exit_code: 1,
+        of: Of::Exchanges,
+        missing: &[],
+        cases: &[case],
+    });
     assert!(page.contains("\"without_bodies\":true"));
     assert!(page.len() < 24 << 20, "{}", page.len());
 }

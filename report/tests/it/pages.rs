@@ -203,7 +203,14 @@ pub(crate) fn attack_page(texts: &[String]) -> String {
         look: &looks[at],
     };
     let cases: Vec<_> = (0..texts.len()).map(case).collect();
-    report(&Report { title: &texts[0], tool_version: "0.1.0", exit_code: 1, of: Of::Exchanges, cases: &cases })
+    report(&Report {
+        title: &texts[0],
+        tool_version: "0.1.0",
+        exit_code: 1,
+        of: Of::Exchanges,
+        missing: &[],
+        cases: &cases,
+    })
 }
 
 /// Where one run stands against another.
@@ -257,7 +264,7 @@ pub(crate) fn files_page() -> String {
         look: &|_| look.clone(),
     };
     let title = "got.json against expected.json";
-    report(&Report { title, tool_version: "0.1.0", exit_code: 1, of: Of::Files, cases: &[case] })
+    report(&Report { title, tool_version: "0.1.0", exit_code: 1, of: Of::Files, missing: &[], cases: &[case] })
 }
 
 /// Pairs of bodies that look alike where they are shown: text with and without a line feed at its end, bytes that part behind what is
@@ -354,6 +361,7 @@ pub(crate) fn page(results: &[ExchangeResult], exit_code: u8, with_receipt: bool
         tool_version: "0.1.0",
         exit_code,
         of: Of::Exchanges,
+        missing: &[],
         cases: &[case],
     })
 }

@@ -47,7 +47,14 @@ pub(super) fn write(
     };
     let cases = [case];
     let tool_version = env!("CARGO_PKG_VERSION");
-    file.finish(&Report { title: &title, tool_version, exit_code: exit.code(), of: Of::Exchanges, cases: &cases })
+    file.finish(&Report {
+        title: &title,
+        tool_version,
+        exit_code: exit.code(),
+        of: Of::Exchanges,
+        missing: &[],
+        cases: &cases,
+    })
 }
 
 /// A file, and how it was named.
@@ -99,5 +106,12 @@ pub(super) fn write_files(
     };
     let title = format!("{} against {}", replayed.name, recorded.name);
     let tool_version = env!("CARGO_PKG_VERSION");
-    file.finish(&Report { title: &title, tool_version, exit_code: exit.code(), of: Of::Files, cases: &[case] })
+    file.finish(&Report {
+        title: &title,
+        tool_version,
+        exit_code: exit.code(),
+        of: Of::Files,
+        missing: &[],
+        cases: &[case],
+    })
 }

@@ -58,6 +58,7 @@ pub(super) fn write(
         tool_version: env!("CARGO_PKG_VERSION"),
         exit_code: exit.code(),
         of: Of::Exchanges,
+        missing: &[],
         cases: &cases,
     };
     file.finish(&report)

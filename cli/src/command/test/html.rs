@@ -61,6 +61,7 @@ pub(super) fn write(file: HtmlFile, suite: &Suite) -> Result<(), Trouble> {
         tool_version: &suite.tool_version,
         exit_code: suite.exit_code,
         of: Of::Exchanges,
+        missing: &suite.missing(),
         cases: &cases,
     };
     file.finish(&report)

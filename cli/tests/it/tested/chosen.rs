@@ -146,6 +146,14 @@ fn parts_put_together_are_the_whole_and_a_missing_one_is_no_pass() {
     let ran = merge(&["green.json"]);
     assert_eq!((ran.code, ran.json()["exit_code"].clone()), (3, 3.into()));
     assert!(ran.err.contains("no results of part 2/3, 3/3"), "{}", ran.err);
+    let files = ["test", "--merge", "green.json", "--junit", "m.xml", "--html", "m.html", "--summary", "m.md"];
+    let ran = retake(folder, &files);
+    let written = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    let junit = written("m.xml");
+    assert!(junit.contains("errors=\"2\"") && junit.contains("name=\"part 3/3\""), "{junit}");
+    for text in [&ran.out, &junit, &written("m.html"), &written("m.md")] {
+        assert!(text.contains("There are no results of part 2/3"), "{text}");
+    }
 
     // One more case moves none of the others.
     let before: Vec<_> = (1..=3).map(|part| listed(&suite, &["--shard", &format!("{part}/3")])).collect();
@@ -208,7 +216,9 @@ fn what_was_done_when_it_is_interrupted_is_kept_and_what_was_not_is_told() {
     let results: Value = serde_json::from_slice(&fs::read(suite.folder.path().join("results.json")).unwrap()).unwrap();
     assert_eq!(outcomes(&results), ["a: passed, same", "b: inconclusive, void", "c: not-run, not run"]);
     assert_eq!(results["interrupted"], true);
+    let junit = fs::read_to_string(suite.folder.path().join("junit.xml")).unwrap();
     assert!(
-        fs::read_to_string(suite.folder.path().join("junit.xml")).unwrap().contains("<skipped message=\"not run\"/>")
+        junit.contains("errors=\"2\"") && junit.contains("<error message=\"not run\" type=\"not run\">"),
+        "{junit}"
     );
 }
