@@ -131,10 +131,16 @@ impl<'a> Views<'a> {
                 ComparedAs::Events
             }),
             // Lines that are no message, or contradict themselves.
-            (View::Lines(one, _), View::Json(other, 0)) | (View::Json(one, 0), View::Lines(other, _))
+            (View::Lines(one, _), View::Json(other, 0))
                 if one.root().kind() == Kind::Array && other.root().kind() == Kind::Array =>
             {
                 self.compare_json(one, 0, other, rules, findings);
+                ComparedAs::Json
+            }
+            (View::Json(one, open), View::Lines(other, _))
+                if one.root().kind() == Kind::Array && other.root().kind() == Kind::Array =>
+            {
+                self.compare_json(one, *open, other, rules, findings);
                 ComparedAs::Json
             }
             (View::Events(stream) | View::Lines(_, stream), View::Json(whole, _))

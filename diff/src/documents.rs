@@ -12,7 +12,12 @@ use content::{
 use exchange::MediaKind;
 
 use crate::{
-    ComparedAs, Comparison, Rules, compare::Views, findings::Findings, said::Cut, structured::Reading, view::View,
+    ComparedAs, Comparison, Rules,
+    compare::Views,
+    findings::Findings,
+    said::Cut,
+    structured::Reading,
+    view::{View, has_lines},
 };
 
 /// Values that a file may have to be read as JSON, however much memory there is. A choice: files of 50 MB have a few million.
@@ -67,7 +72,9 @@ fn views<'a>(
     has_too_many: &mut bool,
 ) -> (View<'a>, View<'a>) {
     let json = |bytes| json::parse_tree(bytes, values_max).ok().map(|tree| View::Json(Arc::new(tree), 0));
-    let lines = |bytes| View::of_lines(bytes, values_max);
+    // A file of one line is a list where the other one is.
+    let are_lines = has_lines(one) || has_lines(other);
+    let lines = |bytes| are_lines.then(|| View::of_lines(bytes, values_max, false)).flatten();
     let both = |read: &dyn Fn(&'a [u8]) -> Option<View<'a>>| Some((read(one)?, read(other)?));
     let mut note = |error: &ParseError| *has_too_many |= error.what == Fault::TooManyValues;
     if let Ok(tree) = json::parse_tree(one, values_max).map(Arc::new).inspect_err(&mut note)
@@ -124,6 +131,25 @@ mod tests {
         assert_eq!(kind("{}", "no json"), ComparedAs::Text);
         assert_eq!(kind("id: 7\nname: x\n", "id: 8\nname: x\n"), ComparedAs::Text);
         assert_eq!(kind("", ""), ComparedAs::Nothing);
+    }
+
+    #[test]
+    fn lines_of_json_are_a_list_also_where_one_side_has_a_single_line_or_a_last_one_that_was_cut() {
+        let three = "{\"id\":\"a\",\"v\":1}\n{\"id\":\"b\",\"v\":2}\n{\"id\":\"c\",\"v\":3}\n";
+        let changes = |one: &str, other: &str, rules: &[&str]| {
+            let comparison = between(one, other, rules);
+            assert_eq!(comparison.compared_as, ComparedAs::Json);
+            let shown = comparison.changes.iter().map(|it| format!("{} {}", it.pointer, it.kind.word()));
+            shown.collect::<Vec<_>>()
+        };
+        let (one, cut) = (&three[..17], &three[..three.len() - 8]);
+        assert_eq!(changes(three, one, &[]), ["/1 removed", "/2 removed"]);
+        assert_eq!(changes(one, three, &[]), ["/1 added", "/2 added"]);
+        assert_eq!(changes(three, cut, &[]), ["/2 type changed"]);
+        assert_eq!(changes(&cut.replace("\"v\":2", "\"v\":7"), three, &["/1/v"]), ["/2 type changed"]);
+        // A document that ends too early is no other document, whatever it has.
+        assert_eq!(changes("1\n{\"a\":1}", "1\n{\"a\":1", &[]), ["/1 type changed"]);
+        assert_eq!(between("one\n", "1\n2\n", &[]).compared_as, ComparedAs::Text);
     }
 
     #[test]

@@ -78,13 +78,13 @@ impl<'a> View<'a> {
         {
             return view;
         }
-        if output.is_part() || decoded.is_empty() {
-            return Self::read(kind, decoded, output.is_part(), None);
-        }
         if is_lines(&essence)
-            && let Some(view) = Self::of_lines(&decoded, VALUES_MAX)
+            && let Some(view) = Self::of_lines(&decoded, VALUES_MAX, output.is_part())
         {
             return view;
+        }
+        if output.is_part() || decoded.is_empty() {
+            return Self::read(kind, decoded, output.is_part(), None);
         }
         if let Some(structured) = Structured::read(output.head, &decoded, reading) {
             return Self::Structured(structured);
@@ -95,14 +95,14 @@ impl<'a> View<'a> {
         }
     }
 
-    /// A JSON document in each line; where they join to a message, with that.
-    pub(crate) fn of_lines(bytes: &[u8], values_max: usize) -> Option<Self> {
-        let tree = read_lines(bytes, values_max)?;
-        let stream = std::str::from_utf8(bytes).ok().and_then(message::lines);
+    /// A JSON document in each line, one line or more; where they join to a message, with that.
+    pub(crate) fn of_lines(bytes: &[u8], values_max: usize, is_part: bool) -> Option<Self> {
+        let (tree, open) = read_lines(bytes, values_max, is_part)?;
+        let stream = std::str::from_utf8(bytes).ok().filter(|_| !is_part).and_then(message::lines);
         let joined = stream.filter(|stream| message::joined(stream).is_some());
         Some(match joined {
             Some(stream) => Self::Lines(Arc::new(tree), stream),
-            None => Self::Json(Arc::new(tree), 0),
+            None => Self::Json(Arc::new(tree), open),
         })
     }
 
@@ -158,6 +158,10 @@ impl<'a> View<'a> {
                 Ok(tree) => return Self::Json(Arc::new(tree), 0),
                 Err(decoded) => match is_part.then(|| parse_cut(&decoded, VALUES_MAX)).flatten() {
                     Some((tree, open)) => return Self::Json(Arc::new(tree), open),
+                    None if has_lines(&decoded) => match Self::of_lines(&decoded, VALUES_MAX, is_part) {
+                        Some(view) => return view,
+                        None => decoded,
+                    },
                     None => decoded,
                 },
             },
@@ -235,21 +239,54 @@ impl<'a> View<'a> {
 
 /// True for what is announced as a JSON document in each line.
 fn is_lines(essence: &str) -> bool {
-    matches!(essence, "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines")
+    let subtype = essence.strip_prefix("application/").or_else(|| essence.strip_prefix("text/")).unwrap_or_default();
+    let subtype = subtype.strip_prefix("x-").unwrap_or(subtype);
+    matches!(subtype, "ndjson" | "jsonl" | "jsonlines" | "json-lines")
 }
 
-/// A JSON document in each line as one array of them; `None` where a line is none, or there is only one.
-pub(crate) fn read_lines(bytes: &[u8], values_max: usize) -> Option<Tree<'static>> {
-    let lines = || bytes.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-    if lines().nth(values_max).is_some() {
+/// Lines that are not empty.
+fn lines_of(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty())
+}
+
+/// True for bytes with two lines or more that are not empty.
+pub(crate) fn has_lines(bytes: &[u8]) -> bool {
+    lines_of(bytes).nth(1).is_some()
+}
+
+/// A JSON document in each line as one array of them, and how many values at its end were cut off; `None` where a line is none.
+///
+/// Where nobody cut the body, a last line that ends too early is a text among the documents: nothing of it is left out.
+fn read_lines(bytes: &[u8], values_max: usize, is_part: bool) -> Option<(Tree<'static>, usize)> {
+    if lines_of(bytes).nth(values_max).is_some() {
         return None;
     }
-    let lines: Vec<&[u8]> = lines().collect();
-    if lines.len() < 2 || !lines.iter().all(|line| json::parse_tree(line, values_max).is_ok()) {
+    let lines: Vec<&[u8]> = lines_of(bytes).collect();
+    let (last, before) = lines.split_last()?;
+    let is_document = |line: &[u8]| json::parse_tree(line, values_max).is_ok();
+    if !before.iter().all(|line| is_document(line)) {
         return None;
     }
-    let joined = [&b"["[..], &lines.join(&b','), b"]"].concat();
-    json::parse_tree_owned(String::from_utf8(joined).ok()?, values_max, None).ok()
+    let mut joined = [&b"["[..], &before.join(&b',')].concat();
+    if !before.is_empty() {
+        joined.push(b',');
+    }
+    if is_part {
+        joined.extend_from_slice(last);
+        // Behind it a number is whole.
+        joined.extend(bytes.ends_with(b"\n").then_some(b'\n'));
+        return parse_cut(&joined, values_max);
+    }
+    if is_document(last) {
+        joined.extend_from_slice(last);
+    } else if !before.is_empty() && parse_cut(last, values_max).is_some() {
+        let text = std::str::from_utf8(last).ok()?.to_owned();
+        joined.extend(json::Value::String(text).to_compact_text().into_bytes());
+    } else {
+        return None;
+    }
+    joined.push(b']');
+    Some((json::parse_tree_owned(String::from_utf8(joined).ok()?, values_max, None).ok()?, 0))
 }
 
 /// The document, or the bytes where they are none.

@@ -7,7 +7,7 @@ use exchange::Head;
 use proptest::{prelude::*, sample::Index};
 
 use super::*;
-use crate::{compare_documents, json::any_value, structured::Reading};
+use crate::{compare_documents, json::any_value, structured::Reading, view::has_lines};
 
 const VALUES_MAX: usize = 16 << 20;
 
@@ -130,6 +130,7 @@ proptest! {
         let comparison = compare_documents(one.as_bytes(), other.as_bytes(), &rules);
         match documents_plainly(&one, &other, &rules) {
             Some(plain) => prop_assert_eq!(comparison, plain),
+            None if has_lines(one.as_bytes()) || has_lines(other.as_bytes()) => {}
             None => prop_assert_ne!(comparison.compared_as, ComparedAs::Json),
         }
     }

@@ -51,6 +51,26 @@ fn a_fresh_request_id_is_ignored_and_counted_but_a_changed_answer_is_not() {
 }
 
 #[test]
+fn lines_of_json_are_a_list_also_of_one_line_and_where_they_were_cut() {
+    const LINES: &str = "content-type: application/x-ndjson";
+    let (three, one) = ("{\"id\":1,\"v\":1}\n{\"id\":2,\"v\":2}\n{\"id\":3,\"v\":3}\n", "{\"id\":1,\"v\":1}\n");
+    assert_eq!(pointers(&between(&answer(LINES, three), &answer(LINES, one), &[])), ["removed /1", "removed /2"]);
+    let fresh = answer(LINES, one.replace(":1,", ":7,"));
+    assert!(between(&answer(LINES, one), &fresh, &["/0/id"]).is_equal());
+    assert!(between(&answer(LINES, one), &fresh, &["/*/id"]).is_equal());
+    // As httpbin sends them.
+    let many = |text: &str| answer(JSON, text);
+    assert!(between(&many(three), &many(&three.replace(":3,", ":7,")), &["/*/id"]).is_equal());
+    let cut_at = |len: usize| cut(LINES, &three[..len]);
+    for len in [7, 16, 17, 20, 40, three.len() - 3] {
+        let comparison = between(&cut_at(len), &answer(LINES, three), &[]);
+        assert!(comparison.is_equal() && comparison.compared_as == ComparedAs::Json, "{len}: {comparison:?}");
+        let other = answer(LINES, three.replace("\"id\":1", "\"id\":8"));
+        assert_eq!(pointers(&between(&cut_at(len.max(20)), &other, &[]))[0], "changed /0/id");
+    }
+}
+
+#[test]
 fn white_space_in_json_is_no_difference_though_the_bytes_and_their_length_differ() {
     let recorded = answer(&format!("{JSON}\r\ncontent-length: 7"), r#"{"a":1}"#);
     let replayed = answer(&format!("{JSON}\r\ncontent-length: 10"), "{ \"a\" : 1}");
