@@ -133,13 +133,19 @@ impl<'v> Walk<'v, '_> {
         }
     }
 
-    /// Compares two lists of numbers of one length by position; where many differ, they are one difference. False for others.
+    /// Compares two lists of numbers of one length by position; where many differ, they are one difference. False for others, and
+    /// for integers too few for a vector: they may be ids, and are aligned unless a tolerance says that they are measures.
     fn vectors(&mut self, recorded: Node<'v>, replayed: Node<'v>, one: &[Node<'v>], other: &[Node<'v>]) -> bool {
         let is_number = |node: &Node<'v>| node.kind() == Kind::Number;
         if one.is_empty() || one.len() != other.len() || !one.iter().chain(other).all(is_number) {
             return false;
         }
-        if one.len() >= numbers::VECTOR_LEN_MIN {
+        if one.len() < numbers::VECTOR_LEN_MIN {
+            let is_integer = |node: &Node<'v>| !node.raw().contains(['.', 'e', 'E']);
+            if one.iter().chain(other).all(is_integer) && !self.tolerates_any_of(one.len()) {
+                return false;
+            }
+        } else {
             let distance = numbers::distance(one, other);
             if let Some((rule_at, _)) = self.tolerance().filter(|(_, tolerance)| tolerance.covers_vector(&distance)) {
                 self.count_use(rule_at, false);
@@ -163,6 +169,12 @@ impl<'v> Walk<'v, '_> {
         true
     }
 
+    /// True when there is a tolerance for one of so many elements.
+    fn tolerates_any_of(&mut self, len: usize) -> bool {
+        let mut at = |at| self.below(Step::Index(at), Step::Index(at), |walk| walk.tolerance().is_some());
+        (0..len).any(&mut at)
+    }
+
     /// True when these numbers differ and no rule covers that.
     fn counts(&mut self, at: usize, one: Node<'v>, other: Node<'v>) -> bool {
         one.raw() != other.raw()
@@ -184,13 +196,20 @@ impl<'v> Walk<'v, '_> {
     fn strings(&mut self, recorded: Node<'v>, replayed: Node<'v>, open: usize) {
         let (one, other) = (recorded.text().unwrap_or_default(), replayed.text().unwrap_or_default());
         let is_equal = if open > 0 { other.starts_with(one) } else { one == other };
-        if is_equal || !self.findings.has_room() {
+        if is_equal {
+            return;
+        }
+        let is_embedding = self.last_key() == Some("embedding");
+        let vector = is_embedding.then(|| numbers::distance_base64(one, other)).flatten();
+        let within = self.tolerance().filter(|(_, it)| vector.as_ref().is_some_and(|vector| it.covers_vector(vector)));
+        if let Some((rule_at, _)) = within {
+            return self.count_use(rule_at, false);
+        }
+        if !self.findings.has_room() {
             return;
         }
         let is_long = one.len().max(other.len()) > TEXT_LEN_MIN;
         let text = is_long.then(|| text::change(one, other, self.findings));
-        let vector =
-            self.last_key().filter(|key| *key == "embedding").and_then(|_| numbers::distance_base64(one, other));
         let (shown, replayed_shown) = (Some(Shown::of_json(recorded)), Some(Shown::of_json(replayed)));
         let format = Format::of_pair(self.last_key(), Some(recorded), Some(replayed));
         let change = Change {

@@ -209,6 +209,45 @@ fn numbers_that_a_tolerance_covers_are_no_difference_and_its_uses_are_counted() 
     assert_eq!((&*comparison.rules_used[0].rule, comparison.rules_used[0].count), ("tolerance /*=abs:0.1", 1));
 }
 
+fn within(recorded: &str, replayed: &str, rules: &[&str]) -> Comparison {
+    let (recorded, replayed) = values(recorded, replayed);
+    between(&recorded, &replayed, rules)
+}
+
+#[test]
+fn integers_too_few_for_a_vector_are_found_where_they_moved_to_and_measures_stay_in_place() {
+    let kinds = |one: &str, other: &str, tolerances: &[&str]| {
+        let comparison = within(one, other, tolerances);
+        let shown = comparison.changes.iter().map(|it| format!("{} {}", it.pointer, it.kind.word()));
+        shown.collect::<Vec<_>>()
+    };
+    let (ids, rotated) = ("[101,102,103,104,105,106]", "[106,101,102,103,104,105]");
+    assert_eq!(kinds(ids, rotated, &[]), ["/5 moved"]);
+    assert_eq!(kinds(rotated, ids, &[]), ["/0 moved"]);
+    assert_eq!(kinds("[1,2,3]", "[1,7,3]", &[]), ["/1 changed"], "the position decides");
+    assert_eq!(kinds("[0.1,0.2,0.3]", "[0.3,0.1,0.2]", &[]).len(), 3);
+    assert_eq!(kinds("[1,2,3]", "[2,3,4]", &["tolerance /*=abs:1"]), [""; 0], "measures, as the tolerance says");
+    assert_eq!(kinds("[1,2,3]", "[2,3,4]", &[]), ["/0 removed", "/2 added"]);
+}
+
+#[test]
+fn a_tolerance_covers_an_embedding_in_base64() {
+    let embedding = |offset: f32| {
+        let floats = (0..32_u8).flat_map(|at| (f32::from(at) + offset).to_le_bytes());
+        let text = content::base64::encode(&floats.collect::<Vec<u8>>());
+        format!(r#"{{"data":[{{"embedding":"{text}"}}]}}"#)
+    };
+    let (one, near, far) = (embedding(0.0), embedding(0.001), embedding(50.0));
+    let tolerances = ["tolerance /data/*/embedding=cos:0.99"];
+    let comparison = within(&one, &near, &tolerances);
+    assert!(comparison.is_equal() && comparison.rules_used.len() == 1, "{comparison:?}");
+    assert!(within(&one, &near, &["tolerance /data/*/embedding=abs:0.01"]).is_equal());
+    assert_eq!(within(&one, &far, &tolerances).changes.len(), 1);
+    assert_eq!(within(&one, &near, &[]).changes.len(), 1);
+    let text = |text: &str| format!(r#"{{"data":[{{"embedding":"{text}"}}]}}"#);
+    assert_eq!(within(&text("a"), &text("b"), &tolerances).changes.len(), 1, "what is no vector has no distance");
+}
+
 #[test]
 fn a_vector_that_differs_all_over_is_one_difference_and_one_that_differs_here_and_there_is_listed() {
     let vector = |offset: usize| {
