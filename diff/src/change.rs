@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use content::json::Node;
+use content::json::{Node, ParseError};
 use exchange::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,12 @@ pub struct Comparison {
     /// may be shown larger than it is.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub coarse: bool,
+    /// Why the recorded body was not read as the JSON that it is announced to be, or looks like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded_not_json: Option<NotJson>,
+    /// The same of the replayed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replayed_not_json: Option<NotJson>,
     /// As what the bodies were compared.
     pub compared_as: ComparedAs,
     /// Where a message came as a stream: how.
@@ -70,9 +76,32 @@ impl Comparison {
             noise: self.noise.into_iter().map(|it| NoisyChange { change: it.change.mirrored(), ..it }).collect(),
             recorded_part_only: self.replayed_part_only,
             replayed_part_only: self.recorded_part_only,
+            recorded_not_json: self.replayed_not_json,
+            replayed_not_json: self.recorded_not_json,
             streams: self.streams.map(Streams::mirrored),
             ..self
         }
+    }
+}
+
+/// Why a body is not the JSON that is read here. Rules for places in it do not reach it, since it has none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotJson {
+    /// What is wrong, in words. Keys stand in it: not escaped for a terminal.
+    pub reason: String,
+    /// Offset in the decoded body, in bytes.
+    pub at: u64,
+}
+
+impl NotJson {
+    pub(crate) fn of(error: &ParseError) -> Self {
+        Self { reason: Shown::beginning_of(&error.what.to_string()).text, at: error.offset as u64 }
+    }
+}
+
+impl fmt::Display for NotJson {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "not JSON: {} at byte {}", self.reason, self.at)
     }
 }
 

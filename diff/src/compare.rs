@@ -4,7 +4,7 @@
 //! beginning of the other. Whether a difference makes a verdict is decided in `verdict`.
 
 use content::{
-    canonical::BODY_BYTES_MAX,
+    canonical::{BODY_BYTES_MAX, VALUES_MAX},
     json::{Kind, Tree},
     message,
 };
@@ -81,6 +81,7 @@ fn compare_beginning(
     let first = View::of(one, reading);
     let second = View::of_alike(other, reading, Some(&first));
     let mut views = Views { one: first, other: second, cut };
+    views.note_not_json(one, other, &mut findings);
     views.read_alike(one, other);
     let compared_as = views.compare(active, &mut findings);
     let too_long = |output: &Output<'_>| output.body.len() as u64 > BODY_BYTES_MAX;
@@ -101,6 +102,16 @@ pub(crate) struct Views<'a> {
 }
 
 impl<'a> Views<'a> {
+    /// Notes why one of these answers was not read as the JSON that it should be.
+    fn note_not_json(&self, one: &Output<'a>, other: &Output<'a>, findings: &mut Findings) {
+        let why = |view: &View<'a>, output: &Output<'a>| {
+            let is_announced = output.head.value_of("content-type").is_some();
+            let may_be = !is_announced || MediaKind::of(output.head) == MediaKind::Json;
+            (may_be && !output.is_part()).then(|| view.not_json(is_announced, VALUES_MAX)).flatten()
+        };
+        findings.note_not_json([why(&self.one, one), why(&self.other, other)]);
+    }
+
     /// A part that could not be read as what it is a part of is compared as text.
     fn read_alike(&mut self, one: &Output<'a>, other: &Output<'a>) {
         let other_is_joined = matches!(self.other, View::Lines(..));

@@ -17,7 +17,7 @@ use crate::{
     findings::Findings,
     said::Cut,
     structured::Reading,
-    view::{View, has_lines},
+    view::{View, has_lines, without_mark},
 };
 
 /// Values that a file may have to be read as JSON, however much memory there is. A choice: files of 50 MB have a few million.
@@ -50,6 +50,7 @@ pub fn compare_documents_within(recorded: &[u8], replayed: &[u8], rules: &Rules,
     let values_max = values_max(memory_bytes, recorded.len() as u64 + replayed.len() as u64);
     let mut has_too_many = false;
     let (one, other) = views(recorded, replayed, rules.reading(""), values_max, &mut has_too_many);
+    findings.note_not_json([&one, &other].map(|view| view.not_json(false, values_max)));
     let views = Views { one, other, cut: Cut::default() };
     let compared_as = views.compare(&rules.for_document(), &mut findings);
     if has_too_many && findings.changes_count() > 0 {
@@ -71,14 +72,14 @@ fn views<'a>(
     values_max: usize,
     has_too_many: &mut bool,
 ) -> (View<'a>, View<'a>) {
-    let json = |bytes| json::parse_tree(bytes, values_max).ok().map(|tree| View::Json(Arc::new(tree), 0));
+    let json = |bytes| json::parse_tree(without_mark(bytes), values_max).ok().map(|tree| View::Json(Arc::new(tree), 0));
     // A file of one line is a list where the other one is.
     let are_lines = has_lines(one) || has_lines(other);
     let lines = |bytes| are_lines.then(|| View::of_lines(bytes, values_max, false)).flatten();
     let both = |read: &dyn Fn(&'a [u8]) -> Option<View<'a>>| Some((read(one)?, read(other)?));
     let mut note = |error: &ParseError| *has_too_many |= error.what == Fault::TooManyValues;
-    if let Ok(tree) = json::parse_tree(one, values_max).map(Arc::new).inspect_err(&mut note)
-        && let Ok(other) = json::parse_tree_like(other, values_max, &tree).inspect_err(&mut note)
+    if let Ok(tree) = json::parse_tree(without_mark(one), values_max).map(Arc::new).inspect_err(&mut note)
+        && let Ok(other) = json::parse_tree_like(without_mark(other), values_max, &tree).inspect_err(&mut note)
     {
         return (View::Json(tree, 0), View::Json(Arc::new(other), 0));
     }
@@ -150,6 +151,31 @@ mod tests {
         // A document that ends too early is no other document, whatever it has.
         assert_eq!(changes("1\n{\"a\":1}", "1\n{\"a\":1", &[]), ["/1 type changed"]);
         assert_eq!(between("one\n", "1\n2\n", &[]).compared_as, ComparedAs::Text);
+    }
+
+    #[test]
+    fn json_that_is_refused_is_said_to_be_and_why_and_a_byte_order_mark_does_not_matter() {
+        let why = |one: &str, other: &str| {
+            let comparison = between(one, other, &[]);
+            let told = [&comparison.recorded_not_json, &comparison.replayed_not_json];
+            assert_eq!(comparison.clone().mirrored().recorded_not_json, comparison.replayed_not_json);
+            told.map(|it| it.as_ref().map(ToString::to_string).unwrap_or_default())
+        };
+        let deep = [&"[".repeat(200), &"]".repeat(200)[..]].concat();
+        for (refused, wanted) in [
+            ("{\"a\":\"\\ud83d\"}", "not JSON: one half of a surrogate pair at byte 6"),
+            ("{\"a\":1,\"a\":2}", "not JSON: the object that begins here has the key \"a\" twice at byte 0"),
+            (&deep, "not JSON: more than 128 arrays and objects inside one another at byte 128"),
+            ("\u{feff}{\"a\":1,}", "not JSON: unexpected character '}' at byte 10"),
+            ("{\"a\":", "not JSON: the document ends inside a value at byte 5"),
+        ] {
+            assert_eq!(why(refused, "{\"a\":1}"), [wanted, ""]);
+            assert_eq!(why("[1]", refused), ["", wanted]);
+        }
+        assert_eq!(why("[INFO] it began\n", "[INFO] it ended\n"), ["", ""], "a log is no JSON");
+        assert!(between("\u{feff}{\"a\":1}", "{\"a\": 1}", &[]).is_equal());
+        assert_eq!(between("\u{feff}{\"a\":1}", "{\"a\":2}", &[]).changes[0].pointer, "/a");
+        assert!(!between("\u{feff}one", "one", &[]).is_equal(), "of a text it is a part");
     }
 
     #[test]

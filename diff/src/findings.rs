@@ -1,7 +1,7 @@
 //! What a comparison has found so far, and how much work it may still do.
 
 use crate::{
-    CHANGES_LEN_MAX, Change, ComparedAs, Comparison, Rules, Streams, VectorChange,
+    CHANGES_LEN_MAX, Change, ComparedAs, Comparison, NotJson, Rules, Streams, VectorChange,
     rules::{RuleUse, Uses},
 };
 
@@ -18,6 +18,7 @@ pub(crate) struct Findings {
     work_left: u64,
     coarse: bool,
     streams: Option<Streams>,
+    not_json: [Option<NotJson>; 2],
 }
 
 impl Findings {
@@ -30,6 +31,7 @@ impl Findings {
             work_left: WORK_MAX,
             coarse: false,
             streams: None,
+            not_json: [None, None],
         }
     }
 
@@ -76,6 +78,11 @@ impl Findings {
         self.streams = Some(streams);
     }
 
+    /// Says why the recorded and the replayed body were not read as JSON.
+    pub(crate) fn note_not_json(&mut self, not_json: [Option<NotJson>; 2]) {
+        self.not_json = not_json;
+    }
+
     /// How many differences were found.
     pub(crate) fn changes_count(&self) -> u64 {
         self.changes.len() as u64 + self.changes_more
@@ -84,6 +91,7 @@ impl Findings {
     /// The outcome.
     pub(crate) fn into_comparison(self, rules: &Rules, compared_as: ComparedAs) -> Comparison {
         let rules_used: Vec<RuleUse> = rules.report(self.uses);
+        let [recorded_not_json, replayed_not_json] = self.not_json;
         Comparison {
             changes: self.changes,
             changes_more: self.changes_more,
@@ -92,6 +100,8 @@ impl Findings {
             recorded_part_only: false,
             replayed_part_only: false,
             coarse: self.coarse,
+            recorded_not_json,
+            replayed_not_json,
             compared_as,
             streams: self.streams,
         }

@@ -40,7 +40,7 @@ mod weight;
 pub use apart::{Apart, add_places, places_apart, places_of_calls_apart};
 pub use call::{CallRequest, compare_calls};
 pub use change::{
-    CHANGES_LEN_MAX, Change, ChangeKind, ComparedAs, Comparison, Hunk, SHOWN_CHARS_MAX, Shown, TextChange,
+    CHANGES_LEN_MAX, Change, ChangeKind, ComparedAs, Comparison, Hunk, NotJson, SHOWN_CHARS_MAX, Shown, TextChange,
 };
 pub use cluster::{Cluster, top_changes};
 pub use compare::{compare_call_responses, compare_responses, compare_unread};

@@ -6,7 +6,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use content::{
-    canonical::{ITEMS_MAX, VALUES_MAX, decoded_body},
+    canonical::{BODY_BYTES_MAX, ITEMS_MAX, VALUES_MAX, decoded_body},
     encoding::DecodeError,
     eventstream,
     json::{self, Tree},
@@ -16,7 +16,7 @@ use content::{
 use exchange::MediaKind;
 
 use crate::{
-    Output, Shown,
+    NotJson, Output, Shown,
     json::parse_cut,
     media::Media,
     structured::{Reading, Structured},
@@ -156,7 +156,7 @@ impl<'a> View<'a> {
         let decoded = match kind {
             MediaKind::Json => match read_json(decoded, VALUES_MAX, like) {
                 Ok(tree) => return Self::Json(Arc::new(tree), 0),
-                Err(decoded) => match is_part.then(|| parse_cut(&decoded, VALUES_MAX)).flatten() {
+                Err(decoded) => match is_part.then(|| parse_cut(without_mark(&decoded), VALUES_MAX)).flatten() {
                     Some((tree, open)) => return Self::Json(Arc::new(tree), open),
                     None if has_lines(&decoded) => match Self::of_lines(&decoded, VALUES_MAX, is_part) {
                         Some(view) => return view,
@@ -191,6 +191,22 @@ impl<'a> View<'a> {
             }
         };
         Self::Text(text)
+    }
+
+    /// Why it was not read as JSON, where it should have been: as it was announced, or as it looks.
+    pub(crate) fn not_json(&self, is_announced: bool, values_max: usize) -> Option<NotJson> {
+        let bytes = match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+            _ => return None,
+        };
+        if bytes.len() as u64 > BODY_BYTES_MAX || !(is_announced || looks_like_json(bytes)) {
+            return None;
+        }
+        let document = without_mark(bytes);
+        let mut error = json::parse_tree(document, values_max).err()?;
+        error.offset += bytes.len() - document.len();
+        Some(NotJson::of(&error))
     }
 
     /// True where both are of one kind, and can be compared as that.
@@ -237,6 +253,24 @@ impl<'a> View<'a> {
     }
 }
 
+/// A byte order mark in UTF-8, which RFC 8259 (section 8.1) lets readers ignore.
+const MARK: &str = "\u{feff}";
+
+/// The bytes behind a byte order mark.
+pub(crate) fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(MARK.as_bytes()).unwrap_or(bytes)
+}
+
+/// True for what begins and ends like an object or array, or begins like an object with a key. A line of a log may begin with `[`.
+fn looks_like_json(bytes: &[u8]) -> bool {
+    let bytes = without_mark(bytes).trim_ascii();
+    match (bytes.first(), bytes.last()) {
+        (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')) => true,
+        (Some(b'{'), _) => bytes[1..].trim_ascii_start().first() == Some(&b'"'),
+        _ => false,
+    }
+}
+
 /// True for what is announced as a JSON document in each line.
 fn is_lines(essence: &str) -> bool {
     let subtype = essence.strip_prefix("application/").or_else(|| essence.strip_prefix("text/")).unwrap_or_default();
@@ -258,6 +292,7 @@ pub(crate) fn has_lines(bytes: &[u8]) -> bool {
 ///
 /// Where nobody cut the body, a last line that ends too early is a text among the documents: nothing of it is left out.
 fn read_lines(bytes: &[u8], values_max: usize, is_part: bool) -> Option<(Tree<'static>, usize)> {
+    let bytes = without_mark(bytes);
     if lines_of(bytes).nth(values_max).is_some() {
         return None;
     }
@@ -289,7 +324,7 @@ fn read_lines(bytes: &[u8], values_max: usize, is_part: bool) -> Option<(Tree<'s
     Some((json::parse_tree_owned(String::from_utf8(joined).ok()?, values_max, None).ok()?, 0))
 }
 
-/// The document, or the bytes where they are none.
+/// The document, or the bytes where they are none. A byte order mark before it is no part of it.
 fn read_json<'a>(bytes: Cow<'a, [u8]>, values_max: usize, like: Option<&View<'a>>) -> Result<Tree<'a>, Cow<'a, [u8]>> {
     let like = match like {
         Some(View::Json(tree, 0)) => Some(tree),
@@ -297,13 +332,19 @@ fn read_json<'a>(bytes: Cow<'a, [u8]>, values_max: usize, like: Option<&View<'a>
     };
     match bytes {
         Cow::Borrowed(borrowed) => match like {
-            Some(like) => json::parse_tree_like(borrowed, values_max, like),
-            None => json::parse_tree(borrowed, values_max),
+            Some(like) => json::parse_tree_like(without_mark(borrowed), values_max, like),
+            None => json::parse_tree(without_mark(borrowed), values_max),
         }
         .map_err(|_| bytes),
         Cow::Owned(owned) => {
-            let text = String::from_utf8(owned).map_err(|error| Cow::Owned(error.into_bytes()))?;
-            json::parse_tree_owned(text, values_max, like).map_err(|(_, text)| Cow::Owned(text.into_bytes()))
+            let mut text = String::from_utf8(owned).map_err(|error| Cow::Owned(error.into_bytes()))?;
+            let is_marked = text.starts_with(MARK);
+            if is_marked {
+                text.drain(..MARK.len());
+            }
+            json::parse_tree_owned(text, values_max, like).map_err(|(_, text)| {
+                Cow::Owned(if is_marked { [MARK, &text].concat().into_bytes() } else { text.into_bytes() })
+            })
         }
     }
 }

@@ -198,6 +198,13 @@ fn change_lines(comparison: &Comparison, shown_max: usize, indent: &str, style: 
             "too large or too unlike for a fine comparison: a difference may be shown larger than it is",
         ),
     ];
+    let sides = [("recorded", &comparison.recorded_not_json), ("replayed", &comparison.replayed_not_json)];
+    for (side, not_json) in sides {
+        if let Some(not_json) = not_json {
+            let words = format!("({side}: {not_json}; rules for places in it do not apply)");
+            text += &format!("{indent}{}\n", style.yellow(&escape_line(&words)));
+        }
+    }
     if let Some(streams) = comparison.streams.as_ref().filter(|streams| streams.recorded != streams.replayed) {
         let words = format!("the message came in {}; now {}", streamed(&streams.recorded), streamed(&streams.replayed));
         text += &format!("{indent}{}\n", style.dim(&escape_line(&words)));

@@ -94,6 +94,7 @@ fn plainly(recorded: &Output<'_>, replayed: &Output<'_>, rules: &Rules) -> Compa
     let (mut findings, active) = (Findings::new(), rules.for_response(&Route::default()));
     let [one, other] = [recorded, replayed].map(|output| View::of(output, Reading::default()));
     let mut views = Views { one, other, cut: Cut { recorded: recorded.is_part(), both: false } };
+    views.note_not_json(recorded, replayed, &mut findings);
     views.read_alike(recorded, replayed);
     let compared_as = views.compare(&active, &mut findings);
     let comparison = findings.into_comparison(rules, compared_as);

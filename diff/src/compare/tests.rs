@@ -71,6 +71,20 @@ fn lines_of_json_are_a_list_also_of_one_line_and_where_they_were_cut() {
 }
 
 #[test]
+fn an_answer_that_is_announced_as_json_and_is_none_says_why() {
+    let (fine, error) = (answer(JSON, "{\"a\":1}"), answer(JSON, "<h1>Bad gateway</h1>"));
+    let told = |comparison: &Comparison| comparison.replayed_not_json.as_ref().map(ToString::to_string);
+    let comparison = between(&fine, &error, &[]);
+    assert_eq!(told(&comparison).unwrap(), "not JSON: unexpected character '<' at byte 0");
+    assert_eq!(comparison.recorded_not_json, None);
+    assert_eq!(told(&between(&fine, &answer(TEXT, "{\"a\":1,}"), &[])), None, "it is announced as text");
+    assert!(between(&fine, &answer(JSON, "\u{feff}{\"a\":1}"), &[]).is_equal());
+    // Refused on both sides, and only a mark apart: it is no text without it.
+    let (one, other) = (answer(JSON, "\u{feff}{\"a\":1,}"), answer(JSON, "{\"a\":1,}"));
+    assert!(!between(&one, &other, &[]).is_equal());
+}
+
+#[test]
 fn white_space_in_json_is_no_difference_though_the_bytes_and_their_length_differ() {
     let recorded = answer(&format!("{JSON}\r\ncontent-length: 7"), r#"{"a":1}"#);
     let replayed = answer(&format!("{JSON}\r\ncontent-length: 10"), "{ \"a\" : 1}");

@@ -52,6 +52,9 @@ function remarks(comparison) {
   if (comparison.recorded_part_only) words.push("Only a part of the answer was recorded, and that part was compared.");
   if (comparison.replayed_part_only) words.push("Only a part of the replayed answer was kept, and that part was compared.");
   if (comparison.coarse) words.push("Too large or too unlike for a fine comparison: a difference may be shown larger than it is.");
+  for (const [side, why] of [["recorded", comparison.recorded_not_json], ["replayed", comparison.replayed_not_json]]) {
+    if (why) words.push("The " + side + " body is not JSON: " + line(why.reason) + " at byte " + why.at + ". Rules for places in it do not apply.");
+  }
   const { streams } = comparison;
   const came = (side) => (side ? many(side.events, "event") + ", " + side.pieces + " with a piece of the message, " + (side.end ? "ended by " + line(side.end) : "without an end") : "in one piece");
   if (streams) words.push("How the message came: recorded " + came(streams.recorded) + "; replayed " + came(streams.replayed) + ".");
