@@ -8,13 +8,13 @@ mod weighty;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bundle::Entry;
+use bundle::{ANSWERS_ACCEPTED, Entry};
 use exchange::{
-    ContainerIdentity, Digest, Exchange, Fingerprint, Holding, Id, Mount, Role, SeedPlace, Session, Subject, Variable,
-    VariableValue,
+    ContainerIdentity, Digest, Event, Exchange, Fingerprint, Holding, Id, Mount, Role, SeedPlace, Session, Subject,
+    Variable, VariableValue,
 };
 use replayer::Unanswerable;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::page::{Detail, inspection_page};
 use crate::{SignatureFound, json};
@@ -34,6 +34,9 @@ pub struct Inspection<'a> {
     pub signature: Option<&'a SignatureFound>,
     /// Capture sessions, oldest first.
     pub sessions: &'a [Session],
+    /// What took answers of runs for right, oldest first.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub accepted: &'a [Accepted],
     /// Replays in it.
     pub runs: usize,
     /// Exchanges counted by route.
@@ -52,6 +55,35 @@ pub struct Inspection<'a> {
     pub unanswerable: &'a [Unanswerable],
     /// Noise profiles in it; of a store also those of its runs.
     pub noise: &'a [NoiseLine],
+}
+
+/// Answers of a run that `retake test --update` put in place of the recorded ones. What of it cannot be read is absent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Accepted {
+    /// How many exchanges have another answer since.
+    pub answers: usize,
+    /// Digest of the bundle that this one replaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Digest>,
+    /// The run that they are of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<Id>,
+    /// When, in nanoseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_unix_ns: Option<u64>,
+}
+
+/// All that was taken for right, by the events that say so.
+pub fn list_accepted(events: impl Iterator<Item = Event>) -> Vec<Accepted> {
+    let accepted = events.filter(|event| event.kind == ANSWERS_ACCEPTED).map(|event| Accepted {
+        answers: event.links.len(),
+        replaces: event.data.get("replaces").and_then(|digest| Digest::deserialize(digest).ok()),
+        run: event.data.get("run").and_then(|id| Id::deserialize(id).ok()),
+        at_unix_ns: event.data.get("at_unix_ns").and_then(serde_json::Value::as_u64),
+    });
+    let mut accepted: Vec<_> = accepted.collect();
+    accepted.sort_by_key(|it| it.at_unix_ns);
+    accepted
 }
 
 /// A noise profile, and where it is.
@@ -350,7 +382,7 @@ mod tests {
     use exchange::{ContainerConfig, HostEnvironment, ImageIdentity, Package};
 
     use super::*;
-    use crate::Style;
+    use crate::{Style, instant};
 
     fn secret() -> VariableValue {
         VariableValue::Secret { salt: "00".repeat(16), hash: "00".repeat(32), stand_in: "xyz".to_owned() }
@@ -396,6 +428,7 @@ mod tests {
             encrypted: false,
             signature: None,
             sessions: &[],
+            accepted: &[],
             runs: 0,
             routes: vec![RouteCount {
                 dependency: None,
@@ -436,6 +469,43 @@ mod tests {
         let page = inspection_page(&nobodys, Detail::Weighty, Style::PLAIN);
         assert!(page.contains("each is encrypted, which differs with every connection; `--target URL`"), "{page}");
         assert!(!nobodys.command().contains("--beside"));
+    }
+
+    #[test]
+    fn what_an_update_replaced_is_told_and_what_cannot_be_read_of_it_is_not_made_up() {
+        let event = |data| Event {
+            id: Id([1; 16]),
+            session: None,
+            at_ns: 0,
+            kind: ANSWERS_ACCEPTED.to_owned(),
+            actor: String::new(),
+            subject: String::new(),
+            links: vec![Id([2; 16]), Id([3; 16])],
+            data,
+        };
+        let told = serde_json::json!({
+            "replaces": Digest([0xab; 32]), "run": Id([0xcd; 16]), "at_unix_ns": 1_795_460_651_000_000_000_u64,
+        });
+        let other = Event { kind: "deploy".to_owned(), ..event(told.clone()) };
+        let accepted = list_accepted([event(told), other, event(serde_json::json!({ "replaces": 7 }))].into_iter());
+        let page =
+            inspection_page(&Inspection { accepted: &accepted, ..inspected(None, &[]) }, Detail::All, Style::PLAIN);
+        let lines: Vec<_> = page.lines().filter(|line| line.starts_with("accepted")).collect();
+        assert_eq!(
+            lines,
+            [
+                "accepted     2 answers".to_owned(),
+                format!(
+                    "accepted     2 answers of run {} on {}, in place of those of the bundle {}",
+                    "cd".repeat(16),
+                    instant(1_795_460_651_000_000_000),
+                    "ab".repeat(32)
+                ),
+            ]
+        );
+        let document: serde_json::Value =
+            serde_json::from_str(&Inspection { accepted: &accepted, ..inspected(None, &[]) }.to_json()).unwrap();
+        assert_eq!(document["accepted"][1]["replaces"], "ab".repeat(32));
     }
 
     #[test]

@@ -44,8 +44,8 @@ pub use exchange_list::{Listed, exchange_list};
 pub use exchange_page::{ExchangePage, exchange_page};
 pub use human::{bytes, day, instant, span};
 pub use inspection::{
-    Detail, EnvironmentLine, ImagePlace, Inspection, ModelCount, ModelCounter, NoiseLine, Pseudonym, RouteCount,
-    count_routes, inspection_page, list_environments,
+    Accepted, Detail, EnvironmentLine, ImagePlace, Inspection, ModelCount, ModelCounter, NoiseLine, Pseudonym,
+    RouteCount, count_routes, inspection_page, list_accepted, list_environments,
 };
 pub use junit::junit;
 pub use receipt::{ReceiptPage, receipt_page};

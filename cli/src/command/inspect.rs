@@ -7,7 +7,7 @@ use content::redact::{Extra, Redactor};
 use exchange::{Digest, Exchange, Fingerprint, ImageIdentity, Subject};
 use report::{
     Detail, ImagePlace, Inspection, ModelCounter, Pseudonym, SealedFile, SealedTo, SignatureFound, count_routes,
-    inspection_page, list_environments, sealed_page,
+    inspection_page, list_accepted, list_environments, sealed_page,
 };
 use sealing::{Envelope, RecipientKind};
 
@@ -34,6 +34,8 @@ pub(crate) fn inspect(args: &InspectArgs, as_json: bool, console: &Console) -> R
         encrypted: source.decrypted.is_some(),
         signature: signature.as_ref(),
         sessions: archive.sessions(),
+        // Events that cannot be read are damage, which is told.
+        accepted: &list_accepted(archive.events().filter_map(Result::ok)),
         runs: archive.runs()?.len(),
         routes: count_routes(archive.entries()),
         environments: &environments,

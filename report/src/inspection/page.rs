@@ -10,7 +10,7 @@ use exchange::{
 use replayer::Unanswerable;
 
 use super::{
-    EnvironmentLine, ImagePlace, Inspection, ModelCount, NoiseLine, Pseudonym, RouteCount, is_asked_for,
+    Accepted, EnvironmentLine, ImagePlace, Inspection, ModelCount, NoiseLine, Pseudonym, RouteCount, is_asked_for,
     weighty::Weights,
 };
 use crate::{SignatureFound, Style, Table, bytes, escape_line, instant};
@@ -31,6 +31,9 @@ pub fn inspection_page(inspection: &Inspection<'_>, detail: Detail, style: Style
     page.line("signature", &inspection.signature.map(SignatureFound::words).unwrap_or_default());
     for session in inspection.sessions {
         page.session(session);
+    }
+    for accepted in inspection.accepted {
+        page.line("accepted", &accepted_words(accepted));
     }
     page.needs(inspection);
     page.routes(&inspection.routes);
@@ -55,6 +58,20 @@ pub fn inspection_page(inspection: &Inspection<'_>, detail: Detail, style: Style
     };
     page.text += &format!("\n{} {}\n", style.bold(title), escape_line(&inspection.command()));
     page.text
+}
+
+fn accepted_words(accepted: &Accepted) -> String {
+    let mut words = format!("{} answer{}", accepted.answers, if accepted.answers == 1 { "" } else { "s" });
+    if let Some(run) = accepted.run {
+        words += &format!(" of run {run}");
+    }
+    if let Some(at_unix_ns) = accepted.at_unix_ns {
+        words += &format!(" on {}", instant(at_unix_ns));
+    }
+    if let Some(digest) = accepted.replaces {
+        words += &format!(", in place of those of the bundle {digest}");
+    }
+    words
 }
 
 struct Page {

@@ -27,6 +27,9 @@ fn the_answers_of_a_run_become_the_expected_ones_and_the_bundle_says_what_it_rep
     let event = after.events().map(Result::unwrap).find(|event| event.kind == ANSWERS_ACCEPTED).unwrap();
     assert_eq!(event.data["replaces"], serde_json::to_value(digest).unwrap());
     assert_eq!(event.links.len(), 1, "the answer that was the same stays production's");
+    let inspected = retake(suite.folder.path(), &["inspect", "cases/three.retake"]).out;
+    let told = format!(", in place of those of the bundle {}", digest.unwrap());
+    assert!(inspected.contains("accepted     1 answer of run ") && inspected.contains(&told), "{inspected}");
     assert_eq!(retake(suite.folder.path(), &["verify", "cases/three.retake"]).code, 0);
     assert_eq!(fs::read_dir(suite.path("")).unwrap().count(), 4, "nothing is left beside it");
 
