@@ -10,7 +10,7 @@ pub use self::{
     checklist::{Item, Source, State, checklist},
     classes::{Classified, classify},
     cluster::{Cluster, clusters},
-    trial::{CallSeen, Leak, RunSeen, TrialSeen},
+    trial::{CallSeen, Held, Leak, OutcomeSeen, RunSeen, TrialSeen},
 };
 
 mod apart;

@@ -3,7 +3,7 @@
 //!
 //! In: the receipt and the results. Out: lines for a person; the sentences at the end also go to machines.
 
-use diff::{Class, ExchangeResult, Repeated};
+use diff::{Class, ExchangeResult, Repeated, SCREEN_COUNT};
 use exchange::NoisyPlace;
 use replayer::receipt::{HeldPlace, HeldStill, Receipt, RepeatsProof, Resets};
 
@@ -147,7 +147,8 @@ pub(crate) fn conclusions(receipt: &Receipt, results: &[ExchangeResult]) -> Vec<
     let repeated: Vec<_> = results.iter().filter_map(|result| result.repeated.as_deref()).collect();
     let is_serial = receipt.determinism.order == "serial";
     let flaky = repeated.iter().filter(|it| it.class == Class::Flaky).count();
-    let steady = !repeated.is_empty() && repeated.iter().all(|it| it.outcomes.len() == 1 && it.outcomes_more == 0);
+    let is_steady = |it: &Repeated| it.outcomes.len() == 1 && it.outcomes_more == 0;
+    let steady = !repeated.is_empty() && repeated.iter().all(|it| is_steady(it));
     let mut sentences = Vec::new();
     if flaky > 0 {
         let many = if flaky == 1 { "exchange was" } else { "exchanges were" };
@@ -177,6 +178,15 @@ pub(crate) fn conclusions(receipt: &Receipt, results: &[ExchangeResult]) -> Vec<
         sentences.push(
             "one service answered all repeats, and may have remembered some: none is called deterministic".to_owned(),
         );
+    }
+    let is_noisy = |it: &&&Repeated| {
+        it.class == Class::Unconfirmed && it.failed.events == 0 && it.failed.of >= SCREEN_COUNT && !is_steady(it)
+    };
+    let noisy = repeated.iter().filter(is_noisy).count();
+    if noisy > 0 {
+        let many = if noisy == 1 { "exchange has" } else { "exchanges have" };
+        sentences
+            .push(format!("{noisy} {many} several outcomes, which differ as noise does: none is called deterministic"));
     }
     sentences
 }

@@ -213,4 +213,15 @@ fn what_is_no_run_cannot_be_diagnosed_and_a_run_without_repeats_is_not_called_st
     let ran = retake(folder.path(), &["diagnose", "flakiness", run["run_path"].as_str().unwrap()]);
     assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
     assert!(ran.out.contains("[?] clock") && ran.out.contains("no exchange was repeated"), "{}", ran.out);
+
+    // Nor is one that answered all repeats itself; what was held still is not called unseen.
+    arguments.extend(["--repeat", "10", "--reset", "none"]);
+    let run = retake(folder.path(), &arguments).json();
+    assert_eq!(run["results"][0]["repeated"]["class"], "unconfirmed");
+    let ran = retake(folder.path(), &["diagnose", "flakiness", run["run_path"].as_str().unwrap()]);
+    assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("unconfirmed") && ran.out.contains("one service answered several repeats"), "{}", ran.out);
+    let controls = run["receipt"]["determinism"]["controls"].as_array().unwrap();
+    let is_held = controls.iter().any(|it| it["control"] == "clock" && it["state"] == "on");
+    assert_eq!(ran.out.contains("held still (clock)"), is_held, "{}", ran.out);
 }

@@ -7,16 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use exchange::Id;
 use serde::{Deserialize, Serialize};
 
-use super::{Cluster, Kind, Place, RunSeen, TrialSeen, cluster::Factor};
+use super::{Cluster, Held, Kind, Place, RunSeen, TrialSeen, cluster::Factor};
 
 /// Most pieces of evidence told of one source. A choice.
 const EVIDENCE_LEN_MAX: usize = 5;
 
 /// Longest value in a piece of evidence, in characters. A choice.
 const VALUE_CHARS_MAX: usize = 40;
-
-/// Below this level, hash seeds are the service's own.
-const LEVEL_OF_HASH_SEEDS: u8 = 1;
 
 /// A source of nondeterminism.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -71,6 +68,34 @@ impl Source {
             Self::Floats => "floats",
         }
     }
+
+    /// What keeps it from being seen where it is held still.
+    fn held_by(self) -> &'static [Held] {
+        match self {
+            Self::Clock => &[Held::Clock],
+            // Many are made of the time, and generators are seeded with it.
+            Self::Identifiers | Self::Seeds => &[Held::Clock, Held::Urandom, Held::Entropy, Held::RandomDevice],
+            // Where a key is an address, tables go by where memory lies.
+            Self::HashOrder => {
+                &[Held::PythonHashSeed, Held::Clock, Held::Urandom, Held::Entropy, Held::Addresses, Held::RandomDevice]
+            }
+            Self::ThreadOrder => &[Held::OneThread],
+            Self::DependencyOrder => &[Held::Answers],
+            // How many elements are added at once depends on where they lie.
+            Self::Floats => &[Held::Variables, Held::OneThread, Held::Addresses],
+            Self::CacheRace | Self::TimeOuts => &[],
+        }
+    }
+
+    /// What of it a run held still.
+    fn held_in(self, run: &RunSeen) -> impl Iterator<Item = Held> {
+        self.held_by().iter().copied().filter(|held| run.held.contains(held))
+    }
+
+    /// True where a run could have shown it. A seed that is drawn as a service starts takes several services.
+    fn is_open_in(self, run: &RunSeen) -> bool {
+        self.held_in(run).next().is_none() && (self != Self::HashOrder || run.resets)
+    }
 }
 
 /// Whether a source was seen.
@@ -80,6 +105,8 @@ impl Source {
 pub enum State {
     /// There is evidence for it.
     Seen,
+    /// There is evidence for it, and it is as good for another source, which is `unclear` too.
+    Unclear,
     /// It was looked for, and there is none.
     NotSeen,
     /// There was nothing to look for it in.
@@ -99,25 +126,25 @@ pub struct Item {
 
 /// Ticks the checklist.
 pub fn checklist(runs: &[RunSeen], places: &[Place], clusters: &[Cluster]) -> Vec<Item> {
-    let looked = Looked::at(runs);
     let of_kind = |kind: Kind| places.iter().filter(move |place| place.kind == kind).collect::<Vec<_>>();
-    let hashes_open = |run: &RunSeen| run.resets && run.level.is_none_or(|level| level < LEVEL_OF_HASH_SEEDS);
-    let orders = of_kind(Kind::Order);
     let item = |source: Source| {
+        let looked = Looked::at(runs, source);
         let evidence = match source {
             Source::Clock => place_words(&of_kind(Kind::Time)),
             Source::Identifiers => place_words(&of_kind(Kind::Identifier)),
             Source::Seeds => unseeded(runs, &of_kind(Kind::Text)),
-            // A seed that is pinned, or a table that lives on, keeps its order: then it is threads that change it.
-            Source::HashOrder if runs.iter().any(hashes_open) => place_words(&orders),
-            Source::ThreadOrder if !runs.iter().any(hashes_open) => place_words(&orders),
-            Source::HashOrder | Source::ThreadOrder => Vec::new(),
+            Source::HashOrder | Source::ThreadOrder => place_words(&of_kind(Kind::Order)),
             Source::CacheRace => shared(runs, clusters),
             Source::DependencyOrder => call_orders(runs),
             Source::TimeOuts => timed_out(runs),
             Source::Floats => floats(&of_kind(Kind::LastDigits)),
         };
-        let (state, evidence) = match (evidence.is_empty(), looked.why_not(source)) {
+        let (state, evidence) = match (evidence.is_empty(), looked.why_not(source, runs)) {
+            (false, _) if matches!(source, Source::HashOrder | Source::ThreadOrder) => {
+                let mut evidence = cut(evidence);
+                evidence.push(hashes_or_threads(runs).to_owned());
+                (State::Unclear, evidence)
+            }
             (false, _) => (State::Seen, cut(evidence)),
             (true, Some(why)) => (State::NotLookedAt, vec![why]),
             (true, None) => (State::NotSeen, vec![looked.words(source, places)]),
@@ -127,35 +154,55 @@ pub fn checklist(runs: &[RunSeen], places: &[Place], clusters: &[Cluster]) -> Ve
     Source::ALL.into_iter().map(item).collect()
 }
 
-/// What there was to look at.
+/// Elements come in another order by tables or by threads, and look alike. No control holds all tables still.
+fn hashes_or_threads(runs: &[RunSeen]) -> &'static str {
+    if runs.iter().any(|run| Source::HashOrder.is_open_in(run)) {
+        "which of the two is not known: `--determinism 3` holds still what hash seeds are drawn from, but for Go's maps and \
+         Java's sets, and leaves threads as they are"
+    } else {
+        "which of the two is not known: no hash seed was drawn anew, but tables of some languages vary all the same, such as \
+         Go's maps and Java's sets"
+    }
+}
+
+/// What there was to look for a source in: the runs that could have shown it.
 struct Looked {
     trials: usize,
     calls: usize,
     repeats: bool,
     overlaps: bool,
+    runs: usize,
 }
 
 impl Looked {
-    fn at(runs: &[RunSeen]) -> Self {
-        let trials = || runs.iter().flat_map(|run| &run.trials);
+    fn at(runs: &[RunSeen], source: Source) -> Self {
+        let open: Vec<&RunSeen> = runs.iter().filter(|run| source.is_open_in(run)).collect();
+        let trials = || open.iter().flat_map(|run| &run.trials);
         let mut originals: BTreeMap<Id, u32> = BTreeMap::new();
         trials().for_each(|trial| *originals.entry(trial.original).or_default() += 1);
         Self {
             trials: trials().count(),
             calls: trials().map(|trial| trial.calls.len()).sum(),
             repeats: originals.values().any(|&count| count > 1),
-            overlaps: runs.iter().any(has_overlap),
+            overlaps: open.iter().any(|run| has_overlap(run)),
+            runs: open.len(),
         }
     }
 
-    fn why_not(&self, source: Source) -> Option<String> {
+    fn why_not(&self, source: Source, runs: &[RunSeen]) -> Option<String> {
+        let has_calls = || runs.iter().flat_map(|run| &run.trials).any(|trial| !trial.calls.is_empty());
         let why = match source {
-            Source::DependencyOrder if self.calls == 0 => "no call to a dependency was seen",
+            Source::DependencyOrder if !has_calls() => "no call to a dependency was seen",
             Source::CacheRace if !self.overlaps => {
                 "no two exchanges were in flight together: replay at `--order recorded`"
             }
             Source::TimeOuts => return (self.trials == 0).then(|| "nothing was sent".to_owned()),
-            _ if !self.repeats => "no exchange was repeated: replay with `--repeat N`",
+            _ if !are_repeated(runs) => "no exchange was repeated: replay with `--repeat N`",
+            _ if self.runs == 0 => return Some(why_closed(source, runs)),
+            Source::DependencyOrder if self.calls == 0 => "no call to a dependency was seen where their order was free",
+            _ if !self.repeats => {
+                "no exchange was repeated where it could vary: replay with `--determinism 0 --repeat N`"
+            }
             _ => return None,
         };
         Some(why.to_owned())
@@ -170,6 +217,21 @@ impl Looked {
             _ => format!("none of the {} places that differ looks like it", places.len()),
         }
     }
+}
+
+/// Why no run could have shown a source.
+fn why_closed(source: Source, runs: &[RunSeen]) -> String {
+    let held: BTreeSet<Held> = runs.iter().flat_map(|run| source.held_in(run)).collect();
+    if held.is_empty() {
+        return "one service answered all repeats: replay with `--reset process`".to_owned();
+    }
+    let words: Vec<&str> = held.into_iter().map(Held::word).collect();
+    format!("held still ({}): replay with `--determinism 0`", words.join(", "))
+}
+
+fn are_repeated(runs: &[RunSeen]) -> bool {
+    let mut seen = BTreeSet::new();
+    !runs.iter().flat_map(|run| &run.trials).all(|trial| seen.insert(trial.original))
 }
 
 fn has_overlap(run: &RunSeen) -> bool {

@@ -1,12 +1,12 @@
 //! One class for each exchange over all runs, and what runs of different order say together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use diff::{Class, SCREEN_COUNT};
-use exchange::Id;
+use exchange::{Digest, Id};
 use serde::{Deserialize, Serialize};
 
-use super::RunSeen;
+use super::{OutcomeSeen, RunSeen};
 
 /// An exchange over all runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,9 @@ pub struct Classified {
     pub title: String,
     /// What can be said of it.
     pub class: Class,
+    /// Why nothing can, where it is `unconfirmed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
     /// Trials.
     pub of: u64,
     /// Trials that failed.
@@ -28,56 +31,114 @@ pub struct Classified {
 struct Counts {
     of: u64,
     failed: u64,
+    /// Trials of a service that answered no other of them.
+    alone: u64,
 }
 
 impl Counts {
     fn is_steady(self) -> bool {
         self.failed == 0 || self.failed == self.of
     }
+
+    fn and(self, other: Self) -> Self {
+        Self { of: self.of + other.of, failed: self.failed + other.failed, alone: self.alone + other.alone }
+    }
 }
 
-/// Flaky where some fail and some do not in one environment and order; environment-sensitive where each environment is
-/// steady, and not all are alike; else as [`Class::of`] has it.
+/// What is known of an environment, and the run's number where that is nothing: it is then nobody else's.
+type Environment = (Option<Digest>, usize);
+
+/// The trials of one exchange.
+#[derive(Debug, Default)]
+struct Trials<'a> {
+    title: &'a str,
+    settings: BTreeMap<(Environment, &'a str), Counts>,
+    outcomes: BTreeSet<&'a OutcomeSeen>,
+}
+
+/// Flaky where some fail and some do not in one environment; environment-sensitive where each environment is steady, and not
+/// all are alike; else by how many trials one environment had, of services of their own, and how many outcomes there were.
 pub fn classify(runs: &[RunSeen]) -> Vec<Classified> {
-    let mut exchanges: BTreeMap<Id, (String, BTreeMap<_, Counts>)> = BTreeMap::new();
-    for run in runs {
+    let mut exchanges: BTreeMap<Id, Trials<'_>> = BTreeMap::new();
+    for (number, run) in runs.iter().enumerate() {
+        let environment = (run.environment, if run.environment.is_some() { 0 } else { number });
         for trial in &run.trials {
-            let (_, settings) =
-                exchanges.entry(trial.original).or_insert_with(|| (trial.title.clone(), BTreeMap::new()));
-            let counts: &mut Counts = settings.entry((run.environment, run.order.as_str())).or_default();
-            counts.of += 1;
-            counts.failed += u64::from(trial.failed);
+            let trials = exchanges.entry(trial.original).or_default();
+            trials.title = &trial.title;
+            let counts = trials.settings.entry((environment, run.order.as_str())).or_default();
+            let new = Counts { of: 1, failed: u64::from(trial.failed), alone: u64::from(run.resets) };
+            *counts = counts.and(new);
+        }
+        for (id, outcomes) in &run.outcomes {
+            exchanges.entry(*id).or_default().outcomes.extend(outcomes);
         }
     }
-    let classified = |(id, (title, settings)): (Id, (String, BTreeMap<_, Counts>))| {
-        let (of, failed) = settings.values().fold((0, 0), |(of, failed), it| (of + it.of, failed + it.failed));
-        Classified { id, title, class: class_of(&settings), of, failed }
+    let classified = |(id, trials): (Id, Trials<'_>)| {
+        let Counts { of, failed, .. } = trials.settings.values().copied().fold(Counts::default(), Counts::and);
+        let (class, why) = trials.class();
+        Classified { id, title: trials.title.to_owned(), class, why, of, failed }
     };
-    exchanges.into_iter().map(classified).collect()
+    exchanges.into_iter().filter(|(_, trials)| !trials.settings.is_empty()).map(classified).collect()
 }
 
-fn class_of<E: Ord + Copy>(settings: &BTreeMap<(E, &str), Counts>) -> Class {
-    if settings.values().any(|counts| !counts.is_steady()) {
-        return Class::Flaky;
+impl Trials<'_> {
+    /// The class, and why it is unconfirmed where it is.
+    fn class(&self) -> (Class, Option<String>) {
+        let mut environments: BTreeMap<Environment, Counts> = BTreeMap::new();
+        for ((environment, _), counts) in &self.settings {
+            let all = environments.entry(*environment).or_default();
+            *all = all.and(*counts);
+        }
+        // Steady at either order and unlike between them is a race.
+        if environments.values().any(|counts| !counts.is_steady()) {
+            return (Class::Flaky, None);
+        }
+        let unconfirmed = |why: String| (Class::Unconfirmed, Some(why));
+        let most = |of: fn(&Counts) -> u64| environments.values().map(of).max().unwrap_or_default();
+        let all = environments.values().copied().fold(Counts::default(), Counts::and);
+        let distinct = self.distinct();
+        if !all.is_steady() {
+            return match self.are_unlike() {
+                true => (Class::EnvironmentSensitive, None),
+                false => unconfirmed(format!(
+                    "environments are not alike, and of those with {SCREEN_COUNT} repeats or more at one order no two are unlike"
+                )),
+            };
+        }
+        if most(|counts| counts.of) < SCREEN_COUNT {
+            unconfirmed(format!("fewer than {SCREEN_COUNT} repeats in one environment"))
+        } else if all.failed > 0 {
+            (Class::ReproducibleFailure, None)
+        } else if most(|counts| counts.alone) < SCREEN_COUNT {
+            unconfirmed("one service answered several repeats, and may have remembered some".to_owned())
+        } else if distinct > 1 {
+            unconfirmed(format!("{distinct} outcomes, of which none fails: they differ as noise does"))
+        } else {
+            (Class::Deterministic, None)
+        }
     }
-    let enough = |counts: &Counts| counts.of >= SCREEN_COUNT;
-    let mut by_order: BTreeMap<&str, Vec<(E, Counts)>> = BTreeMap::new();
-    settings.iter().for_each(|((environment, order), counts)| {
-        by_order.entry(order).or_default().push((*environment, *counts));
-    });
-    // Only what was asked in one order can be the environment's doing.
-    let unlike = by_order.values().any(|of_order| {
-        let failing: Vec<bool> = of_order.iter().filter(|it| enough(&it.1)).map(|it| it.1.failed > 0).collect();
-        failing.contains(&true) && failing.contains(&false)
-    });
-    let (of, failed) = settings.values().fold((0, 0), |(of, failed), it| (of + it.of, failed + it.failed));
-    match unlike {
-        true => Class::EnvironmentSensitive,
-        // Steady at either order and unlike between them: it depends on overlap, which is a race.
-        false if failed > 0 && failed < of => Class::Flaky,
-        false => Class::of(of, failed, 1),
+
+    /// True where an environment fails and another does not, each often enough. Only what was asked in one order can be the
+    /// environment's doing.
+    fn are_unlike(&self) -> bool {
+        let mut by_order: BTreeMap<&str, BTreeSet<bool>> = BTreeMap::new();
+        for ((_, order), counts) in self.settings.iter().filter(|(_, counts)| counts.of >= SCREEN_COUNT) {
+            by_order.entry(order).or_default().insert(counts.failed > 0);
+        }
+        by_order.values().any(|failing| failing.len() > 1)
+    }
+
+    /// How many kinds of outcome there were. Of an exchange that was not repeated it is known that it was like production's,
+    /// and so like any other that was.
+    fn distinct(&self) -> usize {
+        let is_vague = |outcome: &OutcomeSeen| outcome.verdict == SAME && outcome.content.is_none();
+        let has_same = self.outcomes.iter().any(|outcome| outcome.verdict == SAME && outcome.content.is_some());
+        self.outcomes.iter().filter(|outcome| !(has_same && is_vague(outcome))).count()
     }
 }
+
+/// The verdict of an answer that is production's.
+const SAME: &str = "same";
 
 /// What follows from the classes, and from runs of both orders.
 pub(super) fn conclusions(runs: &[RunSeen], exchanges: &[Classified]) -> Vec<String> {
@@ -96,7 +157,12 @@ pub(super) fn conclusions(runs: &[RunSeen], exchanges: &[Classified]) -> Vec<Str
         (!of_order.is_empty()).then(|| flaky.collect::<Vec<_>>())
     };
     if let (Some(recorded), Some(serial)) = (varies_at("recorded"), varies_at("serial")) {
-        let gone = recorded.iter().filter(|id| !serial.contains(id)).count();
+        let trials = |id: &Id| {
+            let of_order = runs.iter().filter(|run| run.order == "serial");
+            of_order.flat_map(|run| &run.trials).filter(|trial| trial.original == *id).count() as u64
+        };
+        let is_gone = |id: &&Id| !serial.contains(id) && trials(id) >= SCREEN_COUNT;
+        let gone = recorded.iter().filter(is_gone).count();
         if gone > 0 {
             sentences.push(format!(
                 "{gone} {} at order `recorded` and steady at `serial`: what varies takes exchanges in flight together, a race",

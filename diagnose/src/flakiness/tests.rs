@@ -1,3 +1,5 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use diff::Class;
 use exchange::{Digest, Id};
 use stats::Confidence;
@@ -34,9 +36,37 @@ fn run(order: &str, environment: &str, trials: Vec<TrialSeen>) -> RunSeen {
         host: environment.to_owned(),
         order: order.to_owned(),
         resets: true,
-        level: Some(0),
+        held: BTreeSet::new(),
+        outcomes: BTreeMap::new(),
         trials,
     }
+}
+
+/// What a replay at level 3 holds still.
+const LEVEL_3: [Held; 7] = [
+    Held::Clock,
+    Held::PythonHashSeed,
+    Held::Variables,
+    Held::Urandom,
+    Held::Entropy,
+    Held::Addresses,
+    Held::RandomDevice,
+];
+
+/// Ten repeats of exchange 1 that pass, or fail.
+fn ten(failed: bool) -> Vec<TrialSeen> {
+    (0..10).map(|repeat| trial(1, repeat, 0, failed)).collect()
+}
+
+fn reordered() -> Place {
+    let [one, other] = ["[1,2]", "[2,1]"].map(str::to_owned);
+    let (route, pointer) = ("POST /tickets".to_owned(), "/tags".to_owned());
+    Place { route, pointer, kind: Kind::Order, count: 9, across_hosts: 0, one, other }
+}
+
+fn class_of(runs: &[RunSeen]) -> (Class, String) {
+    let [it] = &classify(runs)[..] else { panic!("one exchange") };
+    (it.class, it.why.clone().unwrap_or_default())
 }
 
 fn item(diagnosis: &Diagnosis, source: Source) -> &Item {
@@ -94,6 +124,114 @@ fn what_could_not_be_looked_for_is_not_called_unseen() {
     assert_eq!(item(&diagnosis, Source::CacheRace).state, State::NotLookedAt);
     assert_eq!(item(&diagnosis, Source::TimeOuts).state, State::NotSeen);
     assert!(diagnosis.clusters.is_empty());
+}
+
+#[test]
+fn another_order_is_put_down_to_hash_tables_or_threads_at_every_level_since_some_tables_vary_at_each() {
+    for held in [BTreeSet::new(), BTreeSet::from([Held::PythonHashSeed]), BTreeSet::from(LEVEL_3)] {
+        let is_open = held.is_empty();
+        let runs = [RunSeen { held, ..run("recorded", "here", ten(false)) }];
+        let items = checklist(&runs, &[reordered()], &[]);
+        for source in [Source::HashOrder, Source::ThreadOrder] {
+            let item = items.iter().find(|item| item.source == source).unwrap();
+            assert_eq!(item.state, State::Unclear, "{item:?}");
+            assert!(item.evidence[0].contains("/tags in 9 pairs"), "{item:?}");
+            assert!(item.evidence[1].starts_with("which of the two is not known"), "{item:?}");
+            assert_eq!(item.evidence[1].contains("--determinism 3"), is_open, "{item:?}");
+        }
+    }
+}
+
+#[test]
+fn what_was_held_still_is_not_called_unseen_and_it_is_said_by_what() {
+    let held_run = || RunSeen { held: BTreeSet::from(LEVEL_3), ..run("recorded", "here", ten(false)) };
+    let diagnosis = diagnose(&[held_run()], &[], Confidence::DEFAULT);
+    let held = [Source::Clock, Source::Identifiers, Source::Seeds, Source::HashOrder, Source::Floats];
+    for source in held {
+        let item = item(&diagnosis, source);
+        assert_eq!(item.state, State::NotLookedAt, "{item:?}");
+        assert!(
+            item.evidence[0].starts_with("held still (") && item.evidence[0].contains("`--determinism 0`"),
+            "{item:?}"
+        );
+    }
+    assert_eq!(item(&diagnosis, Source::Clock).evidence, ["held still (clock): replay with `--determinism 0`"]);
+    assert_eq!(item(&diagnosis, Source::ThreadOrder).state, State::NotSeen);
+    // Another run in which it was free is where it was looked for, once that one was repeated.
+    let few = run("recorded", "here", vec![trial(1, 0, 0, false)]);
+    let diagnosis = diagnose(&[held_run(), few], &[], Confidence::DEFAULT);
+    assert_eq!(item(&diagnosis, Source::Clock).state, State::NotLookedAt);
+    let diagnosis = diagnose(&[held_run(), run("recorded", "here", ten(false))], &[], Confidence::DEFAULT);
+    assert!(held.iter().all(|&source| item(&diagnosis, source).state == State::NotSeen), "{diagnosis:?}");
+}
+
+#[test]
+fn the_order_of_calls_is_not_called_unseen_where_answers_were_held_for_it() {
+    let call = CallSeen { dependency: "a".to_owned(), asked: "a".to_owned(), failed: false };
+    let trials: Vec<TrialSeen> =
+        ten(false).into_iter().map(|it| TrialSeen { calls: vec![call.clone()], ..it }).collect();
+    let free = run("recorded", "here", trials.clone());
+    let held = RunSeen { held: BTreeSet::from([Held::Answers]), ..run("recorded", "here", trials) };
+    let state = |run| item(&diagnose(&[run], &[], Confidence::DEFAULT), Source::DependencyOrder).state;
+    assert_eq!((state(free), state(held)), (State::NotSeen, State::NotLookedAt));
+}
+
+#[test]
+fn one_service_for_all_repeats_makes_none_deterministic_and_shows_no_seed_that_is_drawn_at_its_start() {
+    let shared = RunSeen { resets: false, ..run("recorded", "here", ten(false)) };
+    let (class, why) = class_of(std::slice::from_ref(&shared));
+    assert_eq!(class, Class::Unconfirmed);
+    assert!(why.contains("one service answered several repeats"), "{why}");
+    let diagnosis = diagnose(std::slice::from_ref(&shared), &[], Confidence::DEFAULT);
+    let hashes = item(&diagnosis, Source::HashOrder);
+    assert_eq!(hashes.state, State::NotLookedAt);
+    assert!(hashes.evidence[0].contains("--reset process"), "{hashes:?}");
+    // Ten of their own beside them are enough, and what fails each time does so whatever it remembers.
+    assert_eq!(class_of(&[shared, run("recorded", "here", ten(false))]).0, Class::Deterministic);
+    assert_eq!(
+        class_of(&[RunSeen { resets: false, ..run("recorded", "here", ten(true)) }]).0,
+        Class::ReproducibleFailure
+    );
+}
+
+#[test]
+fn outcomes_that_differ_as_noise_are_not_deterministic() {
+    let outcome = |verdict: &str, text: &str| OutcomeSeen {
+        verdict: verdict.to_owned(),
+        content: Some((Some(Digest::of(text.as_bytes())), Digest::of(b""))),
+    };
+    let with = |outcomes: &[OutcomeSeen]| RunSeen {
+        outcomes: BTreeMap::from([(id(1), outcomes.iter().cloned().collect())]),
+        ..run("recorded", "here", ten(false))
+    };
+    let (one, other) = (outcome("same", "one"), outcome("noise", "other"));
+    assert_eq!(class_of(&[with(std::slice::from_ref(&one))]).0, Class::Deterministic);
+    let (class, why) = class_of(&[with(&[one.clone(), other.clone()])]);
+    assert_eq!(class, Class::Unconfirmed);
+    assert!(why.contains("2 outcomes"), "{why}");
+    assert_eq!(class_of(&[with(std::slice::from_ref(&one)), with(&[other])]).0, Class::Unconfirmed);
+    let once = OutcomeSeen { verdict: "same".to_owned(), content: None };
+    assert_eq!(class_of(&[with(&[one]), with(&[once])]).0, Class::Deterministic);
+}
+
+#[test]
+fn environments_that_are_not_alike_are_flaky_in_none_and_few_repeats_say_nothing_of_them() {
+    let few = |failed| ten(failed)[..5].to_vec();
+    let unlike = [run("recorded", "one", few(false)), run("recorded", "other", few(true))];
+    let (class, why) = class_of(&unlike);
+    assert_eq!(class, Class::Unconfirmed);
+    assert!(why.contains("environments are not alike"), "{why}");
+    // Ten in all are not ten in one; two that nothing is known of are not known to be one.
+    assert_eq!(
+        class_of(&[run("recorded", "one", few(false)), run("recorded", "other", few(false))]).0,
+        Class::Unconfirmed
+    );
+    let unknown = |failed| RunSeen { environment: None, ..run("recorded", "", ten(failed)) };
+    assert_eq!(class_of(&[unknown(false), unknown(true)]).0, Class::EnvironmentSensitive);
+    // In one environment it is the order that decides, which is a race.
+    assert_eq!(class_of(&[run("recorded", "one", few(true)), run("serial", "one", few(false))]).0, Class::Flaky);
+    let apart = [run("recorded", "one", ten(true)), run("serial", "other", ten(false))];
+    assert_eq!(class_of(&apart).0, Class::Unconfirmed);
 }
 
 #[test]

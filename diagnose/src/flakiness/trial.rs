@@ -1,5 +1,7 @@
 //! What is known of each repeat of each exchange.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use exchange::{Digest, Id};
 
 /// One run.
@@ -7,18 +9,70 @@ use exchange::{Digest, Id};
 pub struct RunSeen {
     /// As a person names it: its short id.
     pub name: String,
-    /// The environment it ran in: what it names as host, digest of all that is known of it.
+    /// The environment it ran in: digest of all that is known of it, what ran in it included. `None` where nothing is: then it
+    /// is like no other run's.
     pub environment: Option<Digest>,
     /// The machine's processor and kernel, in words.
     pub host: String,
     /// `recorded` or `serial`.
     pub order: String,
-    /// True where each repeat had a fresh service.
+    /// True where each repeat had a fresh service, and shared it with no copy of itself.
     pub resets: bool,
-    /// The level of determinism that it reached.
-    pub level: Option<u8>,
+    /// What it held still.
+    pub held: BTreeSet<Held>,
+    /// The outcomes of each recorded exchange.
+    pub outcomes: BTreeMap<Id, BTreeSet<OutcomeSeen>>,
     /// Its trials, in the order they were sent.
     pub trials: Vec<TrialSeen>,
+}
+
+/// Something that a replay holds still, and that can then not be seen to vary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Held {
+    /// The wall clock.
+    Clock,
+    /// Python's hash seed, by its variable.
+    PythonHashSeed,
+    /// Variables that have libraries add and compute in one way.
+    Variables,
+    /// Libraries start one thread.
+    OneThread,
+    /// Answers of dependencies were held until those were given that had ended before them.
+    Answers,
+    /// `/dev/urandom`.
+    Urandom,
+    /// `getrandom`, and the bytes that a program is started with.
+    Entropy,
+    /// Where memory lies.
+    Addresses,
+    /// C++'s `std::random_device`.
+    RandomDevice,
+}
+
+impl Held {
+    /// The control's word; the variable's name where it is one of several.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Clock => "clock",
+            Self::PythonHashSeed => "PYTHONHASHSEED",
+            Self::Variables => "variables",
+            Self::OneThread => "threads",
+            Self::Answers => "answers",
+            Self::Urandom => "urandom",
+            Self::Entropy => "entropy",
+            Self::Addresses => "addresses",
+            Self::RandomDevice => "random-device",
+        }
+    }
+}
+
+/// A kind of outcome of an exchange.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OutcomeSeen {
+    /// Its verdict's word.
+    pub verdict: String,
+    /// Digests of what counts of the answer and of what was asked; `None` where the exchange was not repeated.
+    pub content: Option<(Option<Digest>, Digest)>,
 }
 
 /// One repeat of one exchange.

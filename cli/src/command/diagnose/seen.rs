@@ -3,13 +3,14 @@
 //! In: the archive of a run. Out: values without files. Of many answers to one request some are looked at, of those that
 //! failed as many as of those that did not, within bounds that are choices: a run of any length is read in limited memory.
 
-use std::collections::{BTreeMap, btree_map::Entry as MapEntry};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry as MapEntry};
 
 use bundle::{Archive, Entry};
 use content::json::{self, Value};
-use diagnose::flakiness::{AnswerPair, CallSeen, Kind, Leak, RunSeen, TrialSeen, kind_of};
+use diagnose::flakiness::{AnswerPair, CallSeen, Held, Kind, Leak, OutcomeSeen, RunSeen, TrialSeen, kind_of};
 use diff::{ChangeKind, ExchangeResult, Output, Route, Rules, compare_responses};
-use exchange::{Head, Id, Run, SeedPlace};
+use exchange::{Digest, Head, Id, Run, SeedPlace};
+use serde_json::Value as Json;
 
 use crate::trouble::Trouble;
 
@@ -59,15 +60,17 @@ pub(super) fn read_run(archive: &Archive, run: &Run, answers: &mut Answers) -> R
         clients.filter_map(|entry| Some((entry, results.get(&entry.original?)?))).collect();
     sent.sort_by_key(|(entry, _)| (entry.repeat, entry.started_ns, entry.sequence));
     let receipt = &run.receipt;
-    let environment = sent.iter().find_map(|(entry, _)| entry.fingerprint);
-    let host = environment.map(|digest| archive.fingerprint(&digest)).transpose()?.flatten().map(|it| it.host);
+    let fingerprint = sent.iter().find_map(|(entry, _)| entry.fingerprint);
+    let host = fingerprint.map(|digest| archive.fingerprint(&digest)).transpose()?.flatten().map(|it| it.host);
     let mut seen = RunSeen {
         name: run.id.short(),
-        environment,
+        environment: fingerprint.map(|fingerprint| environment(fingerprint, &receipt["pinned"])),
         host: host.map(|host| format!("{}, {}", host.cpu_model, host.kernel)).unwrap_or_default(),
         order: receipt["determinism"]["order"].as_str().unwrap_or_default().to_owned(),
-        resets: receipt["repeats"]["reset"].as_str() != Some("none"),
-        level: receipt["determinism"]["level"].as_u64().and_then(|level| u8::try_from(level).ok()),
+        resets: receipt["repeats"]["reset"].as_str() != Some("none")
+            && receipt["repeats"]["copies"].as_u64().is_none_or(|copies| copies == 1),
+        held: held(&receipt["determinism"]),
+        outcomes: sent.iter().map(|(_, result)| (result.id, outcomes_of(result))).collect(),
         trials: Vec::new(),
     };
     let mut unseeded: BTreeMap<Id, bool> = BTreeMap::new();
@@ -99,6 +102,54 @@ pub(super) fn read_run(archive: &Archive, run: &Run, answers: &mut Answers) -> R
         answers.read(archive, entry, result, run_number, trial, letter != '.')?;
     }
     Ok(seen)
+}
+
+/// The digest of an environment, with what ran there where its fingerprint does not say: other images have none.
+fn environment(fingerprint: Digest, pinned: &Json) -> Digest {
+    let is_recorded = pinned["relation"].as_str().is_some_and(|relation| relation.starts_with("same-"));
+    match pinned["used"].as_str() {
+        Some(used) if !is_recorded => Digest::of(format!("{fingerprint} {used}").as_bytes()),
+        _ => fingerprint,
+    }
+}
+
+/// What was held still, by a receipt's controls. Those that failed held nothing.
+fn held(determinism: &Json) -> BTreeSet<Held> {
+    let mut held = BTreeSet::new();
+    for control in determinism["controls"].as_array().into_iter().flatten().filter(|it| it["state"] == "on") {
+        let words = || control["words"].as_array().into_iter().flatten().filter_map(Json::as_str);
+        match control["control"].as_str().unwrap_or_default() {
+            "variables" => {
+                let pins = |words: &str| words.starts_with("PYTHONHASHSEED=") && !words.contains("=random");
+                held.extend(words().any(pins).then_some(Held::PythonHashSeed));
+                held.insert(Held::Variables);
+            }
+            "threads" => held.extend(words().any(|words| words == "OMP_NUM_THREADS=1").then_some(Held::OneThread)),
+            "urandom" => held.extend([Held::Urandom]),
+            "clock" => held.extend([Held::Clock]),
+            "entropy" => held.extend([Held::Entropy]),
+            "addresses" => held.extend([Held::Addresses]),
+            "random-device" => held.extend([Held::RandomDevice]),
+            _ => {}
+        }
+    }
+    // Where none was held for another, they came as they would have, whatever was asked for.
+    held.extend(determinism["gates"]["held"].as_u64().filter(|&count| count > 0).map(|_| Held::Answers));
+    held
+}
+
+/// The kinds of outcome of an exchange; of one that was not repeated only the verdict is known.
+fn outcomes_of(result: &ExchangeResult) -> BTreeSet<OutcomeSeen> {
+    match &result.repeated {
+        Some(repeated) => {
+            let outcomes = repeated.outcomes.iter();
+            let seen =
+                outcomes.map(|it| OutcomeSeen { verdict: it.verdict.clone(), content: Some((it.parsed, it.effects)) });
+            seen.collect()
+        }
+        None if result.verdict.word() == "unjudged" => BTreeSet::new(),
+        None => BTreeSet::from([OutcomeSeen { verdict: result.verdict.word().to_owned(), content: None }]),
+    }
 }
 
 /// The letter of a repeat; that of the verdict itself where there were none.
