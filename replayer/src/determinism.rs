@@ -16,7 +16,7 @@ use crate::order::Order;
 
 pub use self::gates::GateCounts;
 pub(crate) use self::{
-    gates::Gates,
+    gates::{Gates, not_gated},
     inside::{SHIM, recorded_time, say_reached, shim_words, wall_clock},
     urandom::{DEVICES, SeededDevice},
     variables::{Processors, set_variables},

@@ -477,12 +477,14 @@ impl Job<'_> {
         let exclusions = determinism::exclusions(level, order);
         // Where nothing was sent nothing was held, whatever was at hand.
         let holds = is_pinned && has_sent;
+        let not_gated = gates.and_then(|_| determinism::not_gated(self.selection.expected_calls()));
         Determinism {
             level: holds.then_some(level),
             asked: asked.level,
             short: short.filter(|_| holds),
             exclusions: if has_sent {
-                [exclusions, preparation.controls.troubles().to_vec()].concat()
+                let troubles = preparation.controls.troubles();
+                exclusions.into_iter().chain(not_gated).chain(troubles.iter().cloned()).collect()
             } else {
                 Vec::new()
             },

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use exchange::{Exchange, Id, Times};
+use exchange::{Certainty, Exchange, Id, Times};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
@@ -66,12 +66,12 @@ struct State {
 }
 
 impl Gates {
-    /// The gates of these calls, whose answers keep production's times at `speed`, if any. A call whose parent is not known
-    /// waits for nothing, and nothing waits for it.
+    /// The gates of these calls, whose answers keep production's times at `speed`, if any. A call whose parent is not known for
+    /// certain waits for nothing, and nothing waits for it: exchanges are not to hold one another.
     pub(crate) fn of<'a>(calls: impl IntoIterator<Item = &'a Exchange>, speed: Option<Speed>) -> Self {
         let told = |call: &Exchange| {
             // Nobody can be waited for who is not answered.
-            if why_unanswerable(call).is_some() {
+            if why_unanswerable(call).is_some() || is_ambiguous(call) {
                 return None;
             }
             let parent = call.role.parent()?.id;
@@ -167,6 +167,21 @@ struct Told {
     times: Times,
 }
 
+/// True of a call that may be one exchange's or another's.
+fn is_ambiguous(call: &Exchange) -> bool {
+    call.role.parent().is_some_and(|parent| parent.certainty == Certainty::Ambiguous)
+}
+
+/// Says of how many of these calls it is not known whose they are, so that they are held to no order; nothing where there are none.
+pub(crate) fn not_gated<'a>(calls: impl IntoIterator<Item = &'a Exchange>) -> Option<String> {
+    let is_such = |call: &&Exchange| is_ambiguous(call) && why_unanswerable(call).is_none();
+    match calls.into_iter().filter(is_such).count() {
+        0 => None,
+        1 => Some("1 call of which it is not known whose it is was not held to an order".to_owned()),
+        count => Some(format!("{count} calls of which it is not known whose they are were not held to an order")),
+    }
+}
+
 /// What had ended before the other began needs no gate: the service asks in that order by itself, or not at all any more.
 fn overlapped_and_ended_before(one: &Times, other: &Times) -> bool {
     one.ended_ns > other.started_ns && one.ended_ns < other.ended_ns
@@ -174,7 +189,45 @@ fn overlapped_and_ended_before(one: &Times, other: &Times) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use exchange::{Context, Digests, End, Parent, Request, Role, Transport};
+
     use super::*;
+
+    /// A recorded call of exchange 9, or perhaps of 8 too.
+    fn recorded(number: u8, times: (u64, u64), certainty: Certainty) -> Exchange {
+        let parent = Parent { id: id(9), certainty, candidates: vec![id(9), id(8)] };
+        let (started_ns, ended_ns) = times;
+        Exchange {
+            id: id(number),
+            session: id(0),
+            sequence: number.into(),
+            role: Role::Dependency { name: "model".to_owned(), parent: Some(parent) },
+            transport: Transport::Http1,
+            request: Request::default(),
+            interim: Vec::new(),
+            response: None,
+            end: End::Complete,
+            times: Times { started_ns, request_ended_ns: Some(started_ns), response_started_ns: None, ended_ns },
+            trace: None,
+            seeds: Vec::new(),
+            fingerprint: None,
+            context: Context::default(),
+            digests: Digests::default(),
+            redactions: Vec::new(),
+            repeats: None,
+        }
+    }
+
+    #[test]
+    fn calls_of_which_it_is_not_known_whose_they_are_hold_nobody_and_are_counted() {
+        let both = |certainty| [recorded(1, (0, 50), certainty), recorded(2, (5, 20), certainty)];
+        let known = both(Certainty::Inferred);
+        assert_eq!(Gates::of(&known, None).after, BTreeMap::from([(id(1), vec![id(2)])]));
+        assert_eq!(not_gated(&known), None);
+        let unknown = both(Certainty::Ambiguous);
+        assert_eq!(Gates::of(&unknown, None).after, BTreeMap::new());
+        assert!(not_gated(&unknown).unwrap().starts_with("2 calls of which it is not known whose they are"));
+    }
 
     fn call(number: u8, parent: u8, times: (u64, u64)) -> Told {
         let times = Times { started_ns: times.0, ended_ns: times.1, ..Times::default() };
