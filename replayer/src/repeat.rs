@@ -644,7 +644,8 @@ impl Tried {
         };
         let mut preparation = self.preparation.unwrap_or_default();
         if let Some(counts) = self.gates {
-            preparation.controls.say(Control::Answers, State::On, vec![counts.words()]);
+            let state = if counts.opened == 0 { State::On } else { State::Failed };
+            preparation.controls.say(Control::Answers, state, vec![counts.words()]);
         }
         let mut aftermath = self.aftermath.unwrap_or_default();
         if self.cut_off {
@@ -660,5 +661,28 @@ impl Tried {
             repeats: count,
             gates: self.gates,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::determinism::{Asked, level_of};
+
+    #[test]
+    fn gates_that_opened_in_vain_leave_no_level_above_1_and_say_so() {
+        let level_after = |counts| {
+            let mut tried = Tried::new(&Repeating::ONCE);
+            let mut preparation = Preparation::default();
+            Control::ALL.iter().for_each(|&control| preparation.controls.say(control, State::On, Vec::new()));
+            tried.preparation = Some(preparation);
+            tried.gated(Some(counts));
+            level_of(&tried.conclude().preparation.controls.all(&Asked::default()), 3)
+        };
+        assert_eq!(level_after(GateCounts { held: 5, ..GateCounts::default() }), (3, None));
+        let (level, why) = level_after(GateCounts { held: 5, opened: 1, overtaken: 0 });
+        let why = why.unwrap();
+        assert_eq!(level, 1, "{why}");
+        assert!(why.starts_with("answers: 5 held") && why.contains("1 gate opened after 0.5 s"), "{why}");
     }
 }

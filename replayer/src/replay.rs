@@ -272,7 +272,7 @@ impl Job<'_> {
                 let void = self.not_ready(started, preparation, watched).await;
                 let reached = started.doorway.reached();
                 say_reached(&mut preparation.controls, &self.settings.determinism, reached.as_ref());
-                Some((void.or_else(|| self.falls_short(preparation))?, false))
+                Some((void.or_else(|| self.falls_short(preparation, false))?, false))
             }
         }
     }
@@ -399,7 +399,10 @@ impl Job<'_> {
         let punctuality = std::mem::take(&mut repeats.punctuality).conclude(self.settings.pacing, took.collect());
         // What a real dependency answers is no recorded one's: there is no level with it.
         preparation.is_pinned &= self.settings.live.is_empty();
-        let void = void.or_else(|| self.falls_short(&preparation));
+        // Of a call that is gone a finding is to be told; a pass, or a finding in another order, proves nothing at this level.
+        let has_finding = judgement.tally.exit_code() == 1;
+        let lost_order = gates.is_some_and(|it| it.overtaken > 0 || it.opened > 0 && !has_finding);
+        let void = void.or_else(|| self.falls_short(&preparation, lost_order));
         let resumed = repeats.resumed;
         let run_results = RunResults::of(&judgement.results);
         let is_void = void.is_some();
@@ -496,11 +499,11 @@ impl Job<'_> {
     }
 
     /// Why nothing is judged where the level that is required cannot be had, as far as that is known before the first request,
-    /// or did not hold to the end.
-    fn falls_short(&self, preparation: &Preparation) -> Option<Void> {
+    /// or did not hold to the end; `lost_order` where answers did not keep the recorded one.
+    fn falls_short(&self, preparation: &Preparation, lost_order: bool) -> Option<Void> {
         let required = self.settings.determinism.required?;
         let mut controls = preparation.controls.clone();
-        if self.settings.determinism.why_off(Control::Answers).is_none() {
+        if self.settings.determinism.why_off(Control::Answers).is_none() && !lost_order {
             controls.say(Control::Answers, State::On, Vec::new());
         }
         let (level, short) = determinism::level_of(&controls.all(&self.settings.determinism), required);

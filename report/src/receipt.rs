@@ -262,6 +262,9 @@ pub(crate) fn held_words(receipt: &Receipt) -> String {
         _ => format!("order {}, timing {}", determinism.order, determinism.timing),
     };
     let mut words = vec![format!("{level}, {driven}")];
+    // Where the level says it there is no second word of it.
+    let gates = determinism.gates.filter(|gates| gates.opened > 0).map(|gates| format!("answers: {}", gates.words()));
+    words.extend(gates.filter(|words| determinism.level.is_none() || determinism.short.as_ref() != Some(words)));
     words.extend(receipt.ready.as_ref().map(|how| format!("ready: {how}")));
     if let Some(ended) = &receipt.service_ended {
         words.push(format!("service ended: {ended}"));

@@ -2,7 +2,7 @@
 //!
 //! In: the recorded calls. Out: for each, which calls of the same exchange were in flight with it and ended first; its answer
 //! is held until theirs have been handed over. An answer that is waited for in vain, since the service asks otherwise now,
-//! is not waited for beyond a limit, and that is counted.
+//! is not waited for beyond a limit, and that is counted: the recorded order was then not held.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,20 +31,39 @@ pub struct GateCounts {
     pub held: u64,
     /// Answers that were given although one of those was not asked for in time.
     pub opened: u64,
+    /// Answers among these that were given before one that was asked for after all: in another order than recorded.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub overtaken: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl GateCounts {
     /// Those of another service too.
     #[must_use]
     pub(crate) fn and(self, other: Self) -> Self {
-        Self { held: self.held + other.held, opened: self.opened + other.opened }
+        Self {
+            held: self.held + other.held,
+            opened: self.opened + other.opened,
+            overtaken: self.overtaken + other.overtaken,
+        }
     }
 
-    /// A few words for the receipt.
-    pub(crate) fn words(self) -> String {
-        match self.opened {
-            0 => format!("{} held for those that ended first", self.held),
-            opened => format!("{} held for those that ended first, {opened} waited in vain", self.held),
+    /// `5 held for those that ended first, 1 gate opened after 0.5 s: a call that was recorded did not come`.
+    pub fn words(self) -> String {
+        let Self { held, opened, overtaken } = self;
+        let gates = if opened == 1 { "gate" } else { "gates" };
+        let came =
+            if overtaken > 0 { format!("; {overtaken} of them before one that came later") } else { String::new() };
+        match opened {
+            0 => format!("{held} held for those that ended first"),
+            _ => format!(
+                "{held} held for those that ended first, {opened} {gates} opened after 0.5 s: a call that was recorded did not \
+                 come{came}"
+            ),
         }
     }
 }
@@ -61,7 +80,10 @@ pub(crate) struct Gates {
 
 #[derive(Debug, Default)]
 struct State {
+    asked: BTreeSet<Id>,
     given: BTreeSet<Id>,
+    /// Answers that waited in vain, and what for.
+    in_vain: BTreeMap<Id, Vec<Id>>,
     counts: GateCounts,
 }
 
@@ -103,21 +125,34 @@ impl Gates {
 
     /// Begins a repeat: nothing was given yet. The counts go on.
     pub(crate) fn begin_anew(&self) {
-        self.state().given.clear();
+        let mut state = self.state();
+        *state = State { counts: state.counts, ..State::default() };
     }
 
     /// Waits until the answer to a recorded call may be given.
     pub(crate) async fn may_answer(&self, call: Id) {
+        self.state().asked.insert(call);
         let Some(forerunners) = self.after.get(&call) else { return };
         let patience = PATIENCE.saturating_add(self.lasts.get(&call).copied().unwrap_or_default());
-        let in_time = tokio::time::timeout(patience, self.all_given(forerunners)).await.is_ok();
-        {
-            let counts = &mut self.state().counts;
-            if in_time { counts.held += 1 } else { counts.opened += 1 }
+        if tokio::time::timeout(patience, self.all_given(forerunners)).await.is_err() {
+            // What was asked for may itself wait in vain, and is not to be overtaken for that.
+            let asked = self.of_these(forerunners, |state, call| state.asked.contains(call));
+            drop(tokio::time::timeout(patience, self.all_given(&asked)).await);
         }
-        if in_time {
+        let missing = self.of_these(forerunners, |state, call| !state.given.contains(call));
+        if missing.is_empty() {
+            self.state().counts.held += 1;
             tokio::time::sleep(SETTLING).await;
+        } else {
+            let mut state = self.state();
+            state.counts.opened += 1;
+            state.in_vain.insert(call, missing);
         }
+    }
+
+    fn of_these(&self, calls: &[Id], is_such: fn(&State, &Id) -> bool) -> Vec<Id> {
+        let state = self.state();
+        calls.iter().copied().filter(|call| is_such(&state, call)).collect()
     }
 
     /// What is to be held until the answer to a call has been handed over; letting go of it opens the gates of others.
@@ -154,7 +189,13 @@ pub(crate) struct Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.gates.state().given.insert(self.call);
+        {
+            let mut state = self.gates.state();
+            state.given.insert(self.call);
+            let before = state.in_vain.len();
+            state.in_vain.retain(|_, waited_for| !waited_for.contains(&self.call));
+            state.counts.overtaken += (before - state.in_vain.len()) as u64;
+        }
         self.gates.changed.notify_waiters();
     }
 }
@@ -256,13 +297,46 @@ mod tests {
         assert!(!waiting.is_finished());
         drop(ticket);
         waiting.await.unwrap();
-        assert_eq!(gates.counts(), GateCounts { held: 1, opened: 0 });
+        assert_eq!(gates.counts(), GateCounts { held: 1, ..GateCounts::default() });
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_waits_in_vain_is_given_and_counted() {
         let gates = Gates::between([call(1, 9, (0, 50)), call(2, 9, (5, 20))], None);
         gates.may_answer(id(1)).await;
-        assert_eq!(gates.counts(), GateCounts { held: 0, opened: 1 });
+        assert_eq!(gates.counts(), GateCounts { opened: 1, ..GateCounts::default() });
+        assert!(gates.counts().words().ends_with("1 gate opened after 0.5 s: a call that was recorded did not come"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_was_waited_for_in_vain_and_comes_later_was_overtaken() {
+        let gates = Arc::new(Gates::between([call(1, 9, (0, 50)), call(2, 9, (5, 20))], None));
+        gates.may_answer(id(1)).await;
+        gates.may_answer(id(2)).await;
+        drop(gates.ticket(id(2)));
+        assert_eq!(gates.counts(), GateCounts { opened: 1, overtaken: 1, ..GateCounts::default() });
+        assert!(gates.counts().words().ends_with("; 1 of them before one that came later"));
+        // What comes in the next repeat was not.
+        gates.begin_anew();
+        gates.may_answer(id(1)).await;
+        gates.begin_anew();
+        drop(gates.ticket(id(2)));
+        assert_eq!(gates.counts(), GateCounts { opened: 2, overtaken: 1, ..GateCounts::default() });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_wait_in_vain_for_the_same_one_keep_their_order_among_themselves() {
+        let gates = Arc::new(Gates::between([call(1, 9, (0, 50)), call(2, 9, (5, 40)), call(3, 9, (6, 20))], None));
+        let waiting = {
+            let gates = Arc::clone(&gates);
+            tokio::spawn(async move { gates.may_answer(id(1)).await })
+        };
+        // Asked for a little later, it gives up a little later too.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        gates.may_answer(id(2)).await;
+        assert!(!waiting.is_finished());
+        drop(gates.ticket(id(2)));
+        waiting.await.unwrap();
+        assert_eq!(gates.counts(), GateCounts { opened: 2, ..GateCounts::default() });
     }
 }

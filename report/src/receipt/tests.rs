@@ -1,8 +1,8 @@
 use diff::{Change, Comparison, Divergence, MissedCall, RuleUse, Unjudged};
 use exchange::{Digest, Id};
 use replayer::receipt::{
-    Absent, Answers, Attempt, Beside, Determinism, DumpProof, EnvironmentDifference, Found, MissesAnswered, Pinned,
-    Relation, Skipped, SourceProof, Transport, Void,
+    Absent, Answers, Attempt, Beside, Determinism, DumpProof, EnvironmentDifference, Found, GateCounts, MissesAnswered,
+    Pinned, Relation, Skipped, SourceProof, Transport, Void,
 };
 
 use super::*;
@@ -234,6 +234,22 @@ fn void_says_that_nothing_was_sent_and_observed() {
     held     no level, nothing was sent; no rule used
     next     pull it
     ");
+}
+
+#[test]
+fn gates_that_opened_are_told_once_whether_there_is_a_level_or_not() {
+    let results = [result(1, Verdict::Same)];
+    let mut receipt = receipt(&results);
+    let counts = GateCounts { held: 5, opened: 1, overtaken: 0 };
+    receipt.determinism.gates = Some(counts);
+    let told = |receipt: &Receipt| page(receipt, &results).matches("1 gate opened after 0.5 s").count();
+    assert_eq!(told(&receipt), 1);
+    receipt.determinism.short = Some(format!("answers: {}", counts.words()));
+    assert_eq!(told(&receipt), 1);
+    receipt.determinism.level = None;
+    assert_eq!(told(&receipt), 1);
+    receipt.determinism.gates = Some(GateCounts { opened: 0, ..counts });
+    assert_eq!(told(&receipt), 0);
 }
 
 #[test]
