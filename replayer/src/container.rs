@@ -74,6 +74,7 @@ pub(crate) async fn start(
     let mut recorded = recorded_container(job);
     preparation.replacements.extend(reveal_commands(&mut recorded, &job.secrets));
     preparation.environment.extend(fit_limits(&docker, &mut recorded).await?);
+    preparation.processors = preparation.processors.on_set(recorded.config.limits.cpu_set.as_deref());
     preparation.replacements.extend(devices_left_out(&recorded.config));
     let image = match other_image {
         Some(reference) => asked_for(&docker, reference, &recorded.image, preparation).await?,

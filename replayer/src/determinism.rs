@@ -19,7 +19,7 @@ pub(crate) use self::{
     gates::{Gates, not_gated},
     inside::{SHIM, recorded_time, say_reached, shim_words, wall_clock},
     urandom::{DEVICES, SeededDevice},
-    variables::{Processors, set_variables},
+    variables::{Processors, left_random, set_variables},
 };
 
 /// The highest level that can be had.

@@ -196,10 +196,7 @@ impl Job<'_> {
             self.recorded.map(|it| environment::differences(&it.host, &machine.environment)).unwrap_or_default();
         let wanted = self.recorded.map(|recorded| identity_words(&recorded.subject)).unwrap_or_default();
         let pinned = Pinned { wanted, ..Pinned::default() };
-        let processors = Processors {
-            recorded: self.recorded.map(|it| it.host.cpu_count).unwrap_or_default(),
-            here: machine.environment.cpu_count,
-        };
+        let processors = Processors::of(self.recorded, machine.environment.cpu_count);
         let mut preparation = Preparation { environment, pinned, processors, ..Preparation::default() };
         if self.secrets.len() > 0 {
             preparation.supplied.push(format!("{} of the recorded secrets, by `--secrets`", self.secrets.len()));
@@ -480,6 +477,7 @@ impl Job<'_> {
         let exclusions = determinism::exclusions(level, order);
         // Where nothing was sent nothing was held, whatever was at hand.
         let holds = is_pinned && has_sent;
+        let left_random = determinism::left_random(&controls, level);
         let not_gated = gates.and_then(|_| determinism::not_gated(self.selection.expected_calls()));
         Determinism {
             level: holds.then_some(level),
@@ -487,7 +485,7 @@ impl Job<'_> {
             short: short.filter(|_| holds),
             exclusions: if has_sent {
                 let troubles = preparation.controls.troubles();
-                exclusions.into_iter().chain(not_gated).chain(troubles.iter().cloned()).collect()
+                exclusions.into_iter().chain(left_random).chain(not_gated).chain(troubles.iter().cloned()).collect()
             } else {
                 Vec::new()
             },

@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use exchange::{Fingerprint, Subject};
 use serde::{Deserialize, Serialize};
 
-use super::{Alike, Asked, Control, Controls, State};
+use super::{Alike, Asked, Control, Controlled, Controls, State};
 
 /// A variable, its value, and what it holds still.
 type Entry = (&'static str, &'static str, &'static str);
@@ -48,11 +49,46 @@ const THREADS: [&str; 7] = [
     "GOMAXPROCS",
 ];
 
-/// How many processors there were, and are here; 0 where that is not known.
+/// How many processors the service could run on, and can here; 0 where that is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Processors {
     pub(crate) recorded: u32,
     pub(crate) here: u32,
+}
+
+impl Processors {
+    /// What was recorded, and a machine: of a container that had a set of CPUs, libraries counted that set.
+    pub(crate) fn of(recorded: Option<&Fingerprint>, here: u32) -> Self {
+        let set = recorded.and_then(|recorded| match &recorded.subject {
+            Subject::Container(container) => container.config.limits.cpu_set.as_deref(),
+            _ => None,
+        });
+        let machine = recorded.map(|recorded| recorded.host.cpu_count).unwrap_or_default();
+        Self { recorded: set.and_then(len_of_set).unwrap_or(machine), here }
+    }
+
+    /// The same where it runs on this set of CPUs here, if on one.
+    pub(crate) fn on_set(self, set: Option<&str>) -> Self {
+        Self { here: set.and_then(len_of_set).unwrap_or(self.here), ..self }
+    }
+}
+
+/// How many CPUs are in `0-3,5`.
+fn len_of_set(set: &str) -> Option<u32> {
+    let len_of = |range: &str| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (u32, u32) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        last.checked_sub(first)?.checked_add(1)
+    };
+    set.split(',').map(len_of).sum()
+}
+
+/// What is left to chance below level 3 although the variables of level 1 are set: what was recorded has the last word.
+pub(crate) fn left_random(controls: &[Controlled], level: u8) -> Option<String> {
+    let said = controls.iter().filter(|one| one.control == Control::Variables && one.state == State::On);
+    let is_random = said.flat_map(|one| &one.words).any(|words| words.starts_with("PYTHONHASHSEED=random "));
+    let words = "PYTHONHASHSEED=random, as recorded or given: Python draws the order of its sets anew at each start";
+    (is_random && (1..3).contains(&level)).then(|| words.to_owned())
 }
 
 /// Adds the variables of level 1 to those of the service, and says what was set.
@@ -124,6 +160,38 @@ mod tests {
         assert!(!values.contains_key("MKL_CBWR") && !values.contains_key("OMP_NUM_THREADS"));
         let said = &controls.all(&Asked::default())[0];
         assert!(said.words.contains(&"PYTHONHASHSEED=7 as recorded or given".to_owned()), "{said:?}");
+    }
+
+    #[test]
+    fn threads_are_those_of_the_cpus_that_a_container_had_not_of_its_machine() {
+        assert_eq!(["0-3", "0-3,5", "7", "1, 3"].map(len_of_set), [Some(4), Some(5), Some(1), Some(2)]);
+        assert_eq!(["", "x", "3-1", "0-4294967295"].map(len_of_set), [None; 4]);
+        let host = exchange::HostEnvironment { cpu_count: 64, ..Default::default() };
+        let mut recorded = Fingerprint { subject: Subject::Unknown, host, packages: Vec::new() };
+        assert_eq!(Processors::of(Some(&recorded), 2), Processors { recorded: 64, here: 2 });
+        let (image, config) = (Default::default(), Default::default());
+        let mut container = exchange::ContainerIdentity { image, config };
+        container.config.limits.cpu_set = Some("0-3".to_owned());
+        recorded.subject = Subject::Container(Box::new(container));
+        let processors = Processors::of(Some(&recorded), 2);
+        let (values, _) = set(&[], &Asked::default(), processors.on_set(None));
+        assert_eq!(values["OMP_NUM_THREADS"], "4");
+        // On the same set libraries choose as they did.
+        let (values, _) = set(&[], &Asked::default(), Processors { here: 64, ..processors }.on_set(Some("0-3")));
+        assert!(!values.contains_key("OMP_NUM_THREADS"));
+        assert_eq!(Processors::of(None, 2), Processors { recorded: 0, here: 2 });
+    }
+
+    #[test]
+    fn a_hash_seed_that_was_recorded_as_random_is_excluded_by_name_until_what_it_is_drawn_from_is_held() {
+        let excluded = |seed: &str, level| {
+            let (values, controls) = set(&[("PYTHONHASHSEED", seed)], &Asked::default(), Processors::default());
+            assert_eq!(values["PYTHONHASHSEED"], seed);
+            left_random(&controls.all(&Asked::default()), level)
+        };
+        assert!([1, 2].iter().all(|&level| excluded("random", level).unwrap().starts_with("PYTHONHASHSEED=random")));
+        assert_eq!([0, 3].map(|level| excluded("random", level)), [None, None]);
+        assert_eq!(excluded("7", 1), None);
     }
 
     #[test]
