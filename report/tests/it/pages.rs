@@ -309,6 +309,7 @@ pub(crate) fn alike_page() -> String {
         name: "case.retake",
         notes: &[],
         exit_code: 1,
+        outcome: None,
         recorded: "case.retake",
         replayed: ".retake/runs/5f0c1a.retake",
         command: None,
