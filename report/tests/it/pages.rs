@@ -319,7 +319,14 @@ pub(crate) fn alike_page() -> String {
         standings: &[],
         look: &look,
     };
-    report(&Report { title: "alike", tool_version: "0.1.0", exit_code: 1, of: Of::Exchanges, cases: &[case] })
+    report(&Report {
+        title: "alike",
+        tool_version: "0.1.0",
+        exit_code: 1,
+        of: Of::Exchanges,
+        cases: &[case],
+        missing: &[],
+    })
 }
 
 /// A page with these results of one case.
