@@ -215,7 +215,7 @@ fn what_is_no_run_cannot_be_diagnosed_and_a_run_without_repeats_is_not_called_st
     assert!(ran.out.contains("[?] clock") && ran.out.contains("no exchange was repeated"), "{}", ran.out);
 
     // Nor is one that answered all repeats itself; what was held still is not called unseen.
-    arguments.extend(["--repeat", "10", "--reset", "none"]);
+    arguments.extend(["--repeat", "10", "--reset", "none", "--order", "serial"]);
     let run = retake(folder.path(), &arguments).json();
     assert_eq!(run["results"][0]["repeated"]["class"], "unconfirmed");
     let ran = retake(folder.path(), &["diagnose", "flakiness", run["run_path"].as_str().unwrap()]);
