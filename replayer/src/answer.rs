@@ -455,8 +455,8 @@ impl Answerer {
         self.looked_up.wait_while(state, is_looking).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Finds what answers a call, and notes it under the number given back. Others wait only while it is decided what is served to whom: reading a call and
-    /// comparing it takes as long as its body is, and those that are recorded.
+    /// Finds what answers a call, and notes it under the number given back. Others wait only while it is decided what is served to
+    /// whom: reading a call and comparing it takes as long as its body is, and those that are recorded.
     fn look_up(&self, dependency: &str, incoming: &Incoming) -> (u64, Note) {
         let (arrival, behalf) = self.arrives(&incoming.head);
         let conversation = self.conversations.of_live(&incoming.head, &incoming.body, &behalf);
@@ -542,7 +542,9 @@ impl Answerer {
         let ids: Vec<Id> = would_do.iter().map(|(id, _)| *id).collect();
         let mut state = self.state();
         let placed = state.library.stand_in(arrival.number, (call, read), &ids, &behalf.copies)?;
-        let stand_in = StandIn { would_do, miss: miss.clone(), now: Some(placed.found.clone()) };
+        let mut miss = miss.clone();
+        miss.near.truncate(READ_LEN_MAX);
+        let stand_in = StandIn { would_do, miss, now: Some(placed.found.clone()) };
         let noise = stand_in.noise();
         state.stand_ins.insert(arrival.number, stand_in);
         state.move_on(placed.moved);

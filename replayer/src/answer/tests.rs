@@ -157,7 +157,7 @@ fn of_bodies_that_differ_as_a_whole_the_one_most_alike_is_the_nearest() {
     let miss = note.outcome.unwrap_err();
     assert_eq!(miss.nearest.as_ref().map(|nearest| nearest.id), Some(id(2)));
     let differences = &miss.nearest.unwrap().differences;
-    assert_eq!(differences, &["body: recorded my invoice is wrong, asked my invoice is right"]);
+    assert_eq!(differences, &["body: recorded 19 bytes, asked 19 bytes"]);
     assert_eq!(miss.near.iter().map(|near| near.id).collect::<Vec<_>>(), [id(2), id(1), id(3)]);
 }
 
