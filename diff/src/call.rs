@@ -8,7 +8,7 @@ use content::{redact::without_credentials, urlencoded};
 use exchange::Head;
 
 use crate::{
-    Change, ChangeKind, ComparedAs, Output, Route, Rules, Shown,
+    Change, ChangeKind, ComparedAs, ListSeen, Output, Route, Rules, Shown,
     compare::Views,
     findings::Findings,
     json::{self, Document},
@@ -50,6 +50,24 @@ impl CallRequest<'_> {
 /// Where a call differs from another one of the same route, less what the `dep:NAME:/…` rules cover. `None` where they are of two
 /// routes, or something differs that no pointer leads to: which fields a query has, or more than is listed.
 pub fn compare_calls(recorded: &CallRequest<'_>, asked: &CallRequest<'_>, rules: &Rules) -> Option<Vec<Change>> {
+    compare(recorded, asked, rules, Findings::new()).map(|(changes, _)| changes)
+}
+
+/// The same, and the lists in which something differs.
+pub(crate) fn compare_calls_with_lists(
+    recorded: &CallRequest<'_>,
+    asked: &CallRequest<'_>,
+    rules: &Rules,
+) -> Option<(Vec<Change>, Vec<ListSeen>)> {
+    compare(recorded, asked, rules, Findings::noting_lists())
+}
+
+fn compare(
+    recorded: &CallRequest<'_>,
+    asked: &CallRequest<'_>,
+    rules: &Rules,
+    mut findings: Findings,
+) -> Option<(Vec<Change>, Vec<ListSeen>)> {
     if recorded.route() != asked.route() {
         return None;
     }
@@ -59,7 +77,6 @@ pub fn compare_calls(recorded: &CallRequest<'_>, asked: &CallRequest<'_>, rules:
     if changes.is_empty() && targets[0] != targets[1] {
         return None;
     }
-    let mut findings = Findings::new();
     if recorded.body != asked.body {
         let active = rules.for_call_request(recorded.dependency);
         match (recorded.view(rules), asked.view(rules)) {
@@ -69,6 +86,7 @@ pub fn compare_calls(recorded: &CallRequest<'_>, asked: &CallRequest<'_>, rules:
             (one, other) => drop(Views { one, other, cut: Cut::default() }.compare(&active, &mut findings)),
         }
     }
+    let lists = findings.take_lists();
     let bodies = findings.into_comparison(rules, ComparedAs::Json);
     changes.extend(bodies.changes);
     let place = |pointer: &String| format!("{CALL}{}:{pointer}", recorded.dependency);
@@ -77,7 +95,9 @@ pub fn compare_calls(recorded: &CallRequest<'_>, asked: &CallRequest<'_>, rules:
         replayed_pointer: change.replayed_pointer.as_ref().map(place),
         ..change
     };
-    (bodies.changes_more == 0).then(|| changes.into_iter().map(placed).collect())
+    let placed_list = |list: ListSeen| ListSeen { pointer: place(&list.pointer), ..list };
+    let placed = || (changes.into_iter().map(placed).collect(), lists.into_iter().map(placed_list).collect());
+    (bodies.changes_more == 0).then(placed)
 }
 
 /// Where two targets of one route differ; `None` where that has no pointer.

@@ -11,7 +11,7 @@ use content::{
 use exchange::{Head, MediaKind};
 
 use crate::{
-    Change, ChangeKind, ComparedAs, Comparison, Output, Route, Rules,
+    Change, ChangeKind, ComparedAs, Comparison, ListSeen, Output, Route, Rules,
     findings::Findings,
     headers, json, media,
     pointer::rule_for_root,
@@ -23,7 +23,17 @@ use crate::{
 
 /// Compares the replayed answer of the service with the recorded one.
 pub fn compare_responses(recorded: &Output<'_>, replayed: &Output<'_>, rules: &Rules, route: &Route) -> Comparison {
-    compare(recorded, replayed, rules, &rules.for_response(route), &route.path)
+    compare(recorded, replayed, rules, &rules.for_response(route), &route.path, Findings::new()).0
+}
+
+/// The same, and the lists in which something differs.
+pub(crate) fn compare_responses_with_lists(
+    recorded: &Output<'_>,
+    replayed: &Output<'_>,
+    rules: &Rules,
+    route: &Route,
+) -> (Comparison, Vec<ListSeen>) {
+    compare(recorded, replayed, rules, &rules.for_response(route), &route.path, Findings::noting_lists())
 }
 
 /// Compares two answers of a dependency, under the `dep:NAME:response:/…` rules.
@@ -33,7 +43,7 @@ pub fn compare_call_responses(
     rules: &Rules,
     dependency: &str,
 ) -> Comparison {
-    compare(recorded, replayed, rules, &rules.for_call_response(dependency), "")
+    compare(recorded, replayed, rules, &rules.for_call_response(dependency), "", Findings::new()).0
 }
 
 /// Compares two whole answers whose canonical content is known to be equal, by its digests, without their bodies, which have
@@ -46,18 +56,27 @@ pub fn compare_unread(recorded: (&Head, u64), replayed: (&Head, u64), rules: &Ru
     findings.into_comparison(rules, compared_as)
 }
 
-fn compare(recorded: &Output<'_>, replayed: &Output<'_>, rules: &Rules, active: &Active<'_>, path: &str) -> Comparison {
+fn compare(
+    recorded: &Output<'_>,
+    replayed: &Output<'_>,
+    rules: &Rules,
+    active: &Active<'_>,
+    path: &str,
+    findings: Findings,
+) -> (Comparison, Vec<ListSeen>) {
     // What was cut in production has to be there again in full, unless it is us who did not keep it.
     let shorter_part = !replayed.whole && replayed.body.len() < recorded.body.len();
     let both = recorded.is_part() && replayed.is_part() && !replayed.whole;
-    let comparison = if replayed.is_part() && (!recorded.is_part() || shorter_part) {
+    let (comparison, lists) = if replayed.is_part() && (!recorded.is_part() || shorter_part) {
         let cut = Cut { recorded: true, both };
-        compare_beginning(replayed, recorded, cut, rules, active, path).mirrored()
+        let (comparison, lists) = compare_beginning(replayed, recorded, cut, rules, active, path, findings);
+        (comparison.mirrored(), lists)
     } else {
         let cut = Cut { recorded: recorded.is_part(), both };
-        compare_beginning(recorded, replayed, cut, rules, active, path)
+        compare_beginning(recorded, replayed, cut, rules, active, path, findings)
     };
-    Comparison { recorded_part_only: recorded.is_part(), replayed_part_only: replayed.is_part(), ..comparison }
+    let (recorded_part_only, replayed_part_only) = (recorded.is_part(), replayed.is_part());
+    (Comparison { recorded_part_only, replayed_part_only, ..comparison }, lists)
 }
 
 /// Compares all of `one` with `other`, or with its beginning where `one` is a part.
@@ -68,13 +87,13 @@ fn compare_beginning(
     rules: &Rules,
     active: &Active<'_>,
     path: &str,
-) -> Comparison {
-    let mut findings = Findings::new();
+    mut findings: Findings,
+) -> (Comparison, Vec<ListSeen>) {
     let bodies_equal = one.body == other.body;
     headers::compare(one.head, other.head, bodies_equal, active, &mut findings);
     if bodies_equal && !one.is_part() && !other.is_part() {
         let compared_as = if one.body.is_empty() { ComparedAs::Nothing } else { ComparedAs::Bytes };
-        return findings.into_comparison(rules, compared_as);
+        return (findings.into_comparison(rules, compared_as), Vec::new());
     }
     let before = findings.changes_count();
     let reading = rules.reading(path);
@@ -88,7 +107,8 @@ fn compare_beginning(
     if findings.changes_count() > before && (too_long(one) || too_long(other)) {
         findings.note_coarse();
     }
-    findings.into_comparison(rules, compared_as)
+    let lists = findings.take_lists();
+    (findings.into_comparison(rules, compared_as), lists)
 }
 
 /// Two bodies that are to be compared.

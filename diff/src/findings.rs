@@ -1,13 +1,16 @@
 //! What a comparison has found so far, and how much work it may still do.
 
 use crate::{
-    CHANGES_LEN_MAX, Change, ComparedAs, Comparison, NotJson, Rules, Streams, VectorChange,
+    CHANGES_LEN_MAX, Change, ComparedAs, Comparison, ListSeen, NotJson, Rules, Streams, VectorChange,
     rules::{RuleUse, Uses},
 };
 
 /// Work that one comparison may spend on finding the best way to pair things up, in bytes hashed and table cells filled
 /// (under a nanosecond to a few each). A choice: a tenth of a second or so. Past it, pairing goes by position.
 const WORK_MAX: u64 = 64 << 20;
+
+/// Most lists that are noted of one comparison. A choice: of one that is not, nothing is known.
+const LISTS_LEN_MAX: usize = 2_000;
 
 /// Collects differences and uses of rules.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub(crate) struct Findings {
     coarse: bool,
     streams: Option<Streams>,
     not_json: [Option<NotJson>; 2],
+    /// The lists in which something differs, where that is asked.
+    lists: Option<Vec<ListSeen>>,
 }
 
 impl Findings {
@@ -32,7 +37,28 @@ impl Findings {
             coarse: false,
             streams: None,
             not_json: [None, None],
+            lists: None,
         }
+    }
+
+    /// Nothing found yet, and it is asked which elements there are beside those that differ.
+    pub(crate) fn noting_lists() -> Self {
+        Self { lists: Some(Vec::new()), ..Self::new() }
+    }
+
+    /// True where lists are to be noted.
+    pub(crate) fn notes_lists(&self) -> bool {
+        self.lists.as_ref().is_some_and(|lists| lists.len() < LISTS_LEN_MAX)
+    }
+
+    /// Notes a list.
+    pub(crate) fn note_list(&mut self, list: ListSeen) {
+        self.lists.as_mut().expect("it was asked whether lists are noted").push(list);
+    }
+
+    /// The lists that were noted.
+    pub(crate) fn take_lists(&mut self) -> Vec<ListSeen> {
+        self.lists.take().unwrap_or_default()
     }
 
     /// True when one more difference will be listed. Where there is no more room it is counted here, and is not to be

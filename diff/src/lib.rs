@@ -37,7 +37,7 @@ mod verdict;
 mod view;
 mod weight;
 
-pub use apart::{Apart, add_places, places_apart, places_of_calls_apart};
+pub use apart::{Apart, ElementApart, Inside, ListSeen, Sighting, add_places, places_apart, places_of_calls_apart};
 pub use call::{CallRequest, compare_calls};
 pub use change::{
     CHANGES_LEN_MAX, Change, ChangeKind, ComparedAs, Comparison, Hunk, NotJson, SHOWN_CHARS_MAX, Shown, TextChange,

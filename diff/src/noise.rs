@@ -3,12 +3,14 @@
 //! In: profiles that were learned (`noise/learn.rs`), and comparisons of answers or of calls to dependencies. Out: the comparisons with
 //! what is noise set apart, each difference with its evidence. The rule, and its rate of error, are in `docs/noise.md`:
 //!
-//! - A place counts that was compared at least [`COMPARED_MIN`] times; the status never does.
+//! - A place counts that was compared at least [`COMPARED_MIN`] times; the status never does. Elements of a list are places of their
+//!   own (`noise/elements.rs`): one that never differed is not excused by its neighbours.
 //! - Both values have to be measured ones. A value that this exchange had before is. Another one is where new values keep
 //!   coming: the share of values that came once is proved to be above [`ONCE_SHARE_MIN`], or all of them are times; then it
 //!   needs a form that was seen, and a length and a size that are not further outside of what was seen than that is wide.
 //! - An exchange that was measured itself, and never differed there, does not differ there by noise.
 
+mod elements;
 mod extent;
 mod learn;
 
@@ -66,7 +68,7 @@ pub struct NoisyChange {
 /// What says that a difference proves nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NoiseEvidence {
-    /// The place that was measured, indices as `*`.
+    /// The place that was measured; `*` for elements that were measured together.
     pub place: String,
     /// Of a call's arguments: dependency, method and path of the call. Absent for an answer, whose route is the exchange's.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -194,18 +196,20 @@ impl Noise {
 
     /// What says that this difference is noise, if anything does.
     fn evidence(&self, change: &Change, route: &str, exchange: Id) -> Option<NoiseEvidence> {
-        let pointer = with_indices_as_stars(&change.pointer);
-        if pointer == "status" {
+        if change.pointer == "status" {
             return None;
         }
+        let starred = with_indices_as_stars(&change.pointer);
         self.profiles.iter().find_map(|known| {
-            let at = known.profile.places.iter().position(|it| it.pointer == pointer && it.route == route)?;
-            let place = &known.profile.places[at];
+            let places = &known.profile.places;
+            let find = |pointer: &str| places.iter().position(|it| it.pointer == pointer && it.route == route);
+            let at = find(&change.pointer).or_else(|| find(&starred))?;
+            let place = &places[at];
             let is_noise = known.may_differ(place, exchange)
                 && known.is_measured(at, change.recorded.as_ref(), exchange)
                 && known.is_measured(at, change.replayed.as_ref(), exchange);
             is_noise.then(|| NoiseEvidence {
-                place: pointer.clone(),
+                place: place.pointer.clone(),
                 call: String::new(),
                 differed: Estimate::new(place.differed, place.compared, CONFIDENCE),
                 runs: known.profile.runs.iter().copied().take(TOLD_LEN_MAX).collect(),

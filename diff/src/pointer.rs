@@ -74,9 +74,18 @@ pub fn with_indices_as_stars(pointer: &str) -> String {
     if place.starts_with("dep:") && [":path:", ":query:"].iter().any(|part| place.ends_with(part)) {
         return pointer.to_owned();
     }
-    let is_number = |step: &str| !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit());
     let starred = pointer.split('/').enumerate().map(|(at, step)| if at > 0 && is_number(step) { "*" } else { step });
     starred.collect::<Vec<_>>().join("/")
+}
+
+/// True for a pointer of which [`with_indices_as_stars`] left an index out.
+pub(crate) fn is_starred(pointer: &str) -> bool {
+    pointer.split('/').skip(1).any(|step| step == "*")
+}
+
+/// True for a step that [`with_indices_as_stars`] takes for an index.
+pub(crate) fn is_number(step: &str) -> bool {
+    !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A pointer with wildcards.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bundle::{Archive, Entry};
-use diff::{Apart, ExchangeResult, NoiseUse, RuleUse, Shown};
+use diff::{Apart, ExchangeResult, Inside, NoiseUse, RuleUse, Shown};
 use exchange::{Digest, End, Event, Id};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -140,6 +140,8 @@ struct JudgedApart {
     place: Apart,
     /// What the place itself does not write down.
     sightings: Vec<(Option<Shown>, Option<Shown>)>,
+    #[serde(default)]
+    inside: Inside,
 }
 
 /// What is known of the whole.
@@ -289,11 +291,11 @@ fn judged_calls(looked: &[LookedCall]) -> Vec<JudgedCall> {
 
 impl JudgedApart {
     fn of(place: &Apart) -> Self {
-        Self { place: place.clone(), sightings: place.sightings.clone() }
+        Self { place: place.clone(), sightings: place.sightings.clone(), inside: place.inside.clone() }
     }
 
     fn again(&self) -> Apart {
-        Apart { sightings: self.sightings.clone(), ..self.place.clone() }
+        Apart { sightings: self.sightings.clone(), inside: self.inside.clone(), ..self.place.clone() }
     }
 }
 

@@ -32,9 +32,11 @@ impl NoiseProfile {
 pub struct NoisyPlace {
     /// Method and path, what looks like an id as `*`; of a call to a dependency with its name before them.
     pub route: String,
-    /// The place, indices as `*`; in a call to a dependency it begins with `dep:NAME:`.
+    /// The place: an index as it is where elements were measured one by one, else as `*`; in a call to a dependency it begins with
+    /// `dep:NAME:`.
     pub pointer: String,
-    /// Answers that were held against the first one to the same request; or calls, against the first one in the same place.
+    /// Answers that were held against the first one to the same request; or calls, against the first one in the same place. Of a place
+    /// with `*` those that had the element that differed in the smallest share of them.
     pub compared: u64,
     /// Those among them that differed here.
     pub differed: u64,

@@ -3,17 +3,19 @@
 //! What is written alike is skipped without being looked at; members are walked in the order of both documents while that is
 //! the same, and differences are listed in the order of their keys.
 
+use std::collections::BTreeSet;
+
 use content::json::{Kind, Node};
 use exchange::Digest;
 
 use super::print::Prints;
 use crate::{
-    Change, ChangeKind, Shown,
+    Change, ChangeKind, ListSeen, Shown,
     align::{Pairing, by_position},
     findings::Findings,
     format::Format,
     numbers::{self, Tolerance},
-    pointer::{Cover, Step, pointer_text_behind},
+    pointer::{Cover, Step, is_number, pointer_text_behind},
     rules::Covered,
     text,
 };
@@ -90,6 +92,9 @@ impl<'v> Walk<'v, '_> {
     }
 
     fn members(&mut self, recorded: Node<'v>, replayed: Node<'v>, open: usize) {
+        if self.findings.notes_lists() {
+            self.note_numbered(recorded, replayed);
+        }
         let last_key = if open > 0 { recorded.members().last().map(|(key, _)| key) } else { None };
         for (key, one, other) in differing(recorded, replayed) {
             let may_come_later = one.is_none() && open > 0;
@@ -100,8 +105,25 @@ impl<'v> Walk<'v, '_> {
         }
     }
 
+    /// Notes the members of an object whose keys are numbers, as elements are.
+    fn note_numbered(&mut self, recorded: Node<'v>, replayed: Node<'v>) {
+        let numbered = |object: Node<'v>| -> BTreeSet<&'v str> {
+            object.members().map(|(key, _)| key).filter(|key| is_number(key)).collect()
+        };
+        let (one, other) = (numbered(recorded), numbered(replayed));
+        if !one.is_empty() || !other.is_empty() {
+            let keys = Some(one.intersection(&other).map(|key| (*key).to_owned()).collect());
+            let (one, other) = (one.len() as u64, other.len() as u64);
+            self.findings.note_list(ListSeen { pointer: self.recorded.pointer(self.document), one, other, keys });
+        }
+    }
+
     fn elements(&mut self, recorded: Node<'v>, replayed: Node<'v>, open: usize) {
         let (one, mut other) = (elements_of(recorded), elements_of(replayed));
+        if self.findings.notes_lists() {
+            let (one, other) = (one.len() as u64, other.len() as u64);
+            self.findings.note_list(ListSeen { pointer: self.recorded.pointer(self.document), one, other, keys: None });
+        }
         if open > 0 {
             other.truncate(one.len());
         } else if self.vectors(recorded, replayed, &one, &other) {

@@ -7,14 +7,19 @@ use std::collections::BTreeMap;
 
 use exchange::{Id, NoiseProfile, NoisyPlace, SeenForm};
 
-use super::{extent::Ends, is_open, keyed, value_digest};
+use super::{
+    elements::{Elements, Varied},
+    extent::Ends,
+    is_open, keyed, value_digest,
+};
 use crate::{
-    Apart, Shown,
+    Apart, Shown, Sighting,
     form::{form_of, number_of},
+    pointer::is_starred,
 };
 
 /// Values remembered of all places while learning. A choice: some tens of megabytes.
-const VALUES_LEN_MAX: usize = 400_000;
+pub(super) const VALUES_LEN_MAX: usize = 600_000;
 /// Values remembered of one place while learning. A choice: by then it is plain whether new ones keep coming.
 const VALUES_OF_PLACE_MAX: usize = 20_000;
 /// Values named in a profile, of one place and of all. Choices: a record has at most 4 MiB.
@@ -32,30 +37,32 @@ pub struct NoiseLearner {
     exchanges: Vec<Learned>,
     by_id: BTreeMap<Id, usize>,
     places: BTreeMap<(String, String), Place>,
+    /// Of places with stars: what stands behind these.
+    elements: BTreeMap<(String, String), Elements>,
     values_len: usize,
     /// True where each answer is held against one of its own, and not all against the first.
     is_of_pairs: bool,
 }
 
 #[derive(Debug)]
-struct Learned {
+pub(super) struct Learned {
     id: Id,
     route: String,
-    compared: u64,
+    pub(super) compared: u64,
 }
 
 /// What was seen at a place. Exchanges are their positions.
 #[derive(Debug, Default)]
-struct Place {
-    differed: u64,
+pub(super) struct Place {
+    pub(super) differed: u64,
     /// In which exchanges, and how often.
-    varied_in: BTreeMap<usize, u64>,
+    pub(super) varied_in: BTreeMap<usize, u64>,
     /// What the first answers had here, and how often another one differed from it.
     firsts: BTreeMap<(usize, u64), (Sight, u64)>,
     /// What others had here.
     others: BTreeMap<(usize, u64), (Sight, u64)>,
     /// True where not all could be remembered.
-    is_full: bool,
+    pub(super) is_full: bool,
 }
 
 /// What a value looks like.
@@ -93,15 +100,10 @@ impl NoiseLearner {
         self.exchanges[at].compared += 1;
         for apart in places {
             let place = self.places.entry((route.to_owned(), apart.pointer.clone())).or_default();
-            place.differed += 1;
-            *place.varied_in.entry(at).or_default() += 1;
-            // A value that one answer has in several elements or events was seen once.
-            let (ones, others): (Vec<_>, Vec<_>) = apart.sightings.iter().map(|(one, other)| (one, other)).unzip();
-            for one in distinct(ones) {
-                self.values_len += note(&mut place.firsts, at, one, &mut place.is_full, self.values_len);
-            }
-            for other in distinct(others) {
-                self.values_len += note(&mut place.others, at, other, &mut place.is_full, self.values_len);
+            place.add(at, &apart.sightings, &mut self.values_len);
+            if is_starred(&apart.pointer) {
+                let elements = self.elements.entry((route.to_owned(), apart.pointer.clone())).or_default();
+                elements.add(at, &apart.inside, &mut self.values_len);
             }
         }
     }
@@ -126,24 +128,30 @@ impl NoiseLearner {
 
     /// What was learned of this version, in these runs.
     pub fn conclude(self, version: String, runs: Vec<Id>) -> NoiseProfile {
-        let Self { exchanges, places, is_of_pairs, .. } = self;
+        let Self { exchanges, places, mut elements, is_of_pairs, .. } = self;
         let (mut values_left, mut positions_left) = (VALUES_NAMED_MAX, POSITIONS_MAX);
         let of_route = compared_by_route(&exchanges);
+        let varied = Varied::of(elements.values());
         let mut noisy: Vec<NoisyPlace> = Vec::new();
         for ((route, pointer), place) in places.into_iter().take(PLACES_LEN_MAX) {
             let (compared, exchanges_of_route) = of_route.get(route.as_str()).copied().unwrap_or_default();
-            let mut varied_in: Vec<u32> = Vec::new();
-            if place.varied_in.len() < exchanges_of_route {
-                varied_in.extend(place.varied_in.keys().filter_map(|&at| u32::try_from(at).ok()));
-            }
-            let counts =
-                NoisyPlace { route, pointer, compared, differed: place.differed, varied_in, ..NoisyPlace::default() };
-            let measured = place.measured(counts, &exchanges, is_of_pairs);
-            let fits = measured.values.len() <= values_left && measured.varied_in.len() <= positions_left;
-            if fits {
-                values_left -= measured.values.len();
-                positions_left -= measured.varied_in.len();
-                noisy.push(measured);
+            let counts = NoisyPlace { route, compared, differed: place.differed, ..NoisyPlace::default() };
+            let elements = elements.remove(&(counts.route.clone(), pointer.clone()));
+            let found = match elements {
+                Some(elements) => elements.conclude((pointer, place), counts, (&exchanges, &varied)),
+                None => vec![(NoisyPlace { pointer, ..counts }, place)],
+            };
+            for (mut counts, place) in found {
+                if place.varied_in.len() < exchanges_of_route {
+                    counts.varied_in.extend(place.varied_in.keys().filter_map(|&at| u32::try_from(at).ok()));
+                }
+                let measured = place.measured(counts, &exchanges, is_of_pairs);
+                let fits = measured.values.len() <= values_left && measured.varied_in.len() <= positions_left;
+                if fits && noisy.len() < PLACES_LEN_MAX {
+                    values_left -= measured.values.len();
+                    positions_left -= measured.varied_in.len();
+                    noisy.push(measured);
+                }
             }
         }
         NoiseProfile {
@@ -197,6 +205,20 @@ fn note(
 }
 
 impl Place {
+    /// Adds what differed here in one answer to an exchange.
+    pub(super) fn add(&mut self, exchange: usize, sightings: &[Sighting], values_len: &mut usize) {
+        self.differed += 1;
+        *self.varied_in.entry(exchange).or_default() += 1;
+        // A value that one answer has in several elements or events was seen once.
+        let (ones, others): (Vec<_>, Vec<_>) = sightings.iter().map(|(one, other)| (one, other)).unzip();
+        for one in distinct(ones) {
+            *values_len += note(&mut self.firsts, exchange, one, &mut self.is_full, *values_len);
+        }
+        for other in distinct(others) {
+            *values_len += note(&mut self.others, exchange, other, &mut self.is_full, *values_len);
+        }
+    }
+
     /// What these values come to.
     fn measured(self, counts: NoisyPlace, exchanges: &[Learned], is_of_pairs: bool) -> NoisyPlace {
         let Self { firsts, others, is_full, varied_in, .. } = self;

@@ -3,7 +3,7 @@
 use exchange::Head;
 
 use super::*;
-use crate::{Apart, Output, Rules, compare_responses, places_apart};
+use crate::{Apart, Inside, Output, Rules, compare_responses, places_apart};
 
 const EXCHANGE: Id = Id([1; 16]);
 const OTHER: Id = Id([2; 16]);
@@ -130,7 +130,14 @@ fn few_comparisons_are_no_measure_and_the_status_is_no_noise() {
     assert!(!is_noise(&learned(&answers(10)), &one, &other));
     assert!(is_noise(&learned(&answers(11)), &one, &other));
     let mut learner = NoiseLearner::default();
-    let status = Apart { pointer: "status".to_owned(), count: 1, one: None, other: None, sightings: Vec::new() };
+    let status = Apart {
+        pointer: "status".to_owned(),
+        count: 1,
+        one: None,
+        other: None,
+        sightings: Vec::new(),
+        inside: Inside::default(),
+    };
     (0..30).for_each(|_| learner.add(EXCHANGE, "POST /a", std::slice::from_ref(&status)));
     assert!(learner.is_empty());
 }
@@ -271,4 +278,107 @@ fn a_fresh_id_in_a_path_hides_no_other_segment_of_it() {
     assert!(is_noise(&head(1, 500)));
     assert!(!is_noise(&head(2, 500)), "another user's orders");
     assert!(!is_noise(&head(2, 100)));
+}
+
+/// What is left of a difference that is noise at one place: the place that was measured, and how often it differed of how many.
+fn evidence(noise: &Noise, one: &str, other: &str) -> Vec<(String, u64, u64)> {
+    let mut comparison = compared(one, other);
+    noise.set_apart(&mut comparison, &Route::new("POST", "/a"), EXCHANGE);
+    assert_eq!(comparison.changes, []);
+    let told = |it: NoisyChange| (it.evidence.place, it.evidence.differed.events, it.evidence.differed.of);
+    comparison.noise.into_iter().map(told).collect()
+}
+
+#[test]
+fn an_element_that_never_varied_is_not_excused_by_its_neighbours() {
+    let ids = |first: usize, tenant: usize| format!(r#"{{"ids":["{}","{}"]}}"#, uuid(first), uuid(tenant));
+    let noise = learned(&(0..31).map(|at| ids(at, 9_000)).collect::<Vec<_>>());
+    assert_eq!(evidence(&noise, &ids(50, 9_000), &ids(60, 9_000)), [("/ids/0".to_owned(), 30, 30)]);
+    let of_another_tenant = judged(&noise, &ids(50, 9_000), &ids(60, 9_001));
+    assert_eq!(of_another_tenant, (vec!["/ids/1".to_owned()], vec!["/ids/0".to_owned()]));
+    // Nor is one that was never there.
+    let longer = ids(60, 9_000).replace("\"]", &format!("\",\"{}\"]", uuid(61)));
+    assert_eq!(judged(&noise, &ids(50, 9_000), &longer).0, ["/ids/2"]);
+}
+
+#[test]
+fn each_element_of_a_list_of_one_length_has_values_of_its_own() {
+    let pair = |id: usize, state: &str| format!(r#"[["{}","{state}"]]"#, uuid(id));
+    let noise = learned(&(0..31).map(|at| pair(at, ["on", "off"][at % 2])).collect::<Vec<_>>());
+    assert_eq!(evidence(&noise, &pair(50, "on"), &pair(60, "off")).len(), 2);
+    assert_eq!(judged(&noise, &pair(50, "on"), &pair(60, "lost")).0, ["/0/1"]);
+    assert_eq!(judged(&noise, &pair(50, "on"), &pair(60, &uuid(70))).0, ["/0/1"]);
+}
+
+fn items(ids: impl Iterator<Item = usize>) -> String {
+    let items: Vec<_> = ids.map(|id| format!(r#"{{"v":{{"id":"{}"}}}}"#, uuid(id))).collect();
+    format!(r#"{{"items":[{}]}}"#, items.join(","))
+}
+
+#[test]
+fn elements_of_lists_of_many_lengths_are_one_place_where_all_of_them_vary() {
+    let of = |from: usize, len: usize| items(from * 100..from * 100 + len);
+    let noise = learned(&(0..31).map(|at| of(at, [4, 3, 5][at % 3])).collect::<Vec<_>>());
+    let ids = |found: (Vec<String>, Vec<String>)| (found.0.len(), found.1.len());
+    assert_eq!(ids(judged(&noise, &of(50, 4), &of(60, 4))), (0, 4));
+    // The fourth one was there in twenty of thirty.
+    assert_eq!(evidence(&noise, &of(50, 1), &of(60, 1)), [("/items/*/v/id".to_owned(), 20, 20)]);
+    // A length that is another one is noise too: elements that come and go are fresh ones like the others.
+    assert_eq!(judged(&noise, &of(50, 4), &of(60, 3)).0, Vec::<String>::new());
+    assert_eq!(judged(&noise, &of(50, 4), &of(60, 5)).0, Vec::<String>::new());
+    // Of a list that is longer than any that was seen too.
+    assert_eq!(judged(&noise, &of(50, 9), &of(60, 9)).0, Vec::<String>::new());
+}
+
+#[test]
+fn an_element_that_is_always_the_same_in_lists_of_many_lengths_stays_a_finding() {
+    let of = |from: usize, first: usize, len: usize| items(std::iter::once(first).chain(from * 100..from * 100 + len));
+    let noise = learned(&(0..31).map(|at| of(at, 9_999, [4, 3, 5][at % 3])).collect::<Vec<_>>());
+    assert_eq!(judged(&noise, &of(50, 9_999, 4), &of(60, 9_999, 4)).0, Vec::<String>::new());
+    assert_eq!(judged(&noise, &of(50, 9_999, 4), &of(60, 8_888, 4)).0, ["/items/0/v/id"]);
+    // What was never there is no longer excused.
+    assert!(!is_noise(&noise, &of(50, 9_999, 9), &of(60, 9_999, 9)));
+}
+
+#[test]
+fn an_element_that_was_steady_in_an_exchange_is_not_excused_by_another_exchange() {
+    let mut learner = NoiseLearner::default();
+    let of = |at: usize, last: usize, len: usize| items((at * 100..at * 100 + len).chain([last]));
+    learn_of(&mut learner, EXCHANGE, &(0..31).map(|at| of(at, 9_999, 1)).collect::<Vec<_>>());
+    learn_of(&mut learner, OTHER, &(40..71).map(|at| of(at, at * 100 + 50, 3)).collect::<Vec<_>>());
+    let noise = Noise::of([learner.conclude("v1".to_owned(), Vec::new())]);
+    assert_eq!(judged(&noise, &of(80, 9_999, 1), &of(90, 8_888, 1)).0, ["/items/1/v/id"]);
+    assert_eq!(judged(&noise, &of(80, 9_999, 1), &of(90, 9_999, 1)).0, Vec::<String>::new());
+}
+
+#[test]
+fn a_list_inside_of_which_nothing_varied_is_not_excused_by_the_one_beside_it() {
+    let of = |id: usize, len: usize, other: usize| {
+        let ids: Vec<_> = (0..len).map(|at| format!("\"{}\"", uuid(id * 100 + at))).collect();
+        format!(r#"{{"a":[{{"b":[{}]}},{{"b":["{}"]}}]}}"#, ids.join(","), uuid(other))
+    };
+    let noise = learned(&(0..31).map(|at| of(at, [3, 2, 4][at % 3], 9_999)).collect::<Vec<_>>());
+    assert_eq!(judged(&noise, &of(50, 3, 9_999), &of(60, 3, 9_999)).0, Vec::<String>::new());
+    assert_eq!(judged(&noise, &of(50, 3, 9_999), &of(60, 3, 8_888)).0, ["/a/1/b/0"]);
+}
+
+#[test]
+fn members_with_numbers_as_keys_are_as_elements_are() {
+    let of = |keys: [usize; 2], id: usize, steady: usize| {
+        format!(r#"{{"7":"{}","{}":"{}","{}":1}}"#, uuid(steady), keys[0], uuid(id), keys[1])
+    };
+    let noise = learned(&(0..31).map(|at| of([1, 2], at, 9_999)).collect::<Vec<_>>());
+    assert_eq!(evidence(&noise, &of([1, 2], 50, 9_999), &of([1, 2], 60, 9_999)), [("/1".to_owned(), 30, 30)]);
+    assert_eq!(judged(&noise, &of([1, 2], 50, 9_999), &of([1, 2], 60, 8_888)).0, ["/7"]);
+}
+
+#[test]
+fn of_a_list_too_long_to_measure_each_element_all_count_by_the_one_that_varied_least_or_none_does() {
+    let of = |from: usize, last: usize| items((from * 1000..from * 1000 + 150).chain([last]));
+    let varied: Vec<_> = (0..31).map(|at| of(at, at / 28)).collect();
+    let noise = learned(&varied);
+    let found = evidence(&noise, &of(50, 0), &of(60, 0));
+    assert_eq!((found.len(), &found[0]), (150, &("/items/*/v/id".to_owned(), 3, 30)));
+    let steady: Vec<_> = (0..31).map(|at| of(at, 9)).collect();
+    assert_eq!(judged(&learned(&steady), &of(50, 9), &of(60, 9)).1, Vec::<String>::new());
 }
