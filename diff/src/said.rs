@@ -185,6 +185,7 @@ fn closed(event: &Event) -> Option<Event> {
     let (tree, open) = parse_cut(event.data.as_bytes(), VALUES_MAX)?;
     let mut value = tree.root().to_value();
     drop_cut_name(&mut value, open);
+    message::only_adds(&value).then_some(())?;
     Some(Event { data: value.to_compact_text(), ..event.clone() })
 }
 

@@ -122,6 +122,15 @@ fn of_provider(pieces: &[Piece], done: bool) -> Option<Joined> {
     }
 }
 
+/// True for the data of an event that only adds to the message, so that its beginning says nothing else than all of it: others
+/// say again what was said, or how it ended.
+pub fn only_adds(data: &Value) -> bool {
+    let kind = data.get("type").and_then(Value::as_str).unwrap_or_default();
+    let says_again = kind.starts_with("response.") && !kind.ends_with(".delta");
+    let is_error = data.get("error").is_some_and(|error| *error != Value::Null);
+    !says_again && !is_error && !matches!(kind, "error" | "message-end")
+}
+
 /// A stream that says nothing but what went wrong, as a message of whatever format.
 pub fn error_alone(stream: &Stream) -> Option<Joined> {
     let (pieces, done) = pieces(&stream.events).filter(|_| stream.trailing.is_none())?;
