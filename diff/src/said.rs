@@ -319,6 +319,9 @@ pub(crate) fn compare_with_whole(
     Some(())
 }
 
+/// What a model wrote as arguments of a call, where each member tells something.
+const ARGUMENTS: [&str; 2] = ["arguments", "input"];
+
 /// The value without members that say nothing.
 fn telling(value: Value) -> Value {
     let is_empty =
@@ -327,7 +330,11 @@ fn telling(value: Value) -> Value {
         Value::Array(elements) => Value::Array(elements.into_iter().map(telling).collect()),
         Value::Object(members) => {
             let kept = members.into_iter().filter(|(_, member)| !is_empty(member));
-            Value::Object(kept.map(|(key, member)| (key, telling(member))).collect())
+            let telling = |(key, member): (String, Value)| {
+                let is_written = ARGUMENTS.contains(&key.as_str());
+                (key, if is_written { member } else { telling(member) })
+            };
+            Value::Object(kept.map(telling).collect())
         }
         scalar => scalar,
     }

@@ -296,3 +296,20 @@ fn lines_that_were_cut_are_compared_as_the_message_they_begin() {
     let other = [line("Hi", false), line("", true)].concat();
     assert!(!compared_part("application/x-ndjson", &recorded[..begins + 5], &other).is_equal());
 }
+
+#[test]
+fn what_a_model_wrote_as_arguments_says_something_even_where_it_is_null_or_an_empty_list() {
+    let whole = |arguments: &str| {
+        let arguments = arguments.replace('"', "\\\"");
+        let call = format!(r#"{{"id":"x","type":"function","function":{{"name":"f","arguments":"{arguments}"}}}}"#);
+        let message = format!(r#"{{"role":"assistant","content":"Hi","refusal":null,"tool_calls":[{call}]}}"#);
+        let choice = format!(r#"{{"index":0,"message":{message},"finish_reason":"tool_calls"}}"#);
+        format!(r#"{{"id":"c","model":"m","choices":[{choice}]}}"#)
+    };
+    let stream = chat(&["Hi"], &[r#"{"path":"/x","only":null,"tags":[]}"#]);
+    let same = whole(r#"{ "tags": [], "only": null, "path": "/x" }"#);
+    assert_eq!(told(&compared((EVENTS, &stream), (JSON, &same), &[])), [""; 0]);
+    let comparison = compared((EVENTS, &stream), (JSON, &whole(r#"{"path":"/x"}"#)), &[]);
+    let arguments = "/choices/0/message/tool_calls/0/function/arguments";
+    assert_eq!(told(&comparison), [format!("removed {arguments}/only"), format!("removed {arguments}/tags")]);
+}
