@@ -27,6 +27,7 @@ impl Weight {
         let is_member = is_in_json(&change.pointer) && !is_element;
         match change.kind {
             _ if change.pointer == "status" => Self::Breaking,
+            ChangeKind::Removed if change.pointer == "sse:end" => Self::Breaking,
             ChangeKind::TypeChanged => Self::Breaking,
             ChangeKind::Removed if is_member => Self::Breaking,
             ChangeKind::Added if is_member || change.pointer.starts_with("header:") => Self::Additive,
@@ -72,6 +73,8 @@ mod tests {
         assert_eq!(weight("/a/b", ChangeKind::TypeChanged), Weight::Breaking);
         assert_eq!(weight("sse:/a", ChangeKind::Removed), Weight::Breaking);
         assert_eq!(weight("", ChangeKind::Removed), Weight::Breaking);
+        assert_eq!(weight("sse:end", ChangeKind::Removed), Weight::Breaking);
+        assert_eq!(weight("sse:end", ChangeKind::Added), Weight::Changed);
         assert_eq!(weight("/a/0", ChangeKind::Removed), Weight::Changed);
         assert_eq!(weight("/a/0", ChangeKind::Added), Weight::Changed);
         assert_eq!(weight("/a", ChangeKind::Changed), Weight::Changed);
