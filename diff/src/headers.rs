@@ -5,7 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use content::canonical::{HEADERS_LEFT_OUT, HeaderClass, left_out_class};
+use content::{
+    canonical::{HEADERS_LEFT_OUT, HeaderClass, left_out_class},
+    multipart,
+};
 use exchange::{Head, text_of_bytes};
 
 use crate::{Change, ChangeKind, Shown, findings::Findings, rules::Active};
@@ -20,11 +23,15 @@ const CONTENT_LENGTH: &str = "content-length";
 /// Compared without the cookie's value, of which only a pseudonym is kept, by another key in each run.
 const SET_COOKIE: &str = "set-cookie";
 
+/// Compared without the boundary of parts, which follows from the body; where the bodies are equal, with it.
+const CONTENT_TYPE: &str = "content-type";
+
 /// The header fields that are never compared, for the receipt: names in lower case, `*` at the end for any rest.
 pub fn headers_not_compared() -> Vec<String> {
     let named = HEADERS_LEFT_OUT.iter().filter(|(class, _)| is_never_compared(*class)).flat_map(|(_, names)| *names);
     let mut names: Vec<String> = NAMES.iter().chain(named).map(|name| (*name).to_owned()).collect();
     names.push(format!("{CONTENT_LENGTH} (where the body differs, or one side has none)"));
+    names.push(format!("{CONTENT_TYPE} (the boundary of parts, where the bodies differ)"));
     names.push(format!("{SET_COOKIE} (its value)"));
     names.sort();
     names
@@ -35,7 +42,7 @@ fn is_never_compared(class: HeaderClass) -> bool {
 }
 
 /// Values by name in lower case, equal names in order.
-type Fields = BTreeMap<String, Vec<String>>;
+pub(crate) type Fields = BTreeMap<String, Vec<String>>;
 
 /// Compares two heads.
 pub(crate) fn compare(
@@ -50,6 +57,10 @@ pub(crate) fn compare(
     if !(bodies_equal && recorded.contains_key(CONTENT_LENGTH) && replayed.contains_key(CONTENT_LENGTH)) {
         recorded.remove(CONTENT_LENGTH);
         replayed.remove(CONTENT_LENGTH);
+    }
+    if !bodies_equal {
+        without_boundaries(&mut recorded);
+        without_boundaries(&mut replayed);
     }
     let mut names: Vec<&String> = recorded.keys().chain(replayed.keys()).collect();
     names.sort_unstable();
@@ -113,6 +124,15 @@ fn without_cookie_value(cookie: &str) -> String {
     let name = pair.split_once('=').map_or("", |(name, _)| name);
     let value_hidden = format!("{name}=***");
     attributes.map_or_else(|| value_hidden.clone(), |attributes| format!("{value_hidden};{attributes}"))
+}
+
+/// The fields without what only says where parts begin.
+pub(crate) fn without_boundaries(fields: &mut Fields) {
+    for value in fields.get_mut(CONTENT_TYPE).into_iter().flatten() {
+        if multipart::essence(value).starts_with("multipart/") {
+            *value = multipart::without_parameter(value, "boundary");
+        }
+    }
 }
 
 /// Each field with lower-case name and whole value: lines that begin with white space continue the one before (RFC 9112,
@@ -190,6 +210,24 @@ mod tests {
             told("Set-Cookie: s=a; Path=/", "Set-Cookie: s=a; Path=/x", true),
             "changed header:set-cookie s=***; Path=/ s=***; Path=/x"
         );
+    }
+
+    #[test]
+    fn where_parts_begin_is_compared_only_where_the_bodies_are_equal() {
+        let (one, other) =
+            ("Content-Type: multipart/form-data; boundary=a", "Content-Type: multipart/form-data; Boundary=\"b;c\"");
+        assert_eq!(told(one, other, false), "");
+        assert_eq!(
+            told(one, other, true),
+            "changed header:content-type multipart/form-data; boundary=a multipart/form-data; Boundary=\"b;c\""
+        );
+        let more = "Content-Type: multipart/form-data; boundary=b; charset=utf-8";
+        assert_eq!(
+            told(one, more, false),
+            "changed header:content-type multipart/form-data multipart/form-data; charset=utf-8"
+        );
+        let no_parts = ["a", "b"].map(|boundary| format!("Content-Type: text/plain; boundary={boundary}"));
+        assert!(told(&no_parts[0], &no_parts[1], false).starts_with("changed"));
     }
 
     #[test]

@@ -7,8 +7,15 @@
 use content::{json::Value, message};
 
 use crate::{
-    Output, Route, Rules, headers::compared_fields, json::without, pointer::Cover, pointer::rule_for_root,
-    rules::Active, said::Message, stream, view::View,
+    Output, Route, Rules,
+    headers::{compared_fields, without_boundaries},
+    json::without,
+    pointer::Cover,
+    pointer::rule_for_root,
+    rules::Active,
+    said::Message,
+    stream,
+    view::View,
 };
 
 /// The canonical bytes of an answer, less what the rules for its route cover.
@@ -18,7 +25,12 @@ pub fn outcome_bytes(output: &Output<'_>, rules: &Rules, route: &Route) -> Vec<u
     if let Some(line) = output.head.status_line().filter(|_| active.status.is_none()) {
         write_part("status", line.status.to_string().as_bytes(), &mut out);
     }
-    for (name, values) in compared_fields(output.head) {
+    let view = View::of(output, rules.reading(&route.path));
+    let mut fields = compared_fields(output.head);
+    if matches!(view, View::Structured(_)) {
+        without_boundaries(&mut fields);
+    }
+    for (name, values) in fields {
         if name != "content-length" && active.for_header(&name).is_none() {
             write_part("field", name.as_bytes(), &mut out);
             values.iter().for_each(|value| write_part("value", value.as_bytes(), &mut out));
@@ -27,7 +39,7 @@ pub fn outcome_bytes(output: &Output<'_>, rules: &Rules, route: &Route) -> Vec<u
     if output.is_part() {
         write_part("part", b"", &mut out);
     }
-    write_body(&View::of(output, rules.reading(&route.path)), &active, &mut out);
+    write_body(&view, &active, &mut out);
     out
 }
 

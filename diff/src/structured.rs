@@ -171,6 +171,8 @@ fn part_value(part: &multipart::Part<'_>) -> Value {
     let is_text = media_type.as_deref().is_none_or(|it| it.starts_with("text/"));
     let json = is_json.then(|| json::parse_limited(part.body, VALUES_MAX).ok()).flatten();
     let text = || std::str::from_utf8(part.body).ok().filter(|_| is_text || is_json);
+    // A text that is no JSON, though its part says so, is not the JSON that this text would be.
+    let member = if is_json && json.is_none() { "text" } else { "content" };
     let content = match json.or_else(|| text().map(|text| Value::String(text.to_owned()))) {
         Some(content) => content,
         None => Value::String(format!("{} bytes, {}", part.body.len(), Digest::of(part.body))),
@@ -183,6 +185,6 @@ fn part_value(part: &multipart::Part<'_>) -> Value {
     members.extend(part.filename.iter().map(|name| ("filename".to_owned(), text(name))));
     let fields = by_name(part.headers.iter().map(|(name, value)| (name.clone(), text(value))));
     members.push(("headers".to_owned(), fields::of_one(fields, 1)));
-    members.push(("content".to_owned(), content));
+    members.push((member.to_owned(), content));
     Value::Object(members)
 }

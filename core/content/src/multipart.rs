@@ -108,6 +108,17 @@ pub fn parameter(value: &str, name: &str) -> Option<String> {
     parameters(value).find(|(found, _)| found == name).map(|(_, value)| value)
 }
 
+/// A header field's value without the parameter of this name, written one way.
+pub fn without_parameter(value: &str, name: &str) -> String {
+    let mut pieces = vec![value.split(';').next().unwrap_or_default().trim().to_owned()];
+    let others = parameters(value).filter(|(found, _)| found != name);
+    pieces.extend(others.map(|(name, value)| match value.contains([';', '"', '\\', ' ']) {
+        true => format!("{name}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")),
+        false => format!("{name}={value}"),
+    }));
+    pieces.join("; ")
+}
+
 /// The parameters behind a header field's value, names in lower case (RFC 9110, section 5.6.6).
 fn parameters(value: &str) -> impl Iterator<Item = (String, String)> {
     let mut rest = value.split_once(';').map(|(_, rest)| rest);

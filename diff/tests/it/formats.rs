@@ -63,10 +63,19 @@ fn parts_are_compared_by_name_and_the_boundary_is_not() {
     let one = multipart("one", &[(&a, "x"), (&json, r#"{"k":1,"l":2}"#)]);
     let other = multipart("other", &[(&json, r#"{ "l": 3, "k": 1 }"#), (&a, "x"), (&b, "y")]);
     let heads = ["multipart/form-data; boundary=one", "multipart/form-data; boundary=other"].map(head);
-    let rules = rules_of(&["header:content-type"]);
+    let rules = Rules::strict();
     let output = |head, body| Output { head, body, complete: true, whole: true };
     let comparison = compare_responses(&output(&heads[0], &one), &output(&heads[1], &other), &rules, &Route::default());
     assert_eq!(told(&comparison), ["added /b", "changed /meta/content/l"]);
+    let same = multipart("other", &[(&json, r#"{ "l": 2, "k": 1 }"#), (&a, "x")]);
+    let (one_output, same_output) = (output(&heads[0], &one), output(&heads[1], &same));
+    assert!(compare_responses(&one_output, &same_output, &rules, &Route::default()).is_equal());
+    let outcomes = [one_output, same_output].map(|output| outcome_bytes(&output, &rules, &Route::default()));
+    assert_eq!(outcomes[0], outcomes[1]);
+    let said = |text: &str| multipart("one", &[(&json, text)]);
+    let bare = "multipart/form-data; boundary=one";
+    let comparison = compared(bare, &said("hello"), &said("\"hello\""), &rules);
+    assert_eq!(told(&comparison), ["added /meta/content", "removed /meta/text"]);
     assert_eq!(comparison.compared_as, ComparedAs::Multipart);
     let mixed = "multipart/mixed; boundary=m";
     let (one, other) =
