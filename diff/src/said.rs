@@ -6,7 +6,10 @@
 
 mod reach;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use content::{
     canonical::VALUES_MAX,
@@ -76,6 +79,9 @@ pub(crate) struct Cut {
     pub(crate) both: bool,
 }
 
+/// The end of a message of Bedrock, behind which an event with its usage comes.
+const END_BEFORE_USAGE: &str = "messageStop";
+
 /// How far a stream came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Standing {
@@ -91,13 +97,11 @@ impl Message {
     /// far as it goes, where that can be joined.
     pub(crate) fn of(stream: &Stream, is_part: bool, rules: &Active<'_>) -> Option<Self> {
         let last = stream.trailing.as_ref().filter(|_| is_part).and_then(closed);
-        if let Some(last) = last
-            && let Some(message) = Self::join(stream, Some(last), rules, message::joined)
-        {
-            return Some(message);
-        }
+        let further = last.and_then(|last| Self::join(stream, Some(last), rules, message::joined));
         let rest = stream.trailing.clone().filter(|_| !is_part);
-        Some(Self { rest, ..Self::join(stream, None, rules, message::joined)? })
+        let message = Self { rest, ..Self::join(stream, None, rules, message::joined)? };
+        // What is no piece of the message, such as an item with all that is in it, says nothing before it is whole.
+        Some(further.filter(|further| further.joined.pieces > message.joined.pieces).unwrap_or(message))
     }
 
     /// The message of a stream that is nothing but an error.
@@ -134,6 +138,12 @@ impl Message {
             (_, None) => Standing::Ended,
             (_, Some(_)) => Standing::Whole,
         }
+    }
+
+    /// True where more of the message may have come: what says that it is whole did not, or it is that of a format which tells of
+    /// usage behind it.
+    fn may_go_on(&self) -> bool {
+        self.standing() != Standing::Whole || self.joined.end.as_deref() == Some(END_BEFORE_USAGE)
     }
 
     /// True where what ended it is a difference of its own, and no rule hides that.
@@ -180,35 +190,24 @@ fn less(event: &Event, rules: &Active<'_>, taken: &mut TakenOut) -> Event {
     Event { data: kept.map(|value| value.to_compact_text()).unwrap_or_default(), ..event.clone() }
 }
 
-/// The event as it would be if it ended where it was cut; `None` where nothing can be said of it.
+/// The event as it would be if it ended where it was cut; `None` where it was cut elsewhere than in a text that comes in pieces.
 fn closed(event: &Event) -> Option<Event> {
     let (tree, open) = parse_cut(event.data.as_bytes(), VALUES_MAX)?;
-    let mut value = tree.root().to_value();
-    drop_cut_name(&mut value, open);
-    message::only_adds(&value).then_some(())?;
-    Some(Event { data: value.to_compact_text(), ..event.clone() })
+    let value = tree.root().to_value();
+    let takes = message::only_adds(&value) && (open == 0 || ends_in_piece(&value, open));
+    takes.then(|| Event { data: value.to_compact_text(), ..event.clone() })
 }
 
-/// Takes out the text that was cut, where it is none that comes in pieces: its end would change what it says.
-fn drop_cut_name(value: &mut Value, open: usize) {
-    let Some(open) = open.checked_sub(1) else { return };
+/// True where the innermost of so many values that were cut off, from the root down the last ones, is a text of the message.
+fn ends_in_piece(value: &Value, open: usize) -> bool {
+    let Some(open) = open.checked_sub(1) else { return false };
     match value {
-        Value::Object(members) => {
-            let is_cut = |(key, value): &mut (String, Value)| {
-                open == 1 && matches!(value, Value::String(_)) && !message::PIECES.contains(&key.as_str())
-            };
-            if members.pop_if(is_cut).is_none()
-                && let Some((_, last)) = members.last_mut()
-            {
-                drop_cut_name(last, open);
-            }
-        }
-        Value::Array(elements) => {
-            if let Some(last) = elements.last_mut() {
-                drop_cut_name(last, open);
-            }
-        }
-        _ => {}
+        Value::Object(members) => members.last().is_some_and(|(key, last)| match (open, last) {
+            (1, Value::String(_)) => message::PIECES.contains(&key.as_str()),
+            _ => ends_in_piece(last, open),
+        }),
+        Value::Array(elements) => elements.last().is_some_and(|last| ends_in_piece(last, open)),
+        _ => false,
     }
 }
 
@@ -228,16 +227,21 @@ pub(crate) fn compare(
 ) -> Option<()> {
     let standings = (recorded.standing(), replayed.standing());
     let rests = [recorded, replayed].map(|message| message.rest.as_ref().map(what_counts));
-    if !cut.recorded && standings.0 == standings.1 && rests[0] != rests[1] {
+    let is_end_told = match standings.0.cmp(&standings.1) {
+        Ordering::Less => recorded.is_told(rules),
+        Ordering::Equal => false,
+        Ordering::Greater => replayed.is_told(rules),
+    };
+    if !cut.recorded && !is_end_told && rests[0] != rests[1] {
         return None;
     }
     let (mut one, mut other) = (recorded.joined.message.clone(), replayed.joined.message.clone());
-    if cut.recorded || standings.0 < standings.1 && recorded.is_told(rules) {
+    if cut.recorded && recorded.may_go_on() || standings.0 < standings.1 && recorded.is_told(rules) {
         cut_to_reach(&mut one, &mut other, &recorded.joined.unfinished);
     }
     // How far a part would have come is not known: only an error is less.
     let is_less = if cut.recorded { standings.1 == Standing::Failed } else { standings.1 < standings.0 };
-    if cut.both || is_less && replayed.is_told(rules) {
+    if cut.both && replayed.may_go_on() || is_less && replayed.is_told(rules) {
         cut_to_reach(&mut other, &mut one, &replayed.joined.unfinished);
     }
     let (one, other) = (tree_of(&message::normal_of(one))?, tree_of(&message::normal_of(other))?);
@@ -246,7 +250,9 @@ pub(crate) fn compare(
     let document = Document { has_calls: true, ..Document::default() };
     compare_json(one.root(), other.root(), 0, document, rules.for_body(), findings);
     let ends = (recorded.joined.end.as_deref(), replayed.joined.end.as_deref());
-    let may_come_later = cut.recorded && ends.0.is_none() || cut.both && ends.1.is_none();
+    // Some formats say themselves that they are whole, and `[DONE]` comes behind that.
+    let is_before = |end: Option<&str>, other: Option<&str>| end.is_none() || other == Some("[DONE]");
+    let may_come_later = cut.recorded && is_before(ends.0, ends.1) || cut.both && is_before(ends.1, ends.0);
     if ends.0 != ends.1 && !may_come_later {
         compare_ends(ends.0, ends.1, rules, findings);
     }
@@ -294,8 +300,11 @@ pub(crate) fn compare_with_whole(
     rules: &Active<'_>,
     findings: &mut Findings,
 ) -> Option<()> {
+    if stream.rest.is_some() {
+        return None;
+    }
     let (mut said, mut answer) = (stream.joined.message.clone(), whole.root().to_value());
-    if is_part || stream.standing() == Standing::Failed && stream.is_told(rules) {
+    if is_part && stream.may_go_on() || stream.standing() == Standing::Failed && stream.is_told(rules) {
         cut_to_reach(&mut said, &mut answer, &stream.joined.unfinished);
     }
     let (mut said, mut answer) = (telling(message::normal_of(said)), telling(message::normal_of(answer)));

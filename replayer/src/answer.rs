@@ -842,7 +842,9 @@ impl Handler for DependencyAnswers {
             Err(miss) => self.answer_missed(miss, &incoming).await,
         };
         let mut hold = Hold::default();
-        if let (Some(gates), Ok(found), [copy]) = (&self.answerer.gates, &note.outcome, &note.copies[..]) {
+        if let (Some(gates), Ok(found), [copy]) = (&self.answerer.gates, &note.outcome, &note.copies[..])
+            && !found.borrowed
+        {
             let gates = &gates[*copy as usize];
             gates.may_answer(found.id).await;
             hold = Hold::new(gates.ticket(found.id));

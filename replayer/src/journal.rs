@@ -38,6 +38,8 @@ const STANDS: &str = "replay-stands";
 
 /// What one exchange's calls take of a record, in bytes of JSON. A choice: as much as its result.
 const CALLS_BYTES_MAX: usize = bundle::RECORD_BYTES_MAX / 4;
+/// The same for the elements of lists in which an answer differed.
+const INSIDE_BYTES_MAX: usize = bundle::RECORD_BYTES_MAX / 4;
 
 /// Ids that go into one record. A choice: a quarter of what has room.
 const IDS_PER_RECORD: usize = 30_000;
@@ -263,7 +265,7 @@ fn judged_exchange(result: ExchangeResult, said: &Said, outcome: &Outcome) -> Ju
         exact: outcome.exact,
         parsed: outcome.compared.outcome,
         first_divergence: looked.and_then(|looked| looked.first_divergence),
-        apart: looked.map(|looked| looked.places.iter().map(JudgedApart::of).collect()),
+        apart: looked.map(|looked| judged_places(&looked.places)),
         due_ns: outcome.due.map(|due| (due.intended_ns, due.could_ns)),
         seeded: outcome.is_seeded,
         calls: judged_calls(&said.looked),
@@ -271,6 +273,18 @@ fn judged_exchange(result: ExchangeResult, said: &Said, outcome: &Outcome) -> Ju
         started_ns: outcome.started_ns,
         ended_ns: outcome.ended_ns,
     }
+}
+
+/// Where an answer differed, as far as a record has room for what is inside of these places: where it has none, their elements are
+/// not measured.
+fn judged_places(places: &[Apart]) -> Vec<JudgedApart> {
+    let mut bytes = 0;
+    let judged = places.iter().map(|place| {
+        let judged = JudgedApart::of(place);
+        bytes += serde_json::to_vec(&judged.inside).map_or(0, |json| json.len());
+        if bytes <= INSIDE_BYTES_MAX { judged } else { JudgedApart { inside: Inside::default(), ..judged } }
+    });
+    judged.collect()
 }
 
 /// What was learned of an exchange's calls, as far as a record has room for it.

@@ -30,6 +30,9 @@ const SHOWN_CHARS_MAX: usize = 60;
 /// Longest pointer shown, in characters. A choice: keys can be as long as the body.
 const POINTER_CHARS_MAX: usize = 200;
 
+/// Longest title of a recording, in characters. A choice: what fits on a page.
+const TITLE_CHARS_MAX: usize = 1_000;
+
 /// How much of two texts is shown before the place where they part, in characters. A choice.
 const SHOWN_CHARS_BEFORE: usize = 15;
 
@@ -81,6 +84,10 @@ fn distance(candidate: &Candidate, asked: &Keyed) -> Distance {
     }
     let bodies = Differences::between_bodies(recorded, asked, 0);
     distance.places += bodies.count;
+    if matches!(recorded.body, KeyedBody::Forgotten) && recorded.content != asked.content {
+        // In how many places it differs is not known any more: as many as its sketch does.
+        distance.places += u64::from(recorded.sketch.unlike(&asked.sketch)).saturating_sub(1);
+    }
     distance.bytes += bodies.bytes;
     distance
 }
@@ -105,12 +112,17 @@ fn target_places(recorded: &Keyed, asked: &Keyed) -> u64 {
 fn told(asked: &Keyed, candidate: &Candidate, distance: Distance) -> Nearest {
     let Differences { named, count, .. } = Differences::between(&candidate.keyed, asked);
     let differences_more = count - named.len() as u64;
-    Nearest { id: candidate.id, title: candidate.keyed.title.clone(), differences: named, differences_more, distance }
+    Nearest { id: candidate.id, title: title_of(candidate), differences: named, differences_more, distance }
 }
 
 fn counted(candidate: &Candidate, distance: Distance) -> Nearest {
-    let title = candidate.keyed.title.clone();
+    let title = title_of(candidate);
     Nearest { id: candidate.id, title, differences: Vec::new(), differences_more: distance.places.max(1), distance }
+}
+
+/// Targets may be long, and many are held.
+fn title_of(candidate: &Candidate) -> String {
+    beginning(&candidate.keyed.title, TITLE_CHARS_MAX)
 }
 
 /// What differs between a recording and a call.

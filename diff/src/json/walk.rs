@@ -24,6 +24,9 @@ use crate::{
 /// shown whole and can be compared by eye.
 const TEXT_LEN_MIN: usize = 60;
 
+/// Most members with numbers for keys of which it is noted which there were; of more, none of them is told from the others. A choice.
+const NUMBERED_LEN_MAX: usize = 4_000;
+
 /// Most elements of an array for which memory is set aside at first. A choice.
 const ELEMENTS_AT_FIRST_MAX: usize = 64;
 
@@ -111,7 +114,8 @@ impl<'v> Walk<'v, '_> {
             object.members().map(|(key, _)| key).filter(|key| is_number(key)).collect()
         };
         let (one, other) = (numbered(recorded), numbered(replayed));
-        if !one.is_empty() || !other.is_empty() {
+        let is_noted = 1..=NUMBERED_LEN_MAX;
+        if is_noted.contains(&one.len().max(other.len())) {
             let keys = Some(one.intersection(&other).map(|key| (*key).to_owned()).collect());
             let (one, other) = (one.len() as u64, other.len() as u64);
             self.findings.note_list(ListSeen { pointer: self.recorded.pointer(self.document), one, other, keys });

@@ -129,12 +129,16 @@ impl Elements {
         }
         for list in &inside.lists {
             let key = (exchange, list.pointer.clone());
-            if *values_len >= VALUES_LEN_MAX && !self.lists.contains_key(&key) {
+            let is_more = !self.lists.contains_key(&key) || list.keys.is_some();
+            if *values_len >= VALUES_LEN_MAX && is_more {
                 self.is_full = true;
                 continue;
             }
             *values_len += usize::from(!self.lists.contains_key(&key));
-            self.lists.entry(key).or_default().add(list);
+            let lengths = self.lists.entry(key).or_default();
+            let keys_len_before = lengths.keys.len();
+            lengths.add(list);
+            *values_len += lengths.keys.len() - keys_len_before;
         }
     }
 
@@ -229,6 +233,7 @@ impl Elements {
             return self.find((exchange, compared), (format!("{place}/{step}"), there), rest, left, found);
         }
         let Some(lengths) = self.lists.get(&(exchange, place.clone())) else {
+            *left = left.saturating_sub(1);
             return found.push((format!("{place}/{}", steps.join("/")), there));
         };
         for (step, often) in lengths.there(compared) {

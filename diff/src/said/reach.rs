@@ -22,7 +22,8 @@ pub(super) fn cut_to_reach(one: &mut Value, other: &mut Value, unfinished: &Unfi
         remove(one, place);
         remove(other, place);
     }
-    let places: Vec<&[Step]> = unfinished.goes_on.iter().map(Vec::as_slice).collect();
+    let mut places: Vec<&[Step]> = unfinished.goes_on.iter().map(Vec::as_slice).collect();
+    places.sort_unstable();
     let errors = [take_error(one), take_error(other)];
     around(one, other, &places, Step::Key(""));
     for (value, error) in [one, other].into_iter().zip(errors) {
@@ -60,7 +61,7 @@ fn below(value: &mut Value, step: Step) -> Option<&mut Value> {
     }
 }
 
-/// What stands around these places, which is at `here` itself, may have more in it.
+/// What stands around these places, in their order, which is at `here` itself, may have more in it.
 fn around(one: &mut Value, other: &mut Value, places: &[&[Step]], here: Step) {
     if places.iter().any(|place| place.is_empty()) {
         return text(one, other, here);
@@ -76,13 +77,10 @@ fn around(one: &mut Value, other: &mut Value, places: &[&[Step]], here: Step) {
         (Value::Array(elements), Value::Array(others)) => others.truncate(elements.len()),
         _ => return,
     }
-    let mut steps: Vec<Step> = places.iter().map(|place| place[0]).collect();
-    steps.sort_unstable();
-    steps.dedup();
-    for step in steps {
-        let inner: Vec<&[Step]> = places.iter().filter(|place| place[0] == step).map(|place| &place[1..]).collect();
-        if let (Some(one), Some(other)) = (below(one, step), below(other, step)) {
-            around(one, other, &inner, step);
+    for places in places.chunk_by(|one, other| one[0] == other[0]) {
+        let inner: Vec<&[Step]> = places.iter().map(|place| &place[1..]).collect();
+        if let (Some(one), Some(other)) = (below(one, places[0][0]), below(other, places[0][0])) {
+            around(one, other, &inner, places[0][0]);
         }
     }
 }

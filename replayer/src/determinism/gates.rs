@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use exchange::{Certainty, Exchange, Id, Times};
+use exchange::{Certainty, End, Exchange, Id, Times};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
@@ -93,7 +93,7 @@ impl Gates {
     pub(crate) fn of<'a>(calls: impl IntoIterator<Item = &'a Exchange>, speed: Option<Speed>) -> Self {
         let told = |call: &Exchange| {
             // Nobody can be waited for who is not answered.
-            if why_unanswerable(call).is_some() || is_ambiguous(call) {
+            if why_unanswerable(call).is_some() || is_ambiguous(call) || hangs(call) {
                 return None;
             }
             let parent = call.role.parent()?.id;
@@ -209,6 +209,12 @@ struct Told {
 }
 
 /// True of a call that may be one exchange's or another's.
+/// True for a call whose answer did not come to its end, since nobody waited for it any more: it ends with the service, and nothing is
+/// to wait for that.
+fn hangs(call: &Exchange) -> bool {
+    matches!(call.end, End::ClientGone | End::TimedOut)
+}
+
 fn is_ambiguous(call: &Exchange) -> bool {
     call.role.parent().is_some_and(|parent| parent.certainty == Certainty::Ambiguous)
 }

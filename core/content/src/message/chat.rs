@@ -119,6 +119,9 @@ impl Choice {
         };
         unfinished.may_go_on([&choice, place].concat());
         unfinished.may_go_on([&choice[..], &[Key("message"), Key("tool_calls"), Index(self.calls.len())]].concat());
+        for key in ["content_filter_results", "content_filter_result", "content_filter_offsets"] {
+            unfinished.may_change([&choice[..], &[Key(key)]].concat());
+        }
         for key in ["content", "refusal"] {
             if let Some(Value::Array(list)) = self.members.get("logprobs").and_then(|lists| lists.get(key)) {
                 unfinished.may_go_on([&choice[..], &[Key("logprobs"), Key(key), Index(list.len())]].concat());

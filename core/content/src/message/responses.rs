@@ -158,12 +158,22 @@ impl State {
         }
         let output = Value::Array(items);
         if let Some(whole) = &self.whole {
+            let has_error =
+                self.base.as_ref().is_some_and(|base| base.get("error").is_some_and(|it| *it != Value::Null));
+            if has_error {
+                return None;
+            }
             let has_all = whole.get("output") == Some(&output);
             if has_all || self.end.as_deref() != Some(FAILED) {
                 return has_all.then(|| whole.clone());
             }
-            // What failed need not say again what had come of it.
-            let mut whole = Members::of(whole)?;
+            // What failed need not say again what had come of it, but it may not say otherwise.
+            let says_nothing = match whole.get("output") {
+                None | Some(Value::Null) => true,
+                Some(Value::Array(items)) => items.is_empty(),
+                Some(_) => false,
+            };
+            let mut whole = Members::of(whole).filter(|_| says_nothing)?;
             whole.set("output", output);
             return Some(whole.into_value());
         }
@@ -218,7 +228,7 @@ impl State {
     }
 
     fn unfinished(&self) -> Unfinished {
-        let mut unfinished = Unfinished::changing(&["status", "usage"]);
+        let mut unfinished = Unfinished::changing(&["status", "usage", "service_tier"]);
         unfinished.may_go_on([Key("output"), Index(self.items.len())]);
         for (at, _) in self.items.iter().enumerate().filter(|(_, item)| !item.is_done) {
             let item = [Key("output"), Index(at)];
