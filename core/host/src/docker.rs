@@ -1,6 +1,6 @@
 //! The container engine: which images and containers there are, and images in and out.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use bollard::{errors::Error, models, query_parameters as query};
 use bytes::Bytes;
@@ -13,6 +13,10 @@ use crate::{
     inspect,
     survey::engine_address,
 };
+
+/// How long an engine may take to say that it is there. A choice: one that is busy does so within a second or two, and whoever
+/// asks does so since something broke off already.
+const PING_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A connection to the container engine.
 #[derive(Clone)]
@@ -46,9 +50,9 @@ impl Docker {
         Ok(Self { engine, version, is_local: address.starts_with("unix://") })
     }
 
-    /// True where the engine still answers.
+    /// True where the engine still answers, within some seconds.
     pub async fn answers(&self) -> bool {
-        self.engine.ping().await.is_ok()
+        matches!(tokio::time::timeout(PING_PATIENCE, self.engine.ping()).await, Ok(Ok(_)))
     }
 
     /// True where the engine was reached over a socket of this machine; it may see other files all the same.
@@ -256,6 +260,25 @@ pub(crate) fn is_under_way(error: &Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_that_accepts_and_says_nothing_is_not_waited_for_long() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("tcp://{}", silent.local_addr().unwrap());
+        let engine = bollard::Docker::connect_with_host(&address).unwrap();
+        let docker = Docker { engine, version: String::new(), is_local: false };
+        let began = tokio::time::Instant::now();
+        let accepted = async {
+            let (socket, _) = silent.accept().await.unwrap();
+            std::future::pending::<()>().await;
+            drop(socket);
+        };
+        tokio::select! {
+            answers = docker.answers() => assert!(!answers),
+            () = accepted => unreachable!("it waits for ever"),
+        }
+        assert_eq!(began.elapsed().as_secs(), PING_PATIENCE.as_secs());
+    }
 
     #[test]
     fn what_is_being_removed_already_is_no_refusal() {
