@@ -195,7 +195,7 @@ impl State {
     /// Notes a call, which may have given way already.
     fn note_call(&mut self, number: u64, mut note: Note) {
         if let Some(stand_in) = self.stand_ins.get(&number) {
-            (note.outcome, note.noise) = (stand_in.outcome(), stand_in.noise());
+            stand_in.tell(&mut note);
         }
         if let Err(miss) = &mut note.outcome {
             miss.near.truncate(self.near_left);
@@ -210,7 +210,7 @@ impl State {
             let Some(stand_in) = self.stand_ins.get_mut(&number) else { continue };
             stand_in.now = to;
             if let Some(note) = self.notes.get_mut(&number) {
-                (note.outcome, note.noise) = (stand_in.outcome(), stand_in.noise());
+                stand_in.tell(note);
             }
         }
     }
@@ -227,8 +227,10 @@ struct StandIn {
 }
 
 impl StandIn {
-    fn outcome(&self) -> Result<Found, Miss> {
-        self.now.clone().ok_or_else(|| self.miss.clone())
+    /// Gives a note what it stands in for now.
+    fn tell(&self, note: &mut Note) {
+        note.outcome = self.now.clone().ok_or_else(|| self.miss.clone());
+        note.noise = self.noise();
     }
 
     fn noise(&self) -> Vec<NoisyChange> {

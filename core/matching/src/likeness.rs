@@ -42,7 +42,8 @@ fn words_unlike(one: &[u8], other: &[u8]) -> u64 {
         let next = match (one.peek(), other.peek()) {
             (None, None) => return unlike,
             (Some(was), Some(is)) if was == is => {
-                (one.next(), other.next());
+                one.next();
+                other.next();
                 continue;
             }
             (Some(was), Some(is)) if was > is => other.next(),

@@ -139,7 +139,7 @@ mod tests {
                 let served: Vec<Id> = stand_ins.by_recording.keys().copied().collect();
                 let is_free = |it: Id, _: &StandIn| !served.contains(&it) && !equal.contains(&it.0[0]);
                 let has_one = !stand_ins.place(call(number, would_do), is_free).is_empty();
-                let all = [&placed[..], &[would_do.clone()]].concat();
+                let all = [&placed[..], std::slice::from_ref(would_do)].concat();
                 let mut taken = equal.iter().copied().collect();
                 prop_assert_eq!(has_one, can_be_dealt_out(&all, &mut taken));
                 placed = if has_one { all } else { placed };

@@ -124,7 +124,7 @@ fn scope(key: &str) -> Scope {
 }
 
 /// The recording that answers, and who gave way, each with what is its now.
-fn ask_own(copies: &mut Copies, of: &str, body: &str) -> (Option<u8>, Vec<(u64, Option<u8>)>) {
+fn ask_own(copies: &mut Copies, of: &str, body: &str) -> (Option<u8>, Moves) {
     let (head, scope) = (head(), scope(of));
     let call = Call { dependency: "llm", scope: Some(&scope), conversation: None, head: &head, body: body.as_bytes() };
     let asked = copies.reader().read(call);
@@ -133,11 +133,14 @@ fn ask_own(copies: &mut Copies, of: &str, body: &str) -> (Option<u8>, Vec<(u64, 
     (found, moves(&reply.moved))
 }
 
-fn moves(moved: &[Moved]) -> Vec<(u64, Option<u8>)> {
+/// Who gave way, each with what is its now.
+type Moves = Vec<(u64, Option<u8>)>;
+
+fn moves(moved: &[Moved]) -> Moves {
     moved.iter().map(|moved| (moved.number, moved.to.as_ref().map(|found| found.id.0[0]))).collect()
 }
 
-fn stand_in(copies: &mut Copies, of: &str, number: u64, would_do: &[u8]) -> Option<(u8, Vec<(u64, Option<u8>)>)> {
+fn stand_in(copies: &mut Copies, of: &str, number: u64, would_do: &[u8]) -> Option<(u8, Moves)> {
     let (head, scope) = (head(), scope(of));
     let call = Call { dependency: "llm", scope: Some(&scope), conversation: None, head: &head, body: b"[9]" };
     let asked = copies.reader().read(call);

@@ -1,7 +1,7 @@
 //! Objects in a row mostly have the same keys in the same order: what stands between the values of one is looked for in the
 //! next.
 
-use super::{Keys, Kind, NO_ESCAPE, Parser, Refused, offset};
+use super::{Keys, Kind, NO_ESCAPE, Parser, Refused};
 
 /// Bytes that are compared in one step.
 const BLOCK: usize = 16;
