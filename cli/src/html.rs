@@ -64,11 +64,6 @@ fn cannot_write(path: &Path, error: &io::Error) -> Trouble {
     Trouble::of(error).while_doing(format!("cannot write `{}`", path.display()))
 }
 
-/// As a shell takes it: in quotes where it needs them.
-pub(crate) fn quoted(word: &str) -> String {
-    shlex::try_quote(word).map_or_else(|_| word.to_owned(), std::borrow::Cow::into_owned)
-}
-
 /// The archives of both sides, looked up by exchange.
 pub(crate) struct Looks<'a> {
     recorded: OneSide<'a>,

@@ -3,6 +3,7 @@
 //! The same binary runs outside and, as its init, inside a replayed container; which of the two it is gets decided first
 //! of all, before any runtime or thread exists.
 
+mod again;
 mod args;
 mod authority;
 mod bucket;

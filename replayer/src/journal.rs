@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Says what a run is to do.
-const BEGAN: &str = "replay-began";
+pub const BEGAN: &str = "replay-began";
 /// Says of which exchanges else.
 const BEGAN_MORE: &str = "replay-began-more";
 /// Says what became of exchanges.

@@ -3,13 +3,27 @@
 use diff::{Cluster, ExchangeResult, Tally, Weight};
 use serde::Serialize;
 
+use crate::escape_line;
+
 /// Clusters in a document for machines. A choice: behind so many, nothing is clustered.
 const CLUSTERS_LEN_MAX: usize = 1_000;
 
 /// Other places that are named on a line. A choice.
 const PLACES_SHOWN_MAX: usize = 3;
 
-/// A cluster, and how its example is replayed.
+/// Characters of a cluster's words that are shown however long its command is. A choice: route and place.
+const WORDS_CHARS_MIN: usize = 120;
+
+/// How a difference is seen again: a command that lacks the exchange's id alone, which comes last.
+#[derive(Clone, Copy, Debug)]
+pub enum Again<'a> {
+    /// It replays the recorded exchange.
+    Replay(&'a str),
+    /// It shows the exchange that was compared with it.
+    Show(&'a str),
+}
+
+/// A cluster, and how its example is seen again.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ClusterLine {
     #[serde(flatten)]
@@ -18,15 +32,39 @@ pub(crate) struct ClusterLine {
     reproduce: String,
 }
 
-/// All clusters, for a machine. `source` is what was replayed or compared first.
-pub(crate) fn cluster_lines(results: &[ExchangeResult], source: &str) -> Vec<ClusterLine> {
-    let line = |cluster: Cluster| ClusterLine { reproduce: command(&cluster, source), cluster };
+/// All clusters, for a machine.
+pub(crate) fn cluster_lines(results: &[ExchangeResult], again: Again<'_>) -> Vec<ClusterLine> {
+    let line = |cluster: Cluster| ClusterLine { reproduce: command(&cluster, results, again), cluster };
     diff::top_changes(results, CLUSTERS_LEN_MAX).into_iter().map(line).collect()
 }
 
-/// A cluster's words and the command: `…; retake replay case.retake --only 3fa9c1d20011`.
-pub(crate) fn cluster_line(cluster: &Cluster, source: &str) -> String {
-    format!("{}; {}", cluster_words(cluster), command(cluster, source))
+/// The `len_max` first clusters, each with its words and the command, and at the end how many there are beside them:
+/// `…; retake replay case.retake --only 3fa9c1d20011`. Words are cut so that a line has `chars_max` characters, commands never.
+pub(crate) fn cluster_words_and_commands(
+    results: &[ExchangeResult],
+    again: Again<'_>,
+    len_max: usize,
+    chars_max: usize,
+) -> Vec<String> {
+    let clusters = diff::top_changes(results, usize::MAX);
+    let line = |cluster: &Cluster| {
+        let command = command(cluster, results, again);
+        let room = chars_max.saturating_sub(command.chars().count() + 2).max(WORDS_CHARS_MIN);
+        format!("{}; {}", cut(&escape_line(&cluster_words(cluster)), room), escape_line(&command))
+    };
+    let mut lines: Vec<String> = clusters.iter().take(len_max).map(line).collect();
+    let more = clusters.len().saturating_sub(len_max);
+    if let Some(last) = lines.last_mut().filter(|_| more > 0) {
+        *last += &format!("; and {more} more, in `--json`");
+    }
+    lines
+}
+
+fn cut(words: &str, chars_max: usize) -> String {
+    match words.char_indices().nth(chars_max) {
+        Some((at, _)) => format!("{}…", &words[..at]),
+        None => words.to_owned(),
+    }
 }
 
 /// `6× POST /tickets /priority changed, word: "high" → "low"; also /severity`.
@@ -70,14 +108,16 @@ fn also_words(cluster: &Cluster) -> String {
     format!("; also {}{more}", shown.join(", "))
 }
 
-/// The command that makes the example happen again.
-fn command(cluster: &Cluster, source: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte);
-    let source = match source {
-        plain if !plain.is_empty() && plain.bytes().all(is_plain) => plain.to_owned(),
-        other => format!("'{}'", other.replace('\'', "'\\''")),
-    };
-    format!("retake replay {source} --only {}", cluster.example.short())
+/// The command that makes the example happen again, or shows it.
+fn command(cluster: &Cluster, results: &[ExchangeResult], again: Again<'_>) -> String {
+    match again {
+        Again::Replay(command) => format!("{command} {}", cluster.example.short()),
+        Again::Show(command) => {
+            let example = results.iter().find(|result| result.id == cluster.example);
+            let shown = example.and_then(|result| result.replayed_id).unwrap_or(cluster.example);
+            format!("{command} {}", shown.short())
+        }
+    }
 }
 
 /// ` (2 breaking, 1 additive only)`, where there are any.

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     StreamPace, Style,
-    causes::{cluster_line, cluster_lines, weight_words},
+    causes::{Again, cluster_lines, cluster_words_and_commands, weight_words},
     escape_line, json as document,
     noise::{hidden_words, noise_line},
     standings::standing_line,
@@ -30,6 +30,8 @@ pub struct Compared<'a> {
     pub recorded: &'a str,
     /// The second one, as it was named.
     pub replayed: &'a str,
+    /// How what differs is seen again.
+    pub again: Again<'a>,
     /// One entry for each pair, and for each exchange without counterpart.
     pub results: &'a [ExchangeResult],
     /// Rules that hid a difference, over all pairs.
@@ -47,9 +49,8 @@ pub fn comparison_page(compared: &Compared<'_>, style: Style) -> String {
     let mut text = String::new();
     // What is said of one exchange follows below.
     if compared.results.iter().filter(|result| result.verdict.is_failing()).count() > 1 {
-        for cluster in diff::top_changes(compared.results, CLUSTERS_SHOWN_MAX) {
-            let words = cluster_line(&cluster, compared.recorded);
-            text += &format!("{}  {}\n", style.dim("differs"), escape_line(&words));
+        for words in cluster_words_and_commands(compared.results, compared.again, CLUSTERS_SHOWN_MAX, usize::MAX) {
+            text += &format!("{}  {words}\n", style.dim("differs"));
         }
         text.push('\n');
     }
@@ -85,7 +86,7 @@ impl Compared<'_> {
                 "recorded": self.recorded,
                 "replayed": self.replayed,
                 "tally": Tally::of(self.results),
-                "clusters": cluster_lines(self.results, self.recorded),
+                "clusters": cluster_lines(self.results, self.again),
                 "exchanges": self.results,
                 "streams": self.streams(),
                 "rules_used": self.rules_used,

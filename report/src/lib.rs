@@ -35,6 +35,7 @@ mod verification;
 
 pub use around::{AroundPage, Moment, What, around_json, around_page};
 pub use body::{BodyView, pretty_body};
+pub use causes::Again;
 pub use changes::{Compared, comparison_page, document_json, document_page, tally_line};
 pub use curl::curl_command;
 pub use diagnosis::{diagnosis_json, diagnosis_page};

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     Style,
-    causes::{ClusterLine, cluster_line, cluster_lines, weight_words},
+    causes::{Again, ClusterLine, cluster_lines, cluster_words_and_commands, weight_words},
     escape_line, json,
     noise::noise_words,
     pacing::pacing_lines,
@@ -23,6 +23,9 @@ const TOP_ABSENT: usize = 2;
 /// Longest line, in characters; what is longer ends in `…`, and stands whole in `--json`.
 const LINE_CHARS_MAX: usize = 400;
 
+/// What a line sets aside for saying how many more there are, in characters.
+const MORE_CHARS: usize = 30;
+
 /// All that the page shows.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct ReceiptPage<'a> {
@@ -32,6 +35,9 @@ pub struct ReceiptPage<'a> {
     pub results: &'a [ExchangeResult],
     /// The run as a SOURCE of other commands: a path.
     pub run_path: &'a str,
+    /// The command that replays one exchange in the same way, up to its id.
+    #[serde(skip)]
+    pub command: &'a str,
     /// The exit code that follows.
     pub exit_code: u8,
 }
@@ -48,7 +54,7 @@ impl ReceiptPage<'_> {
             #[serde(skip_serializing_if = "Vec::is_empty")]
             clusters: Vec<ClusterLine>,
         }
-        let clusters = cluster_lines(self.results, source_of(self));
+        let clusters = cluster_lines(self.results, Again::Replay(self.command));
         json::line("replay", &Page { page: self, conclusions: conclusions(self.receipt, self.results), clusters })
     }
 }
@@ -311,10 +317,10 @@ fn absent_lines(receipt: &Receipt, style: Style) -> Vec<String> {
 
 /// The most common kinds of difference, each with an example; what is unjudged or was skipped where there are fewer.
 fn top_differences(page: &ReceiptPage<'_>, count_max: usize, style: Style) -> Vec<String> {
-    let source = source_of(page);
-    let clusters = diff::top_changes(page.results, count_max);
+    let clusters =
+        cluster_words_and_commands(page.results, Again::Replay(page.command), count_max, LINE_CHARS_MAX - MORE_CHARS);
     let mut lines: Vec<_> =
-        clusters.iter().map(|cluster| labelled("differs", &cluster_line(cluster, source), style)).collect();
+        clusters.iter().map(|words| format!("{} {words}", style.dim(&format!("{:<8}", "differs")))).collect();
     let unjudged = page.results.iter().filter_map(|result| match &result.verdict {
         Verdict::Unjudged(unjudged) => Some(("unjudged", result.id, &result.title, &unjudged.reason)),
         _ => None,

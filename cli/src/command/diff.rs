@@ -16,10 +16,11 @@ use diff::{
     Came, Comparison, Evidence, ExchangeResult, Margins, Noise, NoiseUse, Output, Route, RuleUse, Rules, Tally,
     Unjudged, Verdict,
 };
-use exchange::{End, Exchange};
-use report::{Compared, StreamPace, comparison_page, document_json, document_page};
+use exchange::{End, Exchange, Id};
+use report::{Again, Compared, StreamPace, comparison_page, document_json, document_page};
 
 use crate::{
+    again::Shown,
     args::DiffArgs,
     clock::Clock,
     command::diff::pair::Pair,
@@ -138,9 +139,16 @@ fn exchanges(
     let margins = Margins { failing: args.margin.unwrap_or(Margins::default().failing), latency: args.latency_margin };
     let is_of_runs = recorded.archive.runs()?.len() == 1 && replayed.archive.runs()?.len() == 1;
     let standings = if args.margin.is_some() || is_of_runs { standing::standings(&pairs, margins) } else { Vec::new() };
+    let differing = results.iter().filter(|result| result.verdict.is_failing());
+    let ids: Vec<Id> = differing.map(|result| result.id).collect();
+    let again = Shown::of(replayed, &ids, &args.store.store, &args.keys);
     let compared = Compared {
         recorded: &recorded.name,
         replayed: &replayed.name,
+        again: match &again {
+            Shown::Replayed(command) => Again::Replay(command),
+            Shown::Exchange(command) => Again::Show(command),
+        },
         results: &results,
         rules_used: &rules_used,
         noise_used: &noise_used(&results),

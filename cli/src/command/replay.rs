@@ -24,6 +24,7 @@ use report::{ReceiptPage, receipt_page};
 use tokio::sync::watch;
 
 use crate::{
+    again::replayed_again,
     args::{Bridge, ReplayArgs, Reset},
     bucket,
     clock::Clock,
@@ -57,7 +58,7 @@ pub(crate) fn replay(args: &ReplayArgs, as_json: bool, console: &Console) -> Res
             environment.into_iter().for_each(|words| console.note(&words));
             let archive = Arc::clone(&settings.archive);
             let replayed = runtime.block_on(replay_one(settings, console, stop.clone()))?;
-            let exit_of_one = show(&replayed, as_json, console)?;
+            let exit_of_one = show(&replayed, &replayed_again(&source, args), as_json, console)?;
             exit = exit.or_worse(exit_of_one);
             if replayed.receipt.interrupted {
                 console.note(&format!("go on with it: `retake replay --resume {}`", replayed.receipt.run.short()));
@@ -71,7 +72,7 @@ pub(crate) fn replay(args: &ReplayArgs, as_json: bool, console: &Console) -> Res
         }
     }
     if let Some(page) = page {
-        html::write(page, args, &against(args)?, &shown, exit)?;
+        html::write(page, args, &shown, exit)?;
     }
     Ok(exit)
 }
@@ -310,7 +311,7 @@ pub(super) fn own_executable() -> Result<PathBuf, Trouble> {
     std::env::current_exe().map_err(|error| Trouble::of(&error).while_doing("cannot find this program's own file"))
 }
 
-fn show(replayed: &Replayed, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
+fn show(replayed: &Replayed, command: &str, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
     let exit = match replayed.exit_code() {
         0 => Exit::Passed,
         1 => Exit::Changed,
@@ -321,6 +322,7 @@ fn show(replayed: &Replayed, as_json: bool, console: &Console) -> Result<Exit, T
         receipt: &replayed.receipt,
         results: &replayed.results,
         run_path: &run_path,
+        command,
         exit_code: exit.code(),
     };
     let text = if as_json { page.to_json() } else { receipt_page(&page, console.out) };

@@ -51,4 +51,22 @@ impl Said {
         };
         flags.into_iter().flat_map(words).collect()
     }
+
+    /// A value without those of variables, which are taken from the environment then.
+    pub(crate) fn without_values(flag: &str, value: &str) -> String {
+        let name = |variable: &str| variable.split('=').next().unwrap_or_default().to_owned();
+        match flag {
+            "env" => name(value),
+            "beside" => {
+                let part = |part: &str| match part.strip_prefix("env=") {
+                    Some(variable) => format!("env={}", name(variable)),
+                    None => part.to_owned(),
+                };
+                value.split(',').map(part).collect::<Vec<_>>().join(",")
+            }
+            // What stands behind it may have been a SOURCE.
+            "require-determinism" if value.parse::<u8>().is_err() => "asked".to_owned(),
+            _ => value.to_owned(),
+        }
+    }
 }

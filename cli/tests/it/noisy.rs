@@ -146,6 +146,12 @@ fn two_runs_of_one_version_teach_noise_and_say_whether_the_second_is_no_worse() 
         "{}",
         document["clusters"]
     );
+    // It replays what the second run replayed, as that was asked for.
+    let words = shlex::split(document["clusters"][0]["reproduce"].as_str().unwrap()).unwrap();
+    let words: Vec<&str> = words[1..].iter().map(String::as_str).collect();
+    assert!(words.contains(&"--repeat=12") && words.contains(&"--reset=none"), "{words:?}");
+    let again = retake(folder, &[&words[..], &["--json"]].concat());
+    assert!(again.code < 2 && again.json()["receipt"]["replayed"] != 0, "{}{}", again.out, again.err);
     assert_eq!(document["standings"][0]["metric"], "failing");
     assert_eq!(
         (&document["standings"][0]["pairs"], &document["standings"][0]["verdict"]),

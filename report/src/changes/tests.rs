@@ -77,6 +77,7 @@ fn each_difference_is_a_line_and_the_worst_is_counted_first() {
     let compared = Compared {
         recorded: "a.retake",
         replayed: "b.retake",
+        again: Again::Replay("retake replay a.retake --only"),
         results: &results,
         rules_used: &rules,
         noise_used: &[],
@@ -101,6 +102,23 @@ fn each_difference_is_a_line_and_the_worst_is_counted_first() {
     ignored: /id 4 times
     1 diverged, 1 changed, 1 unjudged, 1 same
     "#);
+}
+
+#[test]
+fn causes_that_are_not_shown_are_counted_and_a_command_shows_what_was_compared() {
+    let results: Vec<ExchangeResult> = (1..=10)
+        .map(|at| {
+            let changed = change(&format!("/f{at}"), ChangeKind::Changed, shown("1"), shown("2"));
+            ExchangeResult { replayed_id: Some(Id([at + 100; 16])), ..result(at, Verdict::Changed, vec![changed]) }
+        })
+        .collect();
+    let lines = cluster_words_and_commands(&results, Again::Show("retake show b.retake"), 8, usize::MAX);
+    assert_eq!(lines.len(), 8);
+    assert!(lines[0].ends_with("/f1 changed, integer: 1 → 2; retake show b.retake 656565656565"), "{}", lines[0]);
+    assert!(lines[7].ends_with("; and 2 more, in `--json`"), "{}", lines[7]);
+    let long = format!("retake replay a.retake --process='{}' --only", "a".repeat(300));
+    let lines = cluster_words_and_commands(&results, Again::Replay(&long), 10, 100);
+    assert!(lines[1].ends_with("' --only 0a0a0a0a0a0a") && lines[1].starts_with("1× POST /tickets /f10 changed"));
 }
 
 #[test]

@@ -85,7 +85,13 @@ fn page(receipt: &Receipt, results: &[ExchangeResult]) -> String {
         0 if skipped_some => 3,
         code => code,
     };
-    let page = ReceiptPage { receipt, results, run_path: ".retake/runs/09.retake", exit_code };
+    let page = ReceiptPage {
+        receipt,
+        results,
+        run_path: ".retake/runs/09.retake",
+        command: "retake replay case.retake --only",
+        exit_code,
+    };
     let text = receipt_page(&page, Style::PLAIN);
     assert!(text.lines().count() <= 8, "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= LINE_CHARS_MAX + 10), "{text}");

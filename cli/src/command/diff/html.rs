@@ -3,14 +3,15 @@
 use diff::{Comparison, ExchangeResult, Verdict};
 use exchange::{Digest, Id};
 use report::{
-    Compared,
+    Again, Compared,
     html::{Case, Content, Look, Of, Report, Side},
 };
 
 use super::pair::Pair;
 use crate::{
+    again::quoted,
     exit::Exit,
-    html::{HtmlFile, Looks, quoted},
+    html::{HtmlFile, Looks},
     source::Source,
     trouble::Trouble,
 };
@@ -38,7 +39,10 @@ pub(super) fn write(
         outcome: None,
         recorded: &recorded,
         replayed: &replayed,
-        command: None,
+        command: match compared.again {
+            Again::Replay(command) => Some(command),
+            Again::Show(_) => None,
+        },
         receipt: None,
         results: compared.results,
         rules_used: compared.rules_used,

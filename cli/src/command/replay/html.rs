@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use bundle::Archive;
 use diff::ExchangeResult;
-use replayer::replay::{Against, Replayed};
+use replayer::replay::Replayed;
 use report::html::{Case, Of, Report};
 
 use crate::{
+    again::{quoted, replayed_again},
     args::ReplayArgs,
     exit::Exit,
-    html::{HtmlFile, Looks, quoted},
+    html::{HtmlFile, Looks},
     trouble::Trouble,
 };
 
@@ -23,20 +24,14 @@ pub(super) struct Shown {
 }
 
 /// Writes the page.
-pub(super) fn write(
-    file: HtmlFile,
-    args: &ReplayArgs,
-    against: &Against,
-    shown: &[Shown],
-    exit: Exit,
-) -> Result<(), Trouble> {
+pub(super) fn write(file: HtmlFile, args: &ReplayArgs, shown: &[Shown], exit: Exit) -> Result<(), Trouble> {
     let runs = shown.iter().map(|it| Archive::open(&it.replayed.run_path)).collect::<Result<Vec<_>, _>>()?;
     let looks: Vec<_> =
         shown.iter().zip(&runs).map(|(it, run)| Looks::new(&it.archive, Some(run), &it.replayed.results)).collect();
     let look: Vec<_> = looks.iter().map(|looks| move |result: &ExchangeResult| looks.of(result)).collect();
     let names: Vec<_> =
         shown.iter().map(|it| (quoted(&it.source), quoted(&it.replayed.run_path.display().to_string()))).collect();
-    let commands: Vec<_> = names.iter().map(|(source, _)| command(source, args, against)).collect();
+    let commands: Vec<_> = shown.iter().map(|it| replayed_again(&it.source, args)).collect();
     let case = |at: usize| Case {
         name: &shown[at].source,
         notes: &[],
@@ -62,28 +57,4 @@ pub(super) fn write(
         cases: &cases,
     };
     file.finish(&report)
-}
-
-/// What does one exchange again, up to its id: without values of variables, which may be secret.
-fn command(source: &str, args: &ReplayArgs, against: &Against) -> String {
-    let mut words = vec![format!("retake replay {source}")];
-    words.extend(match against {
-        Against::Recorded => None,
-        Against::Image(image) => Some(format!("--image {}", quoted(image))),
-        Against::Process(_) => args.instead.process.as_deref().map(|command| format!("--process {}", quoted(command))),
-        Against::Url(url) => Some(format!("--target {}", quoted(url))),
-    });
-    words.extend(args.port.map(|port| format!("--port {port}")));
-    let by_hand = &args.by_hand;
-    words.extend(by_hand.ignore.iter().map(|rule| format!("--ignore {}", quoted(rule))));
-    words.extend(by_hand.tolerance.iter().map(|rule| format!("--tolerance {}", quoted(rule))));
-    words.extend(by_hand.rules.iter().map(|path| format!("--rules {}", quoted(&path.display().to_string()))));
-    words.extend(
-        by_hand.descriptors.iter().map(|path| format!("--descriptors {}", quoted(&path.display().to_string()))),
-    );
-    words.extend(by_hand.message.iter().map(|name| format!("--message {}", quoted(name))));
-    let names = args.env.iter().map(|given| given.split_once('=').map_or(given.as_str(), |(name, _)| name));
-    words.extend(names.map(|name| format!("--env {}", quoted(name))));
-    words.push("--only".to_owned());
-    words.join(" ")
 }

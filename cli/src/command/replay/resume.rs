@@ -33,7 +33,7 @@ pub(super) fn written_down(said: &Said) -> Value {
     let mut flags = serde_json::Map::new();
     let mut withheld = Vec::new();
     for (flag, values) in said.flags.iter().filter(|(flag, _)| !NO_PART.contains(&flag.as_str())) {
-        let values: Vec<String> = values.iter().map(|value| without_values(flag, value)).collect();
+        let values: Vec<String> = values.iter().map(|value| Said::without_values(flag, value)).collect();
         if values.iter().any(|value| finder.text(value).0 != *value) {
             withheld.push(flag);
         } else {
@@ -41,24 +41,6 @@ pub(super) fn written_down(said: &Said) -> Value {
         }
     }
     json!({ "flags": flags, "withheld": withheld })
-}
-
-/// A value without those of variables, which are taken from the environment then.
-fn without_values(flag: &str, value: &str) -> String {
-    let name = |variable: &str| variable.split('=').next().unwrap_or_default().to_owned();
-    match flag {
-        "env" => name(value),
-        "beside" => {
-            let part = |part: &str| match part.strip_prefix("env=") {
-                Some(variable) => format!("env={}", name(variable)),
-                None => part.to_owned(),
-            };
-            value.split(',').map(part).collect::<Vec<_>>().join(",")
-        }
-        // What stands behind it may have been a SOURCE.
-        "require-determinism" if value.parse::<u8>().is_err() => "asked".to_owned(),
-        _ => value.to_owned(),
-    }
 }
 
 /// The run that is to be gone on with, and the arguments that it was begun with.

@@ -13,7 +13,8 @@ use report::{
 };
 
 use crate::{
-    html::{HtmlFile, Looks, quoted},
+    again::quoted,
+    html::{HtmlFile, Looks},
     trouble::Trouble,
 };
 
