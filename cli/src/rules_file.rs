@@ -66,6 +66,14 @@ impl RulesFile {
         Self::parse(&document, &report::day(now_unix_ns))
     }
 
+    /// Reads the text of what is to be a file.
+    ///
+    /// # Errors
+    /// As [`RulesFile::read`].
+    pub(crate) fn of_text(path: &Path, text: &str, now_unix_ns: u64) -> Result<Self, Trouble> {
+        Self::parse(&Document::new(&path.display().to_string(), text), &report::day(now_unix_ns))
+    }
+
     /// These rules after those.
     ///
     /// # Errors

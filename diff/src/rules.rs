@@ -19,7 +19,7 @@ pub(crate) use active::{Active, Covered, EventField, Uses};
 pub use parse::{RuleError, RuleFault};
 
 use crate::{
-    Route, json,
+    Change, Route, json,
     numbers::Tolerance,
     pointer::{Cover, Pattern, Step, pointer_text},
     route::RoutePattern,
@@ -207,21 +207,15 @@ impl Rules {
         taken
     }
 
-    /// True where a rule would hide a difference at this pointer, as a change has it, in an answer on this route.
-    pub fn cover(&self, route: &Route, pointer: &str) -> bool {
+    /// True where a rule says what to leave out of the requests of calls to any dependency.
+    pub fn has_any_for_calls(&self) -> bool {
+        self.rules.iter().any(|rule| matches!(rule.place, Place::CallRequest { .. }))
+    }
+
+    /// True where a rule would hide this difference in an answer on this route.
+    pub fn cover(&self, route: &Route, change: &Change) -> bool {
         let active = self.for_response(route);
-        let covered = |patterns: &[(usize, &Pattern)], pointer: &str| covers(patterns, pointer);
-        match pointer.split_once(':') {
-            _ if pointer == "status" => active.status.is_some(),
-            Some(("header", name)) => active.for_header(name).is_some(),
-            Some(("sse", place)) if place.is_empty() || place.starts_with('/') => covered(&active.event_data, place),
-            Some(("sse", name)) => {
-                let mut fields = EventField::ALL.into_iter().chain([EventField::End]);
-                let field = fields.find(|field| field.name() == name);
-                field.is_some_and(|field| active.for_event_field(field).is_some())
-            }
-            _ => covered(&active.body, pointer),
-        }
+        leave_out(&active, &change.pointer) || tolerates(&active, change)
     }
 
     /// The rules for responses of this route.
@@ -280,17 +274,51 @@ impl Rules {
     }
 }
 
+/// True where a rule leaves out what is at this pointer, as a change has it.
+fn leave_out(active: &Active<'_>, pointer: &str) -> bool {
+    match pointer.split_once(':') {
+        _ if pointer == "status" => active.status.is_some(),
+        Some(("header", name)) => active.for_header(name).is_some(),
+        Some(("sse", place)) if place.is_empty() || place.starts_with('/') => covers(&active.event_data, place),
+        Some(("sse", name)) => {
+            let mut fields = EventField::ALL.into_iter().chain([EventField::End]);
+            let field = fields.find(|field| field.name() == name);
+            field.is_some_and(|field| active.for_event_field(field).is_some())
+        }
+        _ => covers(&active.body, pointer),
+    }
+}
+
 /// True where a pattern covers the place that the pointer leads to, or one above it.
 fn covers(patterns: &[(usize, &Pattern)], pointer: &str) -> bool {
+    rules_on_the_way(patterns, pointer).iter().any(Option::is_some)
+}
+
+/// The first rule that covers each place from the root to the one that the pointer leads to.
+fn rules_on_the_way(patterns: &[(usize, &Pattern)], pointer: &str) -> Vec<Option<usize>> {
     let mut cover = Cover::new(patterns);
-    if cover.rule().is_some() {
-        return true;
-    }
-    pointer.split('/').skip(1).any(|step| {
+    let mut rules = vec![cover.rule()];
+    for step in pointer.split('/').skip(1) {
         let key = step.replace("~1", "/").replace("~2", "*").replace("~0", "~");
         let index = key.parse().ok().filter(|index: &usize| index.to_string() == key);
         cover.enter(&index.map_or(Step::Key(&key), Step::Index));
-        cover.rule().is_some()
+        rules.push(cover.rule());
+    }
+    rules
+}
+
+/// True where a tolerance covers just this place, and both numbers, or vectors, are near enough.
+fn tolerates(active: &Active<'_>, change: &Change) -> bool {
+    let (Some(one), Some(other)) = (&change.recorded, &change.replayed) else { return false };
+    let (covered, pointer) = match change.pointer.strip_prefix("sse:") {
+        Some(pointer) => (active.for_event_data(), pointer),
+        None => (active.for_body(), &*change.pointer),
+    };
+    let rule = rules_on_the_way(covered.tolerated, pointer).last().copied().flatten();
+    let tolerance = covered.tolerances.iter().find(|(at, _)| Some(*at) == rule);
+    tolerance.is_some_and(|(_, tolerance)| match &change.vector {
+        Some(distance) => tolerance.covers_vector(distance),
+        None => tolerance.covers(&one.text, &other.text),
     })
 }
 

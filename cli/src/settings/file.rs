@@ -50,7 +50,6 @@ pub(crate) fn read(named: Option<&Path>) -> Result<Option<Document>, Trouble> {
 
 impl Document {
     /// A document of this text.
-    #[cfg(test)]
     pub(crate) fn new(path: &str, text: &str) -> Self {
         Self { path: path.to_owned(), text: text.to_owned() }
     }

@@ -112,6 +112,11 @@ fn a_rule_of_a_file_is_shown_before_it_is_written_and_applied_until_its_last_day
     assert!(shown.err.contains("nothing was written") && !folder.join("rules.toml").exists(), "{}", shown.err);
     assert_eq!(retake(folder, &[&base[..], &["--until", "soon"]].concat()).code, 2);
     assert_eq!(retake(folder, &["diff", "--accept", "/id", "--until", "2999-12-31"]).code, 2);
+    let over = retake(folder, &[&base[..], &["--until", "2020-01-01", "--yes"]].concat());
+    assert!(over.code == 2 && over.err.contains("`--until 2020-01-01` is over"), "{}", over.err);
+    let for_nothing = ["diff", "--accept", "/id", "--reason", "", "--until", "2999-12-31", "--yes"];
+    assert_eq!(retake(folder, &for_nothing).code, 2);
+    assert!(!folder.join("rules.toml").exists() && !folder.join("rules.toml.new").exists());
 
     let written = retake(folder, &[&base[..], &["--until", "2999-12-31", "--owner", "ann", "--yes"]].concat());
     assert_eq!(written.code, 0, "{}", written.err);

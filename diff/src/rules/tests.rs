@@ -1,4 +1,5 @@
 use super::*;
+use crate::ChangeKind;
 
 fn rules(texts: &[&str]) -> Rules {
     texts.iter().try_fold(Rules::strict(), |rules, text| rules.ignoring(text)).unwrap()
@@ -112,13 +113,31 @@ proptest::proptest! {
 fn a_rule_covers_a_place_and_all_below_it_as_a_comparison_would() {
     let rules = Rules::strict().ignoring("/choices/*/id").unwrap().ignoring("POST /a header:x-served-by").unwrap();
     let rules = rules.ignoring("sse:/id").unwrap().ignoring("sse:retry").unwrap();
-    let cover = |pointer: &str| rules.cover(&Route::new("POST", "/a"), pointer);
+    let change = |pointer: &str| Change::at(pointer, ChangeKind::Changed);
+    let cover = |pointer: &str| rules.cover(&Route::new("POST", "/a"), &change(pointer));
     for pointer in ["/choices/0/id", "/choices/12/id/deep", "header:x-served-by", "sse:/id", "sse:retry"] {
         assert!(cover(pointer), "{pointer}");
     }
     for pointer in ["/choices/0", "/choices", "", "status", "header:etag", "sse:/other", "sse:event", "/id"] {
         assert!(!cover(pointer), "{pointer}");
     }
-    assert!(!rules.cover(&Route::new("GET", "/a"), "header:x-served-by"));
-    assert!(Rules::strict().ignoring("/**").unwrap().cover(&Route::default(), ""));
+    assert!(!rules.cover(&Route::new("GET", "/a"), &change("header:x-served-by")));
+    assert!(Rules::strict().ignoring("/**").unwrap().cover(&Route::default(), &change("")));
+}
+
+#[test]
+fn a_tolerance_covers_numbers_that_are_near_and_no_others() {
+    let rules = Rules::strict().ignoring("tolerance /scores/*=abs:1").unwrap();
+    let rules = rules.ignoring("tolerance sse:/score=rel:0.1").unwrap();
+    let cover = |pointer: &str, one: &str, other: &str| {
+        let shown = |text: &str| Some(crate::Shown::beginning_of(text));
+        let change =
+            Change { recorded: shown(one), replayed: shown(other), ..Change::at(pointer, ChangeKind::Changed) };
+        rules.cover(&Route::default(), &change)
+    };
+    assert!(cover("/scores/1", "0.5", "0.9") && cover("sse:/score", "100", "95"));
+    assert!(
+        !cover("/scores/1", "0.5", "1.9") && !cover("/scores", "0.5", "0.9") && !cover("/scores/1/a", "0.5", "0.9")
+    );
+    assert!(!cover("/scores/1", "\"0.5\"", "\"0.9\"") && !cover("/score", "100", "95"));
 }

@@ -9,20 +9,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bundle::Archive;
-use diff::{Change, ExchangeResult, Route, Rules, Verdict};
+use diff::{Change, ExchangeResult, Noise, Route, Rules, Verdict};
 use exchange::{Id, Run};
 use report::json;
 use serde::Serialize;
 
+use super::calls::divergence;
 use crate::{
+    again,
     args::DiffArgs,
     clock::Clock,
     console::Console,
     exit::Exit,
     noise::newest,
     rules_file::{RulesFile, is_day},
-    source::{check_exists, run_files},
+    source::{Source, check_exists, run_files},
     trouble::Trouble,
 };
 
@@ -43,6 +44,14 @@ struct Effect {
     exchanges: u64,
     /// Exchanges of which nothing else differs.
     same_then: u64,
+    /// Calls that were asked otherwise than recorded, and would have been answered.
+    calls: u64,
+    /// Of how many exchanges.
+    exchanges_with_calls: u64,
+    /// Exchanges that would have asked nothing else then: what they would have answered is not known.
+    no_longer_diverged: u64,
+    /// Diverged exchanges that could not be looked at, since what was replayed is not there.
+    not_looked_at: u64,
     examples: Vec<Example>,
 }
 
@@ -61,7 +70,15 @@ pub(super) fn accept(pointer: &str, args: &DiffArgs, as_json: bool, console: &Co
     if !is_day(&until) {
         return Err(Trouble::new(format!("`--until {until}` is no day")).help("write it as in `--until 2027-03-31`"));
     }
-    let effect = effect_of(pointer, &rules, &args.store.store)?;
+    let today = report::day(Clock::start().started_unix_ns);
+    if until < today {
+        return Err(Trouble::new(format!("`--until {until}` is over: the rule would never hold"))
+            .help(format!("a rule holds through its last day; today is {today}")));
+    }
+    if args.reason.as_deref().is_none_or(|reason| reason.trim().is_empty()) {
+        return Err(Trouble::new("`--reason` is empty").help("say why the difference is accepted"));
+    }
+    let effect = effect_of(pointer, &rules, args)?;
     let path = args.by_hand.rules.first().cloned().unwrap_or_else(|| PathBuf::from(FILE_NAME));
     let text = rule_text(pointer, args, &until);
     if !as_json {
@@ -83,14 +100,22 @@ pub(super) fn accept(pointer: &str, args: &DiffArgs, as_json: bool, console: &Co
 }
 
 /// What the rule covers in the newest runs.
-fn effect_of(pointer: &str, rules: &Rules, store: &Path) -> Result<Effect, Trouble> {
+fn effect_of(pointer: &str, rules: &Rules, args: &DiffArgs) -> Result<Effect, Trouble> {
+    let store = &args.store.store;
     check_exists(store)?;
     let mut effect = Effect { rule: pointer.to_owned(), ..Effect::default() };
     for path in newest(run_files(store)?) {
         // What cannot be read is told by `retake runs`.
-        let Ok(runs) = Archive::open(&path).map_err(Trouble::from).and_then(|it| Ok(it.runs()?)) else { continue };
-        for run in runs {
-            effect.add(&run, rules);
+        let name = path.display().to_string();
+        let Ok(replayed) = Source::open(Some(&name), store, &args.keys) else { continue };
+        for run in replayed.archive.runs().unwrap_or_default() {
+            let Ok(results) = serde_json::from_value::<Vec<ExchangeResult>>(run.comparison.clone()) else { continue };
+            let before = effect.differences + effect.calls;
+            effect.add(&run, &results, rules);
+            if rules.has_any_for_calls() {
+                effect.add_calls(pointer, &run, &results, &replayed, args)?;
+            }
+            effect.runs_with += u64::from(effect.differences + effect.calls > before);
         }
         if effect.runs as usize >= RUNS_MAX {
             break;
@@ -100,16 +125,15 @@ fn effect_of(pointer: &str, rules: &Rules, store: &Path) -> Result<Effect, Troub
 }
 
 impl Effect {
-    fn add(&mut self, run: &Run, rules: &Rules) {
-        let Ok(results) = serde_json::from_value::<Vec<ExchangeResult>>(run.comparison.clone()) else { return };
+    /// Adds what the rule covers in answers. Those of an exchange that diverged follow from what it asked.
+    fn add(&mut self, run: &Run, results: &[ExchangeResult], rules: &Rules) {
         self.runs += 1;
-        let before = self.differences;
         for result in results.iter().filter(|it| matches!(it.verdict, Verdict::Changed | Verdict::Flaky(_))) {
             let Some(comparison) = &result.comparison else { continue };
             let (method, target) = result.title.split_once(' ').unwrap_or_default();
             let route = Route::new(method, target);
             let covered: Vec<&Change> =
-                comparison.changes.iter().filter(|change| rules.cover(&route, &change.pointer)).collect();
+                comparison.changes.iter().filter(|change| rules.cover(&route, change)).collect();
             self.differences += covered.len() as u64;
             self.exchanges += u64::from(!covered.is_empty());
             let is_all = covered.len() as u64 == comparison.changes_count();
@@ -122,12 +146,54 @@ impl Effect {
                 change: change.clone(),
             }));
         }
-        self.runs_with += u64::from(self.differences > before);
+    }
+
+    /// Adds the calls of exchanges that diverged which would have been answered from the recording.
+    fn add_calls(
+        &mut self,
+        pointer: &str,
+        run: &Run,
+        results: &[ExchangeResult],
+        replayed: &Source,
+        args: &DiffArgs,
+    ) -> Result<(), Trouble> {
+        let diverged: Vec<(&Id, Id)> = results
+            .iter()
+            .filter(|result| matches!(result.verdict, Verdict::Diverged(_)))
+            .filter_map(|result| Some((&result.id, result.replayed_id?)))
+            .collect();
+        if diverged.is_empty() {
+            return Ok(());
+        }
+        let source = run.receipt["sources"][0]["path"].as_str().unwrap_or_default();
+        let recorded = Source::open(Some(source), &args.store.store, &args.keys);
+        let is_there = |recorded: &Source| diverged.iter().all(|(id, _)| recorded.archive.entry(id).is_some());
+        let Some(recorded) = recorded.ok().filter(is_there) else {
+            self.not_looked_at += diverged.len() as u64;
+            return Ok(());
+        };
+        let rules_of_run = |more: &[&str]| {
+            let began = again::began(&replayed.archive);
+            let given = began.as_ref().and_then(|began| began.settings["flags"]["ignore"].as_array());
+            let given = given.into_iter().flatten().filter_map(serde_json::Value::as_str);
+            given.chain(more.iter().copied()).try_fold(Rules::strict(), Rules::ignoring)
+        };
+        let (without, with) = (rules_of_run(&[])?, rules_of_run(&[pointer])?);
+        for (id, replayed_id) in diverged {
+            let sides = ((&recorded, id), (replayed, &replayed_id));
+            let (before, _) = divergence(sides.0, sides.1, &without, &Noise::none())?;
+            let (then, _) = divergence(sides.0, sides.1, &with, &Noise::none())?;
+            let answered = before.extra.len().saturating_sub(then.extra.len()) as u64;
+            self.calls += answered;
+            self.exchanges_with_calls += u64::from(answered > 0);
+            self.no_longer_diverged += u64::from(answered > 0 && !then.diverges());
+        }
+        Ok(())
     }
 }
 
 fn page(effect: &Effect, path: &Path, text: &str) -> String {
-    let Effect { rule, runs, runs_with, differences, exchanges, same_then, examples } = effect;
+    let Effect { rule, runs, runs_with, differences, exchanges, same_then, examples, .. } = effect;
     let mut page = format!(
         "`{rule}` would have hidden {differences} differences of {exchanges} exchanges in {runs_with} of the last {runs} runs; \
          {same_then} would be the same then\n"
@@ -149,6 +215,19 @@ fn page(effect: &Effect, path: &Path, text: &str) -> String {
     let hidden = differences.saturating_sub(examples.len() as u64);
     if hidden > 0 {
         page += &format!("  … and {hidden} more\n");
+    }
+    if effect.calls > 0 {
+        page += &format!(
+            "{} calls of {} exchanges would have been answered from the recording; {} of these exchanges would have asked nothing \
+             else, and what they would have answered a replay with the rule says\n",
+            effect.calls, effect.exchanges_with_calls, effect.no_longer_diverged
+        );
+    }
+    if effect.not_looked_at > 0 {
+        page += &format!(
+            "{} exchanges asked their dependencies something else and could not be looked at: what was replayed is not there\n",
+            effect.not_looked_at
+        );
     }
     page + &format!("to be written to `{}`:\n{}", path.display(), report::escape_lines(text))
 }
@@ -198,7 +277,10 @@ fn append(path: &Path, text: &str) -> Result<(), Trouble> {
     let beside = path.with_extension("toml.new");
     let joined =
         if before.is_empty() { text.trim_start().to_owned() } else { format!("{}\n{text}", before.trim_end()) };
-    fs::write(&beside, joined).map_err(cannot)?;
-    RulesFile::read(&beside, now)?;
-    fs::rename(&beside, path).map_err(cannot)
+    RulesFile::of_text(path, &joined, now)?;
+    let written = fs::write(&beside, joined).and_then(|()| fs::rename(&beside, path));
+    written.map_err(|error| {
+        drop(fs::remove_file(&beside));
+        cannot(error)
+    })
 }
