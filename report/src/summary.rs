@@ -117,10 +117,11 @@ impl Page {
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             let many = if it.cases.len() == 1 { "case" } else { "cases" };
             section += &format!(
-                "- {}<br>in {} {many}: {}{more}\n",
+                "- {}<br>in {} {many}: {}{more}<br>again: {}\n",
                 code(&cut(&cluster_words(&it.cluster), 300)),
                 it.cases.len(),
-                named.join(", ")
+                named.join(", "),
+                code(&cut(it.reproduce, 500))
             );
         }
         if found.len() > CLUSTERS_MAX {

@@ -125,6 +125,7 @@ fn common_lines(suite: &Suite, style: Style) -> String {
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         text += &format!("  {}\n", cut_to_line(&cluster_words(&it.cluster)));
         text += &format!("    {} cases: {}{more}\n", it.cases.len(), cut_to_line(&named));
+        text += &format!("    again: {}\n", escape_line(it.reproduce));
     }
     let more = shared.len().saturating_sub(SUITE_CLUSTERS);
     if more > 0 {
