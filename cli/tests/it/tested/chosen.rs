@@ -68,6 +68,13 @@ fn what_changed_since_a_commit_is_known_by_git_committed_or_not() {
     for (name, record) in [("a", 1), ("b", 2), ("deep/c", 3), ("d", 4)] {
         suite.case(name, &[record], "owner = 'me'\n");
     }
+    // Named by files of cases, outside of their folder.
+    let rules = |day: &str| format!("[[ignore]]\npointer = '/id'\nreason = 'fresh'\nuntil = '{day}'\n");
+    fs::write(folder.join("shared.toml"), rules("2999-01-01")).unwrap();
+    fs::create_dir(folder.join("models")).unwrap();
+    fs::write(folder.join("models/one"), "1").unwrap();
+    suite.case("e", &[1], "rules = '../shared.toml'\n");
+    suite.case("f", &[2], "mount = '/models=../models'\n");
     git(folder, &["init", "--quiet", "--initial-branch=main"]);
     git(folder, &["add", "."]);
     git(folder, &["commit", "--quiet", "-m", "one"]);
@@ -89,6 +96,10 @@ fn what_changed_since_a_commit_is_known_by_git_committed_or_not() {
     assert_eq!(listed(&["--changed-since", "main"]), (0, vec!["a".to_owned(), "b".to_owned(), "new".to_owned()]));
     suite.write("deep/retake-test.toml", "repeat = 2\n");
     assert_eq!(listed(&["--since", "HEAD"]).1, ["b", "deep/c", "new"]);
+    fs::write(folder.join("shared.toml"), rules("2999-12-31")).unwrap();
+    assert_eq!(listed(&["--since", "HEAD"]).1, ["b", "deep/c", "e", "new"]);
+    fs::write(folder.join("models/two"), "2").unwrap();
+    assert_eq!(listed(&["--since", "HEAD"]).1, ["b", "deep/c", "e", "f", "new"]);
     for wrong in ["nowhere", "--all", ""] {
         let (code, told) = listed(&[&format!("--changed-since={wrong}")]);
         assert!(code == 2 && told[0].contains("git knows no commit"), "{wrong}: {told:?}");
