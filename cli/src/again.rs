@@ -80,7 +80,7 @@ fn replay(source: &str, flags: &[(String, Vec<String>)], store: &Path, keys: &Ke
 
 /// Where the store and the keys are.
 fn places(store: &Path, keys: &KeyArgs) -> Vec<String> {
-    let store = (store != Path::new(DEFAULT_STORE)).then(|| ("store", store));
+    let store = (store != Path::new(DEFAULT_STORE)).then_some(("store", store));
     let identities = keys.identity.iter().map(|path| ("identity", path.as_path()));
     let word = |(flag, path): (&str, &Path)| format!("--{flag}={}", quoted(&path.display().to_string()));
     store.into_iter().chain(identities).map(word).collect()

@@ -157,6 +157,7 @@ fn two_runs_of_one_version_teach_noise_and_say_whether_the_second_is_no_worse() 
     assert!(words.contains(&"--repeat=12") && words.contains(&"--reset=none"), "{words:?}");
     let again = retake(folder, &[&words[..], &["--json"]].concat());
     assert!(again.code < 2 && again.json()["receipt"]["replayed"] != 0, "{}{}", again.out, again.err);
+    std::fs::remove_file(folder.join(again.json()["run_path"].as_str().unwrap())).unwrap();
     assert_eq!(document["standings"][0]["metric"], "failing");
     assert_eq!(
         (&document["standings"][0]["pairs"], &document["standings"][0]["verdict"]),
