@@ -82,7 +82,7 @@ pub fn places_apart(first: &Output<'_>, other: &Output<'_>, route: &Route, rules
 }
 
 /// The places at which a call to a dependency differs from the first one in its place; `None` where they are not to be compared
-/// ([`compare_calls`]).
+/// ([`crate::compare_calls`]).
 pub fn places_of_calls_apart(first: &CallRequest<'_>, other: &CallRequest<'_>, rules: &Rules) -> Option<Vec<Apart>> {
     let (changes, lists) = compare_calls_with_lists(first, other, &rules.reading_alone())?;
     Some(places_of(changes, &lists))

@@ -14,7 +14,7 @@ pub enum Plant {
     NoRoom,
     /// No memory can be shared, which is no false claim either.
     NoClock,
-    /// The self-check takes [`SLOWNESS`] longer, nor is this.
+    /// The self-check takes `SLOWNESS` longer, nor is this.
     SlowCheck,
     /// How many filters a program has is not told, as before Linux 5.9, and calls have a tenth of the time, nor is this.
     UntoldFilters,
