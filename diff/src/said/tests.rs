@@ -92,6 +92,8 @@ fn an_answer_in_one_piece_and_a_stream_that_say_the_same_are_equal_in_content() 
     }
     let comparison = compared((EVENTS, &stream), (JSON, &whole("Help")), &[]);
     assert_eq!(told(&comparison), ["changed /choices/0/message/content"]);
+    let late = stream + "data: {\"error\":{\"message\":\"late\"}}";
+    assert!(!told(&compared((EVENTS, &late), (JSON, &whole("Hello")), &[])).is_empty(), "it came behind the message");
 }
 
 fn calls(calls: &[(&str, &str, &str)]) -> String {
@@ -251,6 +253,32 @@ fn a_stream_that_was_cut_anywhere_is_compared_as_far_as_it_goes_however_it_was_s
         let shorter = format(&["Hello th"], &["{}"]);
         assert!(!compared_part(EVENTS, &recorded[..text_at], &shorter).is_equal(), "it has to be there again");
     }
+}
+
+#[test]
+fn a_part_that_came_to_its_end_is_compared_with_all_that_is_there() {
+    for format in FORMATS {
+        let recorded = format(&["Hi"], &["{}"]);
+        assert!(compared_part(EVENTS, &recorded, &recorded).is_equal());
+    }
+    let call = r#"{"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"t","function":{"name":"pay","arguments":"{}"}}]}}]}"#;
+    let one_more = chunks("c", &["Hi"], false) + &events(&[call, "[DONE]"]);
+    let comparison = compared_part(EVENTS, &chunks("c", &["Hi"], true), &one_more);
+    assert_eq!(told(&comparison), ["added /choices/0/message/tool_calls"]);
+}
+
+#[test]
+fn what_the_events_of_a_response_say_against_its_end_is_no_message() {
+    let recorded = responses(&["Hi"], &["{}"]);
+    let (begun, end) = recorded.split_at(recorded.rfind("data: ").unwrap());
+    let failed = format!("{begun}{}{end}", events(&[r#"{"type":"error","error":{"message":"overloaded"}}"#]));
+    assert!(!compared((EVENTS, &recorded), (EVENTS, &failed), &[]).is_equal());
+    let ended = |output: &str| {
+        let response = format!(r#"{{"id":"r","status":"failed","output":[{output}]}}"#);
+        begun.to_owned() + &events(&[&format!(r#"{{"type":"response.failed","response":{response}}}"#)])
+    };
+    let outputs = [ended(r#"{"id":"x"}"#), ended(r#"{"id":"y"}"#)];
+    assert!(!compared((EVENTS, &outputs[0]), (EVENTS, &outputs[1]), &[]).is_equal());
 }
 
 #[test]

@@ -218,13 +218,13 @@ struct Told {
     times: Times,
 }
 
-/// True of a call that may be one exchange's or another's.
 /// True for a call whose answer did not come to its end, since nobody waited for it any more: it ends with the service, and nothing is
 /// to wait for that.
 fn hangs(call: &Exchange) -> bool {
     matches!(call.end, End::ClientGone | End::TimedOut)
 }
 
+/// True of a call that may be one exchange's or another's.
 fn is_ambiguous(call: &Exchange) -> bool {
     call.role.parent().is_some_and(|parent| parent.certainty == Certainty::Ambiguous)
 }
@@ -292,6 +292,15 @@ mod tests {
         let unknown = both(Certainty::Ambiguous);
         assert_eq!(Gates::of(&unknown, None).after, BTreeMap::new());
         assert!(not_gated(&unknown).unwrap().starts_with("2 calls of which it is not known whose they are"));
+    }
+
+    #[test]
+    fn a_call_whose_answer_nobody_waited_for_to_its_end_holds_nobody() {
+        let [long, short] = [recorded(1, (0, 50), Certainty::Recorded), recorded(2, (5, 20), Certainty::Recorded)];
+        for end in [End::ClientGone, End::TimedOut] {
+            let calls = [long.clone(), Exchange { end, ..short.clone() }];
+            assert_eq!(Gates::of(&calls, None).after, BTreeMap::new());
+        }
     }
 
     fn call(number: u8, parent: u8, times: (u64, u64)) -> Told {
