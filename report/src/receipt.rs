@@ -2,7 +2,7 @@
 //! type next. The whole of it is in `--json`.
 
 use diff::{ExchangeResult, Tally, Verdict};
-use replayer::receipt::{Absent, Beside, Egress, LeftOut, Receipt};
+use replayer::receipt::{Absent, Beside, Determinism, Egress, LeftOut, Receipt};
 use serde::Serialize;
 
 use crate::{
@@ -66,8 +66,9 @@ pub fn receipt_page(page: &ReceiptPage<'_>, style: Style) -> String {
     lines.push(labelled("pinned", &pinned_words(page.receipt), style));
     lines.push(labelled("answers", &answer_words(page.receipt), style));
     lines.push(labelled("held", &held_words(page.receipt), style));
-    let exclusions = &page.receipt.determinism.exclusions;
-    lines.extend((!exclusions.is_empty()).then(|| labelled("not held", &exclusions.join("; "), style)));
+    let Determinism { level, exclusions, .. } = &page.receipt.determinism;
+    let is_claim = level.is_some() && !exclusions.is_empty();
+    lines.extend(is_claim.then(|| labelled("not held", &exclusions.join("; "), style)));
     let repeats = [pacing_lines(page.receipt), repeat_lines(page.receipt, page.results)].concat();
     lines.extend(repeats.iter().map(|(label, words)| labelled(label, words, style)));
     let noise = page.receipt.noise.as_deref().and_then(noise_words);

@@ -115,10 +115,12 @@ fn what_the_level_does_not_claim_stands_below_it() {
     let results = [result(1, Verdict::Same)];
     let mut receipt = receipt(&results);
     receipt.determinism.exclusions = vec!["threads that race".to_owned(), "the wall clock".to_owned()];
-    let page = page(&receipt, &results);
-    let lines: Vec<&str> = page.lines().collect();
+    let told = page(&receipt, &results);
+    let lines: Vec<&str> = told.lines().collect();
     let held = lines.iter().position(|line| line.starts_with("held ")).unwrap();
     assert_eq!(lines[held + 1], "not held threads that race; the wall clock");
+    receipt.determinism.level = None;
+    assert!(!page(&receipt, &results).contains("not held"), "no level claims anything");
 }
 
 #[test]
