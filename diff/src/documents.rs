@@ -114,17 +114,14 @@ fn views<'a>(
     values_max: usize,
     has_too_many: &mut bool,
 ) -> (View<'a>, View<'a>) {
-    let json = |bytes| json::parse_tree(without_mark(bytes), values_max).ok().map(|tree| View::Json(Arc::new(tree), 0));
-    // A file of one line is a list where the other one is.
-    let are_lines = has_lines(one) || has_lines(other);
-    let lines = |bytes| are_lines.then(|| View::of_lines(bytes, values_max, false)).flatten();
-    let both = |read: &dyn Fn(&'a [u8]) -> Option<View<'a>>| Some((read(one)?, read(other)?));
     let mut note = |error: &ParseError| *has_too_many |= error.what == Fault::TooManyValues;
     if let Ok(tree) = json::parse_tree(without_mark(one), values_max).map(Arc::new).inspect_err(&mut note)
         && let Ok(other) = json::parse_tree_like(without_mark(other), values_max, &tree).inspect_err(&mut note)
     {
         return (View::Json(tree, 0), View::Json(Arc::new(other), 0));
     }
+    let json = |bytes| json::parse_tree(without_mark(bytes), values_max).ok().map(|tree| View::Json(Arc::new(tree), 0));
+    let both = |read: &dyn Fn(&'a [u8]) -> Option<View<'a>>| Some((read(one)?, read(other)?));
     if let Some((one, other)) = both(&|bytes| View::guessed(bytes, reading))
         && one.is_like(&other)
     {
@@ -141,6 +138,9 @@ fn views<'a>(
     if either_streams && (json(one).is_some() || json(other).is_some()) {
         return (read(one), read(other));
     }
+    // A file of one line is a list where the other one is.
+    let are_lines = has_lines(one) || has_lines(other);
+    let lines = |bytes| are_lines.then(|| View::of_lines(bytes, values_max, false)).flatten();
     both(&lines).unwrap_or_else(|| {
         let view = |bytes| View::read(kind, Cow::Borrowed(bytes), false, None);
         (view(one), view(other))
