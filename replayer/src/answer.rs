@@ -9,7 +9,7 @@ pub(crate) mod turns;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -25,6 +25,7 @@ use exchange::{
 use matching::{Asked, Call, Copies, Found, Library, Looked, Miss, Moved, Nearest, Reader, Recorded, Scope};
 use tokio::sync::watch;
 use wire::{
+    bridge,
     client::Clock,
     server::{Answer, Cut, Handler, Hold, Incoming},
 };
@@ -142,6 +143,8 @@ pub(crate) struct Answerer {
     misses: Option<Arc<Misses>>,
     /// How many connections the service has.
     open: watch::Sender<usize>,
+    /// The way to the service, where that is a bridge, as long as it is there.
+    bridge: Mutex<Weak<bridge::Host>>,
 }
 
 /// A connection of the service.
@@ -354,6 +357,7 @@ impl Answerer {
             copies: parts.copies,
             misses: parts.misses,
             open: watch::Sender::new(0),
+            bridge: Mutex::default(),
         })
     }
 
@@ -376,6 +380,15 @@ impl Answerer {
     /// Makes connections that are no HTTP begin where they began when they were recorded: whoever was on them is gone.
     pub(crate) fn forget_connections(&self) {
         self.state().turns.start_over();
+    }
+
+    /// From now on the service is reached over this one.
+    pub(crate) fn answers_over(&self, bridge: &Arc<bridge::Host>) {
+        *self.bridge.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(bridge);
+    }
+
+    fn bridge(&self) -> Option<Arc<bridge::Host>> {
+        self.bridge.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
     }
 
     /// Counts a connection of the service for as long as what comes back is held.
@@ -848,7 +861,7 @@ impl Handler for DependencyAnswers {
             && !found.borrowed
         {
             let gates = &gates[*copy as usize];
-            gates.may_answer(found.id).await;
+            gates.may_answer(found.id, self.answerer.bridge().as_deref()).await;
             hold = Hold::new(gates.ticket(found.id));
         }
         self.answerer.write((number, &note), &self.name, &incoming, &answer);

@@ -680,7 +680,7 @@ mod tests {
             level_of(&tried.conclude().preparation.controls.all(&Asked::default()), 3)
         };
         assert_eq!(level_after(GateCounts { held: 5, ..GateCounts::default() }), (3, None));
-        let (level, why) = level_after(GateCounts { held: 5, opened: 1, overtaken: 0 });
+        let (level, why) = level_after(GateCounts { held: 5, opened: 1, ..GateCounts::default() });
         let why = why.unwrap();
         assert_eq!(level, 1, "{why}");
         assert!(why.starts_with("answers: 5 held") && why.contains("1 gate opened after 0.5 s"), "{why}");

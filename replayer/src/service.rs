@@ -136,6 +136,7 @@ pub(crate) async fn answer_bridge(
     answerer: Arc<Answerer>,
     clock: Arc<Clock>,
 ) {
+    answerer.answers_over(&bridge);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {

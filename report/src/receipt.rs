@@ -2,7 +2,7 @@
 //! type next. The whole of it is in `--json`.
 
 use diff::{ExchangeResult, Tally, Verdict};
-use replayer::receipt::{Absent, Beside, Determinism, Egress, LeftOut, Receipt};
+use replayer::receipt::{Absent, Beside, Determinism, LeftOut, Receipt};
 use serde::Serialize;
 
 use crate::{
@@ -224,11 +224,16 @@ pub(crate) fn answer_words(receipt: &Receipt) -> String {
     } else {
         "dependency calls not observed".to_owned()
     };
-    format!("{served}; egress: {}, {}", egress_words(&receipt.egress), absent_words(receipt))
+    format!("{served}; egress: {}, {}", egress_words(receipt), absent_words(receipt))
 }
 
-fn egress_words(egress: &Egress) -> String {
-    let prevented = if egress.prevented { "no network" } else { "not prevented" };
+fn egress_words(receipt: &Receipt) -> String {
+    let egress = &receipt.egress;
+    let prevented = match (egress.prevented, receipt.misses.live.is_empty()) {
+        (true, true) => "no network",
+        (true, false) => "no network but for the calls below that were let out",
+        (false, _) => "not prevented",
+    };
     let names = match &egress.names {
         None => "names not observed".to_owned(),
         Some(names) if names.is_empty() => "0 names asked of the resolver".to_owned(),
@@ -270,7 +275,8 @@ pub(crate) fn held_words(receipt: &Receipt) -> String {
     };
     let mut words = vec![format!("{level}, {driven}")];
     // Where the level says it there is no second word of it.
-    let gates = determinism.gates.filter(|gates| gates.opened > 0).map(|gates| format!("answers: {}", gates.words()));
+    let gates =
+        determinism.gates.filter(|it| it.opened + it.unsettled > 0).map(|gates| format!("answers: {}", gates.words()));
     words.extend(gates.filter(|words| determinism.level.is_none() || determinism.short.as_ref() != Some(words)));
     words.extend(receipt.ready.as_ref().map(|how| format!("ready: {how}")));
     if let Some(ended) = &receipt.service_ended {

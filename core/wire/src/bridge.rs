@@ -3,9 +3,10 @@
 //! Outside, [`Host`] opens connections to ports inside ([`Host::open`]) and is handed the connections that the
 //! service makes to its recorded dependencies ([`Host::incoming`]). Inside, [`inside`] listens on the recorded
 //! addresses, connects to the service, and tells what it saw of attempts to leave: names asked of a resolver on the
-//! container's loopback, how often the kernel found no route, and what init saw of connects. The host also has things done to a service that is traced
-//! ([`Host::set_clock`]), and is told how far that holds ([`Observed::reached`]). In between runs any ordered byte stream, as a rule
-//! a unix socket in a folder that is mounted into the container; `frame` says what passes over it.
+//! container's loopback, how often the kernel found no route, and what init saw of connects. The host also has things done to a
+//! service that is traced ([`Host::set_clock`]), is told how far that holds ([`Observed::reached`]), and when the service is at rest
+//! ([`Host::rest`]). In between runs any ordered byte stream, as a rule a unix socket in a folder that is mounted into the container;
+//! `frame` says what passes over it.
 //!
 //! What the bytes mean (HTTP, recorded answers) and when a container starts or ends is left to others.
 
@@ -22,6 +23,7 @@ mod link;
 mod pump;
 mod reached;
 mod resolver;
+mod rest;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -36,6 +38,7 @@ pub use frame::BridgeError;
 pub use host::{Host, ListenerInside, NameAsked, Observed};
 pub use inside::{Inside, inside};
 pub use reached::{Held, Reached};
+pub use rest::{Rest, SeesRest};
 pub use stream::BridgeStream;
 use tokio::net::UnixListener;
 

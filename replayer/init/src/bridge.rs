@@ -16,7 +16,7 @@ use tokio::{
 };
 use wire::bridge::{self, Attempts, Inside, SetsClock, Tracer};
 
-use crate::{Config, InitError, WORD, arguments::number_word, clock::Clock, relay, say, system};
+use crate::{Config, InitError, WORD, arguments::number_word, clock::Clock, relay, rest, say, system};
 
 /// What the bridge writes to its standard output once the service may start.
 const GO: &str = "go\n";
@@ -76,6 +76,7 @@ pub(crate) fn run(config: &Path, tracer: Option<i32>, clock: Option<i32>) -> Res
         attempts: attempts.clone(),
         tracer: Tracer::default(),
         clock: clock.map(|clock| SetsClock::by(move |wall| clock.set(wall))),
+        sees_rest: rest::sees(),
     };
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()

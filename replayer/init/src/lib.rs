@@ -20,6 +20,7 @@ mod isolate;
 mod plant;
 mod preload;
 mod relay;
+mod rest;
 mod service;
 #[allow(unsafe_code, reason = "signals, name spaces, mounts and filters have no safe wrapper in the standard library")]
 mod system;

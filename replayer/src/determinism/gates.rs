@@ -2,17 +2,22 @@
 //!
 //! In: the recorded calls. Out: for each, which calls of the same exchange were in flight with it and ended first; its answer
 //! is held until theirs have been handed over. An answer that is waited for in vain, since the service asks otherwise now,
-//! is not waited for beyond a limit, and that is counted: the recorded order was then not held.
+//! is not waited for beyond a limit, and that is counted: the recorded order was then not held. An answer that was handed over is not
+//! taken in yet: the next one waits until the service is at rest, where that can be seen.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use exchange::{Certainty, End, Exchange, Id, Times};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
+use wire::bridge::{self, Rest};
 
 use crate::{answer::why_unanswerable, timing::Speed};
 
@@ -20,10 +25,17 @@ use crate::{answer::why_unanswerable, timing::Speed};
 /// too, within what a service needs to get on; a service that asks otherwise now loses this once for each such call.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// How long after the last of them, at least and at most: an answer that was handed over still has to be read by the service.
-/// In between it is what lay between the two in production. A choice: on a machine with five busy threads for each processor a
-/// service turns to an answer some milliseconds late, and takes those that have come meanwhile in an order of its own (httpx
-/// under asyncio, in 7 of 60 starts where this was 1 ms).
+/// How long after the last of them the service may take to come to rest. A choice: far more than taking in an answer takes on a
+/// machine with many busy threads for each processor.
+const REST_PATIENCE: Duration = Duration::from_millis(500);
+
+/// The same of a service that did not come to rest before: one that polls never does.
+const RESTLESS_PATIENCE: Duration = Duration::from_millis(20);
+
+/// Where its rest cannot be seen: how long after the last of them, at least and at most. In between it is what lay between the two in
+/// production. A choice: on a machine with five busy threads for each processor a service turns to an answer some milliseconds
+/// late, and takes those that have come meanwhile in an order of its own (httpx under asyncio, in 7 of 60 starts where this was
+/// 1 ms).
 const SETTLING_MIN: Duration = Duration::from_millis(5);
 const SETTLING_MAX: Duration = Duration::from_millis(20);
 
@@ -40,6 +52,9 @@ pub struct GateCounts {
     /// Answers among these that were given before one that was asked for after all: in another order than recorded.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub overtaken: u64,
+    /// Answers that were given while the service was still busy, perhaps with those before them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unsettled: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
@@ -55,19 +70,25 @@ impl GateCounts {
             held: self.held + other.held,
             opened: self.opened + other.opened,
             overtaken: self.overtaken + other.overtaken,
+            unsettled: self.unsettled + other.unsettled,
         }
     }
 
     /// `5 held for those that ended first, 1 gate opened after 0.5 s: a call that was recorded did not come`.
     pub fn words(self) -> String {
-        let Self { held, opened, overtaken } = self;
+        let Self { held, opened, overtaken, unsettled } = self;
         let gates = if opened == 1 { "gate" } else { "gates" };
         let came =
             if overtaken > 0 { format!("; {overtaken} of them before one that came later") } else { String::new() };
+        let busy = if unsettled > 0 {
+            format!(" ({unsettled} given while the service was still busy)")
+        } else {
+            String::new()
+        };
         match opened {
-            0 => format!("{held} held for those that ended first"),
+            0 => format!("{held} held for those that ended first{busy}"),
             _ => format!(
-                "{held} held for those that ended first, {opened} {gates} opened after 0.5 s: a call that was recorded did not \
+                "{held} held for those that ended first{busy}, {opened} {gates} opened after 0.5 s: a call that was recorded did not \
                  come{came}"
             ),
         }
@@ -84,6 +105,8 @@ pub(crate) struct Gates {
     settling: BTreeMap<Id, Duration>,
     state: Mutex<State>,
     changed: Notify,
+    /// True once the service did not come to rest in time.
+    is_restless: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -139,8 +162,8 @@ impl Gates {
         *state = State { counts: state.counts, ..State::default() };
     }
 
-    /// Waits until the answer to a recorded call may be given.
-    pub(crate) async fn may_answer(&self, call: Id) {
+    /// Waits until the answer to a recorded call may be given to the service that is reached over `bridge`.
+    pub(crate) async fn may_answer(&self, call: Id, bridge: Option<&bridge::Host>) {
         self.state().asked.insert(call);
         let Some(forerunners) = self.after.get(&call) else { return };
         let patience = PATIENCE.saturating_add(self.lasts.get(&call).copied().unwrap_or_default());
@@ -152,11 +175,28 @@ impl Gates {
         let missing = self.of_these(forerunners, |state, call| !state.given.contains(call));
         if missing.is_empty() {
             self.state().counts.held += 1;
-            tokio::time::sleep(self.settling.get(&call).copied().unwrap_or_default()).await;
+            self.settle(call, bridge).await;
         } else {
             let mut state = self.state();
             state.counts.opened += 1;
             state.in_vain.insert(call, missing);
+        }
+    }
+
+    /// Waits until the service has taken in what it was given before this call's answer.
+    async fn settle(&self, call: Id, bridge: Option<&bridge::Host>) {
+        let patience = if self.is_restless.load(Ordering::Relaxed) { RESTLESS_PATIENCE } else { REST_PATIENCE };
+        let rest = match bridge {
+            Some(bridge) => bridge.rest(patience).await,
+            None => Rest::Unseen,
+        };
+        match rest {
+            Rest::Reached => self.is_restless.store(false, Ordering::Relaxed),
+            Rest::Busy => {
+                self.is_restless.store(true, Ordering::Relaxed);
+                self.state().counts.unsettled += 1;
+            }
+            Rest::Unseen => tokio::time::sleep(self.settling.get(&call).copied().unwrap_or_default()).await,
         }
     }
 
@@ -337,7 +377,7 @@ mod tests {
         let ticket = gates.ticket(id(2));
         let waiting = {
             let gates = Arc::clone(&gates);
-            tokio::spawn(async move { gates.may_answer(id(1)).await })
+            tokio::spawn(async move { gates.may_answer(id(1), None).await })
         };
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(!waiting.is_finished());
@@ -349,7 +389,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_waits_in_vain_is_given_and_counted() {
         let gates = Gates::between([call(1, 9, (0, 50)), call(2, 9, (5, 20))], None);
-        gates.may_answer(id(1)).await;
+        gates.may_answer(id(1), None).await;
         assert_eq!(gates.counts(), GateCounts { opened: 1, ..GateCounts::default() });
         assert!(gates.counts().words().ends_with("1 gate opened after 0.5 s: a call that was recorded did not come"));
     }
@@ -357,14 +397,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_was_waited_for_in_vain_and_comes_later_was_overtaken() {
         let gates = Arc::new(Gates::between([call(1, 9, (0, 50)), call(2, 9, (5, 20))], None));
-        gates.may_answer(id(1)).await;
-        gates.may_answer(id(2)).await;
+        gates.may_answer(id(1), None).await;
+        gates.may_answer(id(2), None).await;
         drop(gates.ticket(id(2)));
         assert_eq!(gates.counts(), GateCounts { opened: 1, overtaken: 1, ..GateCounts::default() });
         assert!(gates.counts().words().ends_with("; 1 of them before one that came later"));
         // What comes in the next repeat was not.
         gates.begin_anew();
-        gates.may_answer(id(1)).await;
+        gates.may_answer(id(1), None).await;
         gates.begin_anew();
         drop(gates.ticket(id(2)));
         assert_eq!(gates.counts(), GateCounts { opened: 2, overtaken: 1, ..GateCounts::default() });
@@ -375,11 +415,11 @@ mod tests {
         let gates = Arc::new(Gates::between([call(1, 9, (0, 50)), call(2, 9, (5, 40)), call(3, 9, (6, 20))], None));
         let waiting = {
             let gates = Arc::clone(&gates);
-            tokio::spawn(async move { gates.may_answer(id(1)).await })
+            tokio::spawn(async move { gates.may_answer(id(1), None).await })
         };
         // Asked for a little later, it gives up a little later too.
         tokio::time::sleep(Duration::from_millis(100)).await;
-        gates.may_answer(id(2)).await;
+        gates.may_answer(id(2), None).await;
         assert!(!waiting.is_finished());
         drop(gates.ticket(id(2)));
         waiting.await.unwrap();

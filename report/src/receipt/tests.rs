@@ -1,8 +1,8 @@
 use diff::{Change, Comparison, Divergence, MissedCall, RuleUse, Unjudged};
 use exchange::{Digest, Id};
 use replayer::receipt::{
-    Absent, Answers, Attempt, Beside, Determinism, DumpProof, EnvironmentDifference, Found, GateCounts, MissesAnswered,
-    Pinned, Relation, Skipped, SourceProof, Transport, Void,
+    Absent, Answers, Attempt, Beside, Determinism, DumpProof, Egress, EnvironmentDifference, Found, GateCounts,
+    LiveCalls, MissesAnswered, Pinned, Relation, Skipped, SourceProof, Transport, Void,
 };
 
 use super::*;
@@ -248,7 +248,7 @@ fn void_says_that_nothing_was_sent_and_observed() {
 fn gates_that_opened_are_told_once_whether_there_is_a_level_or_not() {
     let results = [result(1, Verdict::Same)];
     let mut receipt = receipt(&results);
-    let counts = GateCounts { held: 5, opened: 1, overtaken: 0 };
+    let counts = GateCounts { held: 5, opened: 1, ..GateCounts::default() };
     receipt.determinism.gates = Some(counts);
     let told = |receipt: &Receipt| page(receipt, &results).matches("1 gate opened after 0.5 s").count();
     assert_eq!(told(&receipt), 1);
@@ -258,6 +258,22 @@ fn gates_that_opened_are_told_once_whether_there_is_a_level_or_not() {
     assert_eq!(told(&receipt), 1);
     receipt.determinism.gates = Some(GateCounts { opened: 0, ..counts });
     assert_eq!(told(&receipt), 0);
+    receipt.determinism.gates = Some(GateCounts { held: 5, unsettled: 2, ..GateCounts::default() });
+    assert!(
+        page(&receipt, &results)
+            .contains("5 held for those that ended first (2 given while the service was still busy)")
+    );
+}
+
+#[test]
+fn a_container_without_network_of_which_calls_were_let_out_is_said_to_be_just_that() {
+    let results = [result(1, Verdict::Same)];
+    let mut receipt = receipt(&results);
+    let url = "http://127.0.0.1:9".to_owned();
+    receipt.misses.live = vec![LiveCalls { name: "model".to_owned(), url, calls: 1 }];
+    let text = page(&receipt, &results);
+    assert!(text.contains("NOT HERMETIC: calls that were not recorded went out, 1 to model"), "{text}");
+    assert!(text.contains("egress: no network but for the calls below that were let out, 0 names"), "{text}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::{io, sync::Arc};
 use bytes::{Buf as _, BufMut as _, BytesMut};
 
 /// Version of this protocol. Both ends are the same binary as a rule; another version is refused.
-pub(super) const VERSION: u16 = 5;
+pub(super) const VERSION: u16 = 6;
 
 /// Opens a `Hello`, so that something else on the socket is told apart at once.
 pub(super) const MAGIC: &[u8] = b"retake-bridge";
@@ -146,6 +146,10 @@ pub(super) enum Kind {
     Told = 16,
     /// From the host: what the service's wall clock shows from now on, see [`super::WallClock`].
     Clock = 17,
+    /// From the host: say when the service is at rest, see `rest`.
+    Rest = 18,
+    /// From inside: the answer to that.
+    Rested = 19,
 }
 
 impl Kind {
@@ -169,6 +173,8 @@ impl Kind {
             Self::Order => "order",
             Self::Told => "told",
             Self::Clock => "clock",
+            Self::Rest => "rest",
+            Self::Rested => "rested",
         }
     }
 
@@ -196,6 +202,8 @@ impl Kind {
             15 => Self::Order,
             16 => Self::Told,
             17 => Self::Clock,
+            18 => Self::Rest,
+            19 => Self::Rested,
             kind => return Err(BridgeError::UnknownKind { kind }),
         })
     }

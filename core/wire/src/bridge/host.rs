@@ -24,6 +24,7 @@ use super::{
     inside::Ready,
     link::{Link, Side, locked},
     reached::Reached,
+    rest::{Questions, Rest},
     stream::BridgeStream,
 };
 
@@ -43,6 +44,7 @@ pub struct Host {
     seen: Arc<Mutex<Observed>>,
     attempts: Attempts,
     orders: Orders,
+    questions: Questions,
     phase: watch::Receiver<Phase>,
     tasks: [JoinHandle<()>; 2],
 }
@@ -141,7 +143,7 @@ impl Host {
         let (send_phase, phase) = watch::channel(Phase::Starting);
         let seen = Arc::new(Mutex::new(Observed::default()));
         let attempts = Attempts::default();
-        let orders = Orders::default();
+        let (orders, questions) = (Orders::default(), Questions::default());
         let mut outside = Outside {
             incoming: send_incoming,
             phase: send_phase,
@@ -149,6 +151,7 @@ impl Host {
             names: BTreeMap::new(),
             attempts: attempts.clone(),
             orders: orders.clone(),
+            questions: questions.clone(),
         };
         let reading = Arc::clone(&link);
         let read = tokio::spawn(async move {
@@ -167,7 +170,8 @@ impl Host {
                 writing.fail(error.into());
             }
         });
-        Self { link, incoming: tokio::sync::Mutex::new(incoming), seen, attempts, orders, phase, tasks: [read, write] }
+        let (incoming, tasks) = (tokio::sync::Mutex::new(incoming), [read, write]);
+        Self { link, incoming, seen, attempts, orders, questions, phase, tasks }
     }
 
     /// Connects to `port` on the container's loopback.
@@ -227,6 +231,12 @@ impl Host {
     /// As [`Self::say_ready`].
     pub async fn restart(&self) -> Result<(), ControlError> {
         self.order(Order::Restart).await
+    }
+
+    /// Waits, for at most `patience`, until the service has taken in all that was sent through the bridge by now, and waits for
+    /// something itself.
+    pub async fn rest(&self, patience: Duration) -> Rest {
+        self.questions.ask(&self.link, patience, self.ended()).await
     }
 
     async fn order(&self, order: Order) -> Result<(), ControlError> {
@@ -296,6 +306,7 @@ struct Outside {
     names: BTreeMap<String, u64>,
     attempts: Attempts,
     orders: Orders,
+    questions: Questions,
 }
 
 impl super::link::Peer for Outside {
@@ -307,6 +318,7 @@ impl super::link::Peer for Outside {
             Kind::Counters => locked(&self.seen).no_route_count = read_counters(payload)?,
             Kind::Attempt => self.take_attempt(payload)?,
             Kind::Told => self.take_told(payload)?,
+            Kind::Rested if self.questions.take(payload) => {}
             Kind::Bye => {
                 locked(&self.seen).complete = true;
                 return Ok(ControlFlow::Break(()));

@@ -29,6 +29,7 @@ use super::{
     link::{Link, Side, locked},
     pump::{self, Speaking, SpeakingGuard},
     resolver::{Names, Resolver},
+    rest::{SeesRest, Watch},
     stream::{BridgeStream, refusal},
 };
 
@@ -71,6 +72,8 @@ pub struct Inside {
     pub tracer: Tracer,
     /// What sets the service's wall clock, where that is given.
     pub clock: Option<SetsClock>,
+    /// What sees whether the service is at rest.
+    pub sees_rest: SeesRest,
 }
 
 /// Runs the inside of the bridge over `stream` until the host says goodbye or `stop` is done.
@@ -111,6 +114,7 @@ where
         start,
         tracer: settings.tracer.clone(),
         clock: settings.clock.clone(),
+        watch: Watch::with(settings.sees_rest.clone()),
     };
     let traced = watch::Sender::new(false);
     let stop_and_drain = async {
@@ -211,7 +215,8 @@ pub(super) fn set_no_delay(tcp: &TcpStream) {
     tcp.set_nodelay(true).unwrap_or_default();
 }
 
-/// Takes the frames that only the inside understands: letting the service go, opening connections to it, and setting its clock.
+/// Takes the frames that only the inside understands: letting the service go, opening connections to it, setting its clock, and
+/// looking whether it is at rest.
 struct Opener<F> {
     has_loopback_v6: bool,
     speaking: Speaking,
@@ -219,6 +224,7 @@ struct Opener<F> {
     start: Option<F>,
     tracer: Tracer,
     clock: Option<SetsClock>,
+    watch: Watch,
 }
 
 impl<F: FnOnce()> super::link::Peer for Opener<F> {
@@ -255,6 +261,7 @@ impl<F: FnOnce()> super::link::Peer for Opener<F> {
                 self.clock.as_ref().ok_or_else(|| Kind::Clock.malformed())?.set(wall);
                 Ok(ControlFlow::Continue(()))
             }
+            Kind::Rest if self.watch.take(link, payload) => Ok(ControlFlow::Continue(())),
             Kind::Bye => Ok(ControlFlow::Break(())),
             other => Err(other.malformed()),
         }

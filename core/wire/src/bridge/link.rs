@@ -206,6 +206,11 @@ impl Link {
         locked(&self.table).streams.remove(&id);
     }
 
+    /// True while a stream has bytes that whoever reads it here has not taken yet.
+    pub(super) fn has_unread(&self) -> bool {
+        locked(&self.table).streams.values().any(|shared| shared.has_unread())
+    }
+
     /// The stream that a frame names; `None` for one that is over, of which some frames may still be under way.
     fn stream(&self, kind: Kind, id: u32) -> Result<Option<Arc<Shared>>, BridgeError> {
         let table = locked(&self.table);

@@ -99,6 +99,11 @@ impl Shared {
         Self { id, state: Mutex::new(state) }
     }
 
+    /// True while bytes have arrived that were not read.
+    pub(super) fn has_unread(&self) -> bool {
+        !locked(&self.state).received.is_empty()
+    }
+
     /// Takes a frame that names this stream.
     pub(super) fn take(&self, link: &Link, kind: Kind, payload: &[u8]) -> Result<(), BridgeError> {
         let mut state = locked(&self.state);

@@ -158,6 +158,51 @@ async fn a_clock_that_nobody_can_set_inside_ends_the_bridge() {
 }
 
 #[tokio::test]
+async fn a_service_is_at_rest_once_it_has_what_was_sent_and_waits_and_busy_until_then() {
+    let got = Arc::new(Mutex::new(0));
+    let reads = Arc::clone(&got);
+    let port = service(move |mut connection| {
+        let reads = Arc::clone(&reads);
+        async move {
+            let mut bytes = [0; 1 << 10];
+            while let Ok(len @ 1..) = connection.read(&mut bytes).await {
+                *reads.lock().unwrap() += len;
+            }
+        }
+    })
+    .await;
+    let (waits, seen) = (Arc::new(Mutex::new(true)), Arc::clone(&got));
+    let looks = Arc::clone(&waits);
+    let sees_rest = SeesRest::by(move || Some(*looks.lock().unwrap() && *seen.lock().unwrap() % 1000 == 0));
+    let Bridge { host, stop: _stop, .. } = bridge_with(Inside { sees_rest, ..Inside::default() }).await;
+    let mut stream = host.open(port).await.unwrap();
+    for round in 1..=50 {
+        stream.write_all(&[0; 1000]).await.unwrap();
+        assert_eq!(host.rest(PATIENCE).await, Rest::Reached);
+        assert_eq!(*got.lock().unwrap(), round * 1000);
+    }
+    *waits.lock().unwrap() = false;
+    assert_eq!(host.rest(Duration::from_millis(30)).await, Rest::Busy);
+    // One that asks for longer is answered as soon as it is so, whoever asks beside it.
+    let goes_on = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        *waits.lock().unwrap() = true;
+    };
+    let (long, short, ()) = tokio::join!(host.rest(PATIENCE), host.rest(Duration::from_millis(30)), goes_on);
+    assert_eq!((long, short), (Rest::Reached, Rest::Busy));
+}
+
+#[tokio::test]
+async fn a_rest_that_nobody_can_see_is_said_to_be_unseen_and_so_is_that_of_a_bridge_that_ends() {
+    let Bridge { host, stop: _stop, .. } = bridge(Vec::new()).await;
+    assert_eq!(host.rest(PATIENCE).await, Rest::Unseen);
+    let sees_rest = SeesRest::by(|| Some(false));
+    let Bridge { host, stop, .. } = bridge_with(Inside { sees_rest, ..Inside::default() }).await;
+    let (rest, ()) = tokio::join!(host.rest(PATIENCE), async { stop.send(()).unwrap() });
+    assert_eq!(rest, Rest::Unseen);
+}
+
+#[tokio::test]
 async fn a_connection_made_inside_arrives_with_the_address_it_was_made_to() {
     let free = an_address_of_our_own();
     let Bridge { host, stop: _stop, .. } = bridge(vec![free]).await;

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use wire::bridge::{self, ControlError, Held, Host, Observed, WallClock};
+use wire::bridge::{self, ControlError, Held, Host, Observed, Rest, WallClock};
 
 use crate::{
     PATIENCE, Setup, isolation_is_missing, skipped,
@@ -339,6 +339,33 @@ async fn where_nobody_traces_and_once_the_service_has_ended_orders_fail() {
     service.host.ended().await;
     assert_eq!(service.host.restart().await, Err(ControlError::Gone));
     service.ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_is_at_rest_when_all_its_processes_wait_and_not_while_one_works() {
+    if isolation_is_missing() {
+        return;
+    }
+    // Two processes hand work to each other, so that mostly one of them waits.
+    let folder = tempfile::tempdir().unwrap();
+    let script = "cd $1; mkfifo there back; (while read line; do echo $line; done) < there > back & exec 3> there 4< back; \
+                  while read count; do \
+                      while [ $count -gt 0 ]; do echo $count >&3; read same <&4; count=$((count - 1)); done; echo done >> log; \
+                  done";
+    let path = folder.path().to_str().unwrap();
+    let mut service = Service::start(&["--isolate"], "", "", &["bash", "-c", script, "-", path]).await;
+    for round in 1..=20 {
+        writeln!(service.input, "200").unwrap();
+        assert_eq!(service.host.rest(PATIENCE).await, Rest::Reached);
+        assert_eq!(std::fs::read_to_string(folder.path().join("log")).unwrap(), "done\n".repeat(round));
+    }
+    writeln!(service.input, "100000000").unwrap();
+    for _ in 0..20 {
+        assert_eq!(service.host.rest(Duration::from_millis(20)).await, Rest::Busy);
+    }
+    service.host.stop_service(libc::SIGKILL).await.unwrap();
+    service.host.close().await;
+    service.init.wait().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
