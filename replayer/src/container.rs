@@ -26,7 +26,7 @@ use self::{
 use crate::{
     answer::Answerer,
     beside,
-    determinism::{SHIM, SeededDevice, set_variables, shim_words},
+    determinism::{SHIM, SeededDevice, set_place, set_variables, shim_words},
     environment::{container_variables, devices_left_out, reveal_commands},
     error::ReplayError,
     forward::Forward,
@@ -73,7 +73,10 @@ pub(crate) async fn start(
     preparation.environment.extend(other_engine(job, docker.version()));
     let mut recorded = recorded_container(job);
     preparation.replacements.extend(reveal_commands(&mut recorded, &job.secrets));
+    let recorded_set = recorded.config.limits.cpu_set.clone();
     preparation.environment.extend(fit_limits(&docker, &mut recorded).await?);
+    let (asked, controls) = (&job.settings.determinism, &mut preparation.controls);
+    set_place(&mut recorded.config, recorded_set.as_deref(), asked, controls);
     preparation.processors = preparation.processors.on_set(recorded.config.limits.cpu_set.as_deref());
     preparation.replacements.extend(devices_left_out(&recorded.config));
     let image = match other_image {

@@ -5,6 +5,7 @@
 
 mod gates;
 mod inside;
+mod place;
 mod urandom;
 mod variables;
 
@@ -18,6 +19,7 @@ pub use self::gates::GateCounts;
 pub(crate) use self::{
     gates::{Gates, not_gated},
     inside::{SHIM, recorded_time, say_reached, shim_words, wall_clock},
+    place::{keep_place, set_place},
     urandom::{DEVICES, SeededDevice},
     variables::{Processors, left_random, set_variables},
 };
@@ -33,6 +35,10 @@ pub enum Control {
     Variables,
     /// Level 1: how many threads numeric libraries start.
     Threads,
+    /// Level 1: what the container is called.
+    HostName,
+    /// Level 1: the processors that the container has.
+    CpuSet,
     /// Level 2: answers of dependencies end in the recorded order, within each exchange.
     Answers,
     /// Level 2: what `/dev/urandom` and `/dev/random` give.
@@ -53,9 +59,11 @@ pub enum Control {
 
 impl Control {
     /// All of them, lower levels first.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Variables,
         Self::Threads,
+        Self::HostName,
+        Self::CpuSet,
         Self::Answers,
         Self::Urandom,
         Self::Clock,
@@ -69,7 +77,7 @@ impl Control {
     /// The level that it is part of; one above all levels for what is part of none.
     pub fn level(self) -> u8 {
         match self {
-            Self::Variables | Self::Threads => 1,
+            Self::Variables | Self::Threads | Self::HostName | Self::CpuSet => 1,
             Self::Answers | Self::Urandom => 2,
             Self::Clock | Self::Entropy | Self::Addresses | Self::RandomDevice => 3,
             Self::Monotonic | Self::Tsc => LEVEL_MAX + 1,
@@ -81,6 +89,8 @@ impl Control {
         match self {
             Self::Variables => "Variables that languages take their randomness from",
             Self::Threads => "How many threads numeric libraries start",
+            Self::HostName => "What the container is called",
+            Self::CpuSet => "The processors that the container has",
             Self::Answers => "The recorded order of dependencies' answers",
             Self::Urandom => "What /dev/urandom gives",
             Self::Clock => "The wall clock",
@@ -97,6 +107,8 @@ impl Control {
         match self {
             Self::Variables => "variables",
             Self::Threads => "threads",
+            Self::HostName => "host-name",
+            Self::CpuSet => "cpu-set",
             Self::Answers => "answers",
             Self::Urandom => "urandom",
             Self::Clock => "clock",
@@ -280,7 +292,7 @@ pub(crate) fn exclusions(level: u8, order: Order) -> Vec<String> {
     }
     left_out.push("threads of the service that race, and the order of what they add up");
     if level < 1 {
-        left_out.push("what the environment decides: recorded variables, the seed of Python's hashes, thread counts");
+        left_out.push("what the environment decides: recorded variables, the seed of Python's hashes, thread counts, host name, processors");
     }
     if level < 2 {
         left_out.push("the order in which dependencies answer what is asked at once, and /dev/urandom");

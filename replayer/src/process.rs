@@ -24,7 +24,7 @@ use wire::{bridge, client::Clock};
 
 use crate::{
     answer::Answerer,
-    determinism::{DEVICES, SHIM, SeededDevice, set_variables, shim_words},
+    determinism::{DEVICES, SHIM, SeededDevice, keep_place, set_variables, shim_words},
     environment::{Addresses, Variables, process_variables, reveal_arguments},
     error::ReplayError,
     job::{Halt, Job, Preparation, Running, Started},
@@ -80,6 +80,7 @@ pub(crate) async fn start(
     preparation.target.clone_from(&preparation.pinned.used);
     let mut variables = variables_for(job, recorded);
     set_variables(&mut variables.values, &job.settings.determinism, preparation.processors, &mut preparation.controls);
+    keep_place(&job.settings.determinism, &mut preparation.controls);
     let port = job.port()?;
     let addresses = job.place(port, BTreeMap::new(), &mut command[1..], &mut variables);
     if preparation.pinned.relation == Relation::NotPinned {

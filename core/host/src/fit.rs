@@ -71,8 +71,12 @@ pub fn fitted(recorded: &Limits, capacity: &Capacity) -> (Limits, Vec<Unfit>) {
     if let Some(set) = &recorded.cpu_set {
         let is_there = cpus == 0 || highest(set).is_none_or(|highest| highest < cpus);
         if capacity.lacks_cpu_set || !is_there {
-            limits.cpu_set = None;
-            let here = if is_there { NOT_POSSIBLE.to_owned() } else { format!("the machine's {cpus}") };
+            limits.cpu_set = len(set).filter(|len| !capacity.lacks_cpu_set && *len <= cpus).map(first);
+            let here = match &limits.cpu_set {
+                Some(others) => format!("{others} of the machine's {cpus}"),
+                None if is_there => NOT_POSSIBLE.to_owned(),
+                None => format!("the machine's {cpus}"),
+            };
             note("cpu set", set.clone(), here);
         }
     }
@@ -107,6 +111,21 @@ fn decimal(value: u64, unit: u64) -> String {
 /// The highest number in `0-3,5`.
 fn highest(set: &str) -> Option<u64> {
     set.split([',', '-']).filter_map(|number| number.trim().parse().ok()).max()
+}
+
+/// How many CPUs are in `0-3,5`.
+fn len(set: &str) -> Option<u64> {
+    let len_of = |range: &str| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (u64, u64) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        last.checked_sub(first)?.checked_add(1)
+    };
+    set.split(',').map(len_of).try_fold(0_u64, |sum, len| sum.checked_add(len?))
+}
+
+/// The first so many CPUs, one at least.
+fn first(len: u64) -> String {
+    if len <= 1 { "0".to_owned() } else { format!("0-{}", len - 1) }
 }
 
 #[cfg(test)]
@@ -152,6 +171,19 @@ mod tests {
         assert_eq!(fitted(&recorded, &Capacity::default()), (recorded.clone(), Vec::new()));
         let strange = Limits { cpu_set: Some("x".to_owned()), ..Limits::default() };
         assert_eq!(fitted(&strange, &laptop()).0, strange);
+    }
+
+    #[test]
+    fn cpus_that_are_not_here_are_replaced_by_as_many_that_are() {
+        let set = |recorded: &str| {
+            let recorded = Limits { cpu_set: Some(recorded.to_owned()), ..Limits::default() };
+            let (limits, unfit) = fitted(&recorded, &laptop());
+            (limits.cpu_set, unfit.into_iter().map(|it| it.here).collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(set("6-7"), (Some("0-1".to_owned()), "0-1 of the machine's 2".to_owned()));
+        assert_eq!(set("5"), (Some("0".to_owned()), "0 of the machine's 2".to_owned()));
+        assert_eq!(set("1,3,5"), (None, "the machine's 2".to_owned()));
+        assert_eq!(set("0-18446744073709551615,9"), (None, "the machine's 2".to_owned()));
     }
 
     #[test]

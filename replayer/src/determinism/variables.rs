@@ -80,7 +80,7 @@ fn len_of_set(set: &str) -> Option<u32> {
         let (first, last): (u32, u32) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
         last.checked_sub(first)?.checked_add(1)
     };
-    set.split(',').map(len_of).sum()
+    set.split(',').map(len_of).try_fold(0_u32, |sum, len| sum.checked_add(len?))
 }
 
 /// What is left to chance below level 3 although the variables of level 1 are set: what was recorded has the last word.
