@@ -83,7 +83,8 @@ impl Source {
             Self::DependencyOrder => &[Held::Answers],
             // How many elements are added at once depends on where they lie.
             Self::Floats => &[Held::Variables, Held::OneThread, Held::Addresses],
-            Self::CacheRace | Self::TimeOuts => &[],
+            Self::TimeOuts => &[Held::Durations],
+            Self::CacheRace => &[],
         }
     }
 
@@ -196,7 +197,9 @@ impl Looked {
             Source::CacheRace if !self.overlaps => {
                 "no two exchanges were in flight together: replay at `--order recorded`"
             }
-            Source::TimeOuts => return (self.trials == 0).then(|| "nothing was sent".to_owned()),
+            Source::TimeOuts if runs.iter().all(|run| run.trials.is_empty()) => "nothing was sent",
+            Source::TimeOuts if self.runs == 0 => "all dependencies answered at once: replay with `--timing recorded`",
+            Source::TimeOuts => return None,
             _ if !are_repeated(runs) => "no exchange was repeated: replay with `--repeat N`",
             _ if self.runs == 0 => return Some(why_closed(source, runs)),
             Source::DependencyOrder if self.calls == 0 => "no call to a dependency was seen where their order was free",

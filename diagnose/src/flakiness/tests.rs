@@ -127,6 +127,17 @@ fn what_could_not_be_looked_for_is_not_called_unseen() {
 }
 
 #[test]
+fn time_outs_are_not_called_unseen_where_all_answers_came_at_once() {
+    let at_once = || RunSeen { held: BTreeSet::from([Held::Durations]), ..run("recorded", "here", ten(false)) };
+    let diagnosis = diagnose(&[at_once()], &[], Confidence::DEFAULT);
+    let time_outs = item(&diagnosis, Source::TimeOuts);
+    assert_eq!(time_outs.state, State::NotLookedAt);
+    assert!(time_outs.evidence[0].ends_with("replay with `--timing recorded`"), "{time_outs:?}");
+    let diagnosis = diagnose(&[at_once(), run("serial", "here", ten(false))], &[], Confidence::DEFAULT);
+    assert_eq!(item(&diagnosis, Source::TimeOuts).evidence, ["none in 10 exchanges"]);
+}
+
+#[test]
 fn another_order_is_put_down_to_hash_tables_or_threads_at_every_level_since_some_tables_vary_at_each() {
     for held in [BTreeSet::new(), BTreeSet::from([Held::PythonHashSeed]), BTreeSet::from(LEVEL_3)] {
         let is_open = held.is_empty();

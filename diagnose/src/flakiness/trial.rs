@@ -47,6 +47,8 @@ pub enum Held {
     Addresses,
     /// C++'s `std::random_device`.
     RandomDevice,
+    /// How long dependencies take to answer: they answered at once.
+    Durations,
 }
 
 impl Held {
@@ -62,6 +64,7 @@ impl Held {
             Self::Entropy => "entropy",
             Self::Addresses => "addresses",
             Self::RandomDevice => "random-device",
+            Self::Durations => "timing",
         }
     }
 }

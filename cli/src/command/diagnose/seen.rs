@@ -69,7 +69,7 @@ pub(super) fn read_run(archive: &Archive, run: &Run, answers: &mut Answers) -> R
         order: receipt["determinism"]["order"].as_str().unwrap_or_default().to_owned(),
         resets: receipt["repeats"]["reset"].as_str() != Some("none")
             && receipt["repeats"]["copies"].as_u64().is_none_or(|copies| copies == 1),
-        held: held(&receipt["determinism"]),
+        held: held(&receipt["determinism"], !calls.is_empty()),
         outcomes: sent.iter().map(|(_, result)| (result.id, outcomes_of(result))).collect(),
         trials: Vec::new(),
     };
@@ -114,7 +114,7 @@ fn environment(fingerprint: Digest, pinned: &Json) -> Digest {
 }
 
 /// What was held still, by a receipt's controls. Those that failed held nothing.
-fn held(determinism: &Json) -> BTreeSet<Held> {
+fn held(determinism: &Json, has_calls: bool) -> BTreeSet<Held> {
     let mut held = BTreeSet::new();
     for control in determinism["controls"].as_array().into_iter().flatten().filter(|it| it["state"] == "on") {
         let words = || control["words"].as_array().into_iter().flatten().filter_map(Json::as_str);
@@ -133,6 +133,13 @@ fn held(determinism: &Json) -> BTreeSet<Held> {
             _ => {}
         }
     }
+    // Without a call there is none that could take long.
+    held.extend(
+        determinism["timing"]
+            .as_str()
+            .filter(|timing| has_calls && timing.starts_with("asap"))
+            .map(|_| Held::Durations),
+    );
     // Where none was held for another, they came as they would have, whatever was asked for.
     held.extend(determinism["gates"]["held"].as_u64().filter(|&count| count > 0).map(|_| Held::Answers));
     held
