@@ -177,6 +177,8 @@ struct State {
     near_left: usize,
     /// Recorded calls that a call of this repeat was written as, by copy.
     written: BTreeSet<(u32, Id)>,
+    /// Records of calls that may still give way, each with its copy.
+    unwritten: BTreeMap<u64, (u32, Exchange)>,
     /// First calls, where there are several repeats.
     baseline: Option<Arc<Baseline>>,
     /// Recorded calls in whose place a call of this repeat was looked at, by copy.
@@ -207,15 +209,25 @@ impl State {
         self.notes.insert(number, note);
     }
 
-    /// Calls that gave way stand in for others, or are more than were recorded.
-    fn move_on(&mut self, moved: Vec<Moved>) {
+    /// Calls that gave way stand in for others, or are more than were recorded. Gives the recordings in whose place an answer was
+    /// given already.
+    fn move_on(&mut self, moved: Vec<Moved>) -> Vec<Id> {
+        let mut given = Vec::new();
         for Moved { number, to } in moved {
             let Some(stand_in) = self.stand_ins.get_mut(&number) else { continue };
             stand_in.now = to;
+            given.extend(stand_in.now.as_ref().filter(|_| stand_in.is_answered).map(|found| found.id));
             if let Some(note) = self.notes.get_mut(&number) {
                 stand_in.tell(note);
             }
         }
+        given
+    }
+
+    /// Whether a call may still give way: it stands in for another, and its exchange goes on.
+    fn may_give_way(&self, number: u64, copy: u32) -> bool {
+        let parent = self.notes.get(&number).and_then(|note| note.parent);
+        self.stand_ins.contains_key(&number) && parent.is_some_and(|parent| self.in_flight.contains(&(copy, parent)))
     }
 }
 
@@ -227,6 +239,8 @@ struct StandIn {
     miss: Miss,
     /// What it stands in for now.
     now: Option<Found>,
+    /// True once its answer is given.
+    is_answered: bool,
 }
 
 impl StandIn {
@@ -328,6 +342,7 @@ impl Answerer {
             stand_ins: BTreeMap::new(),
             near_left: NEAR_LEN_MAX,
             written: BTreeSet::new(),
+            unwritten: BTreeMap::new(),
             baseline: None,
             looked_at: BTreeSet::new(),
         };
@@ -366,6 +381,7 @@ impl Answerer {
     pub(crate) fn begin(&self, repeat: u32, baseline: Option<Arc<Baseline>>) {
         self.repeat.store(repeat, Ordering::Relaxed);
         self.gates.iter().flatten().for_each(|gates| gates.begin_anew());
+        self.write_rest(true);
         let mut state = self.settled();
         state.library.begin_anew();
         state.repeated.clear();
@@ -425,7 +441,9 @@ impl Answerer {
 
     /// All calls so far that a copy made, or may have made, in the order they came.
     pub(crate) fn notes(&self, copy: u32) -> Vec<Note> {
-        self.settled().notes.values().filter(|note| note.copies.contains(&copy)).cloned().collect()
+        drop(self.settled());
+        self.write_rest(false);
+        self.state().notes.values().filter(|note| note.copies.contains(&copy)).cloned().collect()
     }
 
     /// How often answers were held so that they kept the recorded order; nothing where they were not to.
@@ -490,7 +508,7 @@ impl Answerer {
                 let miss = unanswered.compare(&read);
                 match self.answer_within_noise(&arrival, (call, &read), &miss, &behalf) {
                     Some((copy, found, noise)) => (Some(copy), Ok(found), noise),
-                    None => (copy, Err(miss), Vec::new()),
+                    None => (copy, Err(without_near(miss)), Vec::new()),
                 }
             }
         };
@@ -536,8 +554,28 @@ impl Answerer {
             return (Some(0), state.library.ask_anew(call, read));
         }
         let reply = state.library.ask(call, read, copies);
-        state.move_on(reply.moved);
+        self.move_on(&mut state, reply.copy, reply.moved);
         (reply.copy, reply.looked)
+    }
+
+    /// Calls of a copy gave way: those that were answered were so in the place of what they stand in for now.
+    fn move_on(&self, state: &mut State, copy: Option<u32>, moved: Vec<Moved>) {
+        let given = state.move_on(moved);
+        if let Some((gates, copy)) = self.gates.as_ref().zip(copy) {
+            given.into_iter().for_each(|call| gates[copy as usize].was_given(call));
+        }
+    }
+
+    /// The recording in whose place a call is answered from now on: it may have given way while it waited. Nothing where it is one more
+    /// than was recorded.
+    fn answers_now(&self, number: u64, found: Id) -> Option<Id> {
+        match self.state().stand_ins.get_mut(&number) {
+            Some(stand_in) => {
+                stand_in.is_answered = true;
+                stand_in.now.as_ref().map(|found| found.id)
+            }
+            None => Some(found),
+        }
     }
 
     /// A recording for a call that was missed, where all that differs is noise. What was served to others by now, while it was
@@ -557,12 +595,12 @@ impl Answerer {
         let ids: Vec<Id> = would_do.iter().map(|(id, _)| *id).collect();
         let mut state = self.state();
         let placed = state.library.stand_in(arrival.number, (call, read), &ids, &behalf.copies)?;
-        let mut miss = miss.clone();
+        let mut miss = without_near(miss.clone());
         miss.near.truncate(READ_LEN_MAX);
-        let stand_in = StandIn { would_do, miss, now: Some(placed.found.clone()) };
+        let stand_in = StandIn { would_do, miss, now: Some(placed.found.clone()), is_answered: false };
         let noise = stand_in.noise();
         state.stand_ins.insert(arrival.number, stand_in);
-        state.move_on(placed.moved);
+        self.move_on(&mut state, Some(placed.copy), placed.moved);
         Some((placed.copy, placed.found, noise))
     }
 
@@ -744,10 +782,7 @@ impl Answerer {
     fn write(&self, (number, note): (u64, &Note), dependency: &str, incoming: &Incoming, answer: &Answer) {
         let Some(ledger) = &self.ledger else { return };
         let sequence = ledger.next_sequence();
-        let original = note.outcome.as_ref().ok().map(|found| found.id);
         let copy = note.copies.first().copied().unwrap_or_default();
-        // A recording may answer more than one call: another exchange's, or one that equals it after one that does not.
-        let is_first = original.is_some_and(|original| self.state().written.insert((copy, original)));
         let (request_head, mut redactions) = redacted_request(ledger.redactor(), &incoming.head);
         let request_body = ledger.put_body(BodyBytes {
             bytes: &incoming.body,
@@ -770,14 +805,8 @@ impl Answerer {
             certainty: note.certainty.unwrap_or(Certainty::Inferred),
             candidates: Vec::new(),
         });
-        let id = original
-            .filter(|_| is_first)
-            .map_or_else(|| ledger.id_of_new(sequence), |original| self.id_of_repeat(original, copy));
-        if let Some(note) = self.state().notes.get_mut(&number) {
-            note.written = Some(id);
-        }
-        ledger.append_exchange(Exchange {
-            id,
+        let exchange = Exchange {
+            id: ledger.id_of_new(sequence),
             session: self.run,
             sequence,
             role: Role::Dependency { name: dependency.to_owned(), parent },
@@ -799,12 +828,67 @@ impl Answerer {
             digests: Digests { request: Some(note.digest), response: Some(response_digest) },
             redactions,
             repeats: Some(Repeats {
-                original,
+                original: None,
                 repeat: self.repeat(copy),
                 target: self.target.clone(),
                 replacements: Vec::new(),
             }),
-        });
+        };
+        let mut state = self.state();
+        if state.may_give_way(number, copy) {
+            state.unwritten.insert(number, (copy, exchange));
+            return;
+        }
+        let original = note.outcome.as_ref().ok().map(|found| found.id);
+        let exchange = self.named(&mut state, (number, copy), original, exchange);
+        drop(state);
+        ledger.append_exchange(exchange);
+    }
+
+    /// A call's record as the repeat of a recording, where one answered it.
+    fn named(
+        &self,
+        state: &mut State,
+        (number, copy): (u64, u32),
+        answered_by: Option<Id>,
+        mut exchange: Exchange,
+    ) -> Exchange {
+        let original = match state.stand_ins.get(&number) {
+            Some(stand_in) => stand_in.now.as_ref().map(|found| found.id),
+            None => answered_by,
+        };
+        // A recording may answer more than one call: another exchange's, or one that equals it after one that does not.
+        if let Some(original) = original.filter(|original| state.written.insert((copy, *original))) {
+            exchange.id = self.id_of_repeat(original, copy);
+        }
+        if let Some(repeats) = &mut exchange.repeats {
+            repeats.original = original;
+        }
+        if let Some(note) = state.notes.get_mut(&number) {
+            note.written = Some(exchange.id);
+        }
+        exchange
+    }
+
+    /// Writes the records of calls that cannot give way any more, or of `all` that were held back.
+    fn write_rest(&self, all: bool) {
+        let Some(ledger) = &self.ledger else { return };
+        let mut state = self.state();
+        let is_settled = |(number, (copy, _)): &(&u64, &(u32, Exchange))| all || !state.may_give_way(**number, *copy);
+        let settled: Vec<u64> = state.unwritten.iter().filter(is_settled).map(|(number, _)| *number).collect();
+        let mut exchanges = Vec::with_capacity(settled.len());
+        for number in settled {
+            let Some((copy, exchange)) = state.unwritten.remove(&number) else { continue };
+            exchanges.push(self.named(&mut state, (number, copy), None, exchange));
+        }
+        drop(state);
+        exchanges.into_iter().for_each(|exchange| ledger.append_exchange(exchange));
+    }
+}
+
+impl Drop for Answerer {
+    fn drop(&mut self) {
+        self.write_rest(true);
     }
 }
 
@@ -862,7 +946,8 @@ impl Handler for DependencyAnswers {
         {
             let gates = &gates[*copy as usize];
             gates.may_answer(found.id, self.answerer.bridge().as_deref()).await;
-            hold = Hold::new(gates.ticket(found.id));
+            let now = self.answerer.answers_now(number, found.id);
+            hold = now.map(|call| Hold::new(gates.ticket(call))).unwrap_or_default();
         }
         self.answerer.write((number, &note), &self.name, &incoming, &answer);
         Answer {
@@ -895,6 +980,12 @@ impl DependencyAnswers {
         }
         miss_answer(miss, &answerer.others_than(&self.name))
     }
+}
+
+/// A call that was asked more often than it was recorded is that, and none instead of another.
+fn without_near(miss: Miss) -> Miss {
+    let near = if miss.exhausted > 0 { Vec::new() } else { miss.near };
+    Miss { near, ..miss }
 }
 
 /// True where a recorded call is known to have been made for this exchange.

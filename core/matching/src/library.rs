@@ -79,6 +79,7 @@ impl Unanswered {
     /// What is said of it: `asked` is the call.
     pub fn compare(self, asked: &Asked) -> Miss {
         let (nearest, near) = nearest::of(&asked.0, &self.candidates);
+        let nearest = nearest.filter(|_| self.exhausted == 0);
         Miss { asked: self.asked, exhausted: self.exhausted, nearest, near }
     }
 }
@@ -249,7 +250,11 @@ impl Library {
 
     fn unanswered(&self, call: &Call<'_>, asked: &Asked, scope: Option<&Scope>) -> Unanswered {
         let exhausted = self.equal_to(asked).len() as u64;
-        let candidates = if exhausted > 0 { Vec::new() } else { self.candidates(call.dependency, asked, scope) };
+        let mut candidates = self.candidates(call.dependency, asked, scope);
+        if exhausted > 0 {
+            // Equal ones say enough, unless somebody knows another to be the same call all the same.
+            candidates.retain(|it| it.may_be_meant && it.keyed.key != asked.0.key);
+        }
         Unanswered { asked: format!("{} {}", call.dependency, asked.0.title), exhausted, candidates }
     }
 

@@ -36,6 +36,10 @@ fn text(body: &str) -> Asks {
 
 /// An answerer of one exchange that made these calls, numbered from 1.
 fn answerer(calls: &[Asks], noise: Noise) -> Arc<Answerer> {
+    answerer_with(calls, noise, |parts| parts)
+}
+
+fn answerer_with(calls: &[Asks], noise: Noise, with: impl FnOnce(AnswererParts) -> AnswererParts) -> Arc<Answerer> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("recorded.retake");
     let mut writer = Writer::create(&path).unwrap();
@@ -67,7 +71,7 @@ fn answerer(calls: &[Asks], noise: Noise) -> Arc<Answerer> {
         copies: 1,
         misses: None,
     };
-    let answerer = Answerer::new(&selection, parts).unwrap();
+    let answerer = Answerer::new(&selection, with(parts)).unwrap();
     answerer.began(0, INGRESS);
     Arc::new(answerer)
 }
@@ -104,7 +108,11 @@ fn exchange(writer: &mut Writer, (id, sequence): (Id, u64), role: Role, asks: &A
 }
 
 fn ask(answerer: &Answerer, asks: &Asks) -> Note {
-    let incoming = Incoming {
+    answerer.look_up("store", &incoming(asks)).1
+}
+
+fn incoming(asks: &Asks) -> Incoming {
+    Incoming {
         transport: Transport::Http1,
         head: head(asks.target, asks.kind),
         body: asks.body.clone().into_bytes(),
@@ -114,8 +122,7 @@ fn ask(answerer: &Answerer, asks: &Asks) -> Note {
         is_whole: true,
         started_ns: 0,
         ended_ns: 0,
-    };
-    answerer.look_up("store", &incoming).1
+    }
 }
 
 /// The number of the recording that answered.
@@ -181,6 +188,52 @@ fn an_unchanged_call_gets_its_recording_though_one_within_noise_came_before() {
     );
     assert_eq!(found(&ask(&answerer, &with_ids(2, 2))), Some(2));
     assert_eq!(noted(&answerer), [None, Some(1), Some(2)], "three calls, of which two were recorded");
+}
+
+#[test]
+fn an_unchanged_call_that_equals_a_recording_which_is_used_up_gets_one_within_noise() {
+    let answerer = answerer(&[with_ids(1, 1), with_ids(2, 2)], ids_are_noise());
+    assert_eq!(found(&ask(&answerer, &with_ids(1, 1))), Some(1));
+    assert_eq!(found(&ask(&answerer, &with_ids(1, 1))), Some(2), "another id is noise, and so is none");
+    let miss = ask(&answerer, &with_ids(1, 1)).outcome.unwrap_err();
+    assert_eq!((miss.exhausted, miss.nearest, miss.near), (1, None, Vec::new()), "it is one more than was recorded");
+    assert!(answerer.never_asked(0).is_empty());
+}
+
+#[tokio::test]
+async fn a_call_that_gave_way_is_written_as_what_it_stands_in_for_at_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let redactor = content::redact::Redactor::new([0; 32], &content::redact::Extra::default());
+    let ledger = Arc::new(Ledger::create(folder.path(), Id([0; 16]), redactor).unwrap());
+    let recorded = [with_ids(1, 1), with_ids(2, 2)];
+    let answerer =
+        answerer_with(&recorded, ids_are_noise(), |parts| AnswererParts { ledger: Some(Arc::clone(&ledger)), ..parts });
+    let store = answerer.of_dependency("store");
+    for asks in [with_ids(11, 12), with_ids(1, 1)] {
+        store.answer(incoming(&asks)).await;
+    }
+    assert_eq!(noted(&answerer), [Some(2), Some(1)]);
+    answerer.ended(0, INGRESS);
+    let written: Vec<Id> = answerer.notes(0).into_iter().filter_map(|note| note.written).collect();
+    ledger.keep_all();
+    let archive = Archive::open_growing(ledger.path()).unwrap();
+    let originals: BTreeMap<Id, Option<Id>> =
+        archive.entries().iter().map(|entry| (entry.id, entry.original)).collect();
+    assert_eq!(originals.len(), 2);
+    assert_eq!(written, [2, 1].map(|number| Id::of_repeat(Id([0; 16]), id(number), 0)));
+    assert_eq!(written.iter().map(|written| originals[written]).collect::<Vec<_>>(), [Some(id(2)), Some(id(1))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_gave_way_after_it_was_answered_counts_as_given_in_its_new_place() {
+    let recorded = [with_ids(1, 1), with_ids(2, 2)];
+    let answerer = answerer_with(&recorded, ids_are_noise(), |parts| AnswererParts { in_order: true, ..parts });
+    let gates = Arc::clone(&answerer.gates.as_ref().unwrap()[0]);
+    let store = answerer.of_dependency("store");
+    drop(store.answer(incoming(&with_ids(11, 12))).await);
+    assert_eq!((gates.has_given(id(1)), gates.has_given(id(2))), (true, false));
+    let _held = store.answer(incoming(&with_ids(1, 1))).await;
+    assert!(gates.has_given(id(2)), "the first call is instead of the second recording now");
 }
 
 #[test]

@@ -210,8 +210,25 @@ impl Gates {
         Ticket { gates: Arc::clone(self), call }
     }
 
+    /// Says that an answer to a call has been handed over.
+    pub(crate) fn was_given(&self, call: Id) {
+        {
+            let mut state = self.state();
+            state.given.insert(call);
+            let before = state.in_vain.len();
+            state.in_vain.retain(|_, waited_for| !waited_for.contains(&call));
+            state.counts.overtaken += (before - state.in_vain.len()) as u64;
+        }
+        self.changed.notify_waiters();
+    }
+
     pub(crate) fn counts(&self) -> GateCounts {
         self.state().counts
+    }
+
+    #[cfg(test)]
+    pub(crate) fn has_given(&self, call: Id) -> bool {
+        self.state().given.contains(&call)
     }
 
     async fn all_given(&self, calls: &[Id]) {
@@ -239,14 +256,7 @@ pub(crate) struct Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        {
-            let mut state = self.gates.state();
-            state.given.insert(self.call);
-            let before = state.in_vain.len();
-            state.in_vain.retain(|_, waited_for| !waited_for.contains(&self.call));
-            state.counts.overtaken += (before - state.in_vain.len()) as u64;
-        }
-        self.gates.changed.notify_waiters();
+        self.gates.was_given(self.call);
     }
 }
 
