@@ -176,6 +176,9 @@ pub struct Change {
     /// What the values look like, where they look like something known. It hides nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
+    /// True where the last step of the pointer looks like an index, and is the key of a member.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub numbered_key: bool,
 }
 
 impl Change {
@@ -192,6 +195,7 @@ impl Change {
             text: None,
             vector: None,
             format: None,
+            numbered_key: false,
         }
     }
 

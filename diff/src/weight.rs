@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Change, ChangeKind};
+use crate::{Change, ChangeKind, pointer::is_number};
 
 /// How grave a difference is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -22,8 +22,7 @@ impl Weight {
     /// Of a change.
     pub fn of(change: &Change) -> Self {
         let last = change.pointer.rsplit('/').next().unwrap_or_default();
-        let is_element =
-            change.pointer.contains('/') && !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
+        let is_element = change.pointer.contains('/') && is_number(last) && !change.numbered_key;
         let is_member = is_in_json(&change.pointer) && !is_element;
         match change.kind {
             _ if change.pointer == "status" => Self::Breaking,
@@ -81,5 +80,17 @@ mod tests {
         assert_eq!(weight("header:etag", ChangeKind::Removed), Weight::Changed);
         assert_eq!(weight("/a/b", ChangeKind::Added), Weight::Additive);
         assert_eq!(weight("header:etag", ChangeKind::Added), Weight::Additive);
+    }
+
+    #[test]
+    fn a_member_whose_key_is_a_number_is_no_element() {
+        let weights = |one: &str, other: &str| -> Vec<Weight> {
+            let comparison = crate::compare_documents(one.as_bytes(), other.as_bytes(), &crate::Rules::strict());
+            comparison.changes.iter().map(Weight::of).collect()
+        };
+        let (both, one) = (r#"{"years":{"2024":7,"all":8}}"#, r#"{"years":{"all":8}}"#);
+        assert_eq!(weights(both, one), [Weight::Breaking]);
+        assert_eq!(weights(one, both), [Weight::Additive]);
+        assert_eq!(weights("[1,\"a\"]", "[1]"), [Weight::Changed]);
     }
 }

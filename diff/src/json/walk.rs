@@ -288,7 +288,8 @@ impl<'v> Walk<'v, '_> {
                 (Some(recorded), (!one_side_only && replayed != recorded).then_some(replayed))
             }
         };
-        Change { replayed_pointer, event, replayed_event, ..Change::at(pointer, kind) }
+        let numbered_key = matches!(self.recorded.path.last(), Some(Step::Key(key)) if is_number(key));
+        Change { replayed_pointer, event, replayed_event, numbered_key, ..Change::at(pointer, kind) }
     }
 
     fn count_use(&mut self, rule_at: usize, is_added: bool) {

@@ -20,6 +20,7 @@ fn change(pointer: &str, kind: ChangeKind, recorded: Option<Shown>, replayed: Op
         text: None,
         vector: None,
         format: None,
+        numbered_key: false,
     }
 }
 
