@@ -226,15 +226,12 @@ impl<'a> Views<'a> {
 
     /// Compares two documents, of the first of which `open` values were cut off, and those with calls of tools in normal form.
     fn compare_json(&self, one: &Tree<'_>, open: usize, other: &Tree<'_>, rules: &Active<'_>, findings: &mut Findings) {
-        let normal = |tree: &Tree<'_>| if self.cut.recorded { None } else { message::normal(tree.root()) };
-        let (normal_one, normal_other) = (normal(one), normal(other));
+        let normal = if self.cut.recorded { None } else { message::normal_pair(one.root(), other.root()) };
         let mut document = json::Document::default();
-        if normal_one.is_some() || normal_other.is_some() {
-            let tree = |normal: Option<_>, tree: &Tree<'_>| tree_of(&normal.unwrap_or_else(|| tree.root().to_value()));
-            if let (Some(one), Some(other)) = (tree(normal_one, one), tree(normal_other, other)) {
-                document.has_calls = true;
-                return json::compare(one.root(), other.root(), 0, document, rules.for_body(), findings);
-            }
+        let trees = normal.and_then(|(one, other)| Some((tree_of(&one)?, tree_of(&other)?)));
+        if let Some((one, other)) = trees {
+            document.has_calls = true;
+            return json::compare(one.root(), other.root(), 0, document, rules.for_body(), findings);
         }
         json::compare(one.root(), other.root(), open, document, rules.for_body(), findings);
     }

@@ -165,6 +165,9 @@ impl Message {
         if let Some(end) = self.joined.end.as_ref().filter(|_| rules.for_event_field(EventField::End).is_none()) {
             out.extend_from_slice(end.as_bytes());
         }
+        if self.standing() == Standing::Whole && rules.for_event_field(EventField::End).is_none() {
+            out.extend_from_slice(format!("{:?}", self.joined.unfinished.left_open).as_bytes());
+        }
         out.push(b'\n');
         if let Some(rest) = &self.rest {
             out.extend_from_slice(format!("{:?}\n", what_counts(rest)).as_bytes());
@@ -244,7 +247,8 @@ pub(crate) fn compare(
     if cut.both && replayed.may_go_on() || is_less && replayed.is_told(rules) {
         cut_to_reach(&mut other, &mut one, &replayed.joined.unfinished);
     }
-    let (one, other) = (tree_of(&message::normal_of(one))?, tree_of(&message::normal_of(other))?);
+    let (one, other) = message::normal_of_both(one, other);
+    let (one, other) = (tree_of(&one)?, tree_of(&other)?);
     findings.note_streams(Streams { recorded: Some(recorded.streamed()), replayed: Some(replayed.streamed()) });
     count_taken(recorded, replayed, findings);
     let document = Document { has_calls: true, ..Document::default() };
@@ -256,7 +260,28 @@ pub(crate) fn compare(
     if ends.0 != ends.1 && !may_come_later {
         compare_ends(ends.0, ends.1, rules, findings);
     }
+    if standings == (Standing::Whole, Standing::Whole) && !cut.recorded && !cut.both {
+        compare_left_open(recorded, replayed, rules, findings);
+    }
     Some(())
+}
+
+/// Of messages that are whole: whether the same parts of them came to their end.
+fn compare_left_open(recorded: &Message, replayed: &Message, rules: &Active<'_>, findings: &mut Findings) {
+    let [one, other] = [recorded, replayed].map(|message| &message.joined.unfinished.left_open);
+    let ended = |place: &Vec<message::Step>| {
+        let step = |step: &message::Step| match step {
+            message::Step::Key(key) => format!("/{key}"),
+            message::Step::Index(at) => format!("/{at}"),
+        };
+        format!("the end of {}", place.iter().map(step).collect::<String>())
+    };
+    for place in other.iter().filter(|place| !one.contains(place)) {
+        compare_ends(Some(&ended(place)), None, rules, findings);
+    }
+    for place in one.iter().filter(|place| !other.contains(place)) {
+        compare_ends(None, Some(&ended(place)), rules, findings);
+    }
 }
 
 fn count_taken(recorded: &Message, replayed: &Message, findings: &mut Findings) {
@@ -307,7 +332,8 @@ pub(crate) fn compare_with_whole(
     if is_part && stream.may_go_on() || stream.standing() == Standing::Failed && stream.is_told(rules) {
         cut_to_reach(&mut said, &mut answer, &stream.joined.unfinished);
     }
-    let (mut said, mut answer) = (telling(message::normal_of(said)), telling(message::normal_of(answer)));
+    let (said, answer) = message::normal_of_both(said, answer);
+    let (mut said, mut answer) = (telling(said), telling(answer));
     for key in ["usage", "system_fingerprint", "service_tier"] {
         if said.get(key).is_none() || answer.get(key).is_none() {
             remove(&mut said, key);

@@ -15,7 +15,7 @@ mod responses;
 mod tests;
 mod unfinished;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use exchange::Digest;
 
@@ -31,6 +31,9 @@ use crate::{
 /// What stands for the id of a call in the normal form, before the name of its tool. The provider's own is another one each
 /// time, and only ties the call to its result; where a tool was called more than once, the result has the arguments as well.
 pub const CALL_LABEL: &str = "call of ";
+
+/// What stands behind it where a call of something else has the same id.
+const SHARED: &str = ", with the id of another";
 
 /// Longest part of a tool's name that stands in for the id of its call, in characters: each result that names the call would
 /// have it too. A choice: providers allow 64 or 128.
@@ -333,24 +336,49 @@ fn index(value: &Value) -> Option<usize> {
 /// An answer in normal form: the arguments of calls as JSON where they are JSON in a string, and in place of each call's id
 /// the name of its tool. `None` where that changes nothing.
 pub fn normal(root: Node<'_>) -> Option<Value> {
-    let may_have_calls = ["\"tool_calls\"", "\"tool_use\"", "\"function_call\"", "\"toolUse\"", "\"server_tool_use\""];
-    let raw = root.raw().as_bytes();
-    let is_answer = root.members().any(|(key, _)| matches!(key, "choices" | "content" | "output" | "message"));
-    if !is_answer || !may_have_calls.iter().any(|word| memchr::memmem::find(raw, word.as_bytes()).is_some()) {
-        return None;
-    }
-    Some(normal_of(root.to_value()))
+    may_have_calls(root).then(|| normal_of(root.to_value()))
 }
 
 /// The same for a value.
 pub fn normal_of(mut value: Value) -> Value {
     let mut calls = Calls::default();
     normalise(&mut value, &mut calls);
-    let labels = calls.labels();
-    if !labels.is_empty() {
-        refer(&mut value, &labels);
-    }
+    calls.name_results(&mut value, &calls.tools());
     value
+}
+
+/// As [`normal`], of two that are to be compared: a result names its call the same way in both. `None` where it changes neither.
+pub fn normal_pair(one: Node<'_>, other: Node<'_>) -> Option<(Value, Value)> {
+    let (in_one, in_other) = (may_have_calls(one), may_have_calls(other));
+    let both = || normal_pair_of((one.to_value(), in_one), (other.to_value(), in_other));
+    (in_one || in_other).then(both)
+}
+
+/// The same for values.
+pub fn normal_of_both(one: Value, other: Value) -> (Value, Value) {
+    normal_pair_of((one, true), (other, true))
+}
+
+/// Of each it is said whether it may have calls.
+fn normal_pair_of((mut one, in_one): (Value, bool), (mut other, in_other): (Value, bool)) -> (Value, Value) {
+    let (mut calls, mut other_calls) = (Calls::default(), Calls::default());
+    if in_one {
+        normalise(&mut one, &mut calls);
+    }
+    if in_other {
+        normalise(&mut other, &mut other_calls);
+    }
+    let tools = calls.tools().and(other_calls.tools());
+    calls.name_results(&mut one, &tools);
+    other_calls.name_results(&mut other, &tools);
+    (one, other)
+}
+
+fn may_have_calls(root: Node<'_>) -> bool {
+    let words = ["\"tool_calls\"", "\"tool_use\"", "\"function_call\"", "\"toolUse\"", "\"server_tool_use\""];
+    let raw = root.raw().as_bytes();
+    let is_answer = root.members().any(|(key, _)| matches!(key, "choices" | "content" | "output" | "message"));
+    is_answer && words.iter().any(|word| memchr::memmem::find(raw, word.as_bytes()).is_some())
 }
 
 /// The normal form with calls in an order that does not depend on theirs: behind all else, sorted.
@@ -423,9 +451,11 @@ struct Called {
 }
 
 impl Calls {
-    /// Takes the id of the call that is being read, and puts the tool's name in its place.
+    /// Takes the id of the call that is being read, and puts the tool's name in its place. An empty one ties it to nothing.
     fn relabel(&mut self, id: &mut Value, label: &str) {
-        if let Value::String(text) = id {
+        if let Value::String(text) = id
+            && !text.is_empty()
+        {
             let id = std::mem::replace(text, label.to_owned());
             self.by_id.entry(id).or_default().push(self.all.len());
         }
@@ -447,9 +477,31 @@ impl Calls {
         self.all.push(Called { label, arguments, digest: Digest::of(&canonical(call)) });
     }
 
-    /// What names the call that has this id, whatever the order of calls: where its tool was called more than once, with its
-    /// arguments, and among equal ones with a number.
-    fn labels(&self) -> BTreeMap<String, String> {
+    /// What has to be known of the tools that are called, so that calls can be named.
+    fn tools(&self) -> Tools {
+        let mut tools = Tools::default();
+        let mut seen = BTreeSet::new();
+        for call in &self.all {
+            if !seen.insert(&call.label) {
+                tools.repeated.insert(call.label.clone());
+            }
+        }
+        let shared = self.by_id.values().filter(|calls| !self.tells_one(calls)).flatten();
+        tools.untold.extend(shared.map(|&at| self.all[at].label.clone()));
+        tools
+    }
+
+    /// True where it does not matter which of these calls, which have one id, is meant.
+    fn tells_one(&self, calls: &[usize]) -> bool {
+        calls.iter().all(|&call| self.all[call].digest == self.all[calls[0]].digest)
+    }
+
+    /// Puts in place of each id what names the call that has it, whatever the order of calls: where its tool was called more than
+    /// once, with its arguments, and among equal ones with a number.
+    fn name_results(&self, value: &mut Value, tools: &Tools) {
+        if self.by_id.is_empty() {
+            return;
+        }
         let mut order: Vec<usize> = (0..self.all.len()).collect();
         let key = |at: usize| {
             let call = &self.all[at];
@@ -457,25 +509,74 @@ impl Calls {
         };
         order.sort_by(|&one, &other| key(one).cmp(&key(other)));
         let mut labels = vec![String::new(); self.all.len()];
-        for of_one_tool in order.chunk_by(|&one, &other| self.all[one].label == self.all[other].label) {
-            for equal in of_one_tool.chunk_by(|&one, &other| self.all[one].arguments == self.all[other].arguments) {
-                for (number, &at) in equal.iter().enumerate() {
-                    let Called { label, arguments, .. } = &self.all[at];
-                    labels[at] = match (of_one_tool.len(), number) {
-                        (1, _) => label.clone(),
-                        (_, 0) => format!("{label} {arguments}"),
-                        (_, number) => format!("{label} {arguments}, {}", number + 1),
-                    };
-                }
+        let is_equal = |one: usize, other: usize| {
+            let (one, other) = (&self.all[one], &self.all[other]);
+            (&one.label, &one.arguments) == (&other.label, &other.arguments)
+        };
+        for equal in order.chunk_by(|&one, &other| is_equal(one, other)) {
+            for (number, &at) in equal.iter().enumerate() {
+                let Called { label, arguments, .. } = &self.all[at];
+                labels[at] = match number {
+                    _ if !tools.repeated.contains(label) || tools.untold.contains(label) => label.clone(),
+                    0 => format!("{label} {arguments}"),
+                    number => format!("{label} {arguments}, {}", number + 1),
+                };
             }
         }
-        let same = |one: &usize, other: &usize| self.all[*one].digest == self.all[*other].digest;
-        let named = self.by_id.iter().map(|(id, calls)| {
-            let tells_one = calls.iter().all(|call| same(call, &calls[0]));
-            let label = if tells_one { &labels[calls[0]] } else { &self.all[calls[0]].label };
-            (id.clone(), label.clone())
-        });
-        named.collect()
+        let labels = self.by_id.iter().map(|(id, calls)| (id.clone(), labels[calls[0]].clone())).collect();
+        refer(value, &labels);
+        let shared: BTreeSet<usize> =
+            self.by_id.values().filter(|calls| !self.tells_one(calls)).flatten().copied().collect();
+        if !shared.is_empty() {
+            mark(value, &shared, &mut 0);
+        }
+    }
+}
+
+/// Says of the calls with these numbers that another one has their id, too: results cannot tell them apart.
+fn mark(value: &mut Value, shared: &BTreeSet<usize>, at: &mut usize) {
+    let is_call = call_of_value(value).is_some();
+    match value {
+        Value::Array(elements) => elements.iter_mut().for_each(|element| mark(element, shared, at)),
+        Value::Object(members) if is_call => {
+            for (key, member) in members {
+                let id = match (key.as_str(), member) {
+                    ("id" | "call_id", id) => Some(id),
+                    ("toolUse", Value::Object(members)) => {
+                        members.iter_mut().find(|(key, _)| key == "toolUseId").map(|(_, id)| id)
+                    }
+                    _ => None,
+                };
+                if let Some(Value::String(label)) = id.filter(|_| shared.contains(at))
+                    && label.starts_with(CALL_LABEL)
+                {
+                    label.push_str(SHARED);
+                }
+            }
+            *at += 1;
+        }
+        Value::Object(members) => {
+            let others = members.iter_mut().filter(|(key, _)| key != "function_call");
+            others.for_each(|(_, member)| mark(member, shared, at));
+        }
+        _ => {}
+    }
+}
+
+/// What is known of tools, over all answers that are compared.
+#[derive(Default)]
+struct Tools {
+    /// Labels of those that are called more than once.
+    repeated: BTreeSet<String>,
+    /// Labels of those of which it is not known which call a result is of.
+    untold: BTreeSet<String>,
+}
+
+impl Tools {
+    fn and(mut self, mut other: Self) -> Self {
+        self.repeated.append(&mut other.repeated);
+        self.untold.append(&mut other.untold);
+        self
     }
 }
 

@@ -135,6 +135,44 @@ fn results_of_two_calls_of_one_tool_that_are_swapped_are_told() {
     assert!(compared((JSON, &recorded), (JSON, &answer(["dogs", "cats"], ["cats", "dogs"])), &[]).is_equal());
 }
 
+#[test]
+fn a_call_more_of_a_tool_is_all_that_is_told_and_results_of_the_other_keep_their_name() {
+    let answer = |queries: &[&str]| {
+        let block = |query: &&str| {
+            format!(
+                r#"{{"type":"server_tool_use","id":"s{query}","name":"search","input":{{"query":"{query}"}}}},{{"type":"web_search_tool_result","tool_use_id":"s{query}","content":"{query}"}}"#
+            )
+        };
+        format!(r#"{{"content":[{}]}}"#, queries.iter().map(block).collect::<Vec<_>>().join(","))
+    };
+    let (once, twice) = (answer(&["cats"]), answer(&["cats", "dogs"]));
+    assert_eq!(told(&compared((JSON, &once), (JSON, &twice), &[])), ["added /content/2", "added /content/3"]);
+    assert_eq!(told(&compared((JSON, &twice), (JSON, &once), &[])), ["removed /content/2", "removed /content/3"]);
+    let equal = answer(&["cats", "cats"]);
+    assert_eq!(told(&compared((JSON, &once), (JSON, &equal), &[])).len(), 2);
+    let event = |kind: &str, rest: &str| format!("event: {kind}\ndata: {{\"type\":\"{kind}\"{rest}}}\n\n");
+    let streamed = |queries: &[&str]| {
+        let mut stream =
+            event("message_start", r#","message":{"id":"m","type":"message","role":"assistant","content":[]}"#);
+        for (at, query) in queries.iter().enumerate() {
+            let blocks = [
+                format!(
+                    r#"{{"type":"server_tool_use","id":"s{query}","name":"search","input":{{"query":"{query}"}}}}"#
+                ),
+                format!(r#"{{"type":"web_search_tool_result","tool_use_id":"s{query}","content":"{query}"}}"#),
+            ];
+            for (block, index) in blocks.iter().zip(2 * at..) {
+                stream += &event("content_block_start", &format!(r#","index":{index},"content_block":{block}"#));
+                stream += &event("content_block_stop", &format!(r#","index":{index}"#));
+            }
+        }
+        stream + &event("message_stop", "")
+    };
+    let comparison = compared((EVENTS, &streamed(&["cats"])), (EVENTS, &streamed(&["cats", "dogs"])), &[]);
+    assert_eq!(comparison.compared_as, ComparedAs::Message);
+    assert_eq!(told(&comparison), ["added /content/2", "added /content/3"]);
+}
+
 /// Compares a recorded answer of which so many bytes came with a whole one.
 fn compared_part(kind: &str, recorded: &str, replayed: &str) -> Comparison {
     let head = Head::new(format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n\r\n"));
@@ -265,6 +303,21 @@ fn a_part_that_came_to_its_end_is_compared_with_all_that_is_there() {
     let one_more = chunks("c", &["Hi"], false) + &events(&[call, "[DONE]"]);
     let comparison = compared_part(EVENTS, &chunks("c", &["Hi"], true), &one_more);
     assert_eq!(told(&comparison), ["added /choices/0/message/tool_calls"]);
+}
+
+#[test]
+fn a_block_that_never_ends_in_a_message_that_is_whole_is_told() {
+    let whole = anthropic(&["Hel", "lo"], &["{\"a\":", "1}"]);
+    let open = whole.replace("data: {\"type\":\"content_block_stop\",\"index\":1}\n\n", "");
+    let comparison = compared((EVENTS, &whole), (EVENTS, &open), &[]);
+    assert_eq!(comparison.compared_as, ComparedAs::Message);
+    assert_eq!(told(&comparison), ["removed sse:end"]);
+    assert_eq!(comparison.changes[0].recorded.as_ref().unwrap().text, "the end of /content/1");
+    assert_eq!(told(&compared((EVENTS, &open), (EVENTS, &whole), &[])), ["added sse:end"]);
+    let split =
+        anthropic(&["Hello"], &["{\"a\":1}"]).replace("data: {\"type\":\"content_block_stop\",\"index\":1}\n\n", "");
+    assert!(compared((EVENTS, &open), (EVENTS, &split), &[]).is_equal());
+    assert!(compared((EVENTS, &whole), (EVENTS, &open), &["sse:end"]).is_equal());
 }
 
 #[test]

@@ -68,6 +68,7 @@ pub(super) fn joined(pieces: &[Piece]) -> Option<Joined> {
     let mut unfinished = Unfinished::changing(&["usage"]);
     unfinished.may_go_on([Key("content"), Index(blocks.len())]);
     for (at, block) in blocks.iter().enumerate().filter(|(_, block)| block.is_open) {
+        unfinished.left_open.push(vec![Key("content"), Index(at)]);
         unfinished.may_go_on([Key("content"), Index(at), Key(block.last)]);
         if let Some(Value::Array(citations)) = block.members.get("citations") {
             unfinished.may_go_on([Key("content"), Index(at), Key("citations"), Index(citations.len())]);

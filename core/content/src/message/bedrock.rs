@@ -91,7 +91,9 @@ pub(super) fn joined(pieces: &[Piece], beside: &[(String, Value)], in_pieces: bo
         let (is_closed, last) = (block.is_closed && !in_pieces, block.last);
         add(&mut content, block.into_value(), in_pieces);
         if !is_closed {
-            unfinished.may_go_on([&list[..], &[Index(content.len() - 1)], last].concat());
+            let block = [&list[..], &[Index(content.len() - 1)]].concat();
+            unfinished.may_go_on([&block[..], last].concat());
+            unfinished.left_open.extend((!in_pieces).then_some(block));
         }
     }
     unfinished.may_go_on([&list[..], &[Index(content.len())]].concat());

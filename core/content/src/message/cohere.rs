@@ -89,6 +89,7 @@ impl State {
         for (member, elements) in lists {
             let list = [Key("message"), Key(member)];
             for (at, _) in elements.iter().enumerate().filter(|(_, element)| element.is_open) {
+                unfinished.left_open.push([&list[..], &[Index(at)]].concat());
                 let ends: &[&[_]] = match member {
                     "content" => &[&[Key("text")], &[Key("thinking")]],
                     "tool_calls" => &[&[Key("function"), Key("arguments")]],

@@ -155,6 +155,24 @@ fn results_stay_with_their_call_where_one_tool_is_called_more_than_once() {
 }
 
 #[test]
+fn an_id_that_cannot_tie_a_result_to_its_call_is_told_from_one_that_can() {
+    let answer = |ids: [&str; 2]| {
+        let call = |(id, city): (&str, &str)| {
+            format!(r#"{{"id":"{id}","type":"function","function":{{"name":"f","arguments":"{{\"a\":\"{city}\"}}"}}}}"#)
+        };
+        let calls = [(ids[0], "x"), (ids[1], "y")].map(call).join(",");
+        json::parse(format!(r#"{{"choices":[{{"message":{{"tool_calls":[{calls}]}}}}]}}"#).as_bytes()).unwrap()
+    };
+    let fine = normal_of(answer(["1", "2"]));
+    assert_eq!(fine, normal_of(answer(["7", "8"])));
+    for ids in [["1", "1"], ["", "2"], ["", ""]] {
+        assert_ne!(normal_of(answer(ids)), fine, "{ids:?}");
+        assert_ne!(normal_of_both(answer(ids), answer(["1", "2"])).0, fine, "{ids:?}");
+    }
+    assert_eq!(normal_of(answer(["1", "1"])), normal_of(answer(["2", "2"])));
+}
+
+#[test]
 fn what_a_model_wrote_into_arguments_is_left_as_it_is() {
     let call = r#"{"type":"tool_use","id":"a","name":"f","input":{"type":"tool_use","id":"b","name":"g"}}"#;
     let value = normal_of(json::parse(format!(r#"{{"content":[{call}]}}"#).as_bytes()).unwrap());

@@ -19,12 +19,14 @@ pub struct Unfinished {
     pub goes_on: Vec<Vec<Step>>,
     /// Values that are said again at the end.
     pub changes: Vec<Vec<Step>>,
+    /// Parts that were begun and of which nothing said that they end, though their format does: whoever acts when they end, never does.
+    pub left_open: Vec<Vec<Step>>,
 }
 
 impl Unfinished {
     /// With values of the message itself that are said again at the end.
     pub(super) fn changing(keys: &[&'static str]) -> Self {
-        Self { goes_on: Vec::new(), changes: keys.iter().map(|key| vec![Step::Key(key)]).collect() }
+        Self { changes: keys.iter().map(|key| vec![Step::Key(key)]).collect(), ..Self::default() }
     }
 
     pub(super) fn may_go_on(&mut self, place: impl Into<Vec<Step>>) {
