@@ -161,14 +161,16 @@ impl<'a> Views<'a> {
                 stream::compare(one, other, self.cut.recorded, rules, findings);
                 ComparedAs::Events
             }),
-            // Lines that are no message, or contradict themselves.
-            (View::Lines(one, _), View::Json(other, 0))
-                if one.root().kind() == Kind::Array && other.root().kind() == Kind::Array =>
-            {
-                self.compare_json(one, 0, other, rules, findings);
-                ComparedAs::Json
+            (View::CutLines(..), View::Lines(..) | View::CutLines(..)) | (View::Lines(..), View::CutLines(..)) => {
+                self.compare_joined(rules, findings).unwrap_or_else(|| self.compare_lists(rules, findings))
             }
-            (View::Json(one, open), View::Lines(other, _))
+            // Lines that are no message, or contradict themselves, or of which the last was cut.
+            (View::Lines(..) | View::CutLines(..), View::Json(..)) | (View::Json(..), View::CutLines(..))
+                if self.one.list().is_some() && self.other.list().is_some() =>
+            {
+                self.compare_lists(rules, findings)
+            }
+            (View::Json(one, open), View::Lines(other, _) | View::CutLines(other, _))
                 if one.root().kind() == Kind::Array && other.root().kind() == Kind::Array =>
             {
                 self.compare_json(one, *open, other, rules, findings);
@@ -222,6 +224,22 @@ impl<'a> Views<'a> {
         };
         said::compare(&one, &other, self.cut, rules, findings)?;
         Some(ComparedAs::Message)
+    }
+
+    /// Compares two lists of what stands in each line.
+    fn compare_lists(&self, rules: &Active<'_>, findings: &mut Findings) -> ComparedAs {
+        let (Some(one), Some(other)) = (self.one.list(), self.other.list()) else {
+            return self.compare_as_bytes(rules, findings);
+        };
+        let last = |tree: &Tree<'_>| tree.root().elements().enumerate().last().map(|(at, last)| (at, last.to_value()));
+        let is_cut = [&self.one, &self.other].map(|view| matches!(view, View::CutLines(..)));
+        // A text that says of itself that it is a line that was cut is none.
+        if is_cut[0] != is_cut[1] && last(one) == last(other) {
+            self.add_whole(false, ChangeKind::TypeChanged, rules, findings);
+        } else {
+            self.compare_json(one, 0, other, rules, findings);
+        }
+        ComparedAs::Json
     }
 
     /// Compares two documents, of the first of which `open` values were cut off, and those with calls of tools in normal form.

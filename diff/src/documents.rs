@@ -194,7 +194,39 @@ mod tests {
         assert_eq!(changes(&cut.replace("\"v\":2", "\"v\":7"), three, &["/1/v"]), ["/2 type changed"]);
         // A document that ends too early is no other document, whatever it has.
         assert_eq!(changes("1\n{\"a\":1}", "1\n{\"a\":1", &[]), ["/1 type changed"]);
+        for text in ["\"\\\"ab\"", "\"(cut) \\\"ab\""] {
+            let whole = format!("1\n{text}\n");
+            assert!(!between(&whole, "1\n\"ab", &[]).is_equal(), "a text is no line that was cut");
+            assert!(!between("1\n\"ab", &whole, &[]).is_equal());
+        }
+        let shown = &between("1\n{\"a\":1}", "1\n{\"a\":1", &[]).changes[0].replayed;
+        assert_eq!(shown.as_ref().unwrap().text, "\"(cut) {\\\"a\\\":1\"");
+        let (whole, ends) = ("1\n\"a€\"".as_bytes(), [5, 6]);
+        let [early, late] = ends.map(|len| &whole[..len]);
+        assert_eq!(compare_documents(early, late, &Rules::strict()).changes[0].pointer, "/1", "within a character");
+        assert_eq!(compare_documents(late, whole, &Rules::strict()).changes[0].kind, crate::ChangeKind::Changed);
         assert_eq!(between("one\n", "1\n2\n", &[]).compared_as, ComparedAs::Text);
+    }
+
+    #[test]
+    fn a_streamed_file_that_ends_within_a_line_or_a_message_is_read_as_far_as_it_goes() {
+        let line = |text: &str, done: bool| {
+            format!(r#"{{"model":"m","message":{{"role":"assistant","content":"{text}"}},"done":{done}}}"#)
+        };
+        let lines = [line("Hel", false), line("lo", false), line("", true)].join("\n");
+        let told = |one: &[u8], other: &[u8]| {
+            let comparison = compare_documents(one, other, &Rules::strict());
+            let shown = comparison.changes.iter().map(|it| format!("{} {}", it.pointer, it.kind.word()));
+            (comparison.compared_as, shown.collect::<Vec<_>>())
+        };
+        let cut = &lines[..lines.len() - 9];
+        let ends = |word: &str| (ComparedAs::Message, vec![format!("sse:end {word}")]);
+        assert_eq!(told(lines.as_bytes(), cut.as_bytes()), ends("removed"));
+        assert_eq!(told(cut.as_bytes(), lines.as_bytes()), ends("added"));
+        let other = cut.replace("Hel", "Hal");
+        let said = vec!["/message/content changed".to_owned(), "sse:end added".to_owned()];
+        assert_eq!(told(other.as_bytes(), lines.as_bytes()), (ComparedAs::Message, said));
+        assert!(!told(cut.as_bytes(), other.as_bytes()).1.is_empty());
     }
 
     #[test]

@@ -51,7 +51,8 @@ fn write_body(view: &View<'_>, rules: &Active<'_>, out: &mut Vec<u8>) {
             let value = message::normal(tree.root()).map_or_else(|| tree.root().to_value(), message::in_order);
             write_document("json", value, rules, out);
         }
-        View::Events(events) | View::Lines(_, events) => {
+        View::CutLines(tree, None) => write_document("cut lines", tree.root().to_value(), rules, out),
+        View::Events(events) | View::Lines(_, events) | View::CutLines(_, Some(events)) => {
             let mut bytes = Vec::new();
             match Message::of(events, false, rules) {
                 Some(message) => {

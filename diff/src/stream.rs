@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use content::{
     canonical::VALUES_MAX,
+    eventstream,
     json::{self, Tree},
     sse::{Event, Stream},
 };
@@ -21,6 +22,7 @@ use crate::{
     pointer::{Cover, rule_for_root},
     rules::{Active, EventField},
     text,
+    view::CUT,
 };
 
 /// What stands before the pointer of anything in an event.
@@ -238,7 +240,8 @@ impl Item<'_> {
             }
         };
         if !self.is_finished {
-            shown.text.insert_str(0, "(no blank line ends it) ");
+            let is_cut = self.event.event.as_deref() == Some(eventstream::CUT);
+            shown.text.insert_str(0, if is_cut { CUT } else { "(no blank line ends it) " });
         }
         shown
     }

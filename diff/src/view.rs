@@ -9,7 +9,7 @@ use content::{
     canonical::{BODY_BYTES_MAX, ITEMS_MAX, VALUES_MAX, decoded_body},
     encoding::DecodeError,
     eventstream,
-    json::{self, Tree},
+    json::{self, Kind, Tree},
     message, multipart,
     sse::{self, Stream},
 };
@@ -34,6 +34,9 @@ pub(crate) enum View<'a> {
     Json(Arc<Tree<'a>>, usize),
     /// JSON in lines that join to a message: all lines as one array, and each as an event.
     Lines(Arc<Tree<'static>>, Stream),
+    /// JSON in lines of a body that came whole, or of a file, the last of which was cut: all lines as one array, in which that one
+    /// is a text; and each as an event where they join to a message.
+    CutLines(Arc<Tree<'static>>, Option<Stream>),
     /// Server-sent events, or messages in Amazon's framing.
     Events(Stream),
     /// A form, parts, HTML or protobuf.
@@ -97,7 +100,15 @@ impl<'a> View<'a> {
 
     /// A JSON document in each line, one line or more; where they join to a message, with that.
     pub(crate) fn of_lines(bytes: &[u8], values_max: usize, is_part: bool) -> Option<Self> {
-        let (tree, open) = read_lines(bytes, values_max, is_part)?;
+        let (tree, last) = read_lines(bytes, values_max, is_part)?;
+        let open = match last {
+            LastLine::Whole => 0,
+            LastLine::Part(open) => open,
+            LastLine::Cut => {
+                let stream = std::str::from_utf8(bytes).ok().and_then(message::cut_lines).filter(begins_message);
+                return Some(Self::CutLines(Arc::new(tree), stream));
+            }
+        };
         let stream = std::str::from_utf8(bytes).ok().filter(|_| !is_part).and_then(message::lines);
         let joined = stream.filter(|stream| message::joined(stream).is_some());
         Some(match joined {
@@ -109,8 +120,9 @@ impl<'a> View<'a> {
     /// The same of a body that was cut, where its lines join to a message as far as they go.
     fn of_cut_lines(bytes: &[u8]) -> Option<Self> {
         let stream = message::cut_lines(bytes.utf8_chunks().next()?.valid())?;
-        let whole = Stream { events: stream.events.clone(), trailing: None };
-        message::joined(&whole)?;
+        if !begins_message(&stream) {
+            return None;
+        }
         let array: Vec<&str> = stream.events.iter().map(|event| event.data.as_str()).collect();
         let tree = json::parse_tree_owned(format!("[{}]", array.join(",")), VALUES_MAX, None).ok()?;
         Some(Self::Lines(Arc::new(tree), stream))
@@ -118,7 +130,7 @@ impl<'a> View<'a> {
 
     /// A file as what it looks like, beside JSON and text.
     pub(crate) fn guessed(file: &'a [u8], reading: Reading<'_>) -> Option<Self> {
-        if let Some(stream) = eventstream::parse(file, false, ITEMS_MAX) {
+        if let Some(stream) = eventstream::parse_file(file, ITEMS_MAX) {
             return Some(Self::Events(stream));
         }
         if let Some(structured) = Structured::guessed(file, reading) {
@@ -221,7 +233,16 @@ impl<'a> View<'a> {
     /// What joins to a message, if it does.
     pub(crate) fn stream(&self) -> Option<&Stream> {
         match self {
-            Self::Events(stream) | Self::Lines(_, stream) => Some(stream),
+            Self::Events(stream) | Self::Lines(_, stream) | Self::CutLines(_, Some(stream)) => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// A list of what stands in each line, or any other list.
+    pub(crate) fn list(&self) -> Option<&Tree<'a>> {
+        match self {
+            Self::Json(tree, 0) if tree.root().kind() == Kind::Array => Some(tree),
+            Self::Lines(tree, _) | Self::CutLines(tree, _) => Some(tree),
             _ => None,
         }
     }
@@ -232,7 +253,12 @@ impl<'a> View<'a> {
             Self::Text(text) => Some(text.as_bytes()),
             Self::Bytes(bytes) => Some(bytes),
             Self::Media(media) => Some(&media.bytes),
-            Self::Nothing | Self::Json(..) | Self::Lines(..) | Self::Events(_) | Self::Structured(_) => None,
+            Self::Nothing
+            | Self::Json(..)
+            | Self::Lines(..)
+            | Self::CutLines(..)
+            | Self::Events(_)
+            | Self::Structured(_) => None,
         }
     }
 
@@ -240,7 +266,8 @@ impl<'a> View<'a> {
     pub(crate) fn shown(&self) -> Option<Shown> {
         match self {
             Self::Nothing => None,
-            Self::Json(tree, _) | Self::Lines(tree, _) => Some(Shown::of_json(tree.root())),
+            Self::Json(tree, _) => Some(Shown::of_json(tree.root())),
+            Self::Lines(tree, _) | Self::CutLines(tree, _) => Some(Shown::of_json(tree.root())),
             Self::Structured(structured) => Some(Shown::beginning_of(&structured.value().to_compact_text())),
             Self::Media(media) => Some(Shown::of_bytes(&media.bytes)),
             Self::Events(stream) => {
@@ -288,10 +315,28 @@ pub(crate) fn has_lines(bytes: &[u8]) -> bool {
     lines_of(bytes).nth(1).is_some()
 }
 
-/// A JSON document in each line as one array of them, and how many values at its end were cut off; `None` where a line is none.
+/// How the last of several lines ends.
+enum LastLine {
+    /// As a document does.
+    Whole,
+    /// The body was cut, so many values of it with it.
+    Part(usize),
+    /// Too early, though nobody cut the body.
+    Cut,
+}
+
+/// What stands before a line that was cut, where it is a text among documents.
+pub(crate) const CUT: &str = "(cut) ";
+
+/// True where the lines that are whole join to a message.
+fn begins_message(stream: &Stream) -> bool {
+    message::joined(&Stream { events: stream.events.clone(), trailing: None }).is_some()
+}
+
+/// A JSON document in each line as one array of them, and how the last one ends; `None` where a line is none.
 ///
 /// Where nobody cut the body, a last line that ends too early is a text among the documents: nothing of it is left out.
-fn read_lines(bytes: &[u8], values_max: usize, is_part: bool) -> Option<(Tree<'static>, usize)> {
+fn read_lines(bytes: &[u8], values_max: usize, is_part: bool) -> Option<(Tree<'static>, LastLine)> {
     let bytes = without_mark(bytes);
     if lines_of(bytes).nth(values_max).is_some() {
         return None;
@@ -310,18 +355,32 @@ fn read_lines(bytes: &[u8], values_max: usize, is_part: bool) -> Option<(Tree<'s
         joined.extend_from_slice(last);
         // Behind it a number is whole.
         joined.extend(bytes.ends_with(b"\n").then_some(b'\n'));
-        return parse_cut(&joined, values_max);
+        return parse_cut(&joined, values_max).map(|(tree, open)| (tree, LastLine::Part(open)));
     }
-    if is_document(last) {
+    let is_whole = is_document(last);
+    if is_whole {
         joined.extend_from_slice(last);
     } else if !before.is_empty() && parse_cut(last, values_max).is_some() {
-        let text = std::str::from_utf8(last).ok()?.to_owned();
+        let text = format!("{CUT}{}", text_up_to_cut(last)?);
         joined.extend(json::Value::String(text).to_compact_text().into_bytes());
     } else {
         return None;
     }
     joined.push(b']');
-    Some((json::parse_tree_owned(String::from_utf8(joined).ok()?, values_max, None).ok()?, 0))
+    let tree = json::parse_tree_owned(String::from_utf8(joined).ok()?, values_max, None).ok()?;
+    Some((tree, if is_whole { LastLine::Whole } else { LastLine::Cut }))
+}
+
+/// The text, and bytes of a character that was cut as escapes that JSON does not have.
+fn text_up_to_cut(bytes: &[u8]) -> Option<String> {
+    let valid_len = match std::str::from_utf8(bytes) {
+        Ok(text) => text.len(),
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        Err(_) => return None,
+    };
+    let mut text = std::str::from_utf8(&bytes[..valid_len]).ok()?.to_owned();
+    bytes[valid_len..].iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+    Some(text)
 }
 
 /// The document, or the bytes where they are none. A byte order mark before it is no part of it.

@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use exchange::Digest;
+
 use crate::{
     base64,
     json::{self, Value},
@@ -24,6 +26,9 @@ const STRING: u8 = 7;
 
 /// What stands before the type of a message that says what went wrong, as an event's type.
 pub const EXCEPTION: &str = "exception ";
+
+/// The type of what came of a message that was cut.
+pub const CUT: &str = "cut";
 
 /// Values of one message's payload that is looked into. Far above what a piece of an answer has.
 const VALUES_MAX: usize = 10_000;
@@ -44,6 +49,20 @@ pub fn parse(bytes: &[u8], is_part: bool, items_max: usize) -> Option<Stream> {
         events.push(event);
     }
     (!events.is_empty()).then_some(Stream { events, trailing: None })
+}
+
+/// As [`parse`], of a file, of which nobody knows whether it was cut: where it ends within a message, all that came of that one is the
+/// trailing event, of the type [`CUT`].
+pub fn parse_file(bytes: &[u8], items_max: usize) -> Option<Stream> {
+    let mut stream = parse(bytes, true, items_max)?;
+    let begin = stream.events.last()?.range.end;
+    let rest = &bytes[begin..];
+    if !rest.is_empty() {
+        let data = format!("{} bytes of a message, {}", rest.len(), Digest::of(rest));
+        let event = Some(CUT.to_owned());
+        stream.trailing = Some(Event { event, data, has_data: true, range: begin..bytes.len(), ..Event::default() });
+    }
+    Some(stream)
 }
 
 /// True where a whole prelude does not contradict that a message begins here.
@@ -191,6 +210,11 @@ mod tests {
         }
         assert_eq!(parse(&body[..body.len() - 1], true, 10).unwrap().events.len(), 1);
         assert_eq!(parse(&body, false, 1), None, "too many");
+        let whole = body.len() / 2;
+        let cut = |len: usize| parse_file(&body[..len], 10).map(|it| (it.events.len(), it.trailing.is_some()));
+        assert_eq!([whole, body.len()].map(cut), [Some((1, false)), Some((2, false))]);
+        assert_eq!([whole - 1, whole + 1, body.len() - 1].map(cut), [None, Some((1, true)), Some((1, true))]);
+        assert_ne!(parse_file(&body[..whole + 1], 10), parse_file(&body[..whole + 2], 10));
         assert_eq!(parse(b"data: 1\n\n", true, 10), None);
     }
 
