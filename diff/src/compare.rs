@@ -6,7 +6,7 @@
 use content::{
     canonical::{BODY_BYTES_MAX, VALUES_MAX},
     json::{Kind, Tree},
-    message,
+    message, multipart,
 };
 use exchange::{Head, MediaKind};
 
@@ -17,7 +17,9 @@ use crate::{
     pointer::rule_for_root,
     rules::Active,
     said::{self, Cut, Message, tree_of},
-    stream, text,
+    stream,
+    structured::{has_element, is_html},
+    text,
     view::View,
 };
 
@@ -104,7 +106,11 @@ fn compare_beginning(
     views.read_alike(one, other);
     let compared_as = views.compare(active, &mut findings);
     let too_long = |output: &Output<'_>| output.body.len() as u64 > BODY_BYTES_MAX;
-    if findings.changes_count() > before && (too_long(one) || too_long(other)) {
+    let is_refused = views.is_refused_as_html([one, other].map(|output| {
+        let content_type = output.head.text_of("content-type").unwrap_or_default();
+        is_html(&multipart::essence(content_type)) && !output.is_part()
+    }));
+    if findings.changes_count() > before && (too_long(one) || too_long(other) || is_refused) {
         findings.note_coarse();
     }
     let lists = findings.take_lists();
@@ -122,6 +128,12 @@ pub(crate) struct Views<'a> {
 }
 
 impl<'a> Views<'a> {
+    /// True where one of those that are HTML is too much or too deep to be read as that.
+    pub(crate) fn is_refused_as_html(&self, is_html: [bool; 2]) -> bool {
+        let is_refused = |view: &View<'_>| matches!(view, View::Text(text) if has_element(text));
+        [&self.one, &self.other].into_iter().zip(is_html).any(|(view, is_html)| is_html && is_refused(view))
+    }
+
     /// Notes why one of these answers was not read as the JSON that it should be.
     fn note_not_json(&self, one: &Output<'a>, other: &Output<'a>, findings: &mut Findings) {
         let why = |view: &View<'a>, output: &Output<'a>| {

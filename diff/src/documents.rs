@@ -16,7 +16,7 @@ use crate::{
     compare::Views,
     findings::Findings,
     said::Cut,
-    structured::Reading,
+    structured::{Reading, looks_like_html},
     view::{View, has_lines, without_mark},
 };
 
@@ -68,6 +68,7 @@ pub fn compare_documents_within(recorded: &[u8], replayed: &[u8], rules: &Rules,
     findings.note_not_json([&one, &other].map(|view| view.not_json(false, values_max)));
     let views = Views { one, other, cut: Cut::default() };
     let compared_as = views.compare(&rules.for_document(), &mut findings);
+    has_too_many |= views.is_refused_as_html([recorded, replayed].map(looks_like_html));
     if has_too_many && findings.changes_count() > 0 {
         findings.note_coarse();
     }
@@ -273,6 +274,25 @@ mod tests {
         let events = "data: 1\n\n".repeat(10_000);
         assert_eq!(kind(&events, 32 << 20), (ComparedAs::Events, false));
         assert_eq!(kind(&events, 1 << 20), (ComparedAs::Text, true));
+    }
+
+    #[test]
+    fn html_that_is_too_unlike_to_be_aligned_or_too_much_to_be_read_is_compared_more_coarsely_which_is_said() {
+        let lists = |begin: usize, count: usize| {
+            let items: String = (0..1_500).map(|at| format!("<li>{}", begin + at * 7 % 1_000)).collect();
+            format!("<!doctype html>{}", format!("<ul>{items}</ul>").repeat(count))
+        };
+        let compared = |one: &str, other: &str| {
+            let comparison = compare_documents(one.as_bytes(), other.as_bytes(), &Rules::strict());
+            assert!(comparison.changes_count() > 0);
+            (comparison.compared_as, comparison.coarse)
+        };
+        assert_eq!(compared(&lists(0, 2), &lists(500, 2)), (ComparedAs::Html, false));
+        assert_eq!(compared(&lists(0, 60), &lists(500, 60)), (ComparedAs::Html, true));
+        let deep = |text: &str| format!("<html>{}{text}", "<div>".repeat(70));
+        assert_eq!(compared(&deep("one"), &deep("two")), (ComparedAs::Text, true));
+        let much = |text: &str| format!("<html>{}{text}", "<br>".repeat((1 << 20) + 1));
+        assert_eq!(compared(&much("one"), &much("two")), (ComparedAs::Text, true));
     }
 
     #[test]

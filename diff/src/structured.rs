@@ -51,7 +51,7 @@ impl Structured {
         let essence = multipart::essence(content_type);
         let read = match essence.as_str() {
             "application/x-www-form-urlencoded" => Self::form(body),
-            "text/html" | "application/xhtml+xml" => Self::html(body),
+            _ if is_html(&essence) => Self::html(body),
             _ if essence.starts_with("multipart/") => Self::parts(body, content_type),
             _ => Self::protobuf(head, content_type, &essence, body, reading),
         };
@@ -63,11 +63,7 @@ impl Structured {
         if reading.of().is_some() {
             return Self::message(file, reading.of());
         }
-        let begin = file.trim_ascii_start();
-        let begins_with =
-            |word: &str| begin.get(..word.len()).is_some_and(|it| it.eq_ignore_ascii_case(word.as_bytes()));
-        let is_html = begins_with("<!doctype html") || begins_with("<html");
-        if is_html { Self::html(file).filter(Self::is_document) } else { None }
+        if looks_like_html(file) { Self::html(file).filter(Self::is_document) } else { None }
     }
 
     /// Both as documents that belong together.
@@ -148,6 +144,23 @@ impl Structured {
         let value = protobuf::document(body, of, &mut { VALUES_MAX })?;
         Some(Self { compared_as: ComparedAs::Protobuf, value, list_levels: levels(of) })
     }
+}
+
+/// True for the content type of HTML.
+pub(crate) fn is_html(essence: &str) -> bool {
+    matches!(essence, "text/html" | "application/xhtml+xml")
+}
+
+/// True for a file that says in the beginning that it is HTML.
+pub(crate) fn looks_like_html(file: &[u8]) -> bool {
+    let begin = file.trim_ascii_start();
+    let begins_with = |word: &str| begin.get(..word.len()).is_some_and(|it| it.eq_ignore_ascii_case(word.as_bytes()));
+    begins_with("<!doctype html") || begins_with("<html")
+}
+
+/// True where there is an element: what is HTML, has one, and was not read as that, is too much or too deep for it.
+pub(crate) fn has_element(text: &str) -> bool {
+    text.as_bytes().windows(2).any(|pair| pair[0] == b'<' && pair[1].is_ascii_alphabetic())
 }
 
 /// With a schema it is known which fields are repeated.

@@ -373,7 +373,7 @@ pub(crate) struct DiffArgs {
     /// … and by such a share its requests may take longer
     #[arg(long, value_name = "SHARE", default_value = "0.25", value_parser = values::share)]
     pub(crate) latency_margin: f64,
-    /// Memory for two files and what is read of them; JSON that needs more is compared as text
+    /// Memory for two files and what is read of them; JSON, HTML and events that need more are compared as text
     #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = values::size)]
     pub(crate) memory: u64,
     /// Show what a rule for this pointer would have hidden in the last runs of the store, ask, and write it into the file of
