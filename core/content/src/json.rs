@@ -8,6 +8,7 @@ mod error;
 mod escape;
 mod parser;
 mod plain;
+mod scalar;
 #[cfg(test)]
 mod tests;
 mod tree;

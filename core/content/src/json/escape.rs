@@ -1,6 +1,6 @@
 //! Escapes in strings: `\n`, `\u00e9`, and pairs of surrogates.
 
-use super::{Fault, ParseError};
+use super::{Fault, ParseError, plain::plain_end};
 
 /// Why reading stopped; boxed, so that what is read all the time is told in a register.
 pub(super) type Refused = Box<ParseError>;
@@ -60,12 +60,27 @@ pub(super) fn refused(offset: usize, what: Fault) -> Refused {
 pub(super) fn unescaped(written: &str) -> String {
     let mut text = String::with_capacity(written.len());
     let mut at = 0;
-    while let Some(len) = memchr::memchr(b'\\', &written.as_bytes()[at..]) {
-        text.push_str(&written[at..at + len]);
-        let Ok((character, end)) = escape(written, at + len) else { return text };
+    loop {
+        let plain_end = plain_end(written.as_bytes(), at);
+        text.push_str(&written[at..plain_end]);
+        if plain_end == written.len() {
+            return text;
+        }
+        let Ok((character, end)) = escape(written, plain_end) else { return text };
         text.push(character);
         at = end;
     }
-    text.push_str(&written[at..]);
-    text
+}
+
+/// True where each escape of this string, which was read before, is the shortest for its character.
+pub(super) fn has_shortest_escapes(written: &str) -> bool {
+    let mut rest = written.as_bytes();
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        let is_shortest = matches!(rest.get(at + 1), Some(b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't'));
+        if !is_shortest {
+            return false;
+        }
+        rest = &rest[at + 2..];
+    }
+    true
 }

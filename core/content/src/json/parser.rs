@@ -1,6 +1,7 @@
 //! Reads a document into a [`Tree`]: strict, bounded in depth, no number ever converted, nothing copied. A [`Value`] is made
 //! of that.
 
+mod again;
 mod alike;
 mod keys;
 mod pattern;
@@ -11,14 +12,14 @@ use std::{
 };
 
 use self::{
-    alike::Others,
+    again::Before,
+    alike::{Others, common_end_len},
     keys::Keys,
-    pattern::{Between, Pattern},
 };
 use super::{
     Fault, ParseError, Tree, Value,
-    escape::{Refused, escape, refused, unescaped},
-    plain::plain_len,
+    escape::{Refused, refused, unescaped},
+    scalar::{self, Scalar},
     tree::{Entry, Kind, NO_ESCAPE, Table},
 };
 
@@ -101,9 +102,14 @@ fn usable<'l, 'a>(like: Option<&'l Arc<Tree<'a>>>) -> Option<&'l Arc<Tree<'a>>> 
     like.filter(|like| like.like.is_none())
 }
 
+#[expect(unsafe_code, reason = "most documents are ASCII, which is told in a fraction of the time")]
 fn text_of(bytes: &[u8]) -> Result<&str, ParseError> {
-    let text =
-        std::str::from_utf8(bytes).map_err(|error| ParseError { offset: error.valid_up_to(), what: Fault::NotUtf8 })?;
+    let text = if bytes.is_ascii() {
+        // SAFETY: ASCII is UTF-8.
+        unsafe { std::str::from_utf8_unchecked(bytes) }
+    } else {
+        std::str::from_utf8(bytes).map_err(|error| ParseError { offset: error.valid_up_to(), what: Fault::NotUtf8 })?
+    };
     if text.starts_with('\u{feff}') {
         return Err(ParseError { offset: 0, what: Fault::ByteOrderMark });
     }
@@ -128,12 +134,10 @@ struct Parser<'a, const ALIKE: bool> {
     depth: usize,
     values_left: usize,
     table: Table,
-    /// Of the arrays that are being read, the outer ones first: what the next element may be like.
-    patterns: Vec<Between>,
-    /// True when the last object left its pattern.
-    is_pattern_left: bool,
     /// A document that this one may be like.
     like: Option<&'a Tree<'a>>,
+    /// How many bytes it and this one have in common at their ends.
+    common_end_len: usize,
 }
 
 impl<'a, const ALIKE: bool> Parser<'a, ALIKE> {
@@ -141,21 +145,21 @@ impl<'a, const ALIKE: bool> Parser<'a, ALIKE> {
         let capacity = if ALIKE { ENTRIES_ALIKE } else { text.len() / BYTES_PER_ENTRY + 4 };
         let entries = Vec::with_capacity(capacity.min(ENTRIES_AT_FIRST_MAX));
         let table = Table { entries, escaped: 0, texts: OnceLock::new(), elsewhere: 0 };
-        Self { text, depth: 0, values_left: values_max, table, patterns: Vec::new(), is_pattern_left: false, like }
+        let common_end_len = like.map_or(0, |like| common_end_len(like.text.as_bytes(), text.as_bytes()));
+        Self { text, depth: 0, values_left: values_max, table, like, common_end_len }
     }
 
     fn document(mut self) -> Result<Table, Refused> {
         let begin = self.behind_space(0);
-        let end = self.value(begin, ALIKE.then_some(0), Pattern::default())?;
+        let end = self.value(begin, ALIKE.then_some(0), None)?;
         let end = self.behind_space(end);
         if end < self.text.len() { Err(refused(end, Fault::Trailing)) } else { Ok(self.table) }
     }
 
     /// Reads the value that begins here, and gives where it ends. `alike` is the entry of the other document that stands in the
-    /// same place, `pattern` what it may
-    /// be like if it is an object.
+    /// same place, `model` that of an object which it may be like.
     #[inline(always)]
-    fn value(&mut self, at: usize, alike: Option<u32>, pattern: Pattern) -> Result<usize, Refused> {
+    fn value(&mut self, at: usize, alike: Option<u32>, model: Option<usize>) -> Result<usize, Refused> {
         if ALIKE
             && let Some(alike) = alike
             && let Some(end) = self.taken_over(at, alike)
@@ -164,14 +168,13 @@ impl<'a, const ALIKE: bool> Parser<'a, ALIKE> {
         }
         self.values_left = self.values_left.checked_sub(1).ok_or_else(|| refused(at, Fault::TooManyValues))?;
         match self.byte(at) {
-            Some(b'"') => self.string(at, false),
-            Some(b'-' | b'0'..=b'9') => self.number(at),
-            Some(b'{') => self.object(at, alike, pattern),
+            Some(b'{') => self.object(at, alike, model),
             Some(b'[') => self.array(at, alike),
-            Some(b't') => self.word(at, "true", Kind::Bool),
-            Some(b'f') => self.word(at, "false", Kind::Bool),
-            Some(b'n') => self.word(at, "null", Kind::Null),
-            _ => Err(self.unexpected(at)),
+            _ => {
+                let scalar = scalar::scalar(self.text, at)?;
+                self.push_scalar(at, scalar, false);
+                Ok(scalar.end)
+            }
         }
     }
 
@@ -181,19 +184,23 @@ impl<'a, const ALIKE: bool> Parser<'a, ALIKE> {
         let mut others = self.inside(alike, Kind::Array);
         let mut at = self.behind_space(begin + 1);
         if self.byte(at) != Some(b']') {
-            let (mut before, mut pattern) = (None, Pattern::default());
-            let patterns_len = self.patterns.len();
+            let mut before = Before::default();
             loop {
-                let alike = if ALIKE { others.next(self.like) } else { None };
-                if pattern.is_empty() && self.byte(at) == Some(b'{') {
-                    pattern = self.pattern_of(before);
-                }
-                before = Some(offset(self.table.entries.len()));
-                at = self.value(at, alike, pattern)?;
-                if std::mem::take(&mut self.is_pattern_left) {
-                    self.patterns.truncate(patterns_len);
-                    pattern = Pattern::default();
-                }
+                let known =
+                    if ALIKE { self.rest_taken_over(at, &mut others) } else { self.element_again(at, &mut before) };
+                at = match known {
+                    Some(end) => end,
+                    None => {
+                        let alike = if ALIKE { others.next(self.like) } else { None };
+                        let model = if ALIKE { None } else { before.object(&self.table) };
+                        let (element_at, values_left) = (self.table.entries.len(), self.values_left);
+                        let end = self.value(at, alike, model)?;
+                        if !ALIKE {
+                            self.note_element(&mut before, element_at, values_left - self.values_left);
+                        }
+                        end
+                    }
+                };
                 at = self.behind_space(at);
                 match self.byte(at) {
                     Some(b',') => at = self.behind_space(at + 1),
@@ -201,64 +208,85 @@ impl<'a, const ALIKE: bool> Parser<'a, ALIKE> {
                     _ => return Err(self.unexpected(at)),
                 }
             }
-            self.patterns.truncate(patterns_len);
         }
         self.leave(entry_at, at + 1);
         Ok(at + 1)
     }
 
     #[inline(never)]
-    fn object(&mut self, begin: usize, alike: Option<u32>, pattern: Pattern) -> Result<usize, Refused> {
+    fn object(&mut self, begin: usize, alike: Option<u32>, model: Option<usize>) -> Result<usize, Refused> {
         let entry_at = self.enter(begin, Kind::Object)?;
-        let mut keys = Keys::default();
-        let mut at = begin + 1;
-        let mut is_at_key = true;
-        if let Some(behind) = self.members_as_before(begin, pattern)? {
-            at = self.behind_space(behind);
-            is_at_key = self.byte(at) == Some(b',');
-            if is_at_key {
-                self.take_keys(entry_at, &mut keys);
-                at += 1;
-            } else if self.byte(at) != Some(b'}') {
-                return Err(self.unexpected(at));
+        let again = match model {
+            Some(model) if !ALIKE => self.members_again(begin, model)?,
+            _ => None,
+        };
+        let end = match again {
+            Some(behind) => self.members_behind(behind, entry_at)?,
+            None => {
+                let at = self.behind_space(begin + 1);
+                let is_empty = self.byte(at) == Some(b'}');
+                if is_empty { at + 1 } else { self.members(at, alike, entry_at, Keys::default())? }
             }
-        }
-        if is_at_key {
-            at = self.behind_space(at);
-            let is_empty = self.byte(at) == Some(b'}') && self.table.entries.len() == entry_at + 1;
-            if !is_empty {
-                at = self.members(at, alike, &mut keys)?;
-            }
-        }
-        self.leave(entry_at, at + 1);
-        if !pattern.is_empty() {
-            self.is_pattern_left = is_at_key;
-        }
-        if keys.may_have_twins {
-            self.refuse_twins(entry_at)?;
-        }
-        Ok(at + 1)
+        };
+        self.leave(entry_at, end);
+        Ok(end)
     }
 
-    /// Reads the members from the key on that stands here; gives where the closing bracket is.
+    /// Reads the members of an object behind those that it has so far, up to its end.
     #[inline]
-    fn members(&mut self, mut at: usize, alike: Option<u32>, keys: &mut Keys) -> Result<usize, Refused> {
+    fn members_behind(&mut self, behind: usize, object_at: usize) -> Result<usize, Refused> {
+        let at = self.behind_space(behind);
+        match self.byte(at) {
+            Some(b'}') => Ok(at + 1),
+            Some(b',') => {
+                let keys = self.keys_of(object_at);
+                self.members(self.behind_space(at + 1), None, object_at, keys)
+            }
+            _ => Err(self.unexpected(at)),
+        }
+    }
+
+    /// The keys that an object has so far.
+    #[inline(never)]
+    fn keys_of(&self, object_at: usize) -> Keys {
+        let mut keys = Keys::default();
+        let mut at = object_at + 1;
+        while at < self.table.entries.len() {
+            keys.take(self.key_text(at).as_bytes());
+            at = self.behind_member(at);
+        }
+        keys
+    }
+
+    /// Reads the members from the key on that stands here; gives where their object ends. `keys` are those before it.
+    #[inline(never)]
+    fn members(
+        &mut self,
+        mut at: usize,
+        alike: Option<u32>,
+        object_at: usize,
+        mut keys: Keys,
+    ) -> Result<usize, Refused> {
         let mut others = self.inside(alike, Kind::Object);
         loop {
-            let (behind_key, alike) = self.key(at, keys, &mut others)?;
+            let (behind_key, alike) = self.key(at, &mut keys, &mut others)?;
             at = self.behind_space(behind_key);
             if self.byte(at) != Some(b':') {
                 return Err(self.unexpected(at));
             }
             at = self.behind_space(at + 1);
-            at = self.value(at, alike, Pattern::default())?;
+            at = self.value(at, alike, None)?;
             at = self.behind_space(at);
             match self.byte(at) {
                 Some(b',') => at = self.behind_space(at + 1),
-                Some(b'}') => return Ok(at),
+                Some(b'}') => break,
                 _ => return Err(self.unexpected(at)),
             }
         }
+        if keys.may_have_twins {
+            self.refuse_twins(object_at)?;
+        }
+        Ok(at + 1)
     }
 
     /// Reads a key; gives where it ends, and what stands beside its value in the other document.
@@ -279,16 +307,14 @@ impl<'a, const ALIKE: bool> Parser<'a, ALIKE> {
             }
             return Ok((end, others.next(self.like)));
         }
-        let plain_end = self.behind_plain(at + 1);
-        let end = if self.byte(plain_end) == Some(b'"') {
-            self.push(at, plain_end + 1, Kind::String, NO_ESCAPE, true);
-            keys.take(&self.text.as_bytes()[at + 1..plain_end]);
-            plain_end + 1
-        } else {
-            let end = self.string_with_escapes(at, plain_end, true)?;
+        let scalar = scalar::string(self.text, at)?;
+        let end = scalar.end;
+        self.push_scalar(at, scalar, true);
+        if scalar.has_escape {
             keys.take(unescaped(&self.text[at + 1..end - 1]).as_bytes());
-            end
-        };
+        } else {
+            keys.take(&self.text.as_bytes()[at + 1..end - 1]);
+        }
         let alike = if ALIKE { others.find(self.like, &self.text[at + 1..end - 1]) } else { None };
         Ok((end, alike))
     }
@@ -296,10 +322,10 @@ impl<'a, const ALIKE: bool> Parser<'a, ALIKE> {
     /// Refuses an object in which a key stands twice.
     #[inline(never)]
     fn refuse_twins(&self, object_at: usize) -> Result<(), Refused> {
-        let Entry { start, next, .. } = self.table.entries[object_at];
+        let start = self.table.entries[object_at].start;
         let mut keys = Vec::new();
         let mut at = object_at + 1;
-        while at < next as usize {
+        while at < self.table.entries.len() {
             keys.push(self.key_text(at));
             at = self.behind_member(at);
         }
@@ -344,93 +370,22 @@ impl<'a, const ALIKE: bool> Parser<'a, ALIKE> {
         entry.next = next;
     }
 
+    #[inline(always)]
+    fn push_scalar(&mut self, at: usize, scalar: Scalar, is_key: bool) {
+        let next = if scalar.has_escape { self.table.escaped } else { NO_ESCAPE };
+        self.table.escaped += u32::from(scalar.has_escape);
+        self.push(at, scalar.end, scalar.kind, next, is_key);
+    }
+
     #[inline]
     fn push(&mut self, start: usize, end: usize, kind: Kind, next: u32, is_key: bool) {
         let (start, end) = (offset(start), offset(end));
         self.table.entries.push(Entry { start, end, next, kind, is_key, is_taken_over: false });
     }
 
-    #[inline(always)]
-    fn word(&mut self, at: usize, word: &str, kind: Kind) -> Result<usize, Refused> {
-        let rest = &self.text.as_bytes()[at..];
-        if rest.starts_with(word.as_bytes()) {
-            self.push(at, at + word.len(), kind, NO_ESCAPE, false);
-            return Ok(at + word.len());
-        }
-        let len = rest.iter().zip(word.as_bytes()).take_while(|(found, wanted)| found == wanted).count();
-        Err(self.unexpected(at + len))
-    }
-
-    /// `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`
-    #[inline]
-    fn number(&mut self, begin: usize) -> Result<usize, Refused> {
-        let whole = begin + usize::from(self.byte(begin) == Some(b'-'));
-        let mut at = self.behind_digits(whole)?;
-        if at > whole + 1 && self.byte(whole) == Some(b'0') {
-            return Err(refused(begin, Fault::BadNumber));
-        }
-        if self.byte(at) == Some(b'.') {
-            at = self.behind_digits(at + 1)?;
-        }
-        if let Some(b'e' | b'E') = self.byte(at) {
-            let is_signed = matches!(self.byte(at + 1), Some(b'+' | b'-'));
-            at = self.behind_digits(at + 1 + usize::from(is_signed))?;
-        }
-        self.push(begin, at, Kind::Number, NO_ESCAPE, false);
-        Ok(at)
-    }
-
-    /// Behind one digit or more.
-    #[inline]
-    fn behind_digits(&self, begin: usize) -> Result<usize, Refused> {
-        let mut at = begin;
-        while let Some(b'0'..=b'9') = self.byte(at) {
-            at += 1;
-        }
-        if at == begin {
-            let what = if at == self.text.len() { Fault::UnexpectedEnd } else { Fault::BadNumber };
-            return Err(refused(at, what));
-        }
-        Ok(at)
-    }
-
-    /// Reads the string whose quote stands here.
-    #[inline(always)]
-    fn string(&mut self, begin: usize, is_key: bool) -> Result<usize, Refused> {
-        let at = self.behind_plain(begin + 1);
-        if self.byte(at) == Some(b'"') {
-            self.push(begin, at + 1, Kind::String, NO_ESCAPE, is_key);
-            return Ok(at + 1);
-        }
-        self.string_with_escapes(begin, at, is_key)
-    }
-
-    /// Goes on at the first byte that does not stand for itself.
-    #[inline(never)]
-    fn string_with_escapes(&mut self, begin: usize, mut at: usize, is_key: bool) -> Result<usize, Refused> {
-        loop {
-            match self.byte(at) {
-                Some(b'"') => break,
-                Some(b'\\') => (_, at) = escape(self.text, at)?,
-                Some(_) => return Err(refused(at, Fault::ControlCharacter)),
-                None => return Err(refused(at, Fault::UnexpectedEnd)),
-            }
-            at = self.behind_plain(at);
-        }
-        self.push(begin, at + 1, Kind::String, self.table.escaped, is_key);
-        self.table.escaped += 1;
-        Ok(at + 1)
-    }
-
-    /// The next quote, backslash or control character, or the end.
-    #[inline]
-    fn behind_plain(&self, at: usize) -> usize {
-        at + plain_len(&self.text.as_bytes()[at..])
-    }
-
     #[inline]
     fn byte(&self, at: usize) -> Option<u8> {
-        self.text.as_bytes().get(at).copied()
+        scalar::byte(self.text, at)
     }
 
     #[inline]
@@ -451,7 +406,7 @@ impl<'a, const ALIKE: bool> Parser<'a, ALIKE> {
 
     #[cold]
     fn unexpected(&self, at: usize) -> Refused {
-        refused(at, self.text[at..].chars().next().map_or(Fault::UnexpectedEnd, Fault::Unexpected))
+        scalar::unexpected(self.text, at)
     }
 }
 

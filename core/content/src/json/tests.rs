@@ -1,3 +1,5 @@
+mod slowly;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;

@@ -9,7 +9,11 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use super::{Value, escape::unescaped, writer};
+use super::{
+    Value,
+    escape::{has_shortest_escapes, unescaped},
+    writer,
+};
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +47,7 @@ impl Kind {
 }
 
 /// One value, or one key.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     /// Its first byte in the text.
     pub(super) start: u32,
@@ -57,6 +61,15 @@ pub(super) struct Entry {
     pub(super) is_key: bool,
     /// True for what stands in the other document too; what is inside it has its entries there alone.
     pub(super) is_taken_over: bool,
+}
+
+impl Entry {
+    /// The entry behind this one, whose number is given, and all that is in it.
+    #[inline]
+    pub(super) fn behind(&self, at: u32) -> u32 {
+        let is_container = matches!(self.kind, Kind::Array | Kind::Object);
+        if is_container && !self.is_taken_over { self.next } else { at + 1 }
+    }
 }
 
 /// A string that stands in the document as it is.
@@ -95,7 +108,7 @@ pub struct Tree<'a> {
 impl Tree<'_> {
     /// The value that is the document.
     pub fn root(&self) -> Node<'_> {
-        Node::at(self, 0)
+        Node::of(self, 0, &self.table.entries[0])
     }
 
     /// How many values and keys it has.
@@ -107,9 +120,7 @@ impl Tree<'_> {
     /// The entry behind this one and all that is in it.
     #[inline]
     pub(super) fn behind(&self, at: u32) -> u32 {
-        let entry = &self.table.entries[at as usize];
-        let is_container = matches!(entry.kind, Kind::Array | Kind::Object);
-        if is_container && !entry.is_taken_over { entry.next } else { at + 1 }
+        self.table.entries[at as usize].behind(at)
     }
 
     /// The bytes of an entry.
@@ -127,10 +138,9 @@ pub struct Node<'t> {
 }
 
 impl<'t> Node<'t> {
-    /// What this entry is, be it in the other document.
+    /// What this entry, which has this number, is, be it in the other document.
     #[inline]
-    fn at(tree: &'t Tree<'t>, at: u32) -> Self {
-        let entry = &tree.table.entries[at as usize];
+    fn of(tree: &'t Tree<'t>, at: u32, entry: &Entry) -> Self {
         match &tree.like {
             Some(like) if entry.is_taken_over => Self { tree: like, at: entry.next },
             _ => Self { tree, at },
@@ -163,12 +173,13 @@ impl<'t> Node<'t> {
         u64::from(end - start)
     }
 
-    /// True for a number, `true`, `false`, `null`, and a string without escapes: what the canonical form has as it stands here.
+    /// True for a number, `true`, `false`, `null`, and a string without escapes but the shortest: what the canonical form has as it
+    /// stands here. Some others may be so too.
     pub fn is_canonical(self) -> bool {
         let entry = self.entry();
         match entry.kind {
             Kind::Null | Kind::Bool | Kind::Number => true,
-            Kind::String => entry.next == NO_ESCAPE,
+            Kind::String => entry.next == NO_ESCAPE || has_shortest_escapes(self.raw()),
             Kind::Array | Kind::Object => false,
         }
     }
@@ -192,6 +203,16 @@ impl<'t> Node<'t> {
             NO_ESCAPE => written,
             at => self.tree.table.text(at, written),
         })
+    }
+
+    /// The same, and nothing is kept for whoever asks again.
+    pub fn text_once(self) -> Option<Cow<'t, str>> {
+        let entry = self.entry();
+        if entry.kind != Kind::String {
+            return None;
+        }
+        let written = &self.tree.text[entry.start as usize + 1..entry.end as usize - 1];
+        Some(if entry.next == NO_ESCAPE { Cow::Borrowed(written) } else { Cow::Owned(unescaped(written)) })
     }
 
     /// The elements of an array; of anything else none.
@@ -268,7 +289,7 @@ impl<'t> Node<'t> {
     pub fn write_canonical(self, out: &mut Vec<u8>) {
         match self.kind() {
             Kind::Null | Kind::Bool | Kind::Number => out.extend_from_slice(self.raw().as_bytes()),
-            Kind::String => writer::write_string(self.text().unwrap_or_default(), out),
+            Kind::String => writer::write_string(&self.text_once().unwrap_or_default(), out),
             Kind::Array => {
                 out.push(b'[');
                 for (at, element) in self.elements().enumerate() {
@@ -337,9 +358,10 @@ impl<'t> Iterator for Elements<'t> {
         if self.at >= self.end {
             return None;
         }
-        let node = Node::at(self.tree, self.at);
-        self.at = self.tree.behind(self.at);
-        Some(node)
+        let Self { tree, at, .. } = *self;
+        let entry = &tree.table.entries[at as usize];
+        self.at = entry.behind(at);
+        Some(Node::of(tree, at, entry))
     }
 }
 
@@ -352,7 +374,12 @@ impl<'t> Iterator for Members<'t> {
 
     #[inline]
     fn next(&mut self) -> Option<(&'t str, Node<'t>)> {
-        let key = self.0.next()?.text()?;
-        Some((key, self.0.next()?))
+        let Elements { tree, at, end } = self.0;
+        if at >= end {
+            return None;
+        }
+        let [key, value] = tree.table.entries[at as usize..].first_chunk()?;
+        self.0.at = value.behind(at + 1);
+        Some((Node::of(tree, at, key).text()?, Node::of(tree, at + 1, value)))
     }
 }

@@ -1,6 +1,6 @@
 //! Writes a [`Value`] without white space, with the shortest escapes.
 
-use super::{Value, plain::plain_len};
+use super::{Value, plain::plain_end};
 
 /// In which order members are written.
 #[derive(Clone, Copy)]
@@ -59,7 +59,7 @@ pub(super) fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut rest = text.as_bytes();
     loop {
-        let (plain, others) = rest.split_at(plain_len(rest));
+        let (plain, others) = rest.split_at(plain_end(rest, 0));
         out.extend_from_slice(plain);
         let Some((&byte, behind)) = others.split_first() else { break };
         write_escape(byte, out);

@@ -50,6 +50,15 @@ impl Others {
     }
 }
 
+/// Bytes that are compared in one step. A choice.
+const STEP: usize = 256;
+
+/// How many bytes two texts have in common at their ends, or some fewer.
+pub(super) fn common_end_len(one: &[u8], other: &[u8]) -> usize {
+    let is_alike = |(one, other): &(&[u8], &[u8])| one == other;
+    STEP * one.rchunks_exact(STEP).zip(other.rchunks_exact(STEP)).take_while(is_alike).count()
+}
+
 /// True where this entry is the key that is written so between its quotes.
 fn is_key(like: &Tree<'_>, key_at: u32, written: &str) -> bool {
     let Some([b'"', other @ .., b'"']) = like.table.entries.get(key_at as usize).map(|key| like.written(key)) else {
@@ -74,6 +83,30 @@ impl<const ALIKE: bool> Parser<'_, ALIKE> {
             }
             _ => Others::default(),
         }
+    }
+
+    /// Takes over all elements of an array that are still to come, where both documents are written alike from here to their ends.
+    /// Gives where the last of them ends.
+    #[inline]
+    pub(super) fn rest_taken_over(&mut self, at: usize, others: &mut Others) -> Option<usize> {
+        let like = self.like.filter(|_| ALIKE && others.at < others.end)?;
+        let entries = &like.table.entries[..others.end as usize];
+        let (len, start) = (self.text.len() - at, entries[others.at as usize].start);
+        let is_alike = len <= self.common_end_len && like.text.len() - start as usize == len;
+        if !is_alike || self.values_left < self.text.len() {
+            return None;
+        }
+        let by = offset(at).wrapping_sub(start);
+        let mut end = at;
+        while others.at < others.end {
+            let (entry, number) = (entries[others.at as usize], others.at);
+            others.at = like.behind(number);
+            self.table.elsewhere += (others.at - number - 1) as usize;
+            let (start, entry_end) = (entry.start.wrapping_add(by), entry.end.wrapping_add(by));
+            self.table.entries.push(Entry { start, end: entry_end, next: number, is_taken_over: true, ..entry });
+            end = entry_end as usize;
+        }
+        Some(end)
     }
 
     /// Takes over the other document's entry with all that is in it, where it is written here too; it stands as deep as what
