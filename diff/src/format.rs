@@ -77,9 +77,14 @@ impl Format {
         }
     }
 
+    /// The format that both of these texts have under this key.
+    pub(crate) fn of_texts(key: Option<&str>, one: &str, other: &str) -> Option<Self> {
+        let key = in_lower_case(key.unwrap_or_default());
+        Self::of_text(&key, one).filter(|format| Self::of_text(&key, other) == Some(*format))
+    }
+
     fn of(key: &str, node: Node<'_>) -> Option<Self> {
-        let has_capitals = key.bytes().any(|byte| byte.is_ascii_uppercase());
-        let key = if has_capitals { Cow::Owned(key.to_ascii_lowercase()) } else { Cow::Borrowed(key) };
+        let key = in_lower_case(key);
         match node.kind() {
             Kind::Number => of_number(&key, node),
             Kind::String => Self::of_text(&key, node.text()?),
@@ -104,6 +109,11 @@ impl Format {
             None
         }
     }
+}
+
+fn in_lower_case(key: &str) -> Cow<'_, str> {
+    let has_capitals = key.bytes().any(|byte| byte.is_ascii_uppercase());
+    if has_capitals { Cow::Owned(key.to_ascii_lowercase()) } else { Cow::Borrowed(key) }
 }
 
 fn of_number(key: &str, node: Node<'_>) -> Option<Format> {

@@ -30,6 +30,10 @@ const NUMBERED_LEN_MAX: usize = 4_000;
 /// Most elements of an array for which memory is set aside at first. A choice.
 const ELEMENTS_AT_FIRST_MAX: usize = 64;
 
+/// Members that differ for which memory is set aside at first, and steps of a path. A choice.
+const DIFFERING_AT_FIRST: usize = 4;
+const STEPS_AT_FIRST: usize = 8;
+
 /// Where the documents are that are compared: what stands before each pointer.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Document {
@@ -220,7 +224,8 @@ impl<'v> Walk<'v, '_> {
     }
 
     fn strings(&mut self, recorded: Node<'v>, replayed: Node<'v>, open: usize) {
-        let (one, other) = (recorded.text().unwrap_or_default(), replayed.text().unwrap_or_default());
+        let (one, other) = (recorded.text_once().unwrap_or_default(), replayed.text_once().unwrap_or_default());
+        let (one, other) = (&*one, &*other);
         let is_equal = if open > 0 { other.starts_with(one) } else { one == other };
         if is_equal {
             return;
@@ -237,7 +242,7 @@ impl<'v> Walk<'v, '_> {
         let is_long = one.len().max(other.len()) > TEXT_LEN_MIN;
         let text = is_long.then(|| text::change(one, other, self.findings));
         let (shown, replayed_shown) = (Some(Shown::of_json(recorded)), Some(Shown::of_json(replayed)));
-        let format = Format::of_pair(self.last_key(), Some(recorded), Some(replayed));
+        let format = Format::of_texts(self.last_key(), one, other);
         let change = Change {
             recorded: shown,
             replayed: replayed_shown,
@@ -340,14 +345,16 @@ impl<'v> Walk<'v, '_> {
 fn elements_of(array: Node<'_>) -> Vec<Node<'_>> {
     let elements = array.elements();
     let mut all = Vec::with_capacity(elements.len_max().min(ELEMENTS_AT_FIRST_MAX));
-    all.extend(elements);
+    for element in elements {
+        all.push(element);
+    }
     all
 }
 
 /// The members that are not written alike, in the order of their keys.
 fn differing<'v>(recorded: Node<'v>, replayed: Node<'v>) -> Vec<(&'v str, Option<Node<'v>>, Option<Node<'v>>)> {
     let (mut one, mut other) = (recorded.members(), replayed.members());
-    let mut differing = Vec::new();
+    let mut differing = Vec::with_capacity(DIFFERING_AT_FIRST);
     loop {
         let (before, other_before) = (one.clone(), other.clone());
         match (one.next(), other.next()) {
@@ -404,7 +411,7 @@ pub(super) struct Side<'v, 'f> {
 impl<'v, 'f> Side<'v, 'f> {
     fn at_root(rules: Covered<'f>) -> Self {
         let (cover, tolerated) = (Cover::new(rules.ignored), Cover::new(rules.tolerated));
-        Self { path: Vec::new(), cover, tolerated, prints: Prints::default() }
+        Self { path: Vec::with_capacity(STEPS_AT_FIRST), cover, tolerated, prints: Prints::default() }
     }
 
     fn enter(&mut self, step: Step<'v>) {
