@@ -45,7 +45,8 @@ struct Block {
 
 #[repr(C)]
 struct Clock {
-    /// The time itself; below zero, all but the highest bit are what is added to the monotonic clock.
+    /// The time itself; below zero, what is added to the monotonic clock: nanoseconds in the lowest 30 bits, and above them
+    /// seconds, more by `SECONDS_MORE`, so that a reading takes no division.
     wall: i64,
     /// What the monotonic clocks show, 0 for the machine's own.
     monotonic: i64,
@@ -64,6 +65,8 @@ struct Timeval {
 }
 
 const SECOND: i64 = 1_000_000_000;
+const NANOSECONDS_BITS: u32 = 30;
+const SECONDS_MORE: i64 = 1 << 30;
 const CLOCK_MONOTONIC: i32 = 1;
 const ENOSYS: isize = 38;
 
@@ -112,18 +115,34 @@ unsafe fn machine_clock(clock: i32, to: *mut Timespec) -> i32 {
 }
 
 #[inline(never)]
-fn wall() -> i64 {
-    // One word, which is never half-written.
-    let wall = unsafe { read_volatile(addr_of!((*shown()).wall)) };
-    if wall >= 0 {
-        return wall;
-    }
-    let mut now = MaybeUninit::<Timespec>::uninit();
+unsafe fn write_wall(to: *mut Timespec) -> i32 {
     unsafe {
-        // It cannot fail: the clock exists and the address is ours.
-        machine_clock(CLOCK_MONOTONIC, now.as_mut_ptr());
-        let now = now.assume_init();
-        now.seconds.wrapping_mul(SECOND).wrapping_add(now.nanoseconds).wrapping_add(wall << 1 >> 1)
+        // One word, which is never half-written.
+        let wall = read_volatile(addr_of!((*shown()).wall));
+        if wall >= 0 {
+            return write_time(wall, to);
+        }
+        // It can only fail for an address that is none.
+        let failed = machine_clock(CLOCK_MONOTONIC, to);
+        if failed != 0 {
+            return failed;
+        }
+        let more = ((wall as u64) << 1 >> (NANOSECONDS_BITS + 1)) as i64 - SECONDS_MORE;
+        let nanoseconds = (*to).nanoseconds + (wall & ((1 << NANOSECONDS_BITS) - 1));
+        let carry = nanoseconds >= SECOND;
+        (*to).seconds += more + carry as i64;
+        (*to).nanoseconds = nanoseconds - if carry { SECOND } else { 0 };
+        0
+    }
+}
+
+#[inline(always)]
+fn wall() -> Timespec {
+    let mut now = MaybeUninit::uninit();
+    unsafe {
+        // The address is ours.
+        write_wall(now.as_mut_ptr());
+        now.assume_init()
     }
 }
 
@@ -136,7 +155,7 @@ unsafe fn write_time(time: i64, to: *mut Timespec) -> i32 {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn clock_gettime(clock: i32, to: *mut Timespec) -> i32 {
     if is_wall(clock) {
-        return unsafe { write_time(wall(), to) };
+        return unsafe { write_wall(to) };
     }
     if is_monotonic(clock) {
         let monotonic = unsafe { read_volatile(addr_of!((*shown()).monotonic)) };
@@ -149,9 +168,9 @@ unsafe extern "C" fn clock_gettime(clock: i32, to: *mut Timespec) -> i32 {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn gettimeofday(to: *mut Timeval, zone: *mut u8) -> i32 {
-    let wall = wall();
     if !to.is_null() {
-        unsafe { write(to, Timeval { seconds: wall / SECOND, microseconds: wall % SECOND / 1000 }) };
+        let Timespec { seconds, nanoseconds } = wall();
+        unsafe { write(to, Timeval { seconds, microseconds: nanoseconds / 1000 }) };
     }
     let offset = unsafe { read_volatile(addr_of!((*block()).original_gettimeofday)) };
     if !zone.is_null() && offset != 0 {
@@ -162,7 +181,7 @@ unsafe extern "C" fn gettimeofday(to: *mut Timeval, zone: *mut u8) -> i32 {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn time(to: *mut i64) -> i64 {
-    let seconds = wall() / SECOND;
+    let seconds = wall().seconds;
     if !to.is_null() {
         unsafe { write(to, seconds) };
     }

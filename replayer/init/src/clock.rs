@@ -28,6 +28,14 @@ const MONOTONIC: usize = 1;
 /// and else the time itself.
 const RUNS: i64 = i64::MIN;
 
+/// Of what is added the nanoseconds are in the lowest bits, and above them the seconds, more by so many that they are never below
+/// zero: 34 years, longer than any machine has been on.
+const NANOSECONDS_BITS: u32 = 30;
+const SECONDS_MORE: i64 = 1 << 30;
+const SECONDS_MAX: i64 = (1 << (63 - NANOSECONDS_BITS)) - 1 - SECONDS_MORE;
+
+const SECOND_NS: i64 = 1_000_000_000;
+
 /// What all processes of the service are shown.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock(Shared);
@@ -92,12 +100,16 @@ impl Clock {
 }
 
 /// The wall clock's number where the machine's monotonic clock shows `now`. Times end where the number does: in 2262, and in
-/// 2116 for a clock that runs.
+/// 2208 for a clock that runs.
 fn word_of(wall: WallClock, now: i64) -> i64 {
     let ns = |ns: u64| i64::try_from(ns).unwrap_or(i64::MAX);
     match wall {
         WallClock::Frozen { at_ns } => ns(at_ns),
-        WallClock::Running { from_ns } => (ns(from_ns) - now).clamp(i64::MIN >> 1, i64::MAX >> 1) | RUNS,
+        WallClock::Running { from_ns } => {
+            let more = (ns(from_ns) - now).clamp(-SECONDS_MORE * SECOND_NS, SECONDS_MAX * SECOND_NS);
+            let (seconds, nanoseconds) = (more.div_euclid(SECOND_NS), more.rem_euclid(SECOND_NS));
+            (seconds + SECONDS_MORE) << NANOSECONDS_BITS | nanoseconds | RUNS
+        }
     }
 }
 
@@ -105,7 +117,11 @@ fn word_of(wall: WallClock, now: i64) -> i64 {
 fn time_of(word: i64, now: i64) -> i64 {
     match word & RUNS {
         0 => word,
-        _ => (word << 1 >> 1).saturating_add(now),
+        _ => {
+            let seconds = ((word & !RUNS) >> NANOSECONDS_BITS) - SECONDS_MORE;
+            let nanoseconds = word & ((1 << NANOSECONDS_BITS) - 1);
+            (seconds * SECOND_NS + nanoseconds).saturating_add(now)
+        }
     }
 }
 
@@ -127,6 +143,7 @@ mod tests {
         let most = word_of(WallClock::Frozen { at_ns: u64::MAX }, 0);
         assert_eq!(time_of(most, 0), i64::MAX);
         let most = word_of(WallClock::Running { from_ns: u64::MAX }, 0);
-        assert_eq!(time_of(most, 7), (i64::MAX >> 1) + 7);
+        assert_eq!(time_of(most, 7), SECONDS_MAX * SECOND_NS + 7);
+        assert!(SECONDS_MAX > i64::MAX / 2 / SECOND_NS, "a clock that runs goes on to 2116 at least");
     }
 }
