@@ -4,6 +4,8 @@
 //! that says what was asked and what the nearest recording was. Never a call to the outside. Which recording belongs to a
 //! call is `matching`'s to find; whether that is a divergence is judged later, from the notes kept here.
 
+mod records;
+mod stand_in;
 pub(crate) mod turns;
 
 use std::{
@@ -18,11 +20,8 @@ use std::{
 use bundle::Archive;
 use bytes::Bytes;
 use diff::{CallRequest, Change, Noise, NoisyChange, Route, Rules, compare_calls, fresh_form, with_indices_as_stars};
-use exchange::{
-    Certainty, Digest, Digests, End, Exchange, Head, Id, Parent, Repeats, Request, Response, Role, Times, Trace,
-    Transport,
-};
-use matching::{Asked, Call, Copies, Found, Library, Looked, Miss, Moved, Nearest, Reader, Recorded, Scope};
+use exchange::{Certainty, Digest, End, Exchange, Head, Id, Trace, Transport};
+use matching::{Asked, Call, Copies, Found, Library, Looked, Miss, Nearest, Reader, Recorded, Scope};
 use tokio::sync::watch;
 use wire::{
     bridge,
@@ -30,6 +29,7 @@ use wire::{
     server::{Answer, Cut, Handler, Hold, Incoming},
 };
 
+use self::stand_in::{StandIn, without_near};
 use crate::{
     baseline::{Baseline, LookedCall, Over},
     connections::Connections,
@@ -37,7 +37,7 @@ use crate::{
     copies,
     determinism::{GateCounts, Gates},
     forward::Forward,
-    ledger::{BodyBytes, Ledger, redacted_request, redacted_response},
+    ledger::Ledger,
     on_miss::Misses,
     pieces::pieces,
     rules::MatchingRules,
@@ -208,53 +208,6 @@ impl State {
         }
         self.notes.insert(number, note);
     }
-
-    /// Calls that gave way stand in for others, or are more than were recorded. Gives the recordings in whose place an answer was
-    /// given already.
-    fn move_on(&mut self, moved: Vec<Moved>) -> Vec<Id> {
-        let mut given = Vec::new();
-        for Moved { number, to } in moved {
-            let Some(stand_in) = self.stand_ins.get_mut(&number) else { continue };
-            stand_in.now = to;
-            given.extend(stand_in.now.as_ref().filter(|_| stand_in.is_answered).map(|found| found.id));
-            if let Some(note) = self.notes.get_mut(&number) {
-                stand_in.tell(note);
-            }
-        }
-        given
-    }
-
-    /// Whether a call may still give way: it stands in for another, and its exchange goes on.
-    fn may_give_way(&self, number: u64, copy: u32) -> bool {
-        let parent = self.notes.get(&number).and_then(|note| note.parent);
-        self.stand_ins.contains_key(&number) && parent.is_some_and(|parent| self.in_flight.contains(&(copy, parent)))
-    }
-}
-
-/// A call that stands in for a recording, or did.
-struct StandIn {
-    /// All that would do, the nearest first, and where the call differs from each.
-    would_do: Vec<(Id, Vec<NoisyChange>)>,
-    /// What is said where none is left for it.
-    miss: Miss,
-    /// What it stands in for now.
-    now: Option<Found>,
-    /// True once its answer is given.
-    is_answered: bool,
-}
-
-impl StandIn {
-    /// Gives a note what it stands in for now.
-    fn tell(&self, note: &mut Note) {
-        note.outcome = self.now.clone().ok_or_else(|| self.miss.clone());
-        note.noise = self.noise();
-    }
-
-    fn noise(&self) -> Vec<NoisyChange> {
-        let now = self.now.as_ref().map(|found| found.id);
-        let noise = self.would_do.iter().find(|(id, _)| Some(*id) == now);
-        noise.map(|(_, noise)| noise.clone()).unwrap_or_default()
-    }
 }
 
 /// A call that has arrived and is being looked up.
@@ -379,9 +332,10 @@ impl Answerer {
     /// Begins a repeat: all that was recorded may be asked for again, and nothing was asked yet. Connections that are no HTTP
     /// go on where they are. With a `baseline` calls are held against the first ones.
     pub(crate) fn begin(&self, repeat: u32, baseline: Option<Arc<Baseline>>) {
+        drop(self.settled());
+        self.write_rest(true);
         self.repeat.store(repeat, Ordering::Relaxed);
         self.gates.iter().flatten().for_each(|gates| gates.begin_anew());
-        self.write_rest(true);
         let mut state = self.settled();
         state.library.begin_anew();
         state.repeated.clear();
@@ -558,68 +512,6 @@ impl Answerer {
         (reply.copy, reply.looked)
     }
 
-    /// Calls of a copy gave way: those that were answered were so in the place of what they stand in for now.
-    fn move_on(&self, state: &mut State, copy: Option<u32>, moved: Vec<Moved>) {
-        let given = state.move_on(moved);
-        if let Some((gates, copy)) = self.gates.as_ref().zip(copy) {
-            given.into_iter().for_each(|call| gates[copy as usize].was_given(call));
-        }
-    }
-
-    /// The recording in whose place a call is answered from now on: it may have given way while it waited. Nothing where it is one more
-    /// than was recorded.
-    fn answers_now(&self, number: u64, found: Id) -> Option<Id> {
-        match self.state().stand_ins.get_mut(&number) {
-            Some(stand_in) => {
-                stand_in.is_answered = true;
-                stand_in.now.as_ref().map(|found| found.id)
-            }
-            None => Some(found),
-        }
-    }
-
-    /// A recording for a call that was missed, where all that differs is noise. What was served to others by now, while it was
-    /// compared, it does not get.
-    fn answer_within_noise(
-        &self,
-        arrival: &Arrival<'_>,
-        (call, read): (Call<'_>, &Asked),
-        miss: &Miss,
-        behalf: &Behalf,
-    ) -> Option<(u32, Found, Vec<NoisyChange>)> {
-        let asked = CallRequest { dependency: call.dependency, head: call.head, body: call.body };
-        let would_do = self.would_do(&asked, miss, behalf.parent);
-        if would_do.is_empty() {
-            return None;
-        }
-        let ids: Vec<Id> = would_do.iter().map(|(id, _)| *id).collect();
-        let mut state = self.state();
-        let placed = state.library.stand_in(arrival.number, (call, read), &ids, &behalf.copies)?;
-        let mut miss = without_near(miss.clone());
-        miss.near.truncate(READ_LEN_MAX);
-        let stand_in = StandIn { would_do, miss, now: Some(placed.found.clone()), is_answered: false };
-        let noise = stand_in.noise();
-        state.stand_ins.insert(arrival.number, stand_in);
-        self.move_on(&mut state, Some(placed.copy), placed.moved);
-        Some((placed.copy, placed.found, noise))
-    }
-
-    /// The recordings from which a call differs in noise alone, the nearest first, each with that.
-    fn would_do(&self, asked: &CallRequest<'_>, miss: &Miss, parent: Option<Id>) -> Vec<(Id, Vec<NoisyChange>)> {
-        let mut would_do: Vec<(Id, Vec<NoisyChange>)> = Vec::new();
-        if miss.near.is_empty() || !self.noise.knows_call(&asked.route()) {
-            return would_do;
-        }
-        let own = miss.near.iter().filter_map(|near| self.calls.get(&near.id)).filter(|call| is_for(call, parent));
-        for recorded in self.within_bounds(own) {
-            let Ok((head, body)) = recorded_request(&self.archive, &self.secrets, recorded) else { continue };
-            let was = CallRequest { head: &head, body: &body, ..*asked };
-            let noise = self.noise.of_call(&was, asked, &self.rules, recorded.id);
-            would_do.extend(noise.map(|noise| (recorded.id, noise)));
-        }
-        would_do
-    }
-
     /// The first of these calls, and more of them as long as all are not too much to read for one call.
     fn within_bounds<'a>(&self, calls: impl Iterator<Item = &'a Exchange>) -> impl Iterator<Item = &'a Exchange> {
         let mut bytes = 0;
@@ -778,118 +670,6 @@ impl Answerer {
             hold: Hold::default(),
         })
     }
-
-    fn write(&self, (number, note): (u64, &Note), dependency: &str, incoming: &Incoming, answer: &Answer) {
-        let Some(ledger) = &self.ledger else { return };
-        let sequence = ledger.next_sequence();
-        let copy = note.copies.first().copied().unwrap_or_default();
-        let (request_head, mut redactions) = redacted_request(ledger.redactor(), &incoming.head);
-        let request_body = ledger.put_body(BodyBytes {
-            bytes: &incoming.body,
-            len: incoming.body_len,
-            chunks: incoming.chunks.clone(),
-            trailers: incoming.trailers.clone(),
-        });
-        let answered: Vec<u8> = answer.pieces.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect();
-        let (response_head, more) = redacted_response(ledger.redactor(), &Head::new(answer.head.clone()));
-        redactions.extend(more);
-        let response_digest = content::canonical::response_digest(&response_head, &answered);
-        let response_body = ledger.put_body(BodyBytes {
-            bytes: &answered,
-            len: answered.len() as u64,
-            chunks: Vec::new(),
-            trailers: answer.trailers.clone(),
-        });
-        let parent = note.parent.map(|original| Parent {
-            id: self.id_of_repeat(original, copy),
-            certainty: note.certainty.unwrap_or(Certainty::Inferred),
-            candidates: Vec::new(),
-        });
-        let exchange = Exchange {
-            id: ledger.id_of_new(sequence),
-            session: self.run,
-            sequence,
-            role: Role::Dependency { name: dependency.to_owned(), parent },
-            transport: incoming.transport,
-            trace: trace_of_head(&request_head),
-            request: Request { head: request_head, body: request_body },
-            interim: Vec::new(),
-            response: (!answer.head.is_empty()).then_some(Response { head: response_head, body: response_body }),
-            end: answer.cut.map_or(End::Complete, |_| End::UpstreamReset),
-            times: Times {
-                started_ns: incoming.started_ns,
-                request_ended_ns: Some(incoming.ended_ns),
-                response_started_ns: None,
-                ended_ns: (self.clock)(),
-            },
-            seeds: Vec::new(),
-            fingerprint: None,
-            context: exchange::Context::default(),
-            digests: Digests { request: Some(note.digest), response: Some(response_digest) },
-            redactions,
-            repeats: Some(Repeats {
-                original: None,
-                repeat: self.repeat(copy),
-                target: self.target.clone(),
-                replacements: Vec::new(),
-            }),
-        };
-        let mut state = self.state();
-        if state.may_give_way(number, copy) {
-            state.unwritten.insert(number, (copy, exchange));
-            return;
-        }
-        let original = note.outcome.as_ref().ok().map(|found| found.id);
-        let exchange = self.named(&mut state, (number, copy), original, exchange);
-        drop(state);
-        ledger.append_exchange(exchange);
-    }
-
-    /// A call's record as the repeat of a recording, where one answered it.
-    fn named(
-        &self,
-        state: &mut State,
-        (number, copy): (u64, u32),
-        answered_by: Option<Id>,
-        mut exchange: Exchange,
-    ) -> Exchange {
-        let original = match state.stand_ins.get(&number) {
-            Some(stand_in) => stand_in.now.as_ref().map(|found| found.id),
-            None => answered_by,
-        };
-        // A recording may answer more than one call: another exchange's, or one that equals it after one that does not.
-        if let Some(original) = original.filter(|original| state.written.insert((copy, *original))) {
-            exchange.id = self.id_of_repeat(original, copy);
-        }
-        if let Some(repeats) = &mut exchange.repeats {
-            repeats.original = original;
-        }
-        if let Some(note) = state.notes.get_mut(&number) {
-            note.written = Some(exchange.id);
-        }
-        exchange
-    }
-
-    /// Writes the records of calls that cannot give way any more, or of `all` that were held back.
-    fn write_rest(&self, all: bool) {
-        let Some(ledger) = &self.ledger else { return };
-        let mut state = self.state();
-        let is_settled = |(number, (copy, _)): &(&u64, &(u32, Exchange))| all || !state.may_give_way(**number, *copy);
-        let settled: Vec<u64> = state.unwritten.iter().filter(is_settled).map(|(number, _)| *number).collect();
-        let mut exchanges = Vec::with_capacity(settled.len());
-        for number in settled {
-            let Some((copy, exchange)) = state.unwritten.remove(&number) else { continue };
-            exchanges.push(self.named(&mut state, (number, copy), None, exchange));
-        }
-        drop(state);
-        exchanges.into_iter().for_each(|exchange| ledger.append_exchange(exchange));
-    }
-}
-
-impl Drop for Answerer {
-    fn drop(&mut self) {
-        self.write_rest(true);
-    }
 }
 
 /// When the parts of a recorded answer are sent again.
@@ -980,12 +760,6 @@ impl DependencyAnswers {
         }
         miss_answer(miss, &answerer.others_than(&self.name))
     }
-}
-
-/// A call that was asked more often than it was recorded is that, and none instead of another.
-fn without_near(miss: Miss) -> Miss {
-    let near = if miss.exhausted > 0 { Vec::new() } else { miss.near };
-    Miss { near, ..miss }
 }
 
 /// True where a recorded call is known to have been made for this exchange.

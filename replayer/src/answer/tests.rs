@@ -2,7 +2,7 @@ use std::thread;
 
 use bundle::{Record, Writer};
 use diff::{NoiseLearner, places_of_calls_apart};
-use exchange::Body;
+use exchange::{Body, Digests, Parent, Request, Response, Role, Times};
 
 use super::*;
 
@@ -222,6 +222,22 @@ async fn a_call_that_gave_way_is_written_as_what_it_stands_in_for_at_last() {
     assert_eq!(originals.len(), 2);
     assert_eq!(written, [2, 1].map(|number| Id::of_repeat(Id([0; 16]), id(number), 0)));
     assert_eq!(written.iter().map(|written| originals[written]).collect::<Vec<_>>(), [Some(id(2)), Some(id(1))]);
+}
+
+#[tokio::test]
+async fn a_call_that_was_kept_until_the_next_repeat_is_written_as_one_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let redactor = content::redact::Redactor::new([0; 32], &content::redact::Extra::default());
+    let ledger = Arc::new(Ledger::create(folder.path(), Id([0; 16]), redactor).unwrap());
+    let recorded = [with_ids(1, 1)];
+    let answerer =
+        answerer_with(&recorded, ids_are_noise(), |parts| AnswererParts { ledger: Some(Arc::clone(&ledger)), ..parts });
+    answerer.of_dependency("store").answer(incoming(&with_ids(11, 12))).await;
+    answerer.begin(1, None);
+    ledger.keep_all();
+    let written: Vec<Id> =
+        Archive::open_growing(ledger.path()).unwrap().entries().iter().map(|entry| entry.id).collect();
+    assert_eq!(written, [Id::of_repeat(Id([0; 16]), id(1), 0)]);
 }
 
 #[tokio::test(start_paused = true)]
