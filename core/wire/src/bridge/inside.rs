@@ -29,7 +29,7 @@ use super::{
     link::{Link, Side, locked},
     pump::{self, Speaking, SpeakingGuard},
     resolver::{Names, Resolver},
-    rest::{SeesRest, Watch},
+    rest::SeesRest,
     stream::{BridgeStream, refusal},
 };
 
@@ -114,7 +114,7 @@ where
         start,
         tracer: settings.tracer.clone(),
         clock: settings.clock.clone(),
-        watch: Watch::with(settings.sees_rest.clone()),
+        sees_rest: settings.sees_rest.clone(),
     };
     let traced = watch::Sender::new(false);
     let stop_and_drain = async {
@@ -224,7 +224,7 @@ struct Opener<F> {
     start: Option<F>,
     tracer: Tracer,
     clock: Option<SetsClock>,
-    watch: Watch,
+    sees_rest: SeesRest,
 }
 
 impl<F: FnOnce()> super::link::Peer for Opener<F> {
@@ -261,7 +261,7 @@ impl<F: FnOnce()> super::link::Peer for Opener<F> {
                 self.clock.as_ref().ok_or_else(|| Kind::Clock.malformed())?.set(wall);
                 Ok(ControlFlow::Continue(()))
             }
-            Kind::Rest if self.watch.take(link, payload) => Ok(ControlFlow::Continue(())),
+            Kind::Rest if self.sees_rest.take(link, payload) => Ok(ControlFlow::Continue(())),
             Kind::Bye => Ok(ControlFlow::Break(())),
             other => Err(other.malformed()),
         }

@@ -27,9 +27,6 @@ const LOOKS: u32 = 2;
 /// How much longer than the patience an answer may be on its way. A choice.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// Questions that are looked at side by side. A choice, far above what one service is asked at once.
-const QUESTIONS_MAX: usize = 64;
-
 /// What became of waiting for a service's rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rest {
@@ -68,67 +65,45 @@ impl SeesRest {
     fn look(&self) -> Option<bool> {
         self.0.as_ref().and_then(|look| look())
     }
+
+    /// The inside's part: takes a question, and has it answered; false when it makes no sense.
+    pub(super) fn take(&self, link: &Arc<Link>, payload: &[u8]) -> bool {
+        let Some((number, patience)) = read_question(payload) else { return false };
+        let (link, sees) = (Arc::clone(link), self.clone());
+        tokio::spawn(async move {
+            let rest = sees.rest(&link, patience).await;
+            link.send(Kind::Rested, 0, &[&number.to_be_bytes()[..], &[rest.byte()]].concat());
+        });
+        true
+    }
+
+    async fn rest(&self, link: &Link, patience: Duration) -> Rest {
+        let began = Instant::now();
+        let mut calm = 0;
+        loop {
+            // Whoever carries what has just arrived to the service comes first.
+            tokio::task::yield_now().await;
+            let waits = if link.has_unread() { Some(false) } else { self.look() };
+            match waits {
+                None => return Rest::Unseen,
+                Some(false) => calm = 0,
+                Some(true) => calm += 1,
+            }
+            if calm == LOOKS {
+                return Rest::Reached;
+            }
+            if began.elapsed() >= patience {
+                return Rest::Busy;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
 }
 
 impl fmt::Debug for SeesRest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("SeesRest").finish_non_exhaustive()
     }
-}
-
-/// The inside's part: questions that are being looked at.
-pub(super) struct Watch {
-    pub(super) sees: SeesRest,
-    asked: Arc<()>,
-}
-
-impl Watch {
-    pub(super) fn with(sees: SeesRest) -> Self {
-        Self { sees, asked: Arc::new(()) }
-    }
-
-    /// Takes a question, and has it answered; false when it makes no sense.
-    pub(super) fn take(&self, link: &Arc<Link>, payload: &[u8]) -> bool {
-        let Some((number, patience)) = read_question(payload) else { return false };
-        let guard = Arc::clone(&self.asked);
-        if Arc::strong_count(&guard) > QUESTIONS_MAX {
-            tell(link, number, Rest::Unseen);
-            return true;
-        }
-        let (link, sees) = (Arc::clone(link), self.sees.clone());
-        tokio::spawn(async move {
-            tell(&link, number, rest(&link, &sees, patience).await);
-            drop(guard);
-        });
-        true
-    }
-}
-
-async fn rest(link: &Link, sees: &SeesRest, patience: Duration) -> Rest {
-    let began = Instant::now();
-    let mut calm = 0;
-    loop {
-        // Whoever carries what has just arrived to the service comes first.
-        tokio::task::yield_now().await;
-        let waits = if link.has_unread() { Some(false) } else { sees.look() };
-        match waits {
-            None => return Rest::Unseen,
-            Some(false) => calm = 0,
-            Some(true) => calm += 1,
-        }
-        if calm == LOOKS {
-            return Rest::Reached;
-        }
-        if began.elapsed() >= patience {
-            return Rest::Busy;
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-}
-
-fn tell(link: &Link, number: u32, rest: Rest) {
-    let [first, second, third, fourth] = number.to_be_bytes();
-    link.send(Kind::Rested, 0, &[first, second, third, fourth, rest.byte()]);
 }
 
 fn read_question(payload: &[u8]) -> Option<(u32, Duration)> {
