@@ -77,7 +77,7 @@ pub(crate) async fn start(
     preparation.environment.extend(fit_limits(&docker, &mut recorded).await?);
     let (asked, controls) = (&job.settings.determinism, &mut preparation.controls);
     set_place(&mut recorded.config, recorded_set.as_deref(), asked, controls);
-    preparation.processors = preparation.processors.on_set(recorded.config.limits.cpu_set.as_deref());
+    preparation.processors = preparation.processors.on_set(recorded.config.limits.cpu_set_len());
     preparation.replacements.extend(devices_left_out(&recorded.config));
     let image = match other_image {
         Some(reference) => asked_for(&docker, reference, &recorded.image, preparation).await?,

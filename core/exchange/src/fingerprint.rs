@@ -238,6 +238,18 @@ pub struct Limits {
     pub ulimits: Vec<String>,
 }
 
+impl Limits {
+    /// How many CPUs are in the set; `None` where there is none, or one that makes no sense.
+    pub fn cpu_set_len(&self) -> Option<u32> {
+        let len_of = |range: &str| {
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            let (first, last): (u32, u32) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+            last.checked_sub(first)?.checked_add(1)
+        };
+        self.cpu_set.as_ref()?.split(',').map(len_of).try_fold(0_u32, |sum, len| sum.checked_add(len?))
+    }
+}
+
 /// Something mounted into a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {

@@ -71,7 +71,8 @@ pub fn fitted(recorded: &Limits, capacity: &Capacity) -> (Limits, Vec<Unfit>) {
     if let Some(set) = &recorded.cpu_set {
         let is_there = cpus == 0 || highest(set).is_none_or(|highest| highest < cpus);
         if capacity.lacks_cpu_set || !is_there {
-            limits.cpu_set = len(set).filter(|len| !capacity.lacks_cpu_set && *len <= cpus).map(first);
+            let len = recorded.cpu_set_len().filter(|len| !capacity.lacks_cpu_set && u64::from(*len) <= cpus);
+            limits.cpu_set = len.map(first);
             let here = match &limits.cpu_set {
                 Some(others) => format!("{others} of the machine's {cpus}"),
                 None if is_there => NOT_POSSIBLE.to_owned(),
@@ -113,18 +114,8 @@ fn highest(set: &str) -> Option<u64> {
     set.split([',', '-']).filter_map(|number| number.trim().parse().ok()).max()
 }
 
-/// How many CPUs are in `0-3,5`.
-fn len(set: &str) -> Option<u64> {
-    let len_of = |range: &str| {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (first, last): (u64, u64) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-        last.checked_sub(first)?.checked_add(1)
-    };
-    set.split(',').map(len_of).try_fold(0_u64, |sum, len| sum.checked_add(len?))
-}
-
 /// The first so many CPUs, one at least.
-fn first(len: u64) -> String {
+fn first(len: u32) -> String {
     if len <= 1 { "0".to_owned() } else { format!("0-{}", len - 1) }
 }
 

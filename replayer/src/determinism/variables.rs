@@ -60,27 +60,17 @@ impl Processors {
     /// What was recorded, and a machine: of a container that had a set of CPUs, libraries counted that set.
     pub(crate) fn of(recorded: Option<&Fingerprint>, here: u32) -> Self {
         let set = recorded.and_then(|recorded| match &recorded.subject {
-            Subject::Container(container) => container.config.limits.cpu_set.as_deref(),
+            Subject::Container(container) => container.config.limits.cpu_set_len(),
             _ => None,
         });
         let machine = recorded.map(|recorded| recorded.host.cpu_count).unwrap_or_default();
-        Self { recorded: set.and_then(len_of_set).unwrap_or(machine), here }
+        Self { recorded: set.unwrap_or(machine), here }
     }
 
-    /// The same where it runs on this set of CPUs here, if on one.
-    pub(crate) fn on_set(self, set: Option<&str>) -> Self {
-        Self { here: set.and_then(len_of_set).unwrap_or(self.here), ..self }
+    /// The same where it runs on a set of so many CPUs here, if on one.
+    pub(crate) fn on_set(self, len: Option<u32>) -> Self {
+        Self { here: len.unwrap_or(self.here), ..self }
     }
-}
-
-/// How many CPUs are in `0-3,5`.
-fn len_of_set(set: &str) -> Option<u32> {
-    let len_of = |range: &str| {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (first, last): (u32, u32) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-        last.checked_sub(first)?.checked_add(1)
-    };
-    set.split(',').map(len_of).try_fold(0_u32, |sum, len| sum.checked_add(len?))
 }
 
 /// What is left to chance below level 3 although the variables of level 1 are set: what was recorded has the last word.
@@ -164,8 +154,12 @@ mod tests {
 
     #[test]
     fn threads_are_those_of_the_cpus_that_a_container_had_not_of_its_machine() {
-        assert_eq!(["0-3", "0-3,5", "7", "1, 3"].map(len_of_set), [Some(4), Some(5), Some(1), Some(2)]);
-        assert_eq!(["", "x", "3-1", "0-4294967295"].map(len_of_set), [None; 4]);
+        let len = |set: &str| {
+            let cpu_set = Some(set.to_owned());
+            exchange::Limits { cpu_set, ..exchange::Limits::default() }.cpu_set_len()
+        };
+        assert_eq!(["0-3", "0-3,5", "7", "1, 3"].map(len), [Some(4), Some(5), Some(1), Some(2)]);
+        assert_eq!(["", "x", "3-1", "0-4294967295", "0-4294967294,0"].map(len), [None; 5]);
         let host = exchange::HostEnvironment { cpu_count: 64, ..Default::default() };
         let mut recorded = Fingerprint { subject: Subject::Unknown, host, packages: Vec::new() };
         assert_eq!(Processors::of(Some(&recorded), 2), Processors { recorded: 64, here: 2 });
@@ -177,7 +171,7 @@ mod tests {
         let (values, _) = set(&[], &Asked::default(), processors.on_set(None));
         assert_eq!(values["OMP_NUM_THREADS"], "4");
         // On the same set libraries choose as they did.
-        let (values, _) = set(&[], &Asked::default(), Processors { here: 64, ..processors }.on_set(Some("0-3")));
+        let (values, _) = set(&[], &Asked::default(), Processors { here: 64, ..processors }.on_set(Some(4)));
         assert!(!values.contains_key("OMP_NUM_THREADS"));
         assert_eq!(Processors::of(None, 2), Processors { recorded: 0, here: 2 });
     }
