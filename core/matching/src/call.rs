@@ -95,7 +95,8 @@ pub struct Miss {
     /// The recording that comes nearest; absent when nothing was recorded for the dependency, or equal ones are used up.
     pub nearest: Option<Nearest>,
     /// Recordings of the same route that this call may be instead of, the nearest first: not those of other exchanges, nor what a
-    /// call that equals it has already, nor those that equal this call. The first few say in words where they differ, of the others how many places do.
+    /// call that equals it has already, nor those that equal this call. The first few say in words where they differ, of the others
+    /// how many places do.
     pub near: Vec<Nearest>,
 }
 

@@ -345,9 +345,7 @@ impl<'v> Walk<'v, '_> {
 fn elements_of(array: Node<'_>) -> Vec<Node<'_>> {
     let elements = array.elements();
     let mut all = Vec::with_capacity(elements.len_max().min(ELEMENTS_AT_FIRST_MAX));
-    for element in elements {
-        all.push(element);
-    }
+    all.extend(elements);
     all
 }
 

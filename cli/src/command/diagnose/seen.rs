@@ -134,12 +134,9 @@ fn held(determinism: &Json, has_calls: bool) -> BTreeSet<Held> {
         }
     }
     // Without a call there is none that could take long.
-    held.extend(
-        determinism["timing"]
-            .as_str()
-            .filter(|timing| has_calls && timing.starts_with("asap"))
-            .map(|_| Held::Durations),
-    );
+    if has_calls && determinism["timing"].as_str().is_some_and(|timing| timing.starts_with("asap")) {
+        held.insert(Held::Durations);
+    }
     // Where none was held for another, they came as they would have, whatever was asked for.
     held.extend(determinism["gates"]["held"].as_u64().filter(|&count| count > 0).map(|_| Held::Answers));
     held

@@ -102,14 +102,9 @@ fn usable<'l, 'a>(like: Option<&'l Arc<Tree<'a>>>) -> Option<&'l Arc<Tree<'a>>> 
     like.filter(|like| like.like.is_none())
 }
 
-#[expect(unsafe_code, reason = "most documents are ASCII, which is told in a fraction of the time")]
 fn text_of(bytes: &[u8]) -> Result<&str, ParseError> {
-    let text = if bytes.is_ascii() {
-        // SAFETY: ASCII is UTF-8.
-        unsafe { std::str::from_utf8_unchecked(bytes) }
-    } else {
-        std::str::from_utf8(bytes).map_err(|error| ParseError { offset: error.valid_up_to(), what: Fault::NotUtf8 })?
-    };
+    let text =
+        std::str::from_utf8(bytes).map_err(|error| ParseError { offset: error.valid_up_to(), what: Fault::NotUtf8 })?;
     if text.starts_with('\u{feff}') {
         return Err(ParseError { offset: 0, what: Fault::ByteOrderMark });
     }
