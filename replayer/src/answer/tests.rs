@@ -8,33 +8,46 @@ use super::*;
 
 const INGRESS: Id = Id([0xaa; 16]);
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const OTHER_INGRESS: Id = Id([0xab; 16]);
+const OTHER_TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 fn id(number: u8) -> Id {
     Id([number; 16])
 }
 
-fn head(target: &str, kind: &str) -> Head {
-    let traceparent = format!("traceparent: 00-{TRACE}-b7ad6b7169203331-01");
+fn head(target: &str, kind: &str, trace_id: &str) -> Head {
+    let traceparent = format!("traceparent: 00-{trace_id}-b7ad6b7169203331-01");
     Head::new(format!("POST {target} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\n{traceparent}\r\n\r\n"))
 }
 
-/// A call of the store: what is asked of it, and as what.
+/// A call of the store: what is asked of it, and as what, and in which exchange.
 #[derive(Clone)]
 struct Asks {
     target: &'static str,
     kind: &'static str,
     body: String,
+    trace_id: &'static str,
+}
+
+impl Asks {
+    fn of_other(self) -> Self {
+        Self { trace_id: OTHER_TRACE, ..self }
+    }
+
+    fn head(&self) -> Head {
+        head(self.target, self.kind, self.trace_id)
+    }
 }
 
 fn json(body: impl Into<String>) -> Asks {
-    Asks { target: "/lookup", kind: "application/json", body: body.into() }
+    Asks { target: "/lookup", kind: "application/json", body: body.into(), trace_id: TRACE }
 }
 
 fn text(body: &str) -> Asks {
-    Asks { target: "/lookup", kind: "text/plain", body: body.to_owned() }
+    Asks { target: "/lookup", kind: "text/plain", body: body.to_owned(), trace_id: TRACE }
 }
 
-/// An answerer of one exchange that made these calls, numbered from 1.
+/// An answerer of an exchange that made these calls, numbered from 1, and of another that made those which say so.
 fn answerer(calls: &[Asks], noise: Noise) -> Arc<Answerer> {
     answerer_with(calls, noise, |parts| parts)
 }
@@ -43,14 +56,20 @@ fn answerer_with(calls: &[Asks], noise: Noise, with: impl FnOnce(AnswererParts) 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("recorded.retake");
     let mut writer = Writer::create(&path).unwrap();
-    let trace = Some(Trace { trace_id: TRACE.to_owned(), span_id: "b7ad6b7169203331".to_owned(), made: false });
-    let ingress = exchange(&mut writer, (INGRESS, 0), Role::Ingress, &json("{}"));
-    writer.append(&Record::Exchange(Box::new(Exchange { trace: trace.clone(), ..ingress }))).unwrap();
+    let traced = |exchange: Exchange, trace_id: &str| {
+        let trace = Trace { trace_id: trace_id.to_owned(), span_id: "b7ad6b7169203331".to_owned(), made: false };
+        Record::Exchange(Box::new(Exchange { trace: Some(trace), ..exchange }))
+    };
+    for (ingress, asks) in [(INGRESS, json("{}")), (OTHER_INGRESS, json("{}").of_other())] {
+        let exchange = exchange(&mut writer, (ingress, 0), Role::Ingress, &asks);
+        writer.append(&traced(exchange, asks.trace_id)).unwrap();
+    }
     for (number, asks) in (1..).zip(calls) {
-        let parent = Parent { id: INGRESS, certainty: Certainty::Recorded, candidates: Vec::new() };
+        let ingress = if asks.trace_id == TRACE { INGRESS } else { OTHER_INGRESS };
+        let parent = Parent { id: ingress, certainty: Certainty::Recorded, candidates: Vec::new() };
         let role = Role::Dependency { name: "store".to_owned(), parent: Some(parent) };
         let call = exchange(&mut writer, (id(number), u64::from(number)), role, asks);
-        writer.append(&Record::Exchange(Box::new(Exchange { trace: trace.clone(), ..call }))).unwrap();
+        writer.append(&traced(call, asks.trace_id)).unwrap();
     }
     writer.seal().unwrap();
     let archive = Arc::new(Archive::open(&path).unwrap());
@@ -82,7 +101,7 @@ fn exchange(writer: &mut Writer, (id, sequence): (Id, u64), role: Role, asks: &A
         len: bytes.len() as u64,
         ..Body::default()
     };
-    let request = Request { head: head(asks.target, asks.kind), body: body(writer, asks.body.as_bytes()) };
+    let request = Request { head: asks.head(), body: body(writer, asks.body.as_bytes()) };
     let response = Response { head: Head::new("HTTP/1.1 200 OK\r\n\r\n"), body: body(writer, b"") };
     let times =
         Times { started_ns: sequence, request_ended_ns: Some(sequence), ended_ns: sequence, ..Times::default() };
@@ -114,7 +133,7 @@ fn ask(answerer: &Answerer, asks: &Asks) -> Note {
 fn incoming(asks: &Asks) -> Incoming {
     Incoming {
         transport: Transport::Http1,
-        head: head(asks.target, asks.kind),
+        head: asks.head(),
         body: asks.body.clone().into_bytes(),
         chunks: Vec::new(),
         trailers: Vec::new(),
@@ -146,7 +165,7 @@ fn with_ids(id: usize, session: usize) -> Asks {
 /// Noise of calls that have another id and another session each time.
 fn ids_are_noise() -> Noise {
     let mut learner = NoiseLearner::default();
-    let head = head("/lookup", "application/json");
+    let head = head("/lookup", "application/json", TRACE);
     let call = |asks: &'static Asks| CallRequest { dependency: "store", head: &head, body: asks.body.as_bytes() };
     let leaked = |number: usize| &*Box::leak(Box::new(with_ids(1_000 + number, 2_000 + number)));
     let first = call(leaked(0));
@@ -198,6 +217,15 @@ fn an_unchanged_call_that_equals_a_recording_which_is_used_up_gets_one_within_no
     let miss = ask(&answerer, &with_ids(1, 1)).outcome.unwrap_err();
     assert_eq!((miss.exhausted, miss.nearest, miss.near), (1, None, Vec::new()), "it is one more than was recorded");
     assert!(answerer.never_asked(0).is_empty());
+}
+
+#[test]
+fn a_call_that_equals_another_exchanges_is_a_mix_up_though_one_of_its_own_is_within_noise() {
+    let recorded = [with_ids(1, 1), with_ids(2, 2).of_other()];
+    let answerer = answerer(&recorded, ids_are_noise());
+    let mixed_up = ask(&answerer, &with_ids(2, 2)).outcome.unwrap();
+    assert_eq!((mixed_up.id, mixed_up.borrowed), (id(2), true));
+    assert_eq!(answerer.never_asked(0), BTreeSet::from([id(1), id(2)]));
 }
 
 #[tokio::test]
