@@ -58,11 +58,14 @@ impl Capture {
         self.started["listeners"][listener]["listen"].as_str().unwrap().parse().unwrap()
     }
 
-    /// Most memory it has had in RAM, in bytes.
+    /// Most memory it has had in RAM, in bytes, without its program, which is mapped from its file and of another size in each build.
     fn memory_peak(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() << 10
+        let bytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() << 10
+        };
+        bytes("VmHWM:") - bytes("RssFile:")
     }
 
     fn signal(&self, name: &str) {

@@ -11,7 +11,7 @@ use bundle::Archive;
 use exchange::Exchange;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
-use triage::{Ticket, normalise, summary};
+use triage::{Ticket, normalise, slot_of, summary};
 
 use crate::{
     otherwise::{Capturing, capture_of, dependency, free_port, post, recorded_tickets, serve, wait_until_it_accepts},
@@ -76,12 +76,10 @@ impl Race {
 /// Thirty of the recorded tickets that share slots of the cache with others of them, those of one slot together: sent at
 /// once, they race on a machine of any speed.
 fn rivals() -> Vec<(String, Vec<u8>)> {
-    /// As many as `fixtures/services/triage/src/cache.rs` has.
-    const SLOTS: u64 = 461;
     let mut tickets = recorded_tickets(200);
-    let slot = |body: &[u8]| u64::from_str_radix(&Ticket::parse(body).unwrap().key(), 16).unwrap() % SLOTS;
+    let slot = |body: &[u8]| slot_of(&Ticket::parse(body).unwrap().key());
     tickets.sort_by_key(|(_, body)| slot(body));
-    let slots: Vec<u64> = tickets.iter().map(|(_, body)| slot(body)).collect();
+    let slots: Vec<usize> = tickets.iter().map(|(_, body)| slot(body)).collect();
     let has_rival = |body: &[u8]| slots.iter().filter(|it| **it == slot(body)).count() > 1;
     tickets.into_iter().filter(|(_, body)| has_rival(body)).take(WINDOW).collect()
 }
@@ -176,7 +174,8 @@ fn a_race_appears_is_flaky_and_is_traced_to_the_exchange_whose_value_it_gave() {
         items.iter().find(|item| item["source"] == source).unwrap_or_else(|| panic!("{items:?}"))
     };
     assert_eq!(item("cache-race")["state"], "seen", "{diagnosis:#}");
-    assert!(item("cache-race")["evidence"][0].as_str().unwrap().contains("/summary is another's"), "{diagnosis:#}");
+    let evidence = item("cache-race")["evidence"].as_array().unwrap();
+    assert!(evidence.iter().any(|it| it.as_str().unwrap().contains("/summary is another's")), "{diagnosis:#}");
     assert_eq!((&item("clock")["state"], &item("identifiers")["state"]), (&"seen".into(), &"seen".into()));
     // Its dependencies answered at once.
     assert_eq!(item("time-outs")["state"], "not-looked-at");
