@@ -15,14 +15,14 @@ pub(super) struct StandIn {
     would_do: Vec<(Id, Vec<NoisyChange>)>,
     /// What is said where none is left for it.
     miss: Miss,
-    /// What it stands in for now.
+    /// The recording in whose place it is; `None` where it is one more than was recorded.
     pub(super) now: Option<Found>,
     /// True once its answer is given.
     is_answered: bool,
 }
 
 impl StandIn {
-    /// Gives a note what it stands in for now.
+    /// Writes into a note what answers the call, and where that differs.
     pub(super) fn tell(&self, note: &mut Note) {
         note.outcome = self.now.clone().ok_or_else(|| self.miss.clone());
         note.noise = self.noise();
