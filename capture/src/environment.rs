@@ -12,7 +12,7 @@ use exchange::{ContainerIdentity, Fingerprint, HostEnvironment, Package, Subject
 use host::{Docker, DockerError, ProcessError, Reach, SeenProcess, TreeLimits};
 
 pub(crate) use self::following::Following;
-use crate::{CaptureError, Service, error::with_causes};
+use crate::{CaptureError, Clock, Service, error::with_causes};
 
 /// Longest wait for a container engine or a process to show itself: meanwhile exchanges wait for their environment. A choice.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -75,26 +75,31 @@ pub(crate) struct Unseen {
     pub(crate) arguments: Option<String>,
 }
 
+/// What a look gave.
+struct Look {
+    fingerprint: Fingerprint,
+    unseen: Unseen,
+    /// When the engine had said what the container is, in nanoseconds since the session's start: what changed later is not in it.
+    seen_ns: u64,
+}
+
 /// Takes a fingerprint; says what could not be seen of it. What did not change since the container was `known` is in the same
 /// words.
 async fn take(
     whose: Whose,
     known: Option<&ContainerIdentity>,
+    clock: Clock,
     redactor: Arc<Redactor>,
     secret_names: Arc<[String]>,
-) -> (Fingerprint, Unseen) {
-    let mut machine = None;
-    let mut packages = Ok(Vec::new());
-    let mut mounts = Vec::new();
+) -> Look {
+    let mut beside = Beside::default();
     let mut arguments = None;
     let seeing = async {
         match whose {
             Whose::Nobody => Ok(Subject::Unknown),
             Whose::Container(name) => {
                 let (redactor, secret_names) = (&redactor, &secret_names);
-                Seeing { known, redactor, secret_names }
-                    .container(&name, &mut machine, &mut packages, &mut mounts)
-                    .await
+                Seeing { known, clock, redactor, secret_names }.container(&name, &mut beside).await
             }
             Whose::Process(pid, command) => {
                 let seen = see_process(pid, command, redactor, secret_names).await?;
@@ -105,6 +110,7 @@ async fn take(
     };
     let late = |_| Err(format!("it did not show itself within {} s", PATIENCE.as_secs()));
     let subject = tokio::time::timeout(PATIENCE, seeing).await.unwrap_or_else(late);
+    let Beside { seen_ns, machine, packages, mounts } = beside;
     let host = match machine {
         Some(machine) => machine,
         None => tokio::task::spawn_blocking(host::host_environment).await.unwrap_or_default(),
@@ -118,37 +124,50 @@ async fn take(
         unseen.subject = Some(problem);
         Subject::Unknown
     });
-    (Fingerprint { subject, host, packages }, unseen)
+    let seen_ns = seen_ns.unwrap_or_else(|| clock.now_ns());
+    Look { fingerprint: Fingerprint { subject, host, packages }, unseen, seen_ns }
+}
+
+/// What is found beside a container's identity, and stays where the rest takes too long.
+struct Beside {
+    /// As a [`Look`] has it.
+    seen_ns: Option<u64>,
+    machine: Option<HostEnvironment>,
+    packages: Result<Vec<Package>, String>,
+    /// Mounts whose content could not be seen.
+    mounts: Vec<String>,
+}
+
+impl Default for Beside {
+    fn default() -> Self {
+        Self { seen_ns: None, machine: None, packages: Ok(Vec::new()), mounts: Vec::new() }
+    }
 }
 
 /// How a container is seen.
 struct Seeing<'a> {
     known: Option<&'a ContainerIdentity>,
+    clock: Clock,
     redactor: &'a Redactor,
     secret_names: &'a [String],
 }
 
 impl Seeing<'_> {
-    async fn container(
-        &self,
-        name: &str,
-        machine: &mut Option<HostEnvironment>,
-        packages: &mut Result<Vec<Package>, String>,
-        mounts: &mut Vec<String>,
-    ) -> Result<Subject, String> {
+    async fn container(&self, name: &str, beside: &mut Beside) -> Result<Subject, String> {
         let docker = Docker::connect().await.map_err(|error| with_causes(&error))?;
-        *machine = docker.machine().await.ok().map(|machine| machine.environment);
+        beside.machine = docker.machine().await.ok().map(|machine| machine.environment);
         let looking = docker.container_identity(name, self.known, self.secret_names);
         let mut identity = looking.await.map_err(|error| with_causes(&error))?;
+        beside.seen_ns = Some(self.clock.now_ns());
         host::secret::conceal_arguments(&mut identity, self.redactor);
         // What cannot be read in time stays without a digest, and whoever replays is told so.
         let known_mounts = self.known.map(|known| &known.config.mounts[..]).unwrap_or_default();
         let into = &mut identity.config.mounts;
         let looking = docker.digest_mounts(name, into, known_mounts, TreeLimits::default(), PATIENCE / 2);
-        *mounts = looking.await;
+        beside.mounts = looking.await;
         // Together less than the whole patience: without these the rest is still worth having.
         let listed = tokio::time::timeout(PATIENCE / 4, docker.packages(name)).await;
-        *packages = match listed {
+        beside.packages = match listed {
             Ok(listed) => listed.map_err(|error| with_causes(&error)),
             Err(_) => Err("the engine takes too long to list them".to_owned()),
         };

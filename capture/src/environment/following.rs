@@ -7,13 +7,13 @@ use std::{collections::BTreeSet, mem, sync::Arc, time::Duration};
 
 use content::redact::Redactor;
 use exchange::{ContainerIdentity, Fingerprint, Subject};
-use host::{Docker, ProgramMark};
+use host::Docker;
 use tokio::{
     sync::{mpsc::UnboundedReceiver, watch},
     time,
 };
 
-use super::{Unseen, Whose, take};
+use super::{Look, Unseen, Whose, take};
 use crate::{
     Clock, Notice,
     queue::{Change, Item, Seen},
@@ -21,9 +21,9 @@ use crate::{
     write::Notify,
 };
 
-/// How long after the first look changes from before it are waited for: the engine tells them as soon as it is connected. A
-/// choice.
-const EARLY_CHANGES: Duration = Duration::from_millis(200);
+/// How long after a look changes that it may have in it are waited for, in nanoseconds: the engine tells them a little later, and
+/// an update takes hold before it is told. A choice: as long as exchanges wait (`SETTLE_NS`).
+const TOLD_WITHIN_NS: u64 = 200_000_000;
 
 /// How often it is looked whether a process runs another program: less than exchanges wait for it
 /// (`SETTLE_NS`). A choice: two system calls each time.
@@ -65,57 +65,60 @@ impl Following {
     }
 
     /// Looks once, and where it is a container again after each change, until the capture stops.
-    pub(crate) async fn follow(mut self, mut changes: UnboundedReceiver<Change>, stopping: watch::Receiver<bool>) {
-        let looked_ns = self.clock.now_ns();
-        let program = self.whose.pid().and_then(host::program_of);
-        let fingerprint = self.look(self.whose.clone()).await;
+    pub(crate) async fn follow(mut self, changes: UnboundedReceiver<Change>, stopping: watch::Receiver<bool>) {
         let name = match self.whose.clone() {
             Whose::Container(name) => name,
-            Whose::Process(..) => return self.follow_process((looked_ns, program), fingerprint, stopping).await,
-            Whose::Nobody => return self.send(self.seen_at_first(fingerprint)),
+            Whose::Process(..) => return self.follow_process(stopping).await,
+            Whose::Nobody => {
+                let (fingerprint, _) = self.look(Whose::Nobody).await;
+                return self.send(self.seen_at_first(fingerprint));
+            }
         };
-        let mut heard = until_quiet(&mut changes).await;
-        // What was there before the first look, if it was another one, is not known any more.
-        let early: Vec<_> = heard.extract_if(.., |change| change.from_ns < looked_ns).collect();
-        if let Some(first) = early.iter().find(|change| change.had_another) {
-            let unseen = Fingerprint { subject: Subject::Unknown, ..fingerprint.clone() };
-            self.send(Seen { container: Some(name.clone()), ..self.seen_at_first(unseen) });
-            let from_ns = early.last().map_or(first.from_ns, |last| last.from_ns);
-            let seen = Seen { ceased_ns: first.ceased_ns, from_ns, ..self.seen_at_first(fingerprint) };
-            self.send(Seen { container: Some(name.clone()), number: last_number(&early), ..seen });
-        } else {
-            let seen = self.seen_at_first(fingerprint);
-            self.send(Seen { container: Some(name.clone()), number: last_number(&early), ..seen });
+        let mut heard = Heard { changes, stopping, waiting: Vec::new() };
+        let (fingerprint, seen_ns) = self.look(Whose::Container(name.clone())).await;
+        self.send_first(&name, fingerprint, heard.during(seen_ns, self.clock).await);
+        while heard.wait().await {
+            let changes = heard.take();
+            let Some(last) = changes.last() else { continue };
+            let (fingerprint, seen_ns) = self.look_again(&name, &last.id).await;
+            let during = heard.during(seen_ns, self.clock).await;
+            self.send(self.seen_after(&name, fingerprint, &changes, during));
         }
-        loop {
-            if heard.is_empty() {
-                tokio::select! {
-                    biased;
-                    Some(change) = changes.recv() => heard.push(change),
-                    () = stopped(stopping.clone()) => return,
-                }
-            }
-            heard.extend(std::iter::from_fn(|| changes.try_recv().ok()));
-            let heard = mem::take(&mut heard);
-            if let (Some(first), Some(last)) = (heard.first(), heard.last()) {
-                let fingerprint = self.look_again(&name, &last.id).await;
-                let (number, ceased_ns, from_ns) = (last.number, first.ceased_ns, last.from_ns);
-                let (replica, container) = (self.replica, Some(name.clone()));
-                self.send(Seen { replica, fingerprint, container, number, ceased_ns, from_ns });
-            }
+    }
+
+    /// Sends what was seen first, where these changes came meanwhile. What was there before them, if it was another one, is not
+    /// known any more.
+    fn send_first(&self, name: &str, fingerprint: Fingerprint, during: &[Change]) {
+        let container = Some(name.to_owned());
+        let Some(another) = during.iter().find(|change| change.had_another) else {
+            return self.send(Seen { container, ..self.seen_at_first(fingerprint) });
+        };
+        let unknown = Fingerprint { subject: Subject::Unknown, ..fingerprint.clone() };
+        self.send(Seen { container, ..self.seen_at_first(unknown) });
+        let seen = self.seen_after(name, Some(fingerprint), &[], during);
+        self.send(Seen { ceased_ns: another.ceased_ns, ..seen });
+    }
+
+    /// What was seen after changes, and may have those in it that came `during` the look: it holds for certain since the last.
+    fn seen_after(&self, name: &str, fingerprint: Option<Fingerprint>, changes: &[Change], during: &[Change]) -> Seen {
+        Seen {
+            replica: self.replica,
+            fingerprint,
+            container: Some(name.to_owned()),
+            number: changes.last().map_or(0, |last| last.number),
+            ceased_ns: changes.first().map_or(0, |first| first.ceased_ns),
+            from_ns: during.last().or(changes.last()).map_or(0, |last| last.from_ns),
         }
     }
 
     /// Looks again whenever a process runs another program.
-    async fn follow_process(
-        mut self,
-        (mut looked_ns, mut program): (u64, Option<ProgramMark>),
-        mut fingerprint: Fingerprint,
-        stopping: watch::Receiver<bool>,
-    ) {
+    async fn follow_process(mut self, stopping: watch::Receiver<bool>) {
+        let Some(pid) = self.whose.pid() else { return };
+        let mut looked_ns = self.clock.now_ns();
+        let mut program = host::program_of(pid);
+        let (mut fingerprint, _) = self.look(self.whose.clone()).await;
         let stops = stopped(stopping);
         tokio::pin!(stops);
-        let Some(pid) = self.whose.pid() else { return };
         if matches!(fingerprint.subject, Subject::Unknown) {
             // It ran another program while it was looked at, or the like.
             program = None;
@@ -137,7 +140,7 @@ impl Following {
                     number += 1;
                     self.queue.send(Item::Changing(self.change(number, ceased_ns, now_ns))).ok();
                 }
-                let seen = self.look(self.whose.clone()).await;
+                let (seen, _) = self.look(self.whose.clone()).await;
                 // One that ended or went on while it was looked at was not seen: what was there before stands until it is.
                 let was_seen = host::program_of(pid) == now && !matches!(seen.subject, Subject::Unknown);
                 let seen = if was_seen { seen } else { fingerprint.clone() };
@@ -174,29 +177,31 @@ impl Following {
         Change { replica: self.replica, number, id: String::new(), ceased_ns, from_ns, had_another: true }
     }
 
-    /// Looks at a container that may have changed; nothing where it does not run.
-    async fn look_again(&mut self, name: &str, id: &str) -> Option<Fingerprint> {
+    /// Looks at a container that may have changed; nothing where it does not run. Also when that was so.
+    async fn look_again(&mut self, name: &str, id: &str) -> (Option<Fingerprint>, u64) {
         let now = async { Docker::connect().await?.container_now(id).await };
         if now.await.is_ok_and(|now| !now.is_running) {
-            return None;
+            return (None, self.clock.now_ns());
         }
         let before = self.last.clone();
-        let fingerprint = self.look(Whose::Container(id.to_owned())).await;
+        let (fingerprint, seen_ns) = self.look(Whose::Container(id.to_owned())).await;
         if before.is_some_and(|before| before != fingerprint) {
             (self.notify)(Notice::EnvironmentChanged { container: name.to_owned() });
         }
-        Some(fingerprint)
+        (Some(fingerprint), seen_ns)
     }
 
-    async fn look(&mut self, whose: Whose) -> Fingerprint {
+    /// A fingerprint, and when that was so.
+    async fn look(&mut self, whose: Whose) -> (Fingerprint, u64) {
         let (redactor, secret_variables) = (self.redactor.clone(), self.secret_variables.clone());
-        let (fingerprint, unseen) = take(whose, self.known.as_deref(), redactor, secret_variables).await;
+        let looking = take(whose, self.known.as_deref(), self.clock, redactor, secret_variables);
+        let Look { fingerprint, unseen, seen_ns } = looking.await;
         if let Subject::Container(container) = &fingerprint.subject {
             self.known = Some(container.clone());
         }
         self.say(unseen);
         self.last = Some(fingerprint.clone());
-        fingerprint
+        (fingerprint, seen_ns)
     }
 
     fn say(&mut self, unseen: Unseen) {
@@ -223,15 +228,79 @@ impl Following {
     }
 }
 
-/// The changes that come until none does for a while.
-async fn until_quiet(changes: &mut UnboundedReceiver<Change>) -> Vec<Change> {
-    let mut heard = Vec::new();
-    while let Ok(Some(change)) = time::timeout(EARLY_CHANGES, changes.recv()).await {
-        heard.push(change);
-    }
-    heard
+/// The changes of a container, as they are told.
+struct Heard {
+    changes: UnboundedReceiver<Change>,
+    stopping: watch::Receiver<bool>,
+    /// Those that were not looked at.
+    waiting: Vec<Change>,
 }
 
-fn last_number(changes: &[Change]) -> u64 {
-    changes.last().map_or(0, |change| change.number)
+impl Heard {
+    /// Waits for a change; false when the capture stops first.
+    async fn wait(&mut self) -> bool {
+        if self.waiting.is_empty() {
+            tokio::select! {
+                biased;
+                Some(change) = self.changes.recv() => self.waiting.push(change),
+                () = stopped(self.stopping.clone()) => return false,
+            }
+        }
+        true
+    }
+
+    /// All that were told so far.
+    fn take(&mut self) -> Vec<Change> {
+        self.waiting.extend(std::iter::from_fn(|| self.changes.try_recv().ok()));
+        mem::take(&mut self.waiting)
+    }
+
+    /// Those that a look may have in it that ended at `seen_ns`, once they must have been told or the capture stops. They wait to
+    /// be looked at all the same.
+    async fn during(&mut self, seen_ns: u64, clock: Clock) -> &[Change] {
+        let told_ns = seen_ns.saturating_add(TOLD_WITHIN_NS);
+        loop {
+            let left = Duration::from_nanos(told_ns.saturating_sub(clock.now_ns()));
+            tokio::select! {
+                biased;
+                Some(change) = self.changes.recv() => self.waiting.push(change),
+                () = stopped(self.stopping.clone()) => break,
+                () = time::sleep(left) => break,
+            }
+        }
+        // What an event says happened is done a little before it as well.
+        let later = self.waiting.iter().position(|change| change.ceased_ns >= told_ns);
+        &self.waiting[..later.unwrap_or(self.waiting.len())]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(number: u64, at_ns: u64) -> Change {
+        Change { replica: 0, number, id: "0f".to_owned(), ceased_ns: at_ns, from_ns: at_ns, had_another: true }
+    }
+
+    #[tokio::test]
+    async fn a_change_that_is_told_a_little_later_counts_and_one_that_came_later_does_not() {
+        let clock = Clock::start();
+        let (tell, changes) = tokio::sync::mpsc::unbounded_channel();
+        let (stop, stopping) = watch::channel(false);
+        let mut heard = Heard { changes, stopping, waiting: Vec::new() };
+        let seen_ns = clock.now_ns();
+        let later = change(2, seen_ns + TOLD_WITHIN_NS);
+        let telling = async {
+            time::sleep(Duration::from_millis(20)).await;
+            tell.send(change(1, seen_ns)).unwrap();
+            tell.send(later.clone()).unwrap();
+        };
+        let (during, ()) = tokio::join!(heard.during(seen_ns, clock), telling);
+        assert_eq!(during, [change(1, seen_ns)]);
+        assert!(clock.now_ns() >= seen_ns + TOLD_WITHIN_NS, "more may have been told");
+        assert!(heard.wait().await);
+        assert_eq!(heard.take(), [change(1, seen_ns), later]);
+        stop.send_replace(true);
+        assert!(!heard.wait().await);
+    }
 }

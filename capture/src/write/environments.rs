@@ -328,6 +328,21 @@ mod tests {
     }
 
     #[test]
+    fn a_change_that_a_look_may_have_in_it_leaves_in_doubt_what_was_between() {
+        let mut environments = two();
+        environments.change(change(2, 200, 210));
+        environments.change(change(3, 300, 300));
+        // The look after the second change ended only after the third.
+        environments.see(&seen("c", 2, 200, 300), Some(digest("c")));
+        assert!(!environments.is_settled(250, 900), "the third is to be looked at");
+        assert!(!environments.see(&seen("c", 3, 300, 300), Some(digest("c"))));
+        assert!(environments.is_settled(250, 900));
+        let doubt = Some(Doubt::Uncertain { environments: vec![digest("b"), digest("c")] });
+        assert_eq!(environments.of(None, 220, 230), RanIn { digest: Some(digest("b")), doubt });
+        assert_eq!(environments.of(None, 300, 310), certain("c"));
+    }
+
+    #[test]
     fn environments_that_are_alike_cause_no_doubt() {
         let mut environments = two();
         environments.change(change(2, 200, 210));

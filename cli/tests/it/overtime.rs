@@ -69,10 +69,18 @@ fn each_exchange_has_the_environment_it_began_in_and_is_replayed_in_it() {
         &["--container", &container.0],
     ));
     let ask = |path: &str| post(&capture.address, path, b"", "");
-    assert!(ask("/first").ends_with("one"));
+    // One that is in the store was told its environment, whatever comes then.
+    let ask_and_wait = |path: &str| {
+        let answer = ask(path);
+        eventually("the exchange was written", || {
+            retake(folder.path(), &["ls", "--json"]).out.contains(&format!("POST {path}")).then_some(())
+        });
+        answer
+    };
+    assert!(ask_and_wait("/first").ends_with("one"));
     client(&["restart", "--time", "0", &container.0]);
     wait_until_it_accepts(port);
-    assert!(ask("/restarted").ends_with("one"));
+    assert!(ask_and_wait("/restarted").ends_with("one"));
     thread::scope(|scope| {
         let slow = scope.spawn(|| ask("/slow"));
         pause(Duration::from_millis(1_000));
@@ -133,6 +141,49 @@ fn each_exchange_has_the_environment_it_began_in_and_is_replayed_in_it() {
     let kept = retake(folder.path(), &["inspect", out, "--json"]).json();
     let kept: Vec<_> = kept["environments"].as_array().unwrap().iter().map(|it| &it["fingerprint"]).collect();
     assert_eq!(kept, [&first_row, &updated_row]);
+}
+
+#[test]
+fn of_changes_in_quick_succession_no_exchange_is_told_for_certain_another_environment_than_it_had() {
+    if !docker("of_changes_in_quick_succession_no_exchange_is_told_for_certain_another_environment_than_it_had") {
+        return;
+    }
+    let folder = tempdir().unwrap();
+    let image = Image::of_these_tests("succession", &[]);
+    let port = free_port();
+    let container = start("succession", &image, port, "one");
+    wait_until_it_accepts(port);
+    let upstream = format!("http://127.0.0.1:{port}");
+    let capture = Capturing::start(capture_of(folder.path(), &upstream, &["--container", &container.0]));
+    let ask = |tenths: u64| post(&capture.address, &format!("/{tenths}"), b"", "");
+    ask(10);
+    for tenths in 11..20 {
+        let cpus = format!("{}.{}", tenths / 10, tenths % 10);
+        client(&["update", "--cpus", &cpus, &container.0]);
+        ask(tenths);
+    }
+    // Once all those are told, the last of them holds.
+    let is_written = |tenths: u64| retake(folder.path(), &["ls", "--json"]).out.contains(&format!("POST /{tenths}\""));
+    eventually("the last was written", || is_written(19).then_some(()));
+    ask(19);
+    capture.stop();
+
+    let list = retake(folder.path(), &["ls", "--json"]).json();
+    let exchanges = list["exchanges"].as_array().unwrap();
+    assert_eq!(exchanges.len(), 11, "{list}");
+    let said: Vec<_> = exchanges
+        .iter()
+        .map(|exchange| {
+            let tenths: u64 = exchange["title"].as_str().unwrap().trim_start_matches("POST /").parse().unwrap();
+            let shown = retake(folder.path(), &["show", exchange["id"].as_str().unwrap(), "--json"]).json();
+            let is_doubted = !exchange["context"]["doubt"].is_null();
+            (tenths, shown["fingerprint"]["subject"]["config"]["limits"]["cpu_nanos"].as_u64(), is_doubted)
+        })
+        .collect();
+    for &(tenths, cpu_nanos, is_doubted) in &said {
+        assert!(is_doubted || cpu_nanos.is_none_or(|nanos| nanos == tenths * 100_000_000), "{tenths}: {said:?}");
+    }
+    assert_eq!(said.last(), Some(&(19, Some(1_900_000_000), false)), "{said:?}");
 }
 
 /// A replica with a network of its own; gives also where it is published, and its address.
