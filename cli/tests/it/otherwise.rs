@@ -5,6 +5,7 @@ use std::{
     net::{TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     thread,
 };
 
@@ -29,9 +30,19 @@ impl Drop for Ended {
     }
 }
 
-/// A port of the loopback that was free a moment ago.
+/// Ports from which those are chosen that are told to a program beforehand: Linux gives none of them to whoever asks for any
+/// (`ip_local_port_range` begins at 32768), so that nobody has it until the program listens.
+const PORTS: std::ops::Range<u32> = 16_384..32_768;
+
+/// A port that nobody has; each test's process begins to look elsewhere.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    let port = |_| {
+        let at = std::process::id().wrapping_mul(16).wrapping_add(ASKED.fetch_add(1, Ordering::Relaxed));
+        u16::try_from(PORTS.start + at % (PORTS.end - PORTS.start)).unwrap()
+    };
+    let is_free = |port: &u16| TcpListener::bind(("0.0.0.0", *port)).is_ok();
+    PORTS.map(port).find(is_free).unwrap()
 }
 
 /// `retake serve` of the shipped recording; gives the addresses of model and store.
