@@ -3,8 +3,14 @@
 //! In: calls as they arrive on the listeners. Out: the recorded answer with its chunks and the way it ended, or an answer
 //! that says what was asked and what the nearest recording was. Never a call to the outside. Which recording belongs to a
 //! call is `matching`'s to find; whether that is a divergence is judged later, from the notes kept here.
+//!
+//! `behalf` tells on whose behalf a call is made, `compared` how it differs from recorded ones, `stand_in` which stand in for one
+//! that they do not equal, `replies` makes the answer, `records` writes it into the run; `turns` answers what is no HTTP.
 
+mod behalf;
+mod compared;
 mod records;
+mod replies;
 mod stand_in;
 pub(crate) mod turns;
 
@@ -19,19 +25,27 @@ use std::{
 
 use bundle::Archive;
 use bytes::Bytes;
-use diff::{CallRequest, Change, Noise, NoisyChange, Route, Rules, compare_calls, fresh_form, with_indices_as_stars};
-use exchange::{Certainty, Digest, End, Exchange, Head, Id, Trace, Transport};
-use matching::{Asked, Call, Copies, Found, Library, Looked, Miss, Nearest, Reader, Recorded, Scope};
+use diff::{CallRequest, Noise, NoisyChange, Rules};
+use exchange::{Certainty, Digest, Exchange, Head, Id};
+use matching::{Asked, Call, Copies, Found, Library, Looked, Miss, Reader, Recorded, Scope};
 use tokio::sync::watch;
 use wire::{
     bridge,
     client::Clock,
-    server::{Answer, Cut, Handler, Hold, Incoming},
+    server::{Answer, Handler, Hold, Incoming},
 };
 
-use self::stand_in::{StandIn, without_near};
+pub(crate) use self::{
+    behalf::Behalf,
+    replies::{error_answer, why_unanswerable},
+};
+use self::{
+    compared::recorded_request,
+    replies::{damaged_answer, miss_answer},
+    stand_in::{StandIn, without_near},
+};
 use crate::{
-    baseline::{Baseline, LookedCall, Over},
+    baseline::{Baseline, Over},
     connections::Connections,
     conversations::Conversations,
     copies,
@@ -39,7 +53,6 @@ use crate::{
     forward::Forward,
     ledger::Ledger,
     on_miss::Misses,
-    pieces::pieces,
     rules::MatchingRules,
     secrets::Secrets,
     select::{Selection, scope_of_call},
@@ -48,27 +61,6 @@ use crate::{
 
 /// Largest body of a call that is held to be matched, in bytes. A choice: above the largest prompts seen, far below memory.
 pub(crate) const CALL_BODY_BYTES_MAX: u64 = 64 << 20;
-
-/// Largest recorded answer that is played, in bytes. A choice, as above.
-const ANSWER_BYTES_MAX: u64 = 256 << 20;
-
-/// Status of the answer to a call that was not recorded: 424 Failed Dependency (RFC 4918, section 11.4). SDKs retry on 5xx
-/// and read meaning into 404; this one they raise at once, with the text.
-const MISS_STATUS: &str = "424 Failed Dependency";
-
-/// How `matching` tells of bodies that it compares as a whole.
-const WHOLE_BODY: &str = "body: ";
-
-/// How it tells of targets.
-const TARGET: &str = "target: ";
-
-/// Most differences named of a call: as many as `matching` names.
-const FIELDS_NAMED_MAX: usize = 5;
-
-/// Most recorded calls that are read to be held against one call, and most bytes of their bodies where they are several. Choices:
-/// they bound the work of a service that asks for much that was not recorded.
-const READ_LEN_MAX: usize = 16;
-const READ_BYTES_MAX: u64 = 8 << 20;
 
 /// Most recordings that the misses of one repeat name beside the nearest. A choice that bounds memory: some ten megabytes.
 const NEAR_LEN_MAX: usize = 1 << 16;
@@ -512,195 +504,8 @@ impl Answerer {
         (reply.copy, reply.looked)
     }
 
-    /// The first of these calls, and more of them as long as all are not too much to read for one call.
-    fn within_bounds<'a>(&self, calls: impl Iterator<Item = &'a Exchange>) -> impl Iterator<Item = &'a Exchange> {
-        let mut bytes = 0;
-        calls
-            .take(READ_LEN_MAX)
-            .enumerate()
-            .take_while(move |(at, call)| {
-                bytes += call.request.body.len;
-                *at == 0 || bytes <= READ_BYTES_MAX
-            })
-            .map(|(_, call)| call)
-    }
-
-    /// A miss whose body is no JSON, with what differs in it by field: `matching` reads neither messages nor forms.
-    fn told_by_field(&self, mut miss: Miss, asked: &CallRequest<'_>) -> Miss {
-        let is_of_whole = |words: &String| words.starts_with(WHOLE_BODY);
-        let named = miss.nearest.iter().chain(&miss.near).filter(|it| it.differences.iter().any(is_of_whole));
-        let ids: Vec<Id> = named.map(|nearest| nearest.id).collect();
-        let mut seen = BTreeSet::new();
-        let recorded = ids.iter().filter(|id| seen.insert(**id)).filter_map(|id| self.calls.get(id));
-        for recorded in self.within_bounds(recorded) {
-            let Some(changes) = self.body_changes(recorded, asked) else { continue };
-            let same = |nearest: &&mut Nearest| nearest.id == recorded.id;
-            for nearest in miss.nearest.iter_mut().chain(&mut miss.near).filter(same) {
-                nearest.differences.retain(|words| !is_of_whole(words));
-                let room = FIELDS_NAMED_MAX.saturating_sub(nearest.differences.len());
-                nearest.differences_more += changes.len().saturating_sub(room) as u64;
-                nearest.differences.extend(changes.iter().take(room).cloned());
-            }
-        }
-        miss
-    }
-
-    /// Where the body of a call differs from a recorded one, in words; `None` where that is the whole of it.
-    fn body_changes(&self, recorded: &Exchange, asked: &CallRequest<'_>) -> Option<Vec<String>> {
-        let (head, body) = recorded_request(&self.archive, &self.secrets, recorded).ok()?;
-        let was = CallRequest { head: &head, body: &body, ..*asked };
-        let changes = compare_calls(&was, asked, &self.rules)?;
-        let begin = format!("dep:{}:/", asked.dependency);
-        let words = |change: &Change| {
-            let place = &change.pointer[change.pointer.starts_with(&begin).then_some(begin.len() - 1)?..];
-            Some(match (&change.recorded, &change.replayed) {
-                (Some(was), Some(is)) => format!("{place}: recorded {was}, asked {is}"),
-                (Some(was), None) => format!("{place}: recorded {was}, not asked"),
-                (None, is) => format!("{place}: not recorded, asked {}", is.as_ref()?),
-            })
-        };
-        Some(changes.iter().filter_map(words).collect::<Vec<_>>()).filter(|words| !words.is_empty())
-    }
-
-    /// Holds a call against the first one in the place of the same recorded call; of several in a repeat the first one.
-    fn look(
-        &self,
-        asked: &CallRequest<'_>,
-        outcome: &Result<Found, Miss>,
-        (parent, copies): (Option<Id>, &[u32]),
-    ) -> Option<Over> {
-        let (baseline, [copy]) = (self.state().baseline.clone()?, copies) else { return None };
-        let call = match outcome {
-            Ok(found) => Some(found.id).filter(|_| !found.borrowed)?,
-            Err(miss) => miss.nearest.as_ref()?.id,
-        };
-        let route = asked.route();
-        let recorded = self.calls.get(&call).filter(|recorded| is_for(recorded, parent))?;
-        let is_of_route = |call: &Exchange| {
-            call.role.dependency() == Some(asked.dependency)
-                && format!("{} {}", asked.dependency, Route::of(&call.request.head)) == route
-        };
-        // Where bodies or targets differ as a whole, which of several recordings is meant is not known.
-        let is_of_whole = |words: &String| words.starts_with(WHOLE_BODY) || words.starts_with(TARGET);
-        let told = outcome.as_ref().err().and_then(|miss| miss.nearest.as_ref()).map(|nearest| &nearest.differences);
-        let like = || self.calls.values().filter(|call| is_for(call, parent) && is_of_route(call));
-        if told.is_some_and(|told| told.iter().any(is_of_whole)) && like().nth(1).is_some() {
-            return None;
-        }
-        if !is_of_route(recorded) || !self.state().looked_at.insert((*copy, call)) {
-            return None;
-        }
-        let Some(places) = baseline.look_at_call(call, asked) else { return Some(Over::First(call)) };
-        let unlike = if outcome.is_err() { self.unlike(recorded, asked) } else { Vec::new() };
-        Some(Over::Later(LookedCall { call, route, places: places?, unlike }))
-    }
-
-    /// Where a call has another value than a recorded one, of a kind that clock or chance makes, with the form of both.
-    fn unlike(&self, recorded: &Exchange, asked: &CallRequest<'_>) -> Vec<(String, String)> {
-        let Ok((head, body)) = recorded_request(&self.archive, &self.secrets, recorded) else { return Vec::new() };
-        let was = CallRequest { head: &head, body: &body, ..*asked };
-        let changes = compare_calls(&was, asked, &self.rules).unwrap_or_default();
-        let fresh = |change: &Change| Some((with_indices_as_stars(&change.pointer), fresh_form(change)?));
-        changes.iter().filter_map(fresh).collect()
-    }
-
-    /// The exchange that a recorded call was made for, where that is known and is one of these: what equals its call is its own.
-    fn recorded_among(&self, call: &Id, candidates: &[Id]) -> Option<Id> {
-        let parent = self.calls.get(call)?.role.parent()?;
-        (parent.certainty != Certainty::Ambiguous && candidates.contains(&parent.id)).then_some(parent.id)
-    }
-
-    /// By trace context, else by being the only one in flight, of whatever copy.
-    fn on_behalf_of(&self, head: &Head, in_flight: &BTreeSet<(u32, Id)>) -> Behalf {
-        let known = trace_id_of(head).and_then(|trace_id| self.traces.get(trace_id));
-        if let Some((copy, key)) = known {
-            let ids = &self.of_trace[key];
-            let flying: Vec<Id> = ids.iter().copied().filter(|id| in_flight.contains(&(*copy, *id))).collect();
-            let parent = if let [only] = ids[..] { Some(only) } else { (flying.len() == 1).then(|| flying[0]) };
-            let scope = Some(Scope { key: key.clone(), certainty: Certainty::Recorded });
-            let candidates = if flying.is_empty() { ids.clone() } else { flying };
-            return Behalf { parent, scope, candidates, copies: vec![*copy] };
-        }
-        let candidates: BTreeSet<Id> = in_flight.iter().map(|(_, id)| *id).collect();
-        let candidates: Vec<Id> = candidates.into_iter().collect();
-        let copies: BTreeSet<u32> = in_flight.iter().map(|(copy, _)| *copy).collect();
-        let copies = if copies.is_empty() { vec![0] } else { copies.into_iter().collect() };
-        let parent = if let [only] = candidates[..] { Some(only) } else { None };
-        let scope = parent
-            .and_then(|id| self.trace_of.get(&id))
-            .map(|key| Scope { key: key.clone(), certainty: Certainty::Inferred });
-        Behalf { parent, scope, candidates, copies }
-    }
-
     fn has(&self, id: &Id) -> bool {
         self.calls.contains_key(id)
-    }
-
-    fn recorded_answer(&self, id: &Id) -> Result<Answer, bundle::ReadError> {
-        let Some(call) = self.calls.get(id) else { return Err(bundle::ReadError::NoExchange { id: *id }) };
-        let times = AnswerTimes { speed: self.speed, asked_ns: call.times.request_ended_ns.unwrap_or_default() };
-        let ends = times.after(call.times.ended_ns);
-        let interim = call.interim.iter().map(|interim| interim.head.clone()).collect();
-        let cut = match &call.end {
-            End::Complete => None,
-            End::UpstreamReset | End::CaptureStopped => Some(Cut::Reset),
-            // The proxy had given it up by then.
-            End::TimedOut if self.speed.is_some() => Some(Cut::Reset),
-            End::ClientGone | End::TimedOut => Some(Cut::Hang),
-            End::Unreachable { reason } => return Ok(Answer { starts: ends, ..unreachable_answer(reason) }),
-        };
-        // One that hangs ends when the service goes, whenever that is.
-        let ends = if cut == Some(Cut::Hang) { Duration::ZERO } else { ends };
-        let Some(response) = &call.response else {
-            return Ok(Answer { interim, cut: cut.or(Some(Cut::Reset)), ends, ..Answer::default() });
-        };
-        let body = Bytes::from(self.archive.body(&response.body, ANSWER_BYTES_MAX)?);
-        let cut = if response.body.is_whole() { cut } else { cut.or(Some(Cut::Reset)) };
-        Ok(Answer {
-            interim,
-            starts: call.times.response_started_ns.map_or(Duration::ZERO, |at_ns| times.after(at_ns)),
-            head: response.head.bytes.clone(),
-            pieces: pieces(&response.body, body.len())
-                .into_iter()
-                .map(|(at_ns, piece)| (times.after(at_ns), body.slice(piece)))
-                .collect(),
-            trailers: response.body.trailers.clone(),
-            cut,
-            ends,
-            hold: Hold::default(),
-        })
-    }
-}
-
-/// When the parts of a recorded answer are sent again.
-#[derive(Clone, Copy)]
-struct AnswerTimes {
-    speed: Option<Speed>,
-    asked_ns: u64,
-}
-
-impl AnswerTimes {
-    /// How long after the request that is which came at `at_ns`; at once where no times are to be kept.
-    fn after(self, at_ns: u64) -> Duration {
-        self.speed.map_or(Duration::ZERO, |speed| speed.of(at_ns.saturating_sub(self.asked_ns)))
-    }
-}
-
-/// On whose behalf a call is made.
-pub(crate) struct Behalf {
-    /// The exchange, where it can be told.
-    pub(crate) parent: Option<Id>,
-    scope: Option<Scope>,
-    /// All that it may be.
-    pub(crate) candidates: Vec<Id>,
-    /// The copies of sessions that it may be of, one at least.
-    pub(crate) copies: Vec<u32>,
-}
-
-#[cfg(test)]
-impl Behalf {
-    pub(crate) fn of(parent: Option<Id>, candidates: Vec<Id>) -> Self {
-        Self { parent, scope: None, candidates, copies: vec![0] }
     }
 }
 
@@ -762,87 +567,10 @@ impl DependencyAnswers {
     }
 }
 
-/// True where a recorded call is known to have been made for this exchange.
-fn is_for(recorded: &Exchange, parent: Option<Id>) -> bool {
-    let known = recorded.role.parent().filter(|of| of.certainty != Certainty::Ambiguous);
-    known.is_some_and(|of| Some(of.id) == parent)
-}
-
-/// What a recorded call asked, with pseudonyms in place of secrets that are known.
-fn recorded_request(
-    archive: &Archive,
-    secrets: &Secrets,
-    call: &Exchange,
-) -> Result<(Head, Vec<u8>), bundle::ReadError> {
-    let (mut head, mut body) = (call.request.head.clone(), archive.body(&call.request.body, CALL_BODY_BYTES_MAX)?);
-    secrets.conceal_message(&mut head, &mut body, &mut Vec::new());
-    Ok((head, body))
-}
-
-/// Why a recorded call cannot answer anything that is asked now, or `None` when it can. Whoever made it cannot be judged.
-pub(crate) fn why_unanswerable(call: &Exchange) -> Option<&'static str> {
-    let request = &call.request.body;
-    let answer_len = call.response.as_ref().map_or(0, |response| response.body.kept_len());
-    match call.transport {
-        Transport::Raw => return Some("is no HTTP, and was not recorded as `--dependency NAME=tcp://HOST:PORT`"),
-        Transport::Upgraded => return Some("is an upgraded connection"),
-        Transport::Http1 => {}
-    }
-    if call.times.request_ended_ns.is_none() || call.end == End::CaptureStopped {
-        Some("was cut off when it was recorded")
-    } else if !request.is_whole() || request.len > CALL_BODY_BYTES_MAX {
-        Some("has a longer request than is kept")
-    } else if call.response.as_ref().is_some_and(|response| response.body.gap.is_some())
-        || answer_len > ANSWER_BYTES_MAX
-    {
-        Some("has a longer answer than is kept")
-    } else {
-        None
-    }
-}
-
-pub(crate) fn trace_id_of(head: &Head) -> Option<&str> {
-    let mut parts = head.text_of("traceparent")?.split('-');
-    let (_version, trace_id) = (parts.next()?, parts.next()?);
-    (trace_id.len() == 32).then_some(trace_id)
-}
-
-fn trace_of_head(head: &Head) -> Option<Trace> {
-    let mut parts = head.text_of("traceparent")?.split('-').skip(1);
-    let (trace_id, span_id) = (parts.next()?, parts.next()?);
-    (trace_id.len() == 32 && span_id.len() == 16).then(|| Trace {
-        trace_id: trace_id.to_owned(),
-        span_id: span_id.to_owned(),
-        made: false,
-    })
-}
-
 pub(crate) fn title_of(dependency: &str, head: &Head) -> String {
     let method = head.request_line().map(|line| String::from_utf8_lossy(line.method).into_owned()).unwrap_or_default();
     let target = content::redact::without_credentials(head.origin_target().unwrap_or_default());
     format!("{dependency} {method} {}", String::from_utf8_lossy(&target))
-}
-
-fn miss_answer(miss: &Miss, others: &str) -> Answer {
-    error_answer(MISS_STATUS, "retake_not_recorded", &format!("{miss}{others}"))
-}
-
-fn damaged_answer(error: &bundle::ReadError) -> Answer {
-    error_answer(MISS_STATUS, "retake_damaged_recording", &error.to_string())
-}
-
-/// What the capture's proxy answered then.
-fn unreachable_answer(reason: &str) -> Answer {
-    error_answer("502 Bad Gateway", "retake_unreachable", reason)
-}
-
-pub(crate) fn error_answer(status: &str, kind: &str, message: &str) -> Answer {
-    let body = serde_json::json!({ "error": { "type": kind, "message": message } }).to_string();
-    let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nRetake-Error: {kind}\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    Answer { head: head.into_bytes(), pieces: vec![(Duration::ZERO, Bytes::from(body))], ..Answer::default() }
 }
 
 #[cfg(test)]

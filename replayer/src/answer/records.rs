@@ -6,7 +6,7 @@
 use exchange::{Certainty, Digests, End, Exchange, Head, Id, Parent, Repeats, Request, Response, Role, Times};
 use wire::server::{Answer, Incoming};
 
-use super::{Answerer, Note, State, trace_of_head};
+use super::{Answerer, Note, State, behalf::trace_of_head};
 use crate::ledger::{BodyBytes, redacted_request, redacted_response};
 
 impl Answerer {

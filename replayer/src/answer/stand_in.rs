@@ -7,7 +7,10 @@ use diff::{CallRequest, NoisyChange};
 use exchange::Id;
 use matching::{Asked, Call, Found, Miss, Moved};
 
-use super::{Answerer, Arrival, Behalf, Note, READ_LEN_MAX, State, is_for, recorded_request};
+use super::{
+    Answerer, Arrival, Behalf, Note, State,
+    compared::{READ_LEN_MAX, is_for, recorded_request, within_bounds},
+};
 
 /// A call that stands in for a recording, or did.
 pub(super) struct StandIn {
@@ -112,7 +115,7 @@ impl Answerer {
             return would_do;
         }
         let own = miss.near.iter().filter_map(|near| self.calls.get(&near.id)).filter(|call| is_for(call, parent));
-        for recorded in self.within_bounds(own) {
+        for recorded in within_bounds(own) {
             let Ok((head, body)) = recorded_request(&self.archive, &self.secrets, recorded) else { continue };
             let was = CallRequest { head: &head, body: &body, ..*asked };
             let noise = self.noise.of_call(&was, asked, &self.rules, recorded.id);

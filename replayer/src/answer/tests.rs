@@ -2,7 +2,7 @@ use std::thread;
 
 use bundle::{Record, Writer};
 use diff::{NoiseLearner, places_of_calls_apart};
-use exchange::{Body, Digests, Parent, Request, Response, Role, Times};
+use exchange::{Body, Digests, End, Parent, Request, Response, Role, Times, Trace, Transport};
 
 use super::*;
 
