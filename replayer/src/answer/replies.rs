@@ -12,8 +12,7 @@ use wire::server::{Answer, Cut, Hold};
 use super::{Answerer, CALL_BODY_BYTES_MAX};
 use crate::{pieces::pieces, timing::Speed};
 
-/// Largest recorded answer that is played, in bytes. A choice, as
-/// [`CALL_BODY_BYTES_MAX`].
+/// Largest recorded answer that is played, in bytes. A choice, as [`CALL_BODY_BYTES_MAX`].
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
 
 /// Status of the answer to a call that was not recorded: 424 Failed Dependency (RFC 4918, section 11.4). SDKs retry on 5xx
