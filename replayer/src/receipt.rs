@@ -32,7 +32,7 @@ pub struct Receipt {
     /// Digests of the fingerprints that the exchanges were recorded in: one, or several that differ in names and addresses alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recorded_in: Vec<Digest>,
-    /// Exchanges among them of which it is not certain which environment answered: in flight while the container changed, or
+    /// Exchanges among them of which it is not certain which environment answered: they ran while the container was changing, or
     /// behind several replicas.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub uncertain: u64,

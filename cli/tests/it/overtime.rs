@@ -106,7 +106,7 @@ fn each_exchange_has_the_environment_it_began_in_and_is_replayed_in_it() {
     assert_eq!(doubted, 1, "{list}");
     assert!(retake(folder.path(), &["ls"]).out.contains("uncertain"));
     let shown = retake(folder.path(), &["show", slow["id"].as_str().unwrap()]).out;
-    assert!(shown.contains("uncertain: the container changed while it was under way"), "{shown}");
+    assert!(shown.contains("uncertain: it ran while the container was changing ("), "{shown}");
 
     let inspected = retake(folder.path(), &["inspect", ".retake", "--json"]).json();
     let environments = inspected["environments"].as_array().unwrap();

@@ -8,7 +8,8 @@ use crate::{Digest, Event, Fingerprint, Id, Subject, surroundings::event_kind};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Doubt {
-    /// The container changed while the exchange was under way: it ran in one of these, or in one after the other.
+    /// The container changed while the exchange was under way, or changed again before it was seen what it had become: the
+    /// exchange ran in one of these, or in one after the other.
     Uncertain {
         /// Digests of fingerprints, in the order in which they held; the first is the one in which it began. One alone where
         /// it was not seen what the container became.
@@ -43,13 +44,15 @@ impl Doubt {
         let names: Vec<String> = self.environments().iter().map(Digest::short).collect();
         match (self, &names[..]) {
             (Self::Uncertain { .. }, [_, _, ..]) => {
-                format!("uncertain: the container changed while it was under way ({})", names.join(", then "))
+                format!("uncertain: it ran while the container was changing ({})", names.join(", then "))
             }
             (Self::OneOf { .. }, _) => format!("one of several replicas ({})", names.join(", ")),
-            (Self::Uncertain { .. }, _) => format!(
-                "uncertain: the container changed while it was under way, from {} into what was not seen",
-                names.concat()
-            ),
+            (Self::Uncertain { .. }, _) => {
+                format!(
+                    "uncertain: it ran while the container was changing, from {} into what was not seen",
+                    names.concat()
+                )
+            }
         }
     }
 }
