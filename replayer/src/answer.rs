@@ -327,8 +327,8 @@ impl Answerer {
         drop(self.settled());
         self.write_rest(true);
         self.repeat.store(repeat, Ordering::Relaxed);
-        self.gates.iter().flatten().for_each(|gates| gates.begin_anew());
         let mut state = self.settled();
+        self.gates.iter().flatten().for_each(|gates| gates.begin_anew());
         state.library.begin_anew();
         state.repeated.clear();
         state.notes.clear();
@@ -531,8 +531,7 @@ impl Handler for DependencyAnswers {
         {
             let gates = &gates[*copy as usize];
             gates.may_answer(found.id, self.answerer.bridge().as_deref()).await;
-            let now = self.answerer.answers_now(number, found.id);
-            hold = now.map(|call| Hold::new(gates.ticket(call))).unwrap_or_default();
+            hold = Hold::new(self.answerer.handing_over(number, found.id, gates));
         }
         self.answerer.write((number, &note), &self.name, &incoming, &answer);
         Answer {

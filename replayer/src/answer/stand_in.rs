@@ -1,7 +1,10 @@
 //! Calls that stand in for recordings which they do not equal: all that differs is measured noise.
 //!
 //! In: a call that was missed, and the recordings that come near. Out: the recording in whose place it is answered. It gives way to a call
-//! that equals that one, and then stands in for another, or is one more than was recorded.
+//! that equals that one, and then stands in for another, or is one more than was recorded. For the gates its answer is always that of the
+//! recording in whose place it is now.
+
+use std::sync::Arc;
 
 use diff::{CallRequest, NoisyChange};
 use exchange::Id;
@@ -11,6 +14,7 @@ use super::{
     Answerer, Arrival, Behalf, Note, State,
     compared::{READ_LEN_MAX, is_for, recorded_request, within_bounds},
 };
+use crate::determinism::Gates;
 
 /// A call that stands in for a recording, or did.
 pub(super) struct StandIn {
@@ -20,8 +24,8 @@ pub(super) struct StandIn {
     miss: Miss,
     /// The recording in whose place it is; `None` where it is one more than was recorded.
     pub(super) now: Option<Found>,
-    /// True once its answer is given.
-    is_answered: bool,
+    /// True once its answer has been handed over.
+    is_given: bool,
 }
 
 impl StandIn {
@@ -38,15 +42,26 @@ impl StandIn {
     }
 }
 
+/// Recordings whose answers count otherwise since calls gave way.
+#[derive(Default)]
+struct Regiven {
+    /// Those in whose place an answer was given that is another's now.
+    no_more: Vec<Id>,
+    /// Those in whose place one is given now.
+    instead: Vec<Id>,
+}
+
 impl State {
-    /// Calls that gave way stand in for others, or are more than were recorded. Gives the recordings in whose place an answer was
-    /// given already.
-    fn move_on(&mut self, moved: Vec<Moved>) -> Vec<Id> {
-        let mut given = Vec::new();
+    /// Calls that gave way stand in for others, or are more than were recorded.
+    fn move_on(&mut self, moved: Vec<Moved>) -> Regiven {
+        let mut given = Regiven::default();
         for Moved { number, to } in moved {
             let Some(stand_in) = self.stand_ins.get_mut(&number) else { continue };
-            stand_in.now = to;
-            given.extend(stand_in.now.as_ref().filter(|_| stand_in.is_answered).map(|found| found.id));
+            let before = std::mem::replace(&mut stand_in.now, to);
+            if stand_in.is_given {
+                given.no_more.extend(before.map(|found| found.id));
+                given.instead.extend(stand_in.now.as_ref().map(|found| found.id));
+            }
             if let Some(note) = self.notes.get_mut(&number) {
                 stand_in.tell(note);
             }
@@ -62,24 +77,21 @@ impl State {
 }
 
 impl Answerer {
-    /// Lets calls of a copy give way. Answers that they were given by now count as those of the recordings for which they stand in now.
+    /// Lets calls of a copy give way. Answers that they were given by now count as those of the recordings for which they stand in now,
+    /// and no more as those of the others.
     pub(super) fn move_on(&self, state: &mut State, copy: Option<u32>, moved: Vec<Moved>) {
         let given = state.move_on(moved);
         if let Some((gates, copy)) = self.gates.as_ref().zip(copy) {
-            given.into_iter().for_each(|call| gates[copy as usize].was_given(call));
+            let gates = &gates[copy as usize];
+            // Where one moved to what another left, that is given.
+            given.no_more.into_iter().for_each(|call| gates.is_given_no_more(call));
+            given.instead.into_iter().for_each(|call| gates.was_given(call));
         }
     }
 
-    /// The recording in whose place a call is answered from now on: it may have given way while it waited. Nothing where it is one more
-    /// than was recorded.
-    pub(super) fn answers_now(&self, number: u64, found: Id) -> Option<Id> {
-        match self.state().stand_ins.get_mut(&number) {
-            Some(stand_in) => {
-                stand_in.is_answered = true;
-                stand_in.now.as_ref().map(|found| found.id)
-            }
-            None => Some(found),
-        }
+    /// What is to be held until a call's answer, that of `found`, has been handed over; letting go of it opens the gates of others.
+    pub(super) fn handing_over(self: &Arc<Self>, number: u64, found: Id, gates: &Arc<Gates>) -> HandingOver {
+        HandingOver { answerer: Arc::clone(self), gates: Arc::clone(gates), number, found }
     }
 
     /// A recording for a call that was missed, where all that differs is noise. What was served to others by now, while it was
@@ -101,7 +113,7 @@ impl Answerer {
         let placed = state.library.stand_in(arrival.number, (call, read), &ids, &behalf.copies)?;
         let mut miss = without_near(miss.clone());
         miss.near.truncate(READ_LEN_MAX);
-        let stand_in = StandIn { would_do, miss, now: Some(placed.found.clone()), is_answered: false };
+        let stand_in = StandIn { would_do, miss, now: Some(placed.found.clone()), is_given: false };
         let noise = stand_in.noise();
         state.stand_ins.insert(arrival.number, stand_in);
         self.move_on(&mut state, Some(placed.copy), placed.moved);
@@ -122,6 +134,31 @@ impl Answerer {
             would_do.extend(noise.map(|noise| (recorded.id, noise)));
         }
         would_do
+    }
+}
+
+/// Says, when it is dropped, that an answer has been handed over.
+pub(super) struct HandingOver {
+    answerer: Arc<Answerer>,
+    gates: Arc<Gates>,
+    number: u64,
+    found: Id,
+}
+
+impl Drop for HandingOver {
+    fn drop(&mut self) {
+        // To the end: it could give way in between.
+        let mut state = self.answerer.state();
+        let given = match state.stand_ins.get_mut(&self.number) {
+            // It may have given way while it waited, and be one more than was recorded.
+            Some(stand_in) => {
+                stand_in.is_given = true;
+                stand_in.now.as_ref().map(|found| found.id)
+            }
+            // What is not noted was asked in a repeat that is over.
+            None => state.notes.contains_key(&self.number).then_some(self.found),
+        };
+        given.into_iter().for_each(|call| self.gates.was_given(call));
     }
 }
 

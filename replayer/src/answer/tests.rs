@@ -280,6 +280,34 @@ async fn a_call_that_gave_way_after_it_was_answered_counts_as_given_in_its_new_p
     assert!(gates.has_given(id(2)), "the first call is instead of the second recording now");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_recording_that_was_given_to_a_call_which_gave_way_is_given_again_when_its_own_call_has_it() {
+    let recorded = [with_ids(1, 1), with_ids(2, 2)];
+    let answerer = answerer_with(&recorded, ids_are_noise(), |parts| AnswererParts { in_order: true, ..parts });
+    let gates = Arc::clone(&answerer.gates.as_ref().unwrap()[0]);
+    let given = || [1, 2].map(|number| gates.has_given(id(number)));
+    let store = answerer.of_dependency("store");
+    let of_both = store.answer(incoming(&with_ids(11, 12))).await;
+    let of_first = store.answer(incoming(&with_ids(1, 1))).await;
+    drop(of_both);
+    assert_eq!(given(), [false, true], "it gave way before its answer was handed over");
+    let of_second = store.answer(incoming(&with_ids(2, 2))).await;
+    assert_eq!(given(), [false, false], "it is one more than was recorded now");
+    drop(of_second);
+    assert_eq!(given(), [false, true]);
+    drop(of_first);
+    assert_eq!(given(), [true, true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_handed_over_when_its_repeat_has_ended_is_none_of_the_next() {
+    let answerer = answerer_with(&[with_ids(1, 1)], Noise::none(), |parts| AnswererParts { in_order: true, ..parts });
+    let late = answerer.of_dependency("store").answer(incoming(&with_ids(1, 1))).await;
+    answerer.begin(1, None);
+    drop(late);
+    assert!(!answerer.gates.as_ref().unwrap()[0].has_given(id(1)));
+}
+
 #[test]
 fn calls_that_come_at_once_are_each_served_another_recording() {
     const COUNT: usize = 12;

@@ -8,7 +8,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -207,11 +207,6 @@ impl Gates {
         calls.iter().copied().filter(|call| is_such(&state, call)).collect()
     }
 
-    /// What is to be held until the answer to a call has been handed over; letting go of it opens the gates of others.
-    pub(crate) fn ticket(self: &Arc<Self>, call: Id) -> Ticket {
-        Ticket { gates: Arc::clone(self), call }
-    }
-
     /// Says that an answer to a call has been handed over.
     pub(crate) fn was_given(&self, call: Id) {
         {
@@ -222,6 +217,11 @@ impl Gates {
             state.counts.overtaken += (before - state.in_vain.len()) as u64;
         }
         self.changed.notify_waiters();
+    }
+
+    /// Says that what was given was another call's answer.
+    pub(crate) fn is_given_no_more(&self, call: Id) {
+        self.state().given.remove(&call);
     }
 
     pub(crate) fn counts(&self) -> GateCounts {
@@ -246,19 +246,6 @@ impl Gates {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Says, when it is dropped, that an answer has been handed over.
-#[derive(Debug)]
-pub(crate) struct Ticket {
-    gates: Arc<Gates>,
-    call: Id,
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.gates.was_given(self.call);
     }
 }
 
@@ -306,6 +293,8 @@ fn overlapped_and_ended_before(one: &Times, other: &Times) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use exchange::{Context, Digests, End, Parent, Request, Role, Transport};
 
     use super::*;
@@ -386,14 +375,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_waits_for_the_one_that_ended_first() {
         let gates = Arc::new(Gates::between([call(1, 9, (0, 50)), call(2, 9, (5, 20))], None));
-        let ticket = gates.ticket(id(2));
         let waiting = {
             let gates = Arc::clone(&gates);
             tokio::spawn(async move { gates.may_answer(id(1), None).await })
         };
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(!waiting.is_finished());
-        drop(ticket);
+        gates.was_given(id(2));
         waiting.await.unwrap();
         assert_eq!(gates.counts(), GateCounts { held: 1, ..GateCounts::default() });
     }
@@ -411,14 +399,14 @@ mod tests {
         let gates = Arc::new(Gates::between([call(1, 9, (0, 50)), call(2, 9, (5, 20))], None));
         gates.may_answer(id(1), None).await;
         gates.may_answer(id(2), None).await;
-        drop(gates.ticket(id(2)));
+        gates.was_given(id(2));
         assert_eq!(gates.counts(), GateCounts { opened: 1, overtaken: 1, ..GateCounts::default() });
         assert!(gates.counts().words().ends_with("; 1 of them before one that came later"));
         // What comes in the next repeat was not.
         gates.begin_anew();
         gates.may_answer(id(1), None).await;
         gates.begin_anew();
-        drop(gates.ticket(id(2)));
+        gates.was_given(id(2));
         assert_eq!(gates.counts(), GateCounts { opened: 2, overtaken: 1, ..GateCounts::default() });
     }
 
@@ -433,7 +421,7 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(100)).await;
         gates.may_answer(id(2), None).await;
         assert!(!waiting.is_finished());
-        drop(gates.ticket(id(2)));
+        gates.was_given(id(2));
         waiting.await.unwrap();
         assert_eq!(gates.counts(), GateCounts { opened: 2, ..GateCounts::default() });
     }
