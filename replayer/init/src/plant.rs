@@ -14,6 +14,8 @@ pub enum Plant {
     NoRoom,
     /// No memory can be shared, which is no false claim either.
     NoClock,
+    /// The processor's counter is taken to be none to tell the time by, nor is this.
+    NoCounter,
     /// The self-check takes `SLOWNESS` longer, nor is this.
     SlowCheck,
     /// How many filters a program has is not told, as before Linux 5.9, and calls have a tenth of the time, nor is this.
@@ -33,6 +35,7 @@ impl Plant {
             "no-entropy" => Some(Self::NoEntropy),
             "no-room" => Some(Self::NoRoom),
             "no-clock" => Some(Self::NoClock),
+            "no-counter" => Some(Self::NoCounter),
             "slow-check" => Some(Self::SlowCheck),
             "untold-filters" => Some(Self::UntoldFilters),
             _ => None,

@@ -1,5 +1,6 @@
 //! The system calls, each wrapped so that the rest of the crate needs no `unsafe`.
 
+pub(crate) mod counter;
 pub(crate) mod diag;
 pub(crate) mod launch;
 #[cfg(target_arch = "x86_64")]

@@ -3,8 +3,8 @@
 /// The bytes, which `scripts/blobs` builds.
 pub(super) const BLOB: &[u8] = include_bytes!("../../blob/vdso.bin");
 
-/// Length of the block at the start, in bytes: three numbers, the first of which is where the program has mapped its clock.
-const BLOCK_LEN: usize = 24;
+/// Length of the block at the start, in bytes: four numbers, the first of which is where the program has mapped its clock.
+const BLOCK_LEN: usize = 32;
 
 /// Entries of the table behind the block: the functions, and the instruction that makes a call.
 const FUNCTION_COUNT: usize = 4;
@@ -53,10 +53,11 @@ fn entry(index: usize) -> u64 {
 }
 
 /// The whole of it for one program. The originals are counted from its start, 0 where there is none to be used.
-pub(super) fn filled(original_clock_gettime: i64, original_gettimeofday: i64) -> Vec<u8> {
+pub(super) fn filled(original_clock_gettime: i64, original_gettimeofday: i64, holds_monotonic: bool) -> Vec<u8> {
     let mut bytes = BLOB.to_vec();
     bytes[8..16].copy_from_slice(&original_clock_gettime.to_le_bytes());
     bytes[16..24].copy_from_slice(&original_gettimeofday.to_le_bytes());
+    bytes[24..32].copy_from_slice(&i64::from(holds_monotonic).to_le_bytes());
     bytes
 }
 

@@ -77,12 +77,14 @@ impl Control {
         self.told_at_ns = monotonic_ns();
     }
 
-    /// The same, unless it was just told.
-    pub(super) fn tell_now_and_then(&mut self, reached: &Reached, every: Duration) {
+    /// The same, unless it was just told. True when so much time has passed.
+    pub(super) fn tell_now_and_then(&mut self, reached: &Reached, every: Duration) -> bool {
         let every = i64::try_from(every.as_nanos()).unwrap_or(i64::MAX);
-        if self.stream.is_some() && monotonic_ns().saturating_sub(self.told_at_ns) >= every {
+        let is_due = self.stream.is_some() && monotonic_ns().saturating_sub(self.told_at_ns) >= every;
+        if is_due {
             self.tell(reached);
         }
+        is_due
     }
 
     /// A line, unless the bridge does not read, which has more room than we have to say.

@@ -105,6 +105,9 @@ impl Programs {
     /// All clocks show what they do when the service starts.
     pub(super) fn begin_clock(&self, wall: WallClock) {
         if let Some(clock) = self.clock() {
+            if self.controls.tsc {
+                clock.leave_counter();
+            }
             clock.set(wall);
             clock.freeze_monotonic(self.controls.monotonic);
         }
@@ -157,7 +160,8 @@ impl Programs {
         // With the counter trapped its own functions would be as well, and slower than a call.
         let original_clock_gettime = if self.controls.tsc { 0 } else { plan.original_clock_gettime };
         let block = vdso + plan.room_at as u64;
-        process.memory.write(pid, block, &blob::filled(original_clock_gettime, plan.original_gettimeofday))?;
+        let filled = blob::filled(original_clock_gettime, plan.original_gettimeofday, self.controls.monotonic);
+        process.memory.write(pid, block, &filled)?;
         let map = |shared| mapped(pid, process, block + blob::call_offset(), shared);
         let shared = self.shared.filter(|_| !self.is_confined(pid)).map(map).transpose()?.flatten();
         match shared {

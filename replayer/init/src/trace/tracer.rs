@@ -26,12 +26,15 @@ use super::{
     processes::{Process, Processes},
     program::{Controls, Outcome, Programs},
 };
-use crate::system::{
-    self,
-    launch::{self, Failure, Preparation, Step},
-    ptrace::{self, Change},
-    told_calls::{Filter, Told},
-    waiting::{self, Readable, Signals, monotonic_ns},
+use crate::{
+    clock::Clock,
+    system::{
+        self,
+        launch::{self, Failure, Preparation, Step},
+        ptrace::{self, Change},
+        told_calls::{Filter, Told},
+        waiting::{self, Readable, Signals, monotonic_ns},
+    },
 };
 
 /// How often what was reached is told again, where that has changed. A choice: as the bridge tells the host.
@@ -145,7 +148,9 @@ impl<'a> Tracer<'a> {
                 control.tell(&self.reached);
                 return Ok(Ended { status, failure: self.failure.take().and_then(Failure::read) });
             }
-            control.tell_now_and_then(&self.reached, TELL_EVERY);
+            if control.tell_now_and_then(&self.reached, TELL_EVERY) {
+                self.programs.clock().into_iter().for_each(Clock::watch);
+            }
             let left = deadline.map(|deadline| deadline.saturating_sub(monotonic_ns()));
             if left.is_some_and(|left| left <= 0) {
                 system::send_signal(self.root, libc::SIGKILL);

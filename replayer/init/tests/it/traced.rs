@@ -145,6 +145,18 @@ fn waits_until_a_time_of_day_take_as_long_as_they_would_by_a_clock_that_is_not_g
 }
 
 #[test]
+fn a_clock_that_runs_never_goes_back_and_is_as_fast_as_the_machines_whatever_it_goes_by() {
+    let Some((_folder, program)) = built("goes_on", &[]) else { return };
+    let running = |more: &str| settings("", more).replace("frozen", "running").replace("at_ns", "from_ns");
+    let expected = format!("0 back 0 astray {}\n", AT_NS / 60_000_000_000);
+    for (plant, more) in [("none", ""), ("no-counter", ""), ("no-room", ""), ("none", r#", "tsc": true"#)] {
+        let setup = Setup::of(&running(more));
+        let output = setup.command(&[], &[&program]).env("RETAKE_INIT_PLANT", plant).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), expected, "{plant} {more}");
+    }
+}
+
+#[test]
 fn a_program_whose_vdso_has_no_room_sees_the_same_by_calls() {
     let Some((_folder, program)) = built("looks", &[]) else { return };
     let setup = setup("");
