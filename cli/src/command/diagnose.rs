@@ -34,7 +34,7 @@ fn flakiness(args: &DiagnoseArgs, as_json: bool, console: &Console) -> Result<Ex
             return Err(Trouble::new(format!("`{text}` holds {} runs, where one is needed", found.len()))
                 .help("`retake replay … --repeat N` makes one, and `retake runs` lists those there are"));
         };
-        runs.push(read_run(&source.archive, run, &mut answers)?);
+        runs.push(read_run(&source.archive, (run, runs.len()), &mut answers)?);
     }
     let pairs: Vec<AnswerPair<'_>> = answers.pairs(&mut runs);
     let diagnosis = diagnose_flakiness(&runs, &pairs, stats::Confidence::DEFAULT);

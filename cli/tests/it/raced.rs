@@ -199,6 +199,27 @@ fn slow_repeats_three_hundred_repeats_of_the_race_have_a_rate_beside_productions
 }
 
 #[test]
+fn a_run_without_answers_is_diagnosed_beside_one_with_them_and_takes_none_of_those() {
+    let folder = tempdir().unwrap();
+    let source = crate::shipped::shipped();
+    let (only, process) = (crate::untrue::first_tickets(2), triage());
+    let run = |more: &[&str]| {
+        let arguments = [&["replay", source.to_str().unwrap(), "--json", "--only", &only][..], more].concat();
+        let document = retake(folder.path(), &arguments).json();
+        (document["receipt"]["replayed"].clone(), document["run_path"].as_str().unwrap().to_owned())
+    };
+    let (sent, silent) = run(&["--process", "/bin/false"]);
+    assert_eq!(sent, 0);
+    let (_, speaking) = run(&["--process", &process, "--repeat", "5", "--reset", "none", "--order", "serial"]);
+    let alone = retake(folder.path(), &["diagnose", "flakiness", "--json", &speaking]);
+    for runs in [[&silent, &speaking], [&speaking, &silent]] {
+        let both = retake(folder.path(), &["diagnose", "flakiness", "--json", runs[0], runs[1]]);
+        assert_eq!((both.code, both.err.as_str()), (alone.code, alone.err.as_str()), "{}", both.out);
+        assert_eq!(both.json()["exchanges"].as_array().map(Vec::len), Some(2), "{}", both.out);
+    }
+}
+
+#[test]
 fn what_is_no_run_cannot_be_diagnosed_and_a_run_without_repeats_is_not_called_steady() {
     let folder = tempdir().unwrap();
     let source = crate::shipped::shipped();

@@ -43,8 +43,12 @@ struct Answer {
     body: Vec<u8>,
 }
 
-/// Reads the trials of a run, and some of its answers.
-pub(super) fn read_run(archive: &Archive, run: &Run, answers: &mut Answers) -> Result<RunSeen, Trouble> {
+/// Reads the trials of a run, which has this number among those that are read, and some of its answers.
+pub(super) fn read_run(
+    archive: &Archive,
+    (run, number): (&Run, usize),
+    answers: &mut Answers,
+) -> Result<RunSeen, Trouble> {
     let results: Vec<ExchangeResult> = serde_json::from_value(run.comparison.clone())
         .map_err(|error| Trouble::of(&error).while_doing(format!("the results of run {} cannot be read", run.id)))?;
     let results: BTreeMap<Id, ExchangeResult> = results.into_iter().map(|result| (result.id, result)).collect();
@@ -74,7 +78,6 @@ pub(super) fn read_run(archive: &Archive, run: &Run, answers: &mut Answers) -> R
         trials: Vec::new(),
     };
     let mut unseeded: BTreeMap<Id, bool> = BTreeMap::new();
-    let run_number = answers.next_run();
     for (entry, result) in sent {
         let letter = letter_of(result, entry.repeat.unwrap_or(0));
         if matches!(letter, '?' | '-') {
@@ -99,7 +102,7 @@ pub(super) fn read_run(archive: &Archive, run: &Run, answers: &mut Answers) -> R
             leaked: None,
             unseeded,
         });
-        answers.read(archive, entry, result, run_number, trial, letter != '.')?;
+        answers.read(archive, entry, result, number, trial, letter != '.')?;
     }
     Ok(seen)
 }
@@ -188,10 +191,6 @@ fn is_unseeded(archive: &Archive, entry: &Entry) -> Result<bool, Trouble> {
 }
 
 impl Answers {
-    fn next_run(&self) -> usize {
-        self.of_exchange.values().flatten().map(|answer| answer.run + 1).max().unwrap_or_default()
-    }
-
     /// Keeps an answer where there is room for its kind.
     fn read(
         &mut self,
