@@ -20,7 +20,7 @@ use crate::{
 const LEFT_OUT: [&str; 5] = ["resume", "html", "only", "store", "identity"];
 
 /// Where the store is that no command has to name.
-const DEFAULT_STORE: &str = "./.retake";
+pub(crate) const DEFAULT_STORE: &str = "./.retake";
 
 /// As a shell takes it: in quotes where it needs them.
 pub(crate) fn quoted(word: &str) -> String {

@@ -9,7 +9,6 @@ use std::{io, path::PathBuf, sync::Arc, time::Duration};
 use bundle::Archive;
 use bytes::BytesMut;
 use exchange::{Digest, Head, VariableValue};
-use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use wire::{
     Rewound, Scheme, Upstream,
@@ -23,6 +22,7 @@ use crate::{
     answer::{Answerer, CALL_BODY_BYTES_MAX, error_answer},
     converse::converse,
     environment::Variables,
+    run_folder::RunFolder,
 };
 
 /// What stands for a dependency's name where a place is the forward proxy's. No dependency can be named so: it has a space.
@@ -60,7 +60,7 @@ pub(crate) struct Forward {
     authority: Arc<CertificateAuthority>,
     /// The dependencies with a listener of their own, and where they were.
     known: Vec<(String, Upstream)>,
-    folder: TempDir,
+    folder: RunFolder,
 }
 
 impl Forward {
@@ -82,7 +82,7 @@ impl Forward {
         };
         let upstream_of =
             |listener: &exchange::Listener| Some((listener.dependency.clone()?, listener.upstream.parse().ok()?));
-        let folder = tempfile::Builder::new().prefix("retake-ca-").tempdir()?;
+        let folder = RunFolder::make()?;
         std::fs::write(folder.path().join(CERTIFICATE_FILE), authority.certificate_pem())?;
         Ok(Some(Self { authority, known: listeners().filter_map(upstream_of).collect(), folder }))
     }

@@ -64,7 +64,7 @@ pub use on_miss::{GivenLive, OnMiss};
 pub use order::Order;
 pub use rehearsal::{Rehearsed, rehearse};
 pub use repeat::{Repeating, Reset};
-pub use run_folder::dead_run_folders;
+pub use run_folder::{LeftService, dead_run_folders};
 pub use secrets::{Secrets, SecretsError};
 pub use serve::{Place, ServeSettings, Serving};
 pub use timing::{Loop, Pacing, Speed, Timing, TimingError};

@@ -49,7 +49,7 @@ pub(crate) struct ProcessRun {
     answering: Vec<JoinHandle<()>>,
     logs: Arc<Mutex<Vec<LogLine>>>,
     readers: Vec<JoinHandle<()>>,
-    _folder: RunFolder,
+    folder: RunFolder,
     _device: Option<SeededDevice>,
 }
 
@@ -292,6 +292,10 @@ impl Launch<'_> {
         let mut command = Command::new(&self.program);
         command.arg0(&self.command[0]).args(&self.command[1..]);
         let mut run = self.spawn(command, folder, None)?;
+        // No name space ends with this process and takes it along.
+        if let Some(pid) = run.child.id() {
+            run.folder.name_service(pid).map_err(ReplayError::Prepare)?;
+        }
         run.answering = answering;
         Ok(started(Doorway::Loopback(port), run, not_served))
     }
@@ -331,7 +335,7 @@ impl Launch<'_> {
             answering: Vec::new(),
             logs,
             readers,
-            _folder: folder,
+            folder,
             _device: device,
         })
     }

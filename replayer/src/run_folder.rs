@@ -1,6 +1,7 @@
 //! The temporary folder of one replay, and those that killed replays left.
 //!
-//! A folder is locked for as long as its replay lives; the kernel releases the lock however that ends.
+//! A folder is locked for as long as its replay lives; the kernel releases the lock however that ends. A service that does not end with
+//! its replay by itself is named in it.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -9,9 +10,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
 const PREFIX: &str = "retake-run-";
+
+/// Names the service: its number, and when it started.
+const SERVICE_FILE: &str = "service";
 
 /// How old an empty folder is that nobody has locked, before it counts as left, in nanoseconds: it is made a moment before it is
 /// locked, and filled after that. A choice: an hour.
@@ -39,6 +44,46 @@ impl RunFolder {
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
+
+    /// Names a process that leads a group of its own, and is to end when this replay is killed.
+    pub(crate) fn name_service(&self, pid: u32) -> io::Result<()> {
+        let started = started_ticks(pid).ok_or(io::ErrorKind::NotFound)?;
+        fs::write(self.path().join(SERVICE_FILE), format!("{pid} {started}\n"))
+    }
+}
+
+/// A service that a dead replay left running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeftService(Pid);
+
+impl LeftService {
+    /// The one that is named in the folder of a dead replay; nothing where it has ended, and its number is another's or nobody's.
+    pub fn of(folder: &Path) -> Option<Self> {
+        let named = fs::read_to_string(folder.join(SERVICE_FILE)).ok()?;
+        let (pid, started) = named.trim_end().split_once(' ')?;
+        let pid: u32 = pid.parse().ok()?;
+        let is_it = started_ticks(pid)? == started.parse::<u64>().ok()?;
+        Pid::from_raw(i32::try_from(pid).ok()?).filter(|_| is_it).map(Self)
+    }
+
+    /// Ends it, and what it started in its group.
+    ///
+    /// # Errors
+    /// Where it is not ours to end.
+    pub fn end(self) -> io::Result<()> {
+        match kill_process_group(self.0, Signal::KILL) {
+            // It has ended by now.
+            Err(rustix::io::Errno::SRCH) | Ok(()) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// When a process started, in ticks since the machine did (proc_pid_stat(5), field 22): with its number what no other has.
+fn started_ticks(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before it may hold anything.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// Folders of this user in `parent`, where temporary files go, whose replays are dead; `now_unix_ns` is the time. By name.
@@ -80,6 +125,39 @@ fn is_dead(path: &Path, now_unix_ns: u64) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_service_that_a_dead_replay_left_is_ended_with_its_group_and_no_other_of_its_number() {
+        use std::{
+            io::{BufRead as _, BufReader},
+            os::unix::process::CommandExt as _,
+            process::{Command, Stdio},
+        };
+        let parent = tempfile::tempdir().unwrap();
+        let folder = RunFolder::make_in(parent.path()).unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 1000 & echo $!; wait"]).process_group(0).stdout(Stdio::piped());
+        let mut service = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(service.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let child: u32 = line.trim().parse().unwrap();
+        folder.name_service(service.id()).unwrap();
+        assert!(started_ticks(child).is_some());
+        // As if its number were another's by now.
+        let file = folder.path().join(SERVICE_FILE);
+        let named = fs::read_to_string(&file).unwrap();
+        fs::write(&file, format!("{} 1\n", service.id())).unwrap();
+        assert_eq!(LeftService::of(folder.path()), None);
+        fs::write(&file, named).unwrap();
+        LeftService::of(folder.path()).unwrap().end().unwrap();
+        assert!(!service.wait().unwrap().success());
+        // Whoever adopts it may not have reaped it yet.
+        let stat = || fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        while !stat().is_empty() && !stat().contains(") Z ") {
+            std::thread::yield_now();
+        }
+        assert_eq!(LeftService::of(folder.path()), None);
+    }
 
     #[test]
     fn the_folder_of_a_dead_replay_is_found_and_that_of_one_that_lives_or_begins_is_not() {

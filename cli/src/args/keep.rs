@@ -18,8 +18,8 @@ Examples:
 What ended longer ago than TIME goes, and its log lines and events; a file of which all goes is removed, one of which part \
 goes is written again. Above SIZE whole files go, the oldest first. A dependency call goes with the request that caused it, a \
 run as a whole. What a capture or a replay writes to stays, and so does what is damaged; runs that stay and repeat what goes \
-are named. Of replays that were killed, containers, volumes and temporary folders go (docs/retention.md); the run itself stays, \
-and can be gone on with (`retake replay --resume`).
+are named. Of replays that were killed, containers, volumes, services and temporary folders go, without a store too (docs/retention.md); \
+the run itself stays, and can be gone on with (`retake replay --resume`).
 
 Exit codes: 0 done, or planned; 2 trouble: what was done before stays done.")]
 pub(crate) struct GcArgs {

@@ -1,12 +1,17 @@
 //! `retake gc`: what a store no longer has to keep, and what killed processes left.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use bundle::prune::{self, Action, FilePlan, Limits, Plan};
 use host::{Docker, DockerError};
+use replayer::LeftService;
 use report::{Cell, Paint, Table, bytes, json};
 
 use crate::{
+    again::DEFAULT_STORE,
     args::GcArgs,
     clock::Clock,
     console::Console,
@@ -21,11 +26,16 @@ trouble_from!(bundle::PruneError);
 /// Plans, shows the plan, and carries it out unless that was all.
 pub(crate) fn gc(args: &GcArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
     let store = &args.store.store;
-    check_exists(store)?;
+    // Replays that were killed leave things elsewhere too, and a replay from a URL or of another folder's bundle may have been all.
+    let is_nothing_asked = args.older_than.is_none() && args.max_size.is_none() && !args.stale_noise;
+    let has_store = store.exists() || !is_nothing_asked || store != Path::new(DEFAULT_STORE);
+    if has_store {
+        check_exists(store)?;
+    }
     let age_ns_max = args.older_than.map(|age| u64::try_from(age.as_nanos()).unwrap_or(u64::MAX));
     let limits = Limits { age_ns_max, bytes_max: args.max_size };
     let now_unix_ns = Clock::start().started_unix_ns;
-    let mut plan = prune::plan(store, limits, now_unix_ns)?;
+    let mut plan = if has_store { prune::plan(store, limits, now_unix_ns)? } else { Plan::default() };
     if args.stale_noise {
         let stay = plan.files.iter().filter(|file| file.action != Action::Remove);
         let stale = noise::stale_files(stay.map(|file| file.path.as_path())).unwrap_or_else(|path| {
@@ -40,8 +50,10 @@ pub(crate) fn gc(args: &GcArgs, as_json: bool, console: &Console) -> Result<Exit
     let temporary = std::env::temp_dir();
     let cannot = |error| Trouble::of(&error).while_doing(format!("cannot read `{}`", temporary.display()));
     let folders = replayer::dead_run_folders(&temporary, now_unix_ns).map_err(cannot)?;
+    let services: Vec<LeftService> = folders.iter().filter_map(|folder| LeftService::of(folder)).collect();
     if !args.dry_run {
         prune::apply(&plan)?;
+        end_all(&services, console);
         remove_all(&folders, console);
     }
     // The store is seen to by now: an engine that cannot be asked is no reason to have failed.
@@ -51,9 +63,9 @@ pub(crate) fn gc(args: &GcArgs, as_json: bool, console: &Console) -> Result<Exit
     });
     warn(&plan, console);
     let text = if as_json {
-        document(&plan, &folders, containers, args.dry_run)
+        document(&plan, &folders, (services.len(), containers), args.dry_run)
     } else {
-        page(&plan, &folders, containers, args.dry_run, console)
+        page(&plan, &folders, (services.len(), containers), args.dry_run, console)
     };
     console.write(Exit::Passed, |out| out.write_all(text.as_bytes()))
 }
@@ -65,6 +77,14 @@ async fn left_in_engine(is_dry: bool) -> Result<usize, DockerError> {
         connected => connected?,
     };
     Ok(if is_dry { docker.left_behind_count().await? } else { docker.remove_left_behind().await? })
+}
+
+fn end_all(services: &[LeftService], console: &Console) {
+    for service in services {
+        if let Err(error) = service.end() {
+            console.warn(&format!("the service of a replay that was killed cannot be ended: {error}"));
+        }
+    }
 }
 
 /// A service that ran as another user may have left what is not ours to remove.
@@ -92,13 +112,20 @@ fn warn(plan: &Plan, console: &Console) {
     }
 }
 
-fn page(plan: &Plan, folders: &[PathBuf], containers: usize, is_dry: bool, console: &Console) -> String {
+fn page(
+    plan: &Plan,
+    folders: &[PathBuf],
+    (services, containers): (usize, usize),
+    is_dry: bool,
+    console: &Console,
+) -> String {
     let verb = if is_dry { "would go (--dry-run)" } else { "are gone" };
-    let of_engine = match containers {
+    let left = |count: usize, what: &str| match count {
         0 => String::new(),
-        count => format!("{count} containers and volumes of replays that were killed {verb}\n"),
+        count => format!("{count} {what} of replays that were killed {verb}\n"),
     };
-    if plan.is_empty() && folders.is_empty() && containers > 0 {
+    let of_engine = left(services, "services") + &left(containers, "containers and volumes");
+    if plan.is_empty() && folders.is_empty() && !of_engine.is_empty() {
         return of_engine;
     }
     if plan.is_empty() && folders.is_empty() {
@@ -126,7 +153,7 @@ fn word(file: &FilePlan) -> &'static str {
     }
 }
 
-fn document(plan: &Plan, folders: &[PathBuf], containers: usize, is_dry: bool) -> String {
+fn document(plan: &Plan, folders: &[PathBuf], (services, containers): (usize, usize), is_dry: bool) -> String {
     let file = |file: &FilePlan| {
         let held = match &file.action {
             Action::Keep { held } => held.clone(),
@@ -151,6 +178,7 @@ fn document(plan: &Plan, folders: &[PathBuf], containers: usize, is_dry: bool) -
             "files": plan.files.iter().map(file).collect::<Vec<_>>(),
             "leftovers": plan.leftovers.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
             "containers_and_volumes": containers,
+            "services": services,
             "run_folders": folders.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
             "runs_left": plan.runs_left.iter().map(left).collect::<Vec<_>>(),
             "bytes_over": plan.bytes_over,

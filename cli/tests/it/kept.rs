@@ -56,6 +56,10 @@ fn what_a_killed_replay_left_where_temporary_files_go_is_removed() {
     };
     let (code, out) = gc(&["gc", "--dry-run"]);
     assert!(code == Some(0) && out.contains("retake-run-dead") && !out.contains("living") && dead.exists(), "{out}");
+    // Without a store as well, unless something is asked of one.
+    fs::rename(folder.path().join(".retake"), folder.path().join("elsewhere")).unwrap();
+    assert_eq!(gc(&["gc", "--older-than", "30d"]).0, Some(2));
+    assert_eq!(gc(&["gc", "--store", "./nowhere"]).0, Some(2));
     assert_eq!(gc(&["gc"]).0, Some(0));
     assert!(!dead.exists() && living.exists());
 }
