@@ -13,12 +13,13 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use self::inside::Ended;
 use crate::order::Order;
 
 pub use self::gates::GateCounts;
 pub(crate) use self::{
-    gates::{Gates, not_gated},
-    inside::{SHIM, recorded_time, say_reached, shim_words, wall_clock},
+    gates::{Gates, not_gated, without_gates},
+    inside::{SHIM, recorded_time, say_reached, say_reached_at_end, shim_words, wall_clock},
     place::{keep_place, set_place},
     urandom::{DEVICES, SeededDevice},
     variables::{Processors, left_random, set_variables},
@@ -167,17 +168,19 @@ impl Asked {
         if self.without.contains(&control) {
             Some(format!("left off by `--without {}`", control.word()))
         } else if self.with.contains(&control) {
-            None
+            self.why_left_off_with_another(control)
         } else if control.level() > LEVEL_MAX {
             Some(format!("of no level, and not asked for (`--with {}`)", control.word()))
         } else if control.level() > self.level {
             Some(format!("left off by `--determinism {}`", self.level))
-        } else if control == Control::RandomDevice && self.without.contains(&Control::Entropy) {
-            // What it gives is what `getrandom` gives.
-            Some(format!("left off by `--without {}`", Control::Entropy.word()))
         } else {
-            None
+            self.why_left_off_with_another(control)
         }
+    }
+
+    /// What C++'s random device gives is what `getrandom` gives.
+    fn why_left_off_with_another(&self, control: Control) -> Option<String> {
+        (control == Control::RandomDevice).then(|| self.why_off(Control::Entropy)).flatten()
     }
 
     /// 32 bytes for one use of randomness, the same in each replay with this seed; `what` is the use, as BLAKE3's context of a
@@ -218,6 +221,9 @@ pub(crate) struct Controls {
     said: Vec<Controlled>,
     /// What was not served inside, and what else went wrong there, in words.
     troubles: Vec<String>,
+    /// What services that have ended told of the same, in all.
+    #[serde(default)]
+    ended: Ended,
 }
 
 impl Controls {
@@ -300,7 +306,7 @@ pub(crate) fn exclusions(level: u8, order: Order) -> Vec<String> {
     left_out.push(match level {
         3 => {
             "how long things take, process ids, file times, ports and addresses of the network, version 1 UUIDs, timers until a \
-             time of day, Go's map order, Java's seeds, what is asked of the processor itself but for std::random_device"
+             time of day, Go's map order, Java's seeds, what is asked of the processor itself (but for std::random_device of programs that load glibc)"
         }
         _ => "the wall clock, random numbers, the order of hashes that are seeded with them, and addresses of memory",
     });

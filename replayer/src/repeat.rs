@@ -24,7 +24,7 @@ use crate::{
     answer::Answerer,
     baseline::Baseline,
     beside,
-    determinism::{Control, GateCounts, State, say_reached},
+    determinism::{Control, GateCounts, State, say_reached_at_end},
     drive::{Driver, Outcome, Outcomes as Ended, Watch},
     error::ReplayError,
     job::{Halt, Job, Preparation, Started},
@@ -617,7 +617,7 @@ impl Tried {
             job.ledger.append_logs(ended.named_lines());
         }
         if let Some(preparation) = &mut self.preparation {
-            say_reached(&mut preparation.controls, &job.settings.determinism, aftermath.reached.as_ref());
+            say_reached_at_end(&mut preparation.controls, &job.settings.determinism, aftermath.reached.as_ref());
         }
         self.aftermath = Some(match self.aftermath.take() {
             None => aftermath,

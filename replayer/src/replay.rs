@@ -479,13 +479,16 @@ impl Job<'_> {
         let holds = is_pinned && has_sent;
         let left_random = determinism::left_random(&controls, level);
         let not_gated = gates.and_then(|_| determinism::not_gated(self.selection.expected_calls()));
+        let without_gates = gates.and_then(|_| determinism::without_gates(&self.selection.calls));
         Determinism {
             level: holds.then_some(level),
             asked: asked.level,
             short: short.filter(|_| holds),
             exclusions: if has_sent {
                 let troubles = preparation.controls.troubles();
-                exclusions.into_iter().chain(left_random).chain(not_gated).chain(troubles.iter().cloned()).collect()
+                // What is of this replay first: a page that has room for some of it shows that.
+                let of_this = troubles.iter().cloned().chain(not_gated).chain(without_gates).chain(left_random);
+                of_this.chain(exclusions).collect()
             } else {
                 Vec::new()
             },

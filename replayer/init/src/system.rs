@@ -202,6 +202,17 @@ pub(crate) fn bring_loopback_up() -> io::Result<()> {
     check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw mut request) })
 }
 
+/// Gives a variable to what is run from now on, or takes it away. This process must have no other threads.
+pub(crate) fn set_variable(name: &str, value: Option<&OsStr>) {
+    // SAFETY: no other thread reads the environment meanwhile.
+    unsafe {
+        match value {
+            Some(value) => std::env::set_var(name, value),
+            None => std::env::remove_var(name),
+        }
+    }
+}
+
 /// Keeps what is mounted here from showing outside.
 pub(crate) fn keep_mounts_private() -> io::Result<()> {
     mount(None, Path::new("/"), libc::MS_REC | libc::MS_PRIVATE)

@@ -61,7 +61,10 @@ pub(crate) fn run(
     let program = settings.program.map_or_else(|| command[0].clone(), OsString::from);
     let (controls, mut reached) =
         check::held(&asked, clock).unwrap_or_else(|reason| (Controls::default(), none(&asked, &reason)));
-    reached.preload = preload::held(settings.preload.as_ref());
+    reached.preload = preload::held(settings.preload.as_ref(), controls.entropy);
+    if !controls.entropy {
+        preload::take_back(settings.preload.as_ref());
+    }
     let programs = Programs::new(controls, clock);
     // Before anybody hears that it can be set.
     programs.begin_clock(asked.wall_clock);

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use exchange::{Certainty, End, Exchange, Id, Times};
+use exchange::{Certainty, End, Exchange, Id, Times, Transport};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use wire::bridge::{self, Rest};
@@ -278,6 +278,15 @@ pub(crate) fn not_gated<'a>(calls: impl IntoIterator<Item = &'a Exchange>) -> Op
     }
 }
 
+/// Names the dependencies that are spoken to otherwise than by HTTP, of which turns have no gates; nothing where there are none.
+pub(crate) fn without_gates<'a>(calls: impl IntoIterator<Item = &'a Exchange>) -> Option<String> {
+    let raw = calls.into_iter().filter(|call| call.transport == Transport::Raw);
+    let names: BTreeSet<&str> = raw.filter_map(|call| call.role.dependency()).collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    let words = "answers on connections that are no HTTP, which keep their order on each of them and none with others";
+    (!names.is_empty()).then(|| format!("{words} ({})", names.join(", ")))
+}
+
 /// How long after another an answer is given that came this long after it in production.
 fn settling_of(apart_ns: u64, speed: Option<Speed>) -> Duration {
     match speed {
@@ -295,7 +304,7 @@ fn overlapped_and_ended_before(one: &Times, other: &Times) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use exchange::{Context, Digests, End, Parent, Request, Role, Transport};
+    use exchange::{Context, Digests, End, Parent, Request, Role};
 
     use super::*;
 
@@ -333,6 +342,19 @@ mod tests {
         let unknown = both(Certainty::Ambiguous);
         assert_eq!(Gates::of(&unknown, None).after, BTreeMap::new());
         assert!(not_gated(&unknown).unwrap().starts_with("2 calls of which it is not known whose they are"));
+    }
+
+    #[test]
+    fn what_is_no_http_has_no_gates_and_that_is_said() {
+        let calls = [recorded(1, (0, 50), Certainty::Inferred), recorded(2, (5, 20), Certainty::Inferred)];
+        assert_eq!(without_gates(&calls), None);
+        let raw = |name: &str| Exchange {
+            transport: Transport::Raw,
+            role: Role::Dependency { name: name.to_owned(), parent: None },
+            ..calls[0].clone()
+        };
+        let said = without_gates(&[raw("db"), raw("cache"), raw("db"), calls[1].clone()]).unwrap();
+        assert!(said.ends_with("none with others (cache, db)"), "{said}");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use bundle::Archive;
 use exchange::Exchange;
+use serde::{Deserialize, Serialize};
 use wire::bridge::{Held, Monotonic, Reached, Virtual, WallClock};
 
 use super::{Asked, Control, Controls, State};
@@ -13,6 +14,9 @@ use crate::order::Order;
 /// The controls that are its, and what each is called here.
 const CONTROLS: [Control; 6] =
     [Control::Clock, Control::Entropy, Control::Addresses, Control::RandomDevice, Control::Monotonic, Control::Tsc];
+
+/// Most troubles that are told of all services together. A choice: more than one tells, fewer than anybody reads.
+const TROUBLES_MAX: usize = 20;
 
 /// Name of the file of the library that is loaded before the service's own.
 pub(crate) const SHIM: &str = "shim.so";
@@ -56,8 +60,11 @@ pub(crate) fn recorded_time(archive: &Archive, exchange: &Exchange) -> Option<u6
     Some(session.started.wall_at(exchange.times.started_ns)).filter(|at| *at > 0)
 }
 
-/// Says what became of init's controls; `None` for one that told nothing. What failed once stays so, whatever later repeats tell.
+/// Says what became of init's controls; `None` for one that told nothing. What failed once stays so, whatever later repeats tell; what
+/// is counted is that of services that have ended as well.
 pub(crate) fn say_reached(controls: &mut Controls, asked: &Asked, reached: Option<&Reached>) {
+    let reached = reached.map(|reached| with_earlier(reached, &controls.ended));
+    let reached = reached.as_ref();
     for control in CONTROLS.into_iter().filter(|control| asked.why_off(*control).is_none()) {
         if controls.has_failed(control) {
             continue;
@@ -74,6 +81,55 @@ pub(crate) fn say_reached(controls: &mut Controls, asked: &Asked, reached: Optio
     }
 }
 
+/// Says the same of a service that has ended: another one may come.
+pub(crate) fn say_reached_at_end(controls: &mut Controls, asked: &Asked, reached: Option<&Reached>) {
+    say_reached(controls, asked, reached);
+    if let Some(reached) = reached {
+        controls.ended = Ended::of(with_earlier(reached, &controls.ended));
+    }
+}
+
+/// What services that have ended counted, in all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Ended {
+    redirected: u64,
+    random: u64,
+    clock: u64,
+    tsc: u64,
+    unserved: u64,
+    refused: u64,
+    troubles: Vec<String>,
+}
+
+impl Ended {
+    fn of(reached: Reached) -> Self {
+        Self {
+            redirected: reached.redirected_count,
+            random: reached.random_count,
+            clock: reached.clock_count,
+            tsc: reached.tsc_count,
+            unserved: reached.unserved_count,
+            refused: reached.refused_count,
+            troubles: reached.troubles,
+        }
+    }
+}
+
+/// What a service has told, with what others have counted before it.
+fn with_earlier(reached: &Reached, earlier: &Ended) -> Reached {
+    let more = reached.troubles.iter().filter(|trouble| !earlier.troubles.contains(trouble));
+    Reached {
+        redirected_count: reached.redirected_count + earlier.redirected,
+        random_count: reached.random_count + earlier.random,
+        clock_count: reached.clock_count + earlier.clock,
+        tsc_count: reached.tsc_count + earlier.tsc,
+        unserved_count: reached.unserved_count + earlier.unserved,
+        refused_count: reached.refused_count + earlier.refused,
+        troubles: earlier.troubles.iter().chain(more).take(TROUBLES_MAX).cloned().collect(),
+        ..reached.clone()
+    }
+}
+
 fn became(control: Control, reached: &Reached) -> (State, Vec<String>) {
     let (held, count) = match control {
         Control::Clock => {
@@ -85,7 +141,9 @@ fn became(control: Control, reached: &Reached) -> (State, Vec<String>) {
             (&reached.entropy, Some(format!("{} calls served{beside}", reached.random_count)))
         }
         Control::RandomDevice => match &reached.preload {
-            Held::Off => return (State::On, vec!["no program here loads libraries of glibc".to_owned()]),
+            Held::Off => {
+                return (State::On, vec!["no program here loads libraries of glibc from its usual place".to_owned()]);
+            }
             held => (held, Some("asked of getrandom, by a library that is loaded first".to_owned())),
         },
         Control::Monotonic => (&reached.monotonic, Some("one moment until the service was ready".to_owned())),
@@ -128,6 +186,37 @@ mod tests {
         let more = Asked { with: BTreeSet::from([Control::Monotonic, Control::Tsc]), ..asked };
         let told = more.inside(Order::Serial, Some(7)).unwrap();
         assert_eq!((told.monotonic, told.tsc), (Monotonic::FrozenUntilReady, true));
+    }
+
+    #[test]
+    fn what_services_that_ended_could_not_serve_is_told_beside_what_later_ones_could() {
+        let (asked, mut controls) = (Asked::default(), Controls::default());
+        let told = |unserved_count, random_count, trouble: &str| Reached {
+            entropy: Held::On,
+            unserved_count,
+            random_count,
+            troubles: vec![trouble.to_owned()],
+            ..Reached::default()
+        };
+        say_reached_at_end(&mut controls, &asked, Some(&told(2, 5, "one")));
+        // Another service, asked when it starts and when it has ended.
+        say_reached(&mut controls, &asked, Some(&told(0, 1, "one")));
+        say_reached_at_end(&mut controls, &asked, Some(&told(1, 3, "two")));
+        assert_eq!(controls.troubles(), ["3 calls could not be served and failed", "one", "two"]);
+        let entropy = controls.all(&asked).into_iter().find(|one| one.control == Control::Entropy).unwrap();
+        assert_eq!(entropy.words, ["8 calls served"]);
+    }
+
+    #[test]
+    fn the_random_device_is_left_off_with_what_it_gives() {
+        for asked in [
+            Asked { without: BTreeSet::from([Control::Entropy]), ..Asked::default() },
+            Asked { level: 2, with: BTreeSet::from([Control::RandomDevice]), ..Asked::default() },
+        ] {
+            assert!(asked.why_off(Control::RandomDevice).is_some(), "{asked:?}");
+        }
+        let both = BTreeSet::from([Control::RandomDevice, Control::Entropy]);
+        assert_eq!(Asked { level: 2, with: both, ..Asked::default() }.why_off(Control::RandomDevice), None);
     }
 
     #[test]

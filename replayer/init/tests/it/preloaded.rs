@@ -66,6 +66,28 @@ fn a_program_of_another_library_loads_the_shim_too() {
 }
 
 #[test]
+fn where_the_tracer_gives_no_random_bytes_nothing_is_loaded_that_would_ask_for_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let [shim, recorded] = ["shim.so", "recorded.so"].map(|name| folder.path().join(name));
+    for library in [&shim, &recorded] {
+        fs::write(library, init::SHIM).unwrap();
+    }
+    let preload = format!(r#""preload": {:?}, "#, shim);
+    let seen = |plant: &str, recorded: &str| {
+        let setup = Setup::of(&settings(&preload, r#", "fallback": true"#));
+        let mut init = setup.command(&[], &["sh", "-c", "echo $LD_PRELOAD"]);
+        let output = init.env("RETAKE_INIT_PLANT", plant).env("LD_PRELOAD", recorded).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let (shim, recorded) = (shim.to_str().unwrap(), recorded.to_str().unwrap());
+    if seen("none", "").is_empty() {
+        return skipped("there is no loader of glibc");
+    }
+    assert_eq!(seen("none", recorded), format!("{recorded}:{shim}"));
+    assert_eq!([seen("no-entropy", ""), seen("no-entropy", recorded)], ["", recorded]);
+}
+
+#[test]
 fn what_the_library_gives_without_a_call_is_the_same_each_time_and_each_processs_own() {
     let Some((folder, program)) = built("gives", &[]) else { return };
     let shim = folder.path().join("shim.so");
