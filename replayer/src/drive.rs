@@ -239,12 +239,12 @@ impl Driver {
     }
 
     fn without_answer(&self, end: End) -> (Reply, Ending) {
-        (Reply { ended_ns: (self.clock)(), ..Reply::default() }, Ending { end, trouble: None })
+        (Reply::none_by((self.clock)()), Ending { end, trouble: None })
     }
 
     /// A client that left before the answer was whole leaves again, once there is nothing more to be had.
     fn limits_for(&self, exchange: &Exchange) -> Limits {
-        let mut limits = self.limits;
+        let mut limits = self.limits.clone();
         if exchange.end == End::ClientGone {
             let took = Duration::from_nanos(exchange.times.ended_ns.saturating_sub(exchange.times.started_ns));
             limits.silence_max = limits.silence_max.min(took.saturating_add(LEAVING_PATIENCE));

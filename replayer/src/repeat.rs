@@ -464,7 +464,7 @@ impl Job<'_> {
             noise: Arc::clone(&self.noise.noise),
             doorway: service.started.doorway.clone(),
             secrets: Arc::clone(&self.secrets),
-            limits: self.settings.limits,
+            limits: self.settings.limits.clone(),
             run: self.run,
             repeat: repeat * self.settings.repeating.copies + copy,
             copy,

@@ -22,6 +22,7 @@ use replayer::{
 };
 use report::{ReceiptPage, receipt_page};
 use tokio::sync::watch;
+use wire::client::{Limits, Room};
 
 use crate::{
     again::replayed_again,
@@ -38,6 +39,10 @@ use crate::{
 };
 
 trouble_from!(ReplayError);
+
+/// What all answers that are being received or compared may have at once, in bytes. A choice: room for four of the longest that are
+/// compared. One that finds none is not judged.
+const ANSWERS_BYTES_MAX: u64 = 1 << 30;
 
 /// Replays every SOURCE; the gravest outcome is the exit code.
 pub(crate) fn replay(args: &ReplayArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
@@ -170,7 +175,7 @@ pub(super) fn settings_of(source: &str, args: &ReplayArgs) -> Result<Settings, T
         seed: args.seed,
         on_miss: on_miss::asked(args)?,
         live: on_miss::live(args)?,
-        limits: wire::client::Limits::default(),
+        limits: Limits { room: Some(Room::of(ANSWERS_BYTES_MAX)), ..Limits::default() },
         repeating: repeating(args),
         resumable: args.said.as_ref().map(resume::written_down),
         resume: None,

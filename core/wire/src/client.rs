@@ -4,28 +4,31 @@
 //! a [`Reply`] that says how it ended. Which stream, which secrets and what the answer means are the caller's.
 
 mod gather;
+mod room;
 mod send;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use bytes::BytesMut;
 use exchange::{Chunk, Head, Interim};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     sync::watch,
 };
 
-use self::{gather::Gatherer, send::send};
+pub use self::room::Room;
+use self::{gather::Gatherer, room::Taken, send::send};
 use crate::head::{Framing, RequestFacts, Unclear, read_request};
 
 /// A clock of nanoseconds since the session's or run's start.
 pub type Clock = dyn Fn() -> u64 + Send + Sync;
 
 /// Limits on one exchange.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// Largest body gathered, in bytes of payload.
     pub body_bytes_max: u64,
+    /// What the bodies of all replies that share it may have at once, for as long as these are held; `None` for no such limit.
+    pub room: Option<Room>,
     /// Most interim responses taken before the final one.
     pub interim_max: usize,
     /// Longest silence of the other side while something is awaited from it.
@@ -39,6 +42,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes_max: 256 << 20,
+            room: None,
             interim_max: 64,
             silence_max: Duration::from_secs(120),
             total_max: Duration::from_secs(600),
@@ -72,6 +76,8 @@ pub struct Reply {
     pub chunks: Vec<Chunk>,
     /// Trailer fields with their final blank line, or nothing.
     pub trailers: Vec<u8>,
+    /// Its part of a room that it shares.
+    taken: Option<Arc<Taken>>,
     /// When the last byte of the request was handed to the stream.
     pub request_ended_ns: Option<u64>,
     /// When the first byte of the final response was read.
@@ -82,6 +88,13 @@ pub struct Reply {
     pub end: ReplyEnd,
     /// True when the stream may carry another exchange.
     pub is_reusable: bool,
+}
+
+impl Reply {
+    /// Nothing, by this moment.
+    pub fn none_by(ended_ns: u64) -> Self {
+        Self { ended_ns, ..Self::default() }
+    }
 }
 
 /// How a reply ended.
@@ -117,8 +130,7 @@ where
     };
     let (reader, mut writer) = tokio::io::split(stream);
     let (may_send_body, body_awaits) = watch::channel(!facts.expects_continue);
-    let mut gatherer =
-        Gatherer { reader, limits, clock, facts, may_send_body, unread: BytesMut::new(), reply: Reply::default() };
+    let mut gatherer = Gatherer::new(reader, limits, clock, facts, may_send_body);
     let mut request_ended_ns = None;
     let ended = tokio::time::timeout(limits.total_max, async {
         let sending = async {
@@ -155,8 +167,7 @@ where
         framing: Framing::UntilClose,
     };
     let (may_send_body, _) = watch::channel(true);
-    let mut gatherer =
-        Gatherer { reader, limits, clock, facts, may_send_body, unread: BytesMut::new(), reply: Reply::default() };
+    let mut gatherer = Gatherer::new(reader, limits, clock, facts, may_send_body);
     let mut request_ended_ns = None;
     let ended = tokio::time::timeout(limits.total_max, async {
         let sending = async {

@@ -1,5 +1,7 @@
 //! The receiving half: a response in its parts, with times, and how it ended.
 
+use std::sync::Arc;
+
 use bytes::BytesMut;
 use exchange::{Chunk, Head, Interim};
 use tokio::{
@@ -7,7 +9,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::{Clock, Limits, Reply, ReplyEnd};
+use super::{Clock, Limits, Reply, ReplyEnd, room::Taken};
 use crate::{
     framing::{FrameDecoder, Piece},
     head::{
@@ -26,11 +28,23 @@ pub(super) struct Gatherer<'a, R> {
     pub(super) clock: &'a Clock,
     pub(super) facts: RequestFacts,
     pub(super) may_send_body: watch::Sender<bool>,
-    pub(super) unread: BytesMut,
+    unread: BytesMut,
     pub(super) reply: Reply,
+    taken: Option<Taken>,
 }
 
-impl<R: AsyncRead + Unpin> Gatherer<'_, R> {
+impl<'a, R: AsyncRead + Unpin> Gatherer<'a, R> {
+    pub(super) fn new(
+        reader: R,
+        limits: &'a Limits,
+        clock: &'a Clock,
+        facts: RequestFacts,
+        may_send_body: watch::Sender<bool>,
+    ) -> Self {
+        let taken = limits.room.clone().map(Taken::none_of);
+        Self { reader, limits, clock, facts, may_send_body, unread: BytesMut::new(), reply: Reply::default(), taken }
+    }
+
     pub(super) async fn gather(&mut self) -> ReplyEnd {
         loop {
             let (head, response) = match self.next_head().await {
@@ -101,6 +115,12 @@ impl<R: AsyncRead + Unpin> Gatherer<'_, R> {
                 Piece::Trailers(bytes) => reply.trailers = bytes.to_vec(),
             });
             if reply.body.len() > before {
+                // What says when it came takes memory as well.
+                let more = reply.body.len() - before + size_of::<Chunk>();
+                if self.taken.as_mut().is_some_and(|taken| !taken.more(more as u64)) {
+                    reply.body.truncate(before);
+                    return ReplyEnd::TooLong;
+                }
                 reply.chunks.push(Chunk { offset: before as u64, at_ns });
             }
             drop(self.unread.split_to(fed));
@@ -138,6 +158,7 @@ impl<R: AsyncRead + Unpin> Gatherer<'_, R> {
     pub(super) fn finish(mut self, end: ReplyEnd) -> Reply {
         self.reply.ended_ns = (self.clock)();
         self.reply.end = end;
+        self.reply.taken = self.taken.map(Arc::new);
         self.reply
     }
 }

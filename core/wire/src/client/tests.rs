@@ -108,6 +108,19 @@ async fn a_body_over_the_limit_and_an_answer_that_is_none_are_told() {
 }
 
 #[tokio::test]
+async fn bodies_that_share_a_room_have_it_between_them_for_as_long_as_they_are_held() {
+    let limits = Limits { room: Some(Room::of(64)), ..Limits::default() };
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n012345678901234567890123456789";
+    let (one, _) = exchange_with(GET, answer, false, &limits).await;
+    let (other, _) = exchange_with(GET, answer, false, &limits).await;
+    assert_eq!((&one.end, one.body.len()), (&ReplyEnd::Complete, 30));
+    assert_eq!((&other.end, other.body.len()), (&ReplyEnd::TooLong, 0), "a body and its time have some 46 bytes");
+    drop(one);
+    let (third, _) = exchange_with(GET, answer, false, &limits).await;
+    assert_eq!(third.end, ReplyEnd::Complete);
+}
+
+#[tokio::test]
 async fn a_cut_request_ends_the_sending_side_without_its_last_chunk() {
     let head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
     let request = Outgoing { head, body: &[b"abc"], is_whole: false, ..GET };
