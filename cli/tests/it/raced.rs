@@ -65,7 +65,12 @@ impl Race {
 
     fn repeat(&self, times: &str, more: &[&str]) -> Value {
         // Ids are to be fresh: what is under test is what differs.
-        let only = ["--only", &self.window, "--repeat", times, "--determinism", "0"];
+        self.repeat_held(times, &[&["--determinism", "0"], more].concat())
+    }
+
+    /// As nobody asks otherwise: at level 3.
+    fn repeat_held(&self, times: &str, more: &[&str]) -> Value {
+        let only = ["--only", &self.window, "--repeat", times];
         let ran = replay(self.folder.path(), &self.store(), &[&only[..], more].concat());
         let document = ran.json();
         assert!(matches!(ran.code, 0 | 1), "{}", ran.err);
@@ -192,10 +197,21 @@ fn a_race_appears_is_flaky_and_is_traced_to_the_exchange_whose_value_it_gave() {
 
 #[test]
 fn slow_repeats_three_hundred_repeats_of_the_race_have_a_rate_beside_productions() {
-    let Some((race, _)) = the_race_is_found("300", &recorded_tickets(200), IN_FLIGHT) else { return };
+    let Some((race, document)) = the_race_is_found("300", &recorded_tickets(200), IN_FLIGHT) else { return };
     let serial = race.repeat("30", &["--order", "serial"]);
     assert!(flaky(&serial).is_empty(), "{}", serial["results"]);
     assert!(serial["conclusions"].to_string().contains("with one exchange at a time"), "{}", serial["conclusions"]);
+    // With clock, chance and addresses held still it is a race all the same, and comes.
+    let held = race.repeat_held("300", &[]);
+    assert_eq!(held["receipt"]["determinism"]["level"], 3, "{}", held["receipt"]["determinism"]);
+    assert!(!flaky(&held).is_empty(), "{}", held["receipt"]["repeats"]);
+    for (level, document) in [(0, &document), (3, &held)] {
+        let repeats = &document["receipt"]["repeats"];
+        eprintln!(
+            "level {level}: {} here, {} in production",
+            repeats["unusual_here"], repeats["unusual_in_production"]
+        );
+    }
 }
 
 #[test]
