@@ -6,8 +6,6 @@
 
 use std::collections::BTreeMap;
 
-use exchange::Digest;
-
 use crate::findings::Findings;
 
 /// Most cells of the table, four bytes each. A choice: 2,000 by 2,000 elements, 16 MB.
@@ -55,35 +53,29 @@ pub(crate) fn by_position(recorded_len: usize, replayed_len: usize) -> Vec<Pairi
 ///
 /// Of sequences of the same length the position decides, unless moving leaves fewer differences.
 pub(crate) fn align<T: Ord + Copy>(recorded: &[T], replayed: &[T], findings: &mut Findings) -> Vec<Pairing> {
+    let pairings = align_named(recorded, replayed, findings);
+    if recorded.len() != replayed.len() {
+        return pairings;
+    }
+    let is_match = |pairing: &&Pairing| {
+        let pair = pairing.recorded.zip(pairing.replayed).filter(|_| !pairing.moved);
+        pair.is_some_and(|(at, other_at)| recorded[at] == replayed[other_at])
+    };
+    let matches_len = pairings.iter().filter(is_match).count();
+    let in_place = recorded.iter().zip(replayed).filter(|(one, other)| one == other).count();
+    let moving_is_better = pairings.len() - matches_len < recorded.len() - in_place;
+    if moving_is_better { pairings } else { by_position(recorded.len(), replayed.len()) }
+}
+
+/// The same of elements that are known by a name: each belongs to the one of its name, wherever that stands. Two of different
+/// names at one place are two differences, so that the position never leaves fewer.
+pub(crate) fn align_named<T: Ord + Copy>(recorded: &[T], replayed: &[T], findings: &mut Findings) -> Vec<Pairing> {
     let Some(matches) = common_subsequence(recorded, replayed, findings) else {
         return by_position(recorded.len(), replayed.len());
     };
-    let matches_len = matches.len();
     let moved = moved(&matches, recorded, replayed);
     let mut pairings = around(matches, &moved, recorded.len(), replayed.len());
     pairings.extend(moved);
-    let in_place = recorded.iter().zip(replayed).filter(|(one, other)| one == other).count();
-    let moving_is_better = pairings.len() - matches_len < recorded.len() - in_place;
-    if recorded.len() == replayed.len() && !moving_is_better {
-        return by_position(recorded.len(), replayed.len());
-    }
-    pairings
-}
-
-/// Pairs whatever the order: equal ones, then those of one group, then the rest. Each has its position, its digest and its
-/// group's digest. Of equal candidates the earlier go together.
-pub(crate) fn unordered(recorded: &[(usize, Digest, Digest)], replayed: &[(usize, Digest, Digest)]) -> Vec<Pairing> {
-    let (mut one, mut other) = (recorded.to_vec(), replayed.to_vec());
-    let mut pairings = Vec::new();
-    for by in [|it: &(usize, Digest, Digest)| it.1, |it: &(usize, Digest, Digest)| it.2, |_: &_| Digest([0; 32])] {
-        one.retain(|it| {
-            let Some(partner) = other.iter().position(|candidate| by(candidate) == by(it)) else { return true };
-            pairings.push(Pairing::of(it.0, other.remove(partner).0));
-            false
-        });
-    }
-    pairings.extend(one.iter().map(|it| Pairing { recorded: Some(it.0), replayed: None, moved: false }));
-    pairings.extend(other.iter().map(|it| Pairing { recorded: None, replayed: Some(it.0), moved: false }));
     pairings
 }
 
@@ -137,8 +129,8 @@ fn around(matches: Vec<(usize, usize)>, moved: &[Pairing], recorded_len: usize, 
     pairings
 }
 
-/// A longest common subsequence as pairs of positions; `None` when it would be too much work.
-fn common_subsequence<T: Ord + Copy>(
+/// A longest common subsequence as pairs of positions, of several one with the most at the same position; `None` when it would be too much work.
+pub(crate) fn common_subsequence<T: Ord + Copy>(
     recorded: &[T],
     replayed: &[T],
     findings: &mut Findings,
@@ -167,30 +159,36 @@ fn common_subsequence<T: Ord + Copy>(
     Some(matches)
 }
 
-/// The textbook table: each cell holds the length of the longest common subsequence of what is left on both sides.
+/// What one more match weighs: more than standing in place does, of all that the shorter side can have in a table.
+const MATCH_WEIGHT: u32 = 1 << 12;
+
+/// The textbook table: each cell holds the length of the longest common subsequence of what is left on both sides, and how
+/// much of it stands at the same position.
 fn by_table<T: Eq>(one: &[T], other: &[T]) -> Vec<(usize, usize)> {
     if one.is_empty() || other.is_empty() {
         return Vec::new();
     }
     let width = other.len() + 1;
-    let mut lens = vec![0_u32; (one.len() + 1) * width];
+    let mut weights = vec![0_u32; (one.len() + 1) * width];
+    let of_match = |at: usize, other_at: usize| MATCH_WEIGHT + u32::from(at == other_at);
     for at in (0..one.len()).rev() {
         for other_at in (0..other.len()).rev() {
             let cell = at * width + other_at;
-            lens[cell] = if one[at] == other[other_at] {
-                lens[cell + width + 1] + 1
+            let without = weights[cell + 1].max(weights[cell + width]);
+            weights[cell] = if one[at] == other[other_at] {
+                without.max(weights[cell + width + 1] + of_match(at, other_at))
             } else {
-                lens[cell + 1].max(lens[cell + width])
+                without
             };
         }
     }
     let (mut at, mut other_at, mut matches) = (0, 0, Vec::new());
     while at < one.len() && other_at < other.len() {
         let cell = at * width + other_at;
-        if one[at] == other[other_at] {
+        if one[at] == other[other_at] && weights[cell] == weights[cell + width + 1] + of_match(at, other_at) {
             matches.push((at, other_at));
             (at, other_at) = (at + 1, other_at + 1);
-        } else if lens[cell + width] >= lens[cell + 1] {
+        } else if weights[cell + width] >= weights[cell + 1] {
             at += 1;
         } else {
             other_at += 1;
@@ -201,6 +199,7 @@ fn by_table<T: Eq>(one: &[T], other: &[T]) -> Vec<(usize, usize)> {
 
 #[cfg(test)]
 mod tests {
+    use exchange::Digest;
     use proptest::prelude::*;
 
     use super::*;

@@ -2,16 +2,18 @@
 //!
 //! In: two values and the rules for them. Out: one difference for each place, members in the order of their keys, so that
 //! the order in which a document has them never matters. Numbers are compared as written, unless a rule says how near they need to be. Of a document that was cut, the
-//! part that is there is compared (`cut`). Which elements of two arrays belong together is decided in `elements`.
+//! part that is there is compared (`cut`). Which elements of two arrays belong together is decided in `elements`, and where some are calls of tools in `runs`.
 
 mod cut;
 mod elements;
 mod leave;
 mod print;
+mod runs;
 mod walk;
 
 pub(crate) use cut::parse_cut;
 pub(crate) use leave::{canonical_digest, without};
+pub(crate) use runs::in_order;
 pub(crate) use walk::{Document, compare};
 
 /// Any JSON value of a few levels, for properties.

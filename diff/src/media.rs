@@ -70,7 +70,8 @@ impl<'a> Media<'a> {
             }
         }
         if with_file {
-            members.push(("file".to_owned(), digest(self.bytes.len(), "bytes", Digest::of(&self.bytes))));
+            let unit = if self.samples.is_some() { "bytes" } else { "bytes that were not decoded" };
+            members.push(("file".to_owned(), digest(self.bytes.len(), unit, Digest::of(&self.bytes))));
         }
         Value::Object(members)
     }

@@ -9,7 +9,7 @@ use content::{json::Value, message};
 use crate::{
     Output, Route, Rules,
     headers::{compared_fields, without_boundaries},
-    json::without,
+    json::{in_order, without},
     pointer::Cover,
     pointer::rule_for_root,
     rules::Active,
@@ -48,7 +48,7 @@ fn write_body(view: &View<'_>, rules: &Active<'_>, out: &mut Vec<u8>) {
     match view {
         View::Nothing => {}
         View::Json(tree, _) => {
-            let value = message::normal(tree.root()).map_or_else(|| tree.root().to_value(), message::in_order);
+            let value = message::normal(tree.root()).map_or_else(|| tree.root().to_value(), in_order);
             write_document("json", value, rules, out);
         }
         View::CutLines(tree, None) => write_document("cut lines", tree.root().to_value(), rules, out),

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Change, ChangeKind, Shown,
     findings::Findings,
-    json::{Document, canonical_digest, compare as compare_json, parse_cut, without},
+    json::{Document, canonical_digest, compare as compare_json, in_order, parse_cut, without},
     pointer::{Cover, Step, pointer_text, rule_for_root},
     rules::{Active, EventField},
     said::reach::{ERROR, cut_to_reach},
@@ -172,7 +172,7 @@ impl Message {
         if let Some(rest) = &self.rest {
             out.extend_from_slice(format!("{:?}\n", what_counts(rest)).as_bytes());
         }
-        let value = message::in_order(message::normal_of(self.joined.message.clone()));
+        let value = in_order(message::normal_of(self.joined.message.clone()));
         if let Some(kept) = without(&value, &mut Vec::new(), &mut Cover::new(&rules.body), &mut |_, _, _| {}) {
             kept.write_canonical(out);
         }

@@ -47,6 +47,8 @@ pub(crate) fn change(recorded: &str, replayed: &str, findings: &mut Findings) ->
     };
     if recorded.contains('\n') || replayed.contains('\n') {
         add_hunks(&mut change, (recorded, replayed), first_difference, findings);
+    } else if words.is_none() {
+        findings.note_coarse();
     }
     change
 }
@@ -301,10 +303,19 @@ mod tests {
     }
 
     #[test]
-    fn very_long_texts_that_have_nothing_in_common_are_not_compared_by_words() {
-        let many = |word: &str| format!("{word} ").repeat(50_000);
-        let change = between(&many("one"), &many("two"));
-        assert_eq!((change.first_difference, change.words_removed), (0, None));
+    fn very_long_texts_that_have_nothing_in_common_are_not_compared_by_words_which_is_said() {
+        let compared = |one: &str, other: &str| {
+            let mut findings = Findings::new();
+            let change = change(one, other, &mut findings);
+            let is_coarse = findings.into_comparison(&crate::Rules::strict(), crate::ComparedAs::Text).coarse;
+            (change.first_difference, change.words_removed, change.hunks.len(), is_coarse)
+        };
+        let many = |word: &str| format!("{word} ").repeat(150_000);
+        assert_eq!(compared(&many("one"), &many("two")), (0, None, 0, true));
+        assert_eq!(compared(&many(&"one".repeat(9)), &many(&"two".repeat(9))), (0, None, 0, true), "too many bytes");
+        // Lines are told where there are few of them.
+        assert_eq!(compared(&(many("one") + "\n"), &(many("two") + "\n")), (0, None, 1, false));
+        assert_eq!(compared(&many("one"), &(many("one") + "two")), (600_000, Some(0), 0, false));
     }
 
     /// How many words differ, all of them looked at.

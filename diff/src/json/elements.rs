@@ -2,8 +2,8 @@
 //!
 //! In: both arrays, less what they have in common at their beginning and end. Out: pairs. Objects that have a name of their
 //! own (a member `id`, `key`, `uuid` or `name` that no other of them has) are paired by it, so that one that changed and
-//! moved is still known; everything else by a longest common subsequence of what rules leave of it. Calls of tools are
-//! paired whatever their order: they are made at once.
+//! moved is still known; everything else by a longest common subsequence of what rules leave of it. Arrays with calls
+//! of tools are paired in `runs`.
 
 use std::collections::BTreeSet;
 
@@ -13,9 +13,12 @@ use content::{
 };
 use exchange::Digest;
 
-use super::walk::Walk;
+use super::{
+    runs::{Element, align_runs},
+    walk::Walk,
+};
 use crate::{
-    align::{Pairing, align, by_position, unordered},
+    align::{Pairing, align, align_named, by_position},
     pointer::Step,
 };
 
@@ -41,7 +44,7 @@ impl<'v> Walk<'v, '_> {
             self.with_calls(recorded, replayed, first)
         } else if let Some((one, other)) = self.names_of(recorded, replayed, first) {
             // Each still stands where it stood.
-            if one == other { by_position(one.len(), one.len()) } else { align(&one, &other, self.findings) }
+            if one == other { by_position(one.len(), one.len()) } else { align_named(&one, &other, self.findings) }
         } else {
             let (one, other) = self.prints(recorded, replayed, first);
             align(&one, &other, self.findings)
@@ -53,32 +56,14 @@ impl<'v> Walk<'v, '_> {
         (self.recorded.prints_of(recorded, first), self.replayed.prints_of(replayed, first))
     }
 
-    /// Calls among themselves in any order, the rest in its own.
+    /// Calls that are neighbours in any order, the rest in its own.
     fn with_calls(&mut self, recorded: &[Node<'v>], replayed: &[Node<'v>], first: usize) -> Vec<Pairing> {
         let (one, other) = self.prints(recorded, replayed, first);
-        let rest = |nodes: &[Node<'v>]| -> Vec<usize> {
-            (0..nodes.len()).filter(|&at| call_name(nodes[at]).is_none()).collect()
+        let elements = |nodes: &[Node<'v>], prints: Vec<Digest>| -> Vec<Element> {
+            let tool = |node: &Node<'v>| call_name(*node).map(|name| Digest::of(name.as_bytes()));
+            nodes.iter().zip(prints).map(|(node, print)| Element { print, tool: tool(node) }).collect()
         };
-        let (rest_one, rest_other) = (rest(recorded), rest(replayed));
-        let digests = |all: &[Digest], at: &[usize]| -> Vec<Digest> { at.iter().map(|&at| all[at]).collect() };
-        let in_order = align(&digests(&one, &rest_one), &digests(&other, &rest_other), self.findings);
-        let calls = |nodes: &[Node<'v>], prints: &[Digest]| -> Vec<(usize, Digest, Digest)> {
-            let name = |node: &Node<'v>| call_name(*node).map(|name| Digest::of(name.as_bytes()));
-            nodes.iter().enumerate().filter_map(|(at, node)| Some((at, prints[at], name(node)?))).collect()
-        };
-        let (calls, other_calls) = (calls(recorded, &one), calls(replayed, &other));
-        // Each is looked for among all of the other side.
-        if !self.findings.spend((calls.len() * other_calls.len()) as u64) {
-            return by_position(recorded.len(), replayed.len());
-        }
-        let mut pairings = unordered(&calls, &other_calls);
-        pairings.extend(in_order.into_iter().map(|pairing| Pairing {
-            recorded: pairing.recorded.map(|at| rest_one[at]),
-            replayed: pairing.replayed.map(|at| rest_other[at]),
-            ..pairing
-        }));
-        pairings.sort_by_key(Pairing::place);
-        pairings
+        align_runs(&elements(recorded, one), &elements(replayed, other), self.findings)
     }
 
     /// The elements' names, where all of them are objects that have one, no two on one side have the same, and at

@@ -117,6 +117,64 @@ fn calls_of_tools_are_compared_by_name_and_arguments_in_any_order() {
     assert_eq!(told(&compared((JSON, &recorded), (JSON, &one_more), &[])), ["added /choices/0/message/tool_calls/0"]);
 }
 
+/// Anthropic's blocks as an answer in one piece, and as a stream.
+fn blocks(blocks: &[&str]) -> (String, String) {
+    let block = |name: &&str| match name.split_once(' ') {
+        Some((tool, city)) => {
+            format!(r#"{{"type":"tool_use","id":"toolu_{city}","name":"{tool}","input":{{"city":"{city}"}}}}"#)
+        }
+        None => format!(r#"{{"type":"text","text":"{name}"}}"#),
+    };
+    let all: Vec<String> = blocks.iter().map(block).collect();
+    let whole = |content: &str| format!(r#"{{"id":"m","type":"message","role":"assistant","content":[{content}]}}"#);
+    let event = |kind: &str, rest: &str| format!("event: {kind}\ndata: {{\"type\":\"{kind}\"{rest}}}\n\n");
+    let mut stream = event("message_start", &format!(r#","message":{}"#, whole("")));
+    for (index, block) in all.iter().enumerate() {
+        stream += &event("content_block_start", &format!(r#","index":{index},"content_block":{block}"#));
+        stream += &event("content_block_stop", &format!(r#","index":{index}"#));
+    }
+    (whole(&all.join(",")), stream + &event("message_stop", ""))
+}
+
+#[test]
+fn calls_that_are_neighbours_have_no_order_and_their_place_among_texts_counts() {
+    let told_of = |recorded: &[&str], replayed: &[&str]| {
+        let ((one, streamed), (other, other_streamed)) = (blocks(recorded), blocks(replayed));
+        let of_whole = told(&compared((JSON, &one), (JSON, &other), &[]));
+        assert_eq!(of_whole, told(&compared((EVENTS, &streamed), (EVENTS, &other_streamed), &[])));
+        assert_eq!(of_whole, told(&compared((EVENTS, &streamed), (JSON, &other), &[])));
+        assert_eq!(of_whole.len(), told(&compared((JSON, &other), (JSON, &one), &[])).len());
+        of_whole
+    };
+    let none: [&str; 0] = [];
+    assert_eq!(told_of(&["a", "look_up Bonn"], &["look_up Bonn", "a"]), ["moved /content/1"]);
+    assert_eq!(told_of(&["a", "look_up Bonn", "time Kiel"], &["a", "time Kiel", "look_up Bonn"]), none);
+    assert_eq!(told_of(&["time Kiel", "a", "look_up Bonn"], &["time Kiel", "look_up Bonn", "a"]), ["moved /content/2"]);
+    assert_eq!(told_of(&["time Kiel", "look_up Bonn"], &["look_up Bonn", "a", "time Kiel"]), ["added /content/1"]);
+    assert_eq!(told_of(&["a", "look_up Bonn", "b"], &["a", "time Kiel", "look_up Bonn", "b"]), ["added /content/1"]);
+    let changed = told_of(&["a", "look_up Bonn", "time Kiel"], &["a", "time Kiel", "look_up Rome"]);
+    assert_eq!(changed, ["changed /content/1/input/city"]);
+}
+
+#[test]
+fn a_call_that_was_made_before_the_result_of_another_one_has_moved() {
+    let answer = |items: &[&str]| {
+        let item = |name: &&str| match name.strip_prefix("output ") {
+            Some(id) => format!(r#"{{"type":"function_call_output","call_id":"{id}","output":"{id}"}}"#),
+            None => format!(
+                r#"{{"type":"function_call","call_id":"{name}","name":"look_up","arguments":"{{\"q\":\"{name}\"}}"}}"#
+            ),
+        };
+        format!(r#"{{"object":"response","output":[{}]}}"#, items.iter().map(item).collect::<Vec<_>>().join(","))
+    };
+    let one_by_one = answer(&["A", "output A", "B", "output B"]);
+    let at_once = answer(&["A", "B", "output A", "output B"]);
+    assert_eq!(told(&compared((JSON, &one_by_one), (JSON, &at_once), &[])), ["moved /output/2"]);
+    assert_eq!(told(&compared((JSON, &at_once), (JSON, &one_by_one), &[])), ["moved /output/1"]);
+    let also_at_once = answer(&["B", "A", "output A", "output B"]);
+    assert!(compared((JSON, &at_once), (JSON, &also_at_once), &[]).is_equal());
+}
+
 #[test]
 fn results_of_two_calls_of_one_tool_that_are_swapped_are_told() {
     let answer = |calls: [&str; 2], results: [&str; 2]| {

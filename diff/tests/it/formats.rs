@@ -251,6 +251,14 @@ fn pictures_are_compared_by_their_pixels_and_then_by_their_file() {
     assert_eq!((comparison.compared_as, comparison.coarse), (ComparedAs::Image, false));
     assert!(between(&png(nearly, png::Compression::Fast), &["tolerance /pixels=abs:2"]).is_equal());
     assert!(!between(&png(nearly, png::Compression::Fast), &["tolerance /pixels=abs:1"]).is_equal());
+    let cut = between(&one[..60], &[]);
+    let file = cut.changes.iter().find(|change| change.pointer == "/file").unwrap();
+    let shown = [&file.recorded, &file.replayed].map(|it| it.as_ref().unwrap().text.clone());
+    assert!(
+        !shown[0].contains("not decoded") && shown[1].starts_with("\"60 bytes that were not decoded, "),
+        "{shown:?}"
+    );
+    assert!(cut.coarse);
     let repacked = png(samples, png::Compression::High);
     assert_ne!(repacked, one);
     assert_eq!(told(&between(&repacked, &[])), ["changed /file"]);
@@ -291,7 +299,7 @@ fn sounds_are_compared_by_their_samples_and_those_that_cannot_be_decoded_by_size
     assert_eq!(told(&between(&wav(&[1, 2, 3, 4], 16_000))), ["changed /frames", "changed /rate", "changed /samples"]);
     let mp3 = compared("audio/mpeg", b"ID3 one", b"ID3 other", &Rules::strict());
     assert_eq!((told(&mp3), mp3.coarse, mp3.compared_as), (vec!["changed /file".to_owned()], true, ComparedAs::Audio));
-    assert!(mp3.changes[0].recorded.as_ref().unwrap().text.starts_with("\"7 bytes, "));
+    assert!(mp3.changes[0].recorded.as_ref().unwrap().text.starts_with("\"7 bytes that were not decoded, "));
     let text = compared("text/plain", b"ID3 is a tag", b"ID3 is another", &Rules::strict());
     assert_eq!(text.compared_as, ComparedAs::Text);
     assert_eq!(compare_documents(b"ID3 is a tag", b"ID3 is another", &Rules::strict()).compared_as, ComparedAs::Text);

@@ -1,4 +1,4 @@
-//! Five hundred changes of twelve kinds, planted in real providers' answers: each that matters is reported with its kind and
+//! Five hundred changes of fourteen kinds, planted in real providers' answers: each that matters is reported with its kind and
 //! its place, none that by definition does not. Beside it, what a plain differ of JSON, the `json-patch` crate, makes of the same
 //! pairs.
 
@@ -13,6 +13,9 @@ use crate::recorded::{self, Recorded};
 /// Changes planted, all kinds together.
 const PLANTED: usize = 500;
 
+/// The first of two elements that change places.
+const SWAPPED: &str = "/ranking/0";
+
 /// What is to be reported: kind and pointer; nothing where it does not matter.
 type Expected = Option<(ChangeKind, String)>;
 
@@ -26,7 +29,7 @@ struct Plant {
 /// Makes a plant of one kind of an answer, where it has room for one.
 type Planter = fn(&Recorded) -> Option<Plant>;
 
-const KINDS: [(&str, Planter); 12] = [
+const KINDS: [(&str, Planter); 14] = [
     ("value", |it| {
         in_leaf(it, |leaf| matches!(leaf, Value::String(_)), |_| Some(text("another")), ChangeKind::Changed)
     }),
@@ -35,8 +38,10 @@ const KINDS: [(&str, Planter); 12] = [
     }),
     ("missing field", |it| in_leaf(it, |leaf| !matches!(leaf, Value::Null), |_| None, ChangeKind::Removed)),
     ("moved element", moved_element),
+    ("swapped elements", swapped_elements),
     ("tool argument", tool_argument),
     ("reordered parallel calls", reordered_calls),
+    ("call before what was said", call_before_text),
     ("truncated stream", truncated_stream),
     ("extra event", extra_event),
     ("number in the last digit", |it| {
@@ -57,8 +62,8 @@ struct Row {
 }
 
 #[test]
-fn slow_provider_five_hundred_planted_changes_of_twelve_kinds_are_reported_as_what_they_are() {
-    let test = "slow_provider_five_hundred_planted_changes_of_twelve_kinds_are_reported_as_what_they_are";
+fn slow_provider_five_hundred_planted_changes_of_fourteen_kinds_are_reported_as_what_they_are() {
+    let test = "slow_provider_five_hundred_planted_changes_of_fourteen_kinds_are_reported_as_what_they_are";
     let Some(all) = recorded::exchanges(test) else { return };
     let mut rows: BTreeMap<&str, Row> = BTreeMap::new();
     let mut wrong = Vec::new();
@@ -123,6 +128,15 @@ fn is_right(found: &Comparison, expected: &Expected) -> bool {
         Some((_, pointer)) if found.compared_as == diff::ComparedAs::Events && pointer.ends_with("/content") => {
             matches!(&found.changes[..], [change] if change.kind == ChangeKind::Added && change.pointer == "sse:")
         }
+        // Two changed places: both have moved.
+        Some((kind, pointer)) if pointer == SWAPPED => match &found.changes[..] {
+            [one, other] => {
+                let mut places = [one.pointer.as_str(), other.pointer.as_str()];
+                places.sort_unstable();
+                (one.kind, other.kind) == (*kind, *kind) && places == [SWAPPED, "/ranking/2"]
+            }
+            _ => false,
+        },
         Some((kind, pointer)) => match &found.changes[..] {
             [change] => change.kind == *kind && change.pointer == *pointer,
             _ => false,
@@ -297,6 +311,35 @@ fn array_of_different(value: &Value, at: &mut Vec<String>) -> Option<Vec<String>
     }
 }
 
+/// Of three elements that have names the first and the last change places; the first one's is named.
+fn swapped_elements(it: &Recorded) -> Option<Plant> {
+    let mut recorded = json_of(it)?;
+    let model = |(name, rank): (&str, &str)| {
+        Value::Object(vec![("name".to_owned(), text(name)), ("rank".to_owned(), Value::Number(rank.to_owned()))])
+    };
+    let mut models = [("small", "1"), ("medium", "2"), ("large", "3")].map(model);
+    let mut replayed = recorded.clone();
+    for answer in [&mut recorded, &mut replayed] {
+        let Value::Object(members) = answer else { return None };
+        members.push(("ranking".to_owned(), Value::Array(models.to_vec())));
+        models.swap(0, 2);
+    }
+    Some(plant_json(it, &recorded, &replayed, Some((ChangeKind::Moved, SWAPPED.to_owned()))))
+}
+
+/// A call that stood behind a text stands before it.
+fn call_before_text(it: &Recorded) -> Option<Plant> {
+    let mut recorded = with_calls(it, &[("call_a1", r#"{"city":"Bonn"}"#)])?;
+    recorded.get("content")?;
+    let said = json::parse(br#"{"type":"text","text":"I look that up."}"#).unwrap();
+    let Value::Array(blocks) = value_at(&mut recorded, &["content".to_owned()]) else { return None };
+    blocks.insert(0, said);
+    let mut replayed = recorded.clone();
+    let Value::Array(blocks) = value_at(&mut replayed, &["content".to_owned()]) else { return None };
+    blocks.swap(0, 1);
+    Some(plant_json(it, &recorded, &replayed, Some((ChangeKind::Moved, "/content/1".to_owned()))))
+}
+
 /// An answer of this line's own with calls, as the provider writes them.
 fn with_calls(it: &Recorded, calls: &[(&str, &str)]) -> Option<Value> {
     let mut answer = json_of(it)?;
@@ -359,10 +402,16 @@ fn extra_event(it: &Recorded) -> Option<Plant> {
     let chat = |event: &String| event.contains("\"delta\":{\"content\":\"") && !event.contains("\"content\":\"\"");
     let block = |event: &String| event.contains("\"text_delta\"");
     let at = events.iter().position(|event| chat(event) || block(event))?;
-    let pointer = if block(&events[at]) { "/content/0/text" } else { "/choices/0/message/content" };
+    let pointer = if block(&events[at]) {
+        // Before the text there may be what the model thought.
+        let index = events[at].split_once("\"index\":")?.1.trim_start();
+        format!("/content/{}/text", index.split(|it: char| !it.is_ascii_digit()).next()?)
+    } else {
+        "/choices/0/message/content".to_owned()
+    };
     let again = events[at].clone();
     events.insert(at, again);
-    Some(plant(it, recorded, events.concat().into_bytes(), Some((ChangeKind::Changed, pointer.to_owned()))))
+    Some(plant(it, recorded, events.concat().into_bytes(), Some((ChangeKind::Changed, pointer))))
 }
 
 fn status(it: &Recorded) -> Option<Plant> {

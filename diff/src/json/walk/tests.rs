@@ -201,6 +201,25 @@ fn an_element_that_moved_is_one_line_and_one_that_changed_too_is_known_by_its_na
 }
 
 #[test]
+fn elements_that_are_known_by_a_name_have_moved_where_they_changed_places() {
+    let list = |order: &[u8]| {
+        let elements: Vec<String> = order.iter().map(|id| format!(r#"{{"id":{id},"v":"{id}","w":[{id}]}}"#)).collect();
+        format!("[{}]", elements.join(","))
+    };
+    insta::assert_snapshot!(told(&list(&[0, 1, 2]), &list(&[2, 1, 0]), &[]), @r#"
+    moved /0 -> /2: {"id":0,"v":"0","w":[0]} | {"id":0,"v":"0","w":[0]}
+    moved /2 -> /0: {"id":2,"v":"2","w":[2]} | {"id":2,"v":"2","w":[2]}
+    "#);
+    insta::assert_snapshot!(told(&list(&[0, 1, 2, 3]), &list(&[3, 1, 2, 9]), &[]), @r#"
+    removed /0: {"id":0,"v":"0","w":[0]} | -
+    added /3: - | {"id":9,"v":"9","w":[9]}
+    moved /3 -> /0: {"id":3,"v":"3","w":[3]} | {"id":3,"v":"3","w":[3]}
+    "#);
+    let numbers = ["[0,1,2]", "[2,1,0]"];
+    assert_eq!(told(numbers[0], numbers[1], &[]), "changed /0: 0 | 2\nchanged /2: 2 | 0", "without names the position");
+}
+
+#[test]
 fn numbers_that_a_tolerance_covers_are_no_difference_and_its_uses_are_counted() {
     let (recorded, replayed) = values(r#"{"a":1.0,"b":1.0,"c":"1.0"}"#, r#"{"a":1.05,"b":1.5,"c":"1.05"}"#);
     let comparison = between(&recorded, &replayed, &["tolerance /*=abs:0.1"]);
@@ -395,6 +414,29 @@ fn applies(recorded: &Value, replayed: &Value) {
 proptest! {
     #[test]
     fn the_changes_applied_to_one_side_give_the_other((recorded, replayed) in prop_oneof![two_alike(), two_orders()]) {
+        applies(&recorded, &replayed);
+    }
+
+    #[test]
+    fn two_elements_with_names_that_change_places_are_two_moves_and_one_where_they_are_neighbours(
+        len in 2_usize..9, one in 0_usize..9, other in 0_usize..9,
+    ) {
+        let one = one % len;
+        let other = (one + 1 + other % (len - 1)) % len;
+        let list = |order: &[usize]| {
+            let element = |id: &usize| Value::Object(vec![
+                ("v".to_owned(), Value::String("the same".to_owned())),
+                ("name".to_owned(), Value::String(format!("n{id}"))),
+            ]);
+            Value::Array(order.iter().map(element).collect())
+        };
+        let order: Vec<usize> = (0..len).collect();
+        let mut swapped = order.clone();
+        swapped.swap(one, other);
+        let (recorded, replayed) = (list(&order), list(&swapped));
+        let changes = between(&recorded, &replayed, &[]).changes;
+        prop_assert!(changes.iter().all(|change| change.kind == ChangeKind::Moved), "{changes:?}");
+        prop_assert_eq!(changes.len(), one.abs_diff(other).min(2));
         applies(&recorded, &replayed);
     }
 
