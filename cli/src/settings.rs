@@ -75,6 +75,9 @@ pub(crate) fn settle(arguments: &[OsString]) -> Result<Settled, Refusal> {
     if let Asked::Replay(args) = &mut cli.command {
         args.said = Some(Said::of(&plain, "replay", &matches));
     }
+    if let Asked::Diff(args) = &mut cli.command {
+        args.said = Some(Said::of(&plain, "diff", &matches));
+    }
     if cli.common.print_settings {
         return Ok(Settled::Said(explain::explain(&plain, &matches, &layer, cli.common.json)));
     }

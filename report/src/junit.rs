@@ -3,12 +3,12 @@
 //! In: a suite. Out: one `testsuites` with one `testsuite`, and one `testcase` for each case: `failure` where something
 //! differs, `error` where it could not be judged (no server has a word for inconclusive, and it must not look like a pass) or was
 //! not run, `skipped` where it is known to fail or is not to run. A part without results is one more, an `error`: which cases
-//! it has is not known. The elements are those that Ant's and Jenkins' schemas have in common; of Ant's,
+//! it has is not known. How much rules and measured noise hid stands in `system-out`. The elements are those that Ant's and Jenkins' schemas have in common; of Ant's,
 //! `skipped` is in later editions alone.
 
 use crate::{
     CaseResult, Outcome, Style, Suite,
-    suite::{case_page, missing_part},
+    suite::{case_page, hidden_lines, missing_part},
 };
 
 /// Longest text of one element, in bytes: a choice; servers keep it in memory, and the whole is in the results file.
@@ -36,8 +36,25 @@ pub fn junit(suite: &Suite) -> String {
     text += &format!("    <properties>\n      <property name=\"against\" value=\"{against}\"/>\n    </properties>\n");
     suite.cases.iter().for_each(|case| text += &testcase(case, suite));
     suite.missing_parts.iter().for_each(|part| text += &part_testcase(part, suite));
-    text += "    <system-out/>\n    <system-err/>\n  </testsuite>\n</testsuites>\n";
+    text += &system_out(suite);
+    text += "    <system-err/>\n  </testsuite>\n</testsuites>\n";
     text
+}
+
+/// What was hidden in all cases, then how much noise each of them has: neither schema has a place for it in a case that passed.
+fn system_out(suite: &Suite) -> String {
+    let mut lines = hidden_lines(&suite.cases);
+    for case in &suite.cases {
+        let hidden = case.hidden();
+        if hidden.has_noise() {
+            lines.push(format!("{}: within measured noise: {}", case.name, hidden.noise_words()));
+        }
+    }
+    if lines.is_empty() {
+        return "    <system-out/>\n".to_owned();
+    }
+    let lines: Vec<_> = lines.iter().map(|line| crate::escape_line(line)).collect();
+    format!("    <system-out>{}</system-out>\n", content(&lines.join("\n")))
 }
 
 #[derive(Default)]
@@ -169,6 +186,16 @@ mod tests {
             assert!(text.contains(wanted), "{wanted}\n{text}");
         }
         assert_eq!(text.matches("<testcase").count(), 4);
+    }
+
+    #[test]
+    fn what_rules_and_noise_hid_is_told_and_where_nothing_was_hidden_nothing_is() {
+        let text = junit(&Suite { cases: vec![samples::noisy("a<b>")], ..samples::suite() });
+        let told = "    <system-out>hidden by rules: /created 3×\nwithin measured noise: 3 differences in 2 exchanges: \
+                    POST /tickets /id 2×, POST /tickets sse:/id 1×\n\
+                    a&lt;b&gt;: within measured noise: 3 differences in 2 exchanges</system-out>\n    <system-err/>";
+        assert!(text.contains(told), "{text}");
+        assert!(junit(&samples::suite()).contains("    <system-out/>\n    <system-err/>\n"));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! case has is decided by `cli`; here stands what each of them means for the exit code.
 
 mod clusters;
+mod hidden;
 mod page;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -14,11 +15,14 @@ use exchange::Digest;
 use replayer::receipt::Receipt;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::page::case_page;
 pub use self::{
     clusters::{SuiteCluster, clusters},
     page::{case_differences, case_line, case_list, suite_end},
     tally::SuiteTally,
+};
+pub(crate) use self::{
+    hidden::{Hidden, hidden_lines, named},
+    page::case_page,
 };
 use crate::json;
 

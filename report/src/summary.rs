@@ -6,10 +6,13 @@
 
 mod escape;
 
-use diff::RuleUse;
-
 use self::escape::{code, fenced, link, plain};
-use crate::{CaseResult, Outcome, Style, Suite, SuiteCluster, causes::cluster_words, clusters, span};
+use crate::{
+    CaseResult, Outcome, Style, Suite, SuiteCluster,
+    causes::cluster_words,
+    clusters, span,
+    suite::{Hidden, named},
+};
 
 /// Longest summary, in bytes. GitHub refuses a comment of more than 65,536 characters; a thousand are left for a heading and a
 /// footer of whoever posts it.
@@ -36,7 +39,7 @@ pub fn summary(suite: &Suite) -> String {
     page.put_table(&looked_at);
     page.put_common(&clusters(&suite.cases));
     page.put_notes(suite);
-    page.put_rules(suite);
+    page.put_hidden(suite);
     page.put_details(&looked_at);
     page.text
 }
@@ -159,19 +162,25 @@ impl Page {
         self.put(&section);
     }
 
-    /// Every rule that hid a difference.
-    fn put_rules(&mut self, suite: &Suite) {
-        let mut rules: Vec<RuleUse> = Vec::new();
-        suite.cases.iter().flat_map(|case| &case.replays).for_each(|it| RuleUse::merge(&mut rules, &it.receipt.rules));
-        if rules.is_empty() {
-            return;
+    /// Every rule that hid a difference, and what is within measured noise.
+    fn put_hidden(&mut self, suite: &Suite) {
+        let shown = |name: &str| code(&cut(name, TEXT_LEN_MAX));
+        let hidden = Hidden::of(suite.cases.iter().flat_map(|case| &case.replays));
+        if !hidden.rules.is_empty() {
+            self.put(&format!("\nDifferences hidden by rules: {}.\n", named(&hidden.rules, shown)));
         }
-        rules.sort_by(|one, other| other.count.cmp(&one.count).then_with(|| one.rule.cmp(&other.rule)));
-        let more = rules.len().saturating_sub(CLUSTERS_MAX);
-        let shown: Vec<String> =
-            rules.iter().take(CLUSTERS_MAX).map(|used| format!("{} {}×", code(&used.rule), used.count)).collect();
-        let more = if more > 0 { format!(" and {more} more rules") } else { String::new() };
-        self.put(&format!("\nDifferences hidden by rules: {}{more}.\n", shown.join(", ")));
+        if hidden.has_noise() {
+            // How much it is is told in any case: it takes a line.
+            self.text += &format!("\nWithin measured noise: {}", hidden.noise_words());
+            let noisy: Vec<_> = suite.cases.iter().filter(|case| case.hidden().has_noise()).collect();
+            let named_cases: Vec<String> = noisy.iter().take(CASES_NAMED).map(|case| shown(&case.name)).collect();
+            let more = noisy.len().saturating_sub(CASES_NAMED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let many = if noisy.len() == 1 { "case" } else { "cases" };
+            let cases = format!(" of {} {many}, {}{more}", noisy.len(), named_cases.join(", "));
+            self.put(&format!("{cases}: {}", named(&hidden.places, shown)));
+            self.text += ".\n";
+        }
     }
 
     fn put_details(&mut self, cases: &[&CaseResult]) {
@@ -209,6 +218,10 @@ fn details(case: &CaseResult) -> String {
         }
     }
     case.reasons.iter().for_each(|reason| text += &format!("- {}\n", plain(&cut(reason, 500))));
+    let hidden = case.hidden();
+    if hidden.has_noise() {
+        text += &format!("- Within measured noise: {}\n", hidden.noise_words());
+    }
     let differs: Vec<String> = case.clusters(8).iter().map(|cluster| cut(&cluster_words(cluster), 400)).collect();
     if !differs.is_empty() {
         text += &format!("\n{}", fenced(&cut(&differs.join("\n"), DETAILS_LEN_MAX)));
@@ -261,6 +274,17 @@ mod tests {
     }
 
     #[test]
+    fn what_measured_noise_hid_is_told_of_cases_that_passed_and_of_those_that_failed() {
+        let failed = CaseResult { outcome: Outcome::Failed, ..samples::noisy("failed") };
+        let suite = Suite { cases: vec![failed, samples::noisy("@passed")], ..samples::suite() };
+        let text = summary(&suite);
+        let wanted = "\nWithin measured noise: 6 differences in 4 exchanges of 2 cases, `failed`, `@passed`: `POST /tickets /id` 4×, `POST /tickets sse:/id` 2×.\n";
+        assert!(text.contains(wanted), "{text}");
+        assert!(text.contains("\n- Within measured noise: 3 differences in 2 exchanges\n"), "{text}");
+        assert!(!summary(&samples::suite()).contains("noise"), "where there is none nothing is said");
+    }
+
+    #[test]
     fn a_part_without_results_is_told() {
         let suite = Suite { missing_parts: vec!["3/4".to_owned()], ..samples::suite() };
         assert!(summary(&suite).contains("There are no results of part 3/4"), "{}", heading(&suite));
@@ -269,11 +293,12 @@ mod tests {
     #[test]
     fn a_thousand_failures_with_long_texts_fit_into_a_comment() {
         let mut suite = samples::suite();
+        suite.cases.push(samples::noisy("noisy"));
         let nasty = format!("{}\n```\n@everyone <img src=x onerror=alert(1)> | ", "`".repeat(50));
         let long = nasty.repeat(200);
         suite.cases = (0..1000)
             .map(|number| {
-                let mut case = suite.cases[number % 8].clone();
+                let mut case = suite.cases[number % 9].clone();
                 case.name = format!("{}{number}", &long[..150]);
                 case.about.why.clone_from(&long);
                 case.about.ticket.clone_from(&long);
@@ -286,5 +311,6 @@ mod tests {
         let text = summary(&suite);
         assert!(text.chars().count() <= 65_536 && text.len() <= LEN_MAX + 1_000, "{}", text.len());
         assert!(text.contains("more"), "what was left out is counted");
+        assert!(text.contains("\nWithin measured noise: 333 differences in 222 exchanges"), "it is told in any case");
     }
 }

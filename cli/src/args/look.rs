@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 use super::{KeyArgs, RuleArgs, StoreArgs, values, values::Moment};
+use crate::settings::Said;
 
 /// Which exchanges of a source.
 #[derive(Clone, Debug, Default, Args)]
@@ -364,7 +365,7 @@ pub(crate) struct DiffArgs {
     pub(crate) noise: Vec<String>,
     /// Learn noise from what differs in answers, and in what dependencies were asked: the two are of one version, control and
     /// primary. The profiles are kept in the store
-    #[arg(long, conflicts_with = "noise")]
+    #[arg(long, conflicts_with_all = ["noise", "margin", "html"])]
     pub(crate) learn: bool,
     /// Ask whether B is no worse than A: by so many points its requests may fail more often, as a share (0.05). Exit code 1 where
     /// it has regressed, 3 where there are too few pairs
@@ -378,7 +379,7 @@ pub(crate) struct DiffArgs {
     pub(crate) memory: u64,
     /// Show what a rule for this pointer would have hidden in the last runs of the store, ask, and write it into the file of
     /// --rules [default: rules.toml]
-    #[arg(long, value_name = "POINTER", conflicts_with_all = ["recorded", "learn", "margin"], requires = "reason", requires = "until")]
+    #[arg(long, value_name = "POINTER", conflicts_with_all = ["recorded", "learn", "margin", "noise", "html"], requires = "reason", requires = "until")]
     pub(crate) accept: Option<String>,
     /// Why the rule is there
     #[arg(long, value_name = "TEXT", requires = "accept")]
@@ -392,6 +393,9 @@ pub(crate) struct DiffArgs {
     /// Write it without asking
     #[arg(long, requires = "accept")]
     pub(crate) yes: bool,
+    /// All of it in words.
+    #[arg(skip)]
+    pub(crate) said: Option<Said>,
 }
 
 /// Arguments of `retake runs`.

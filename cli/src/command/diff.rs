@@ -8,6 +8,7 @@ mod pair;
 mod question;
 mod standing;
 mod unread;
+mod unreadable;
 
 use std::{fs::File, io::Read, path::Path};
 
@@ -23,7 +24,11 @@ use crate::{
     again::Shown,
     args::DiffArgs,
     clock::Clock,
-    command::diff::pair::Pair,
+    command::diff::{
+        pair::Pair,
+        question::Question,
+        unreadable::{Unread, Unreadable},
+    },
     console::Console,
     exit::Exit,
     html::HtmlFile,
@@ -54,6 +59,7 @@ pub(crate) fn diff(args: &DiffArgs, as_json: bool, console: &Console) -> Result<
     let page = args.html.as_deref().map(HtmlFile::begin).transpose()?;
     match (side(one, args)?, side(other, args)?) {
         (Side::File(recorded), Side::File(replayed)) => {
+            check_files_do(one, other, args)?;
             let [recorded, replayed] =
                 [(one, &recorded), (other, &replayed)].map(|(name, bytes)| html::NamedFile { name, bytes });
             files(recorded, replayed, (&rules, args.memory), as_json, page, console)
@@ -64,6 +70,18 @@ pub(crate) fn diff(args: &DiffArgs, as_json: bool, console: &Console) -> Result<
         _ => Err(Trouble::new(format!("`{one}` and `{other}` are not of one kind"))
             .help("compare two files, or two of bundle, store and run")),
     }
+}
+
+/// What only exchanges can be asked is not left out in silence: a gate that never ran must not look like one that held. What a settings
+/// file says of all that is compared is left out.
+fn check_files_do(one: &str, other: &str, args: &DiffArgs) -> Result<(), Trouble> {
+    let is_named = |flag: &str| args.said.as_ref().is_some_and(|said| said.named.iter().any(|named| named == flag));
+    let noise = args.noise.iter().find(|name| *name != "none").filter(|_| is_named("noise"));
+    let flag = ["learn", "margin", "latency-margin"].into_iter().find(|flag| is_named(flag));
+    let flag = flag.map(|flag| format!("--{flag}")).or_else(|| noise.map(|name| format!("--noise {name}")));
+    let Some(flag) = flag else { return Ok(()) };
+    Err(Trouble::new(format!("`{flag}` needs runs or bundles, and `{one}` and `{other}` are plain files"))
+        .help("leave it out, or compare two of bundle, store and run"))
 }
 
 /// A file that is no bundle is compared as a document.
@@ -119,17 +137,18 @@ fn exchanges(
     console: &Console,
 ) -> Result<Exit, Trouble> {
     let damage = recorded.warn(console).or_worse(replayed.warn(console));
+    let mut unread = Unread::default();
     let pairs = pair::pairs(&ingress(recorded), &ingress(replayed), |side, entries| {
         let source = if side == pair::Side::Recorded { recorded } else { replayed };
-        entries.iter().map(|entry| question::question(source, entry, |_| {})).collect::<Result<Vec<_>, _>>()
+        entries.iter().map(|entry| asked(source, entry, &mut unread)).collect::<Result<Vec<_>, Trouble>>()
     })?;
     if args.learn {
+        unread.refuse()?;
         return learn::learn((recorded, replayed), &pairs, rules, args, as_json, console)
             .map(|exit| damage.or_worse(exit));
     }
-    let found = noise::found(&args.noise, &recorded.archive, &args.store.store, &args.keys)?;
-    let noise = noise::of_versions(found, &noise::versions_of(recorded)?);
-    let compare = |pair| result(pair, recorded, replayed, rules, &noise);
+    let noise = known_noise(recorded, args, &mut unread)?;
+    let compare = |pair| result(pair, recorded, replayed, rules, &noise, &mut unread);
     let (results, paces): (Vec<ExchangeResult>, Vec<_>) =
         pairs.iter().map(compare).collect::<Result<Vec<_>, Trouble>>()?.into_iter().unzip();
     let mut rules_used: Vec<RuleUse> = Vec::new();
@@ -137,7 +156,10 @@ fn exchanges(
         RuleUse::merge(&mut rules_used, &comparison.rules_used);
     }
     let margins = Margins { failing: args.margin.unwrap_or(Margins::default().failing), latency: args.latency_margin };
-    let is_of_runs = recorded.archive.runs()?.len() == 1 && replayed.archive.runs()?.len() == 1;
+    let mut is_run = |source: &Source| {
+        Ok::<_, Trouble>(unread.if_read(source, source.archive.runs())?.is_some_and(|it| it.len() == 1))
+    };
+    let is_of_runs = is_run(recorded)? && is_run(replayed)?;
     let standings = if args.margin.is_some() || is_of_runs { standing::standings(&pairs, margins) } else { Vec::new() };
     let differing = results.iter().filter(|result| result.verdict.is_failing());
     let ids: Vec<Id> = differing.map(|result| result.id).collect();
@@ -157,11 +179,34 @@ fn exchanges(
     };
     let text = if as_json { compared.to_json() } else { comparison_page(&compared, console.out) };
     let asked = if args.margin.is_some() { standing::exit_of(&standings) } else { Exit::Passed };
-    let exit = damage.or_worse(Exit::of(&Tally::of(&results))).or_worse(asked);
+    let exit = damage.or_worse(unread.warn(console)).or_worse(Exit::of(&Tally::of(&results))).or_worse(asked);
     if let Some(page) = page {
         html::write(page, (recorded, replayed), &pairs, &compared, exit)?;
     }
     console.write(exit, |out| out.write_all(text.as_bytes()))
+}
+
+/// What an exchange asks. One that cannot be read is equal to no other.
+fn asked(source: &Source, entry: &Entry, unread: &mut Unread) -> Result<(Option<Id>, Question), Trouble> {
+    match question::question(source, entry, |_| {}) {
+        Ok(question) => Ok((None, question)),
+        Err(unreadable) => {
+            unread.note_unpaired(entry.id, unreadable)?;
+            Ok((Some(entry.id), Err(entry.title.to_string())))
+        }
+    }
+}
+
+/// The noise that is known of the first side's version. Where that cannot be read none is: every difference counts then.
+fn known_noise(recorded: &Source, args: &DiffArgs, unread: &mut Unread) -> Result<Noise, Trouble> {
+    let archive = &recorded.archive;
+    let looked_into = || if args.noise.is_empty() { archive.noise_profiles() } else { Ok(Vec::new()) };
+    let read = archive.fingerprints().and_then(|_| looked_into());
+    if unread.if_read(recorded, read)?.is_none() {
+        return Ok(Noise::none());
+    }
+    let found = noise::found(&args.noise, archive, &args.store.store, &args.keys)?;
+    Ok(noise::of_versions(found, &noise::versions_of(recorded)?))
 }
 
 /// What clients asked the service. Its own calls are compared with the exchange they belong to.
@@ -179,21 +224,40 @@ fn noise_used(results: &[ExchangeResult]) -> Vec<NoiseUse> {
     used
 }
 
-/// What comes of a pair, and how both answers came where they are streams.
+/// How both answers of a pair came, where they are streams.
+type Paces = [Option<StreamPace>; 2];
+
+/// What comes of a pair. What cannot be read of it leaves it unjudged.
 fn result(
     pair: &Pair<'_>,
     recorded: &Source,
     replayed: &Source,
     rules: &Rules,
     noise: &Noise,
-) -> Result<(ExchangeResult, [Option<StreamPace>; 2]), Trouble> {
+    unread: &mut Unread,
+) -> Result<(ExchangeResult, Paces), Trouble> {
     let (one, other) = match *pair {
         Pair::Both(one, other) => (one, other),
-        Pair::RecordedOnly(entry) => return Ok((alone(entry, &replayed.name), [None, None])),
-        Pair::ReplayedOnly(entry) => return Ok((alone(entry, &recorded.name), [None, None])),
+        Pair::RecordedOnly(entry) => return Ok((alone(entry, &replayed.name, unread), [None, None])),
+        Pair::ReplayedOnly(entry) => return Ok((alone(entry, &recorded.name, unread), [None, None])),
     };
+    compared((one, recorded), (other, replayed), rules, noise).or_else(|unreadable| {
+        let verdict = Verdict::Unjudged(Unjudged::because(unread.note(unreadable)?));
+        let (id, replayed_id) = (pair::original(one), Some(other.id));
+        Ok((ExchangeResult { id, replayed_id, verdict, ..of_entry(one, other.status) }, [None, None]))
+    })
+}
+
+/// Compares the answers of a pair, and what was asked for them.
+fn compared(
+    (one, recorded): (&Entry, &Source),
+    (other, replayed): (&Entry, &Source),
+    rules: &Rules,
+    noise: &Noise,
+) -> Result<(ExchangeResult, Paces), Unreadable> {
     let mut paces = [None, None];
-    let (before, now) = (recorded.archive.exchange(&one.id)?, replayed.archive.exchange(&other.id)?);
+    let before = recorded.archive.exchange(&one.id).map_err(Unreadable::of(recorded))?;
+    let now = replayed.archive.exchange(&other.id).map_err(Unreadable::of(replayed))?;
     let (route, original) = (Route::of(&before.request.head), pair::original(one));
     let comparison = match unread::compare(&before, &now, rules, &route) {
         Some(comparison) => Some(comparison),
@@ -233,11 +297,11 @@ fn with_outputs<T>(
     (before, recorded): (&Exchange, &Source),
     (now, replayed): (&Exchange, &Source),
     look: impl FnOnce(&Output<'_>, &Output<'_>) -> T,
-) -> Result<Option<T>, Trouble> {
+) -> Result<Option<T>, Unreadable> {
     let (Some(one), Some(other)) = (&before.response, &now.response) else { return Ok(None) };
     let bodies = (
-        recorded.archive.body(&one.body, COMPARED_BYTES_MAX)?,
-        replayed.archive.body(&other.body, COMPARED_BYTES_MAX)?,
+        recorded.archive.body(&one.body, COMPARED_BYTES_MAX).map_err(Unreadable::of(recorded))?,
+        replayed.archive.body(&other.body, COMPARED_BYTES_MAX).map_err(Unreadable::of(replayed))?,
     );
     let output = |exchange: &Exchange| exchange.end == End::Complete;
     let one = Output { head: &one.head, body: &bodies.0, complete: output(before), whole: one.body.is_whole() };
@@ -251,8 +315,8 @@ fn came(exchange: &Exchange) -> Came<'_> {
 }
 
 /// An exchange without counterpart is not judged, and never a pass.
-fn alone(entry: &Entry, missing_in: &str) -> ExchangeResult {
-    let verdict = Verdict::Unjudged(Unjudged::because(format!("it has no counterpart in `{missing_in}`")));
+fn alone(entry: &Entry, missing_in: &str, unread: &Unread) -> ExchangeResult {
+    let verdict = Verdict::Unjudged(Unjudged::because(unread.why_alone(&entry.id, missing_in)));
     ExchangeResult { verdict, ..of_entry(entry, None) }
 }
 

@@ -4,9 +4,12 @@ use std::fs;
 
 use tempfile::tempdir;
 
+use serde_json::Value;
+
 use crate::{
     recordings::{Told, bundle, store},
     retake,
+    shipped::shipped,
 };
 
 #[test]
@@ -223,4 +226,110 @@ fn two_exchanges_of_a_store_are_compared_by_their_ids() {
     let ran = retake(folder.path(), &["diff", "0101", "0202"]);
     assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
     assert!(ran.out.contains(r#"/answer  "yes" → "no""#), "{}", ran.out);
+}
+
+#[test]
+fn what_only_runs_and_bundles_can_be_asked_is_refused_of_files_and_names_the_flag() {
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("a.json"), "{}").unwrap();
+    bundle(&folder.path().join("b.retake"), &[Told::default()]);
+    for (flags, named) in [
+        (&["--margin", "0.05"][..], "--margin"),
+        (&["--latency-margin", "0.5"], "--latency-margin"),
+        (&["--learn"], "--learn"),
+        (&["--noise", "profile.retake"], "--noise profile.retake"),
+    ] {
+        let ran = retake(folder.path(), &[&["diff", "a.json", "a.json"], flags].concat());
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{named}");
+        let wanted =
+            format!("error: `{named}` needs runs or bundles, and `a.json` and `a.json` are plain files\nhelp: ");
+        assert!(ran.err.starts_with(&wanted), "{}", ran.err);
+    }
+    // What is said of all that is compared does not keep files from it.
+    fs::write(folder.path().join("retake.toml"), "[diff]\nmargin = 0.05\nnoise = [\"profile.retake\"]\n").unwrap();
+    let ran = retake(folder.path(), &["diff", "a.json", "a.json"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    fs::remove_file(folder.path().join("retake.toml")).unwrap();
+    // Of files no noise is known anyway.
+    assert_eq!(retake(folder.path(), &["diff", "a.json", "a.json", "--noise", "none"]).code, 0);
+    // Learning compares nothing, so neither a gate nor a page comes of it.
+    for flags in [&["--margin", "0.05"][..], &["--html", "page.html"]] {
+        let ran = retake(folder.path(), &[&["diff", "b.retake", "b.retake", "--learn"], flags].concat());
+        assert!(ran.code == 2 && ran.err.contains("cannot be used with"), "{}", ran.err);
+    }
+}
+
+/// Turns a bit of a file.
+fn damage(path: &std::path::Path, at: impl Fn(usize) -> usize) {
+    let mut bytes = fs::read(path).unwrap();
+    let at = at(bytes.len());
+    bytes[at] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn what_damage_touches_is_unjudged_and_the_rest_is_judged() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("damaged.retake");
+    fs::copy(shipped(), &path).unwrap();
+    damage(&path, |len| len / 3);
+    let (whole, damaged) = (shipped(), "damaged.retake");
+    for names in [[whole.to_str().unwrap(), damaged], [damaged, whole.to_str().unwrap()]] {
+        let ran = retake(folder.path(), &["diff", names[0], names[1], "--html", "page.html", "--json"]);
+        assert_eq!(ran.code, 2, "{}", ran.err);
+        assert!(ran.err.starts_with("warning: `damaged.retake` cannot be read: damaged: "), "{}", ran.err);
+        let document = ran.json();
+        let exchanges = document["exchanges"].as_array().unwrap();
+        let (unjudged, judged): (Vec<&Value>, Vec<&Value>) =
+            exchanges.iter().partition(|exchange| exchange["verdict"] == "unjudged");
+        assert!(!unjudged.is_empty() && !judged.is_empty(), "{}", document["tally"]);
+        assert!(judged.iter().all(|exchange| exchange["verdict"] == "same"), "{}", document["tally"]);
+        for exchange in unjudged {
+            let reason = exchange["reason"].as_str().unwrap();
+            assert!(reason.contains("damaged.retake` bytes "), "the place is told: {reason}");
+            assert_eq!(exchange["replayed_id"], exchange["id"]);
+        }
+        assert!(fs::read_to_string(folder.path().join("page.html")).unwrap().ends_with("</html>\n"));
+    }
+    // Of a capture that is not whole nothing is learned.
+    let ran = retake(folder.path(), &["diff", whole.to_str().unwrap(), damaged, "--learn"]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+    assert!(ran.err.starts_with("error: damaged: "), "{}", ran.err);
+}
+
+#[test]
+fn a_request_that_cannot_be_read_is_paired_with_nothing_and_its_exchange_says_why() {
+    let folder = tempdir().unwrap();
+    let asked = long_answer("asked");
+    bundle(&folder.path().join("a.retake"), &[Told { asked: &asked, ..Told::default() }]);
+    bundle(&folder.path().join("b.retake"), &[Told { number: 11, asked: &asked, ..Told::default() }]);
+    let diff = |more: &[&str]| retake(folder.path(), &[&["diff", "a.retake", "b.retake"], more].concat());
+    assert_eq!(diff(&[]).out, "1 same\n");
+    damage(&folder.path().join("b.retake"), |len| len / 2);
+    let ran = diff(&[]);
+    assert_eq!(ran.code, 2, "{}{}", ran.out, ran.err);
+    for wanted in [
+        "\n  it has no counterpart in `b.retake` that can be read\n",
+        "\n  `b.retake` cannot be read: damaged: `b.retake` bytes ",
+        "\n2 unjudged\n",
+    ] {
+        assert!(ran.out.contains(wanted), "{wanted}{}", ran.out);
+    }
+    let ran = diff(&["--learn"]);
+    assert!(ran.code == 2 && ran.err.contains("cannot be read"), "{}{}", ran.out, ran.err);
+}
+
+#[test]
+fn an_answer_over_the_limit_is_unjudged_with_the_limit_and_the_rest_is_judged() {
+    let folder = tempdir().unwrap();
+    let answer = long_answer("long");
+    let long = Told { answered: Some(&answer), answered_times: 900, ..Told::default() };
+    bundle(&folder.path().join("long.retake"), &[long, Told { number: 2, ..Told::default() }]);
+    let ran = retake(folder.path(), &["diff", "long.retake", "long.retake"]);
+    assert_eq!((ran.code, ran.err.as_str()), (3, ""), "{}", ran.out);
+    insta::assert_snapshot!(ran.out, @r"
+    unjudged  010101010101  POST /tickets  200
+      a body of `long.retake` has 274.6 MiB, and at most 256.0 MiB of one are compared
+    1 unjudged, 1 same
+    ");
 }

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use exchange::MediaKind;
 use serde_json::Value;
 use stats::{Confidence, Rate};
 
 use crate::{
     Ran, command, retake,
+    shipped::shipped,
     untrue::{OfProcess, first_tickets},
 };
 
@@ -60,6 +62,57 @@ fn repeats_teach_the_noise_and_the_next_replay_sets_it_apart_with_its_evidence()
     let ran = retake(folder, &[&["replay", "case.retake", "--json", "--only", &only][..], &elsewhere].concat());
     assert_eq!((ran.code, verdicts(&ran.json())), (0, vec!["noise"; 3]), "{}", ran.err);
     assert_eq!(ran.json()["receipt"]["noise"]["profiles"][0]["from"], "the recording");
+}
+
+/// The first ticket of the shipped recording that was answered as JSON, and the first that was streamed.
+fn one_of_each_kind() -> String {
+    let archive = bundle::Archive::open(&shipped()).unwrap();
+    let first = |is_streamed: bool| {
+        let is_meant = |entry: &&bundle::Entry| {
+            let response = archive.exchange(&entry.id).unwrap().response.unwrap();
+            entry.dependency.is_none() && is_streamed == (MediaKind::of(&response.head) == MediaKind::EventStream)
+        };
+        archive.entries().iter().find(is_meant).unwrap().id.to_string()
+    };
+    [first(false), first(true)].join(",")
+}
+
+#[test]
+fn a_case_in_which_anything_is_noise_is_called_so_and_every_report_says_how_much_was_hidden() {
+    let recording = OfProcess::make();
+    let (folder, source, only) = (recording.folder.path(), recording.source.to_str().unwrap(), one_of_each_kind());
+    let times = ["--ignore", "/created", "--ignore", "sse:/created"];
+    let base = ["replay", source, "--only", &only, "--determinism", "0", "--repeat", "11"];
+    assert_eq!(retake(folder, &[&base[..], &times].concat()).code, 1);
+    std::fs::create_dir(folder.join("cases")).unwrap();
+    assert_eq!(retake(folder, &["export", source, "-o", "cases/noisy.retake"]).code, 0);
+    // Of one answer the id is left out by hand, in the other it is noise.
+    let only: Vec<String> = only.split(',').map(|id| format!("'{id}'")).collect();
+    let file =
+        format!("only = [{}]\ndeterminism = 0\nignore = ['/created', 'sse:/created', 'sse:/id']\n", only.join(", "));
+    std::fs::write(folder.join("cases/noisy.toml"), file).unwrap();
+    let words = ["test", "cases", "--summary", "summary.md", "--junit", "junit.xml", "--results", "results.json"];
+    let ran = retake(folder, &words);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let results: Value = serde_json::from_slice(&std::fs::read(folder.join("results.json")).unwrap()).unwrap();
+    let case = &results["cases"][0];
+    assert_eq!((&case["outcome"], &case["verdict"]), (&"passed".into(), &"noise".into()));
+    let tally = &case["replays"][0]["receipt"]["tally"];
+    assert_eq!((&tally["same"], &tally["noise"]), (&1.into(), &1.into()), "{tally}");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    for (page, wanted) in [
+        (ran.out, "\nwithin measured noise: 1 difference in 1 exchange: POST /tickets /id 1×\n"),
+        (
+            read("summary.md"),
+            "\nWithin measured noise: 1 difference in 1 exchange of 1 case, `noisy`: `POST /tickets /id` 1×.\n",
+        ),
+        (read("junit.xml"), "\nnoisy: within measured noise: 1 difference in 1 exchange</system-out>"),
+    ] {
+        assert!(page.contains(wanted), "{wanted}\n{page}");
+    }
+    // Not one word of it where noise counts as any other difference.
+    let ran = retake(folder, &["test", "cases", "--", "--noise", "none"]);
+    assert!(ran.code == 1 && !ran.out.contains("within measured noise"), "{}", ran.out);
 }
 
 /// How often exchanges failed over the repeats of a run, of how many answers.

@@ -18,6 +18,8 @@ pub(crate) struct Told<'a> {
     pub(crate) path: &'a str,
     pub(crate) asked: &'a str,
     pub(crate) answered: Option<&'a str>,
+    /// How often that stands in the answer's body, one after the other, for answers that are longer than their files.
+    pub(crate) answered_times: u64,
     pub(crate) status: u16,
     /// Name of the dependency and number of the parent.
     pub(crate) call: Option<(&'a str, u8)>,
@@ -35,6 +37,7 @@ impl Default for Told<'_> {
             path: "/tickets",
             asked: r#"{"text":"no light"}"#,
             answered: Some(r#"{"answer":"yes","id":1}"#),
+            answered_times: 1,
             status: 200,
             call: None,
             repeats: None,
@@ -96,7 +99,7 @@ fn exchange(writer: &mut Writer, told: &Told<'_>) -> Exchange {
     let request = Request { head: Head::new(request_head), body: body(writer, told.asked, started_ns) };
     let response = told.answered.map(|text| Response {
         head: Head::new(format!("HTTP/1.1 {} OK\r\nContent-Type: application/json\r\n\r\n", told.status)),
-        body: body(writer, text, started_ns + 5_000_000),
+        body: times(body(writer, text, started_ns + 5_000_000), told.answered_times),
     });
     let parent = |number| Some(Parent { id: id(number), certainty: Certainty::Recorded, candidates: Vec::new() });
     let digest = content::canonical::request_digest(&request.head, told.asked.as_bytes(), Transport::Http1);
@@ -140,4 +143,10 @@ fn exchange(writer: &mut Writer, told: &Told<'_>) -> Exchange {
 fn body(writer: &mut Writer, text: &str, at_ns: u64) -> Body {
     let parts = writer.put_body_bytes(text.as_bytes()).unwrap();
     Body { parts, len: text.len() as u64, chunks: vec![Chunk { offset: 0, at_ns }], ..Body::default() }
+}
+
+/// The same body so often: its pieces are in the file once.
+fn times(body: Body, count: u64) -> Body {
+    let parts = (0..count).flat_map(|_| body.parts.clone()).collect();
+    Body { parts, len: body.len * count, ..body }
 }

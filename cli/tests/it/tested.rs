@@ -62,6 +62,21 @@ impl Tickets {
         found.map(|(number, _)| *number).collect()
     }
 
+    /// Numbers of those to which the service's second rules give another priority: they speak of a refund, and were less than
+    /// high.
+    pub(super) fn repriced(&self) -> Vec<u64> {
+        let speaks_of_a_refund = |id: &Id| {
+            let request = self.archive.exchange(id).unwrap().request;
+            let asked: Value = serde_json::from_slice(&self.archive.body(&request.body, 1 << 20).unwrap()).unwrap();
+            let text = format!("{} {}", asked["subject"], asked["body"]).to_lowercase();
+            let mut words = text.split(|letter: char| !letter.is_alphanumeric());
+            words.any(|word| ["refund", "refunded", "refunds"].contains(&word))
+        };
+        let is_less = |answer: &Value| answer["priority"] == "normal" || answer["priority"] == "low";
+        let found = self.by_number.iter().filter(|(_, (id, answer))| is_less(answer) && speaks_of_a_refund(id));
+        found.map(|(number, _)| *number).collect()
+    }
+
     /// Seals some of them as a bundle.
     pub(super) fn seal(&self, path: &Path, numbers: &[u64]) {
         let ids: Vec<Id> = numbers.iter().map(|number| self.by_number[number].0).collect();

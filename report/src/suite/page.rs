@@ -2,7 +2,7 @@
 
 use diff::Tally;
 
-use super::{About, CaseResult, Outcome, Suite, clusters, missing_part};
+use super::{About, CaseResult, Outcome, Suite, clusters, hidden_lines, missing_part, named};
 use crate::{
     Cell, Paint, Style, Table, causes::cluster_words, changes::result_paragraph, escape_line, receipt::cut_to_line,
     span,
@@ -59,7 +59,7 @@ fn why(case: &CaseResult) -> String {
     first.cloned().unwrap_or_default()
 }
 
-/// What follows the lines of the cases: what needs a look, what all failures have in common, and the count.
+/// What follows the lines of the cases: what needs a look, what all failures have in common, what was hidden, and the count.
 pub fn suite_end(suite: &Suite, style: Style) -> String {
     let mut text = String::new();
     let looked_at: Vec<_> =
@@ -75,6 +75,11 @@ pub fn suite_end(suite: &Suite, style: Style) -> String {
     }
     for part in &suite.missing_parts {
         text += &format!("\n{}\n", style.yellow(&escape_line(&missing_part(part))));
+    }
+    let hidden = hidden_lines(&suite.cases);
+    if !hidden.is_empty() {
+        text.push('\n');
+        hidden.iter().for_each(|words| text += &format!("{}\n", style.dim(&escape_line(words))));
     }
     let against = escape_line(&suite.against);
     let total = suite.tally.total();
@@ -98,6 +103,11 @@ pub(crate) fn case_page(case: &CaseResult, style: Style) -> String {
     line("why", &case.about.why);
     case.reasons.iter().for_each(|reason| line("because", reason));
     case.clusters(CASE_CLUSTERS).iter().for_each(|cluster| line("differs", &cluster_words(cluster)));
+    let hidden = case.hidden();
+    if hidden.has_noise() {
+        let places = named(&hidden.places, str::to_owned);
+        line("noise", &format!("within measured noise: {}: {places}", hidden.noise_words()));
+    }
     case.notes.iter().for_each(|note| line("note", note));
     case.replays.iter().for_each(|replay| line("run", &replay.run_path));
     line("run book", &case.about.run_book);

@@ -1,6 +1,7 @@
 //! A suite for tests: one case of each outcome, with texts that a stranger could have written.
 
-use replayer::receipt::Receipt;
+use diff::{Estimate, NoiseEvidence, NoiseUse, RuleUse};
+use replayer::{NoiseProof, receipt::Receipt};
 use serde_json::{Value, json};
 
 use super::{About, CaseReplay, CaseResult, Outcome, Suite, SuiteTally};
@@ -58,6 +59,29 @@ pub(crate) fn case(name: &str, outcome: Outcome, verdict: &str, reasons: &[&str]
         took_ms: if ran { 1_250 } else { 0 },
         replays: if ran { vec![replay] } else { Vec::new() },
     }
+}
+
+/// A case that passed: of its exchanges one is the same, and two have noise.
+pub(crate) fn noisy(name: &str) -> CaseResult {
+    let evidence = |place: &str| NoiseEvidence { place: place.to_owned(), ..NoiseEvidence::default() };
+    let result_with_noise = |number: u8, place: &str| {
+        let differed = serde_json::to_value(Estimate::default()).unwrap();
+        let noise =
+            json!({ "pointer": place, "kind": "changed", "evidence": { "place": place, "differed": differed } });
+        let mut result = result(number, None);
+        result["verdict"] = "noise".into();
+        result["comparison"]["noise"] = json!([noise]);
+        result
+    };
+    let results = vec![result(6, None), result_with_noise(7, "/id"), result_with_noise(8, "sse:/id")];
+    let mut case = case(name, Outcome::Passed, "noise", &[], results);
+    let used = |place: &str, count| NoiseUse { route: "POST /tickets".to_owned(), count, evidence: evidence(place) };
+    let receipt = &mut case.replays[0].receipt;
+    receipt.noise =
+        Some(Box::new(NoiseProof { hidden: vec![used("/id", 2), used("sse:/id", 1)], ..NoiseProof::default() }));
+    receipt.rules =
+        vec![RuleUse { rule: "/created".to_owned(), pointer: "/created".to_owned(), count: 3, reason: None }];
+    case
 }
 
 pub(crate) fn suite() -> Suite {

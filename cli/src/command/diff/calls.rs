@@ -13,8 +13,9 @@ use exchange::{Head, Id};
 use super::{
     COMPARED_BYTES_MAX, pair,
     question::{Question, question},
+    unreadable::Unreadable,
 };
-use crate::{noise::route_of, source::Source, trouble::Trouble};
+use crate::{noise::route_of, source::Source};
 
 /// Most calls of one route and exchange on either side that are held against each other, to find noise or to learn it. A choice:
 /// each is held against each.
@@ -43,12 +44,15 @@ impl Sent {
 }
 
 /// How the calls of one exchange differ from those of the other, and what of that is noise.
+///
+/// # Errors
+/// Where a call of either cannot be read.
 pub(crate) fn divergence(
     (recorded, one): (&Source, &Id),
     (replayed, other): (&Source, &Id),
     rules: &Rules,
     noise: &Noise,
-) -> Result<(Divergence, Vec<NoisyChange>), Trouble> {
+) -> Result<(Divergence, Vec<NoisyChange>), Unreadable> {
     let (before, mut now) = (calls(recorded, one, rules)?, calls(replayed, other, rules)?);
     let mut noisy = Vec::new();
     let (gone, new) = by_route(&before, &now);
@@ -114,7 +118,7 @@ pub(crate) fn counterparts(
     (recorded, one): (&Source, &Id),
     (replayed, other): (&Source, &Id),
     rules: &Rules,
-) -> Result<Vec<Counterparts>, Trouble> {
+) -> Result<Vec<Counterparts>, Unreadable> {
     let strict = Rules::strict();
     let (before, now) = (calls(recorded, one, &strict)?, calls(replayed, other, &strict)?);
     let (gone, new) = by_route(&before, &now);
@@ -146,24 +150,24 @@ pub(crate) fn counterparts(
     Ok(pairs)
 }
 
-fn calls<'a>(source: &'a Source, parent: &Id, rules: &Rules) -> Result<Vec<Call<'a>>, Trouble> {
+fn calls<'a>(source: &'a Source, parent: &Id, rules: &Rules) -> Result<Vec<Call<'a>>, Unreadable> {
     let of_parent = source.archive.entries().iter().filter(|entry| entry.parent.as_ref() == Some(parent));
     of_parent.map(|entry| Ok(Call { entry, asked: asked(source, entry, rules)? })).collect()
 }
 
-fn asked(source: &Source, entry: &Entry, rules: &Rules) -> Result<Asked, Trouble> {
+fn asked(source: &Source, entry: &Entry, rules: &Rules) -> Result<Asked, Unreadable> {
     let name = entry.dependency.as_deref().unwrap_or_default().to_owned();
     let asked = question(source, entry, |body| drop(rules.take_out_of_call(&name, body)))?;
     Ok((name, asked))
 }
 
 /// A call as it was sent; `None` where not all of it was kept.
-fn sent(source: &Source, entry: &Entry) -> Result<Option<Sent>, Trouble> {
-    let request = source.archive.exchange(&entry.id)?.request;
+fn sent(source: &Source, entry: &Entry) -> Result<Option<Sent>, Unreadable> {
+    let request = source.archive.exchange(&entry.id).map_err(Unreadable::of(source))?.request;
     if !request.body.is_whole() || request.body.len > COMPARED_BYTES_MAX {
         return Ok(None);
     }
-    let body = source.archive.body(&request.body, COMPARED_BYTES_MAX)?;
+    let body = source.archive.body(&request.body, COMPARED_BYTES_MAX).map_err(Unreadable::of(source))?;
     let dependency = entry.dependency.as_deref().unwrap_or_default().to_owned();
     Ok(Some(Sent { dependency, head: request.head, body }))
 }

@@ -41,7 +41,7 @@ pub(crate) fn original(entry: &Entry) -> Id {
 pub(crate) fn pairs<'a, Q: Ord, E>(
     recorded: &[&'a Entry],
     replayed: &[&'a Entry],
-    questions: impl Fn(Side, &[&'a Entry]) -> Result<Vec<Q>, E>,
+    mut questions: impl FnMut(Side, &[&'a Entry]) -> Result<Vec<Q>, E>,
 ) -> Result<Vec<Pair<'a>>, E> {
     let origins = |entries: &[&Entry]| -> Vec<_> {
         entries.iter().map(|entry| (original(entry), entry.repeat.unwrap_or(0))).collect()

@@ -8,22 +8,29 @@ use bundle::Entry;
 use content::{canonical, json::Value};
 use exchange::{Digest, Exchange, text_of_bytes};
 
-use super::COMPARED_BYTES_MAX;
-use crate::{source::Source, trouble::Trouble};
+use super::{COMPARED_BYTES_MAX, unreadable::Unreadable};
+use crate::source::Source;
 
 /// Digest of method, target and canonical body; method and target alone where the body cannot tell.
 pub(crate) type Question = Result<Digest, String>;
 
 /// What an exchange asks, less what `take_out` takes out of a JSON body.
-pub(crate) fn question(source: &Source, entry: &Entry, take_out: impl FnOnce(&mut Value)) -> Result<Question, Trouble> {
-    let Exchange { request, digests, .. } = source.archive.exchange(&entry.id)?;
+///
+/// # Errors
+/// Where the exchange or its body cannot be read.
+pub(crate) fn question(
+    source: &Source,
+    entry: &Entry,
+    take_out: impl FnOnce(&mut Value),
+) -> Result<Question, Unreadable> {
+    let Exchange { request, digests, .. } = source.archive.exchange(&entry.id).map_err(Unreadable::of(source))?;
     let (Some(line), Some(target)) = (request.head.request_line(), request.head.origin_target()) else {
         return Ok(digests.request.ok_or_else(|| entry.title.to_string()));
     };
     if !request.body.is_whole() || request.body.len > COMPARED_BYTES_MAX {
         return Ok(digests.request.ok_or_else(|| entry.title.to_string()));
     }
-    let body = source.archive.body(&request.body, COMPARED_BYTES_MAX)?;
+    let body = source.archive.body(&request.body, COMPARED_BYTES_MAX).map_err(Unreadable::of(source))?;
     let mut bytes = format!("{} {}\n", text_of_bytes(line.method), text_of_bytes(target)).into_bytes();
     match canonical::body(&request.head, &body) {
         canonical::CanonicalBody::Json(mut value) => {

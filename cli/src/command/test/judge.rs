@@ -127,7 +127,8 @@ fn leading_word(replays: &[CaseReplay], code: u8) -> &'static str {
         (3, Some("flaky")) => "flaky",
         (3, _) if replays.iter().any(|replay| replay.receipt.void.is_some()) => "void",
         (3, _) => "unjudged",
-        _ if any(|tally| tally.noise) && !any(|tally| tally.same) => "noise",
+        // What was hidden is not called the same, however much beside it is.
+        _ if any(|tally| tally.noise) => "noise",
         _ => "same",
     }
 }

@@ -41,3 +41,16 @@ fn a_reader_sees_what_failed_for_whom_why_and_what_to_type() {
     let last = "1 could not be tested, 2 failed, 1 inconclusive, 1 not run, 1 known to fail, 1 skipped, 1 passed of 8 cases, --image triage:next\n";
     assert!(text.ends_with(last), "{text}");
 }
+
+#[test]
+fn a_reader_sees_how_much_rules_and_noise_hid_in_cases_that_passed_too() {
+    let suite = Suite { cases: vec![samples::noisy("noisy")], ..samples::suite() };
+    let text = suite_end(&suite, Style::PLAIN);
+    let wanted = "\nhidden by rules: /created 3×\nwithin measured noise: 3 differences in 2 exchanges: POST /tickets /id 2×, POST /tickets sse:/id 1×\n\n";
+    assert!(text.contains(wanted), "{text}");
+    assert!(case_line(&suite.cases[0], 5, Style::PLAIN).starts_with("noise     noisy  3 exchanges"));
+    let failed = CaseResult { outcome: Outcome::Failed, verdict: "changed".to_owned(), ..samples::noisy("noisy") };
+    let page = case_page(&failed, Style::PLAIN);
+    assert!(page.contains("  noise    within measured noise: 3 differences in 2 exchanges: "), "{page}");
+    assert!(!suite_end(&samples::suite(), Style::PLAIN).contains("noise"), "where there is none nothing is said");
+}
