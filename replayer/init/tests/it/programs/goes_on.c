@@ -22,10 +22,14 @@ static ns by_call(void) {
 
 int main(void) {
     int back = 0, astray = 0;
-    ns first = by_library(CLOCK_REALTIME), began = by_library(CLOCK_MONOTONIC), last = first;
+    // However long this process waits between two readings, each lies between those around it.
+    ns earliest = by_library(CLOCK_MONOTONIC), first = by_library(CLOCK_REALTIME), began = by_library(CLOCK_MONOTONIC);
+    ns last = first;
     // Over a second's end, whatever it is that the clock began with.
     while (by_library(CLOCK_MONOTONIC) - began < 1200000000) {
-        ns before = by_library(CLOCK_MONOTONIC), read[4] = {by_library(CLOCK_REALTIME), by_call()};
+        ns before = by_library(CLOCK_MONOTONIC), read[4];
+        read[0] = by_library(CLOCK_REALTIME);
+        read[1] = by_call();
         struct timeval day;
         gettimeofday(&day, 0);
         read[2] = by_library(CLOCK_REALTIME);
@@ -36,8 +40,8 @@ int main(void) {
         back += micros < read[1] / 1000 || micros > read[2] / 1000;
         back += seconds < read[2] / 1000000000 || seconds > read[3] / 1000000000;
         // A thousandth: far more than what is measured in a moment is wrong by.
-        ns passed = read[0] - first, least = before - began, most = after - began;
-        astray += passed < least - least / 1000 - 1000 || passed > most + most / 1000 + 100000;
+        ns passed = read[0] - first, least = before - began, most = after - earliest;
+        astray += passed < least - least / 1000 - 1000 || passed > most + most / 1000 + 1000;
         usleep(1000);
     }
     printf("%d back %d astray %lld\n", back, astray, first / 60000000000LL);
