@@ -28,6 +28,8 @@ pub(crate) use record::{CaArgs, CaptureArgs};
 pub(crate) use test::TestArgs;
 pub(crate) use values::level;
 
+use crate::again::DEFAULT_STORE;
+
 /// Records what an AI service really did, and makes it do it again.
 ///
 /// `capture` is a proxy in front of a service and on the way to its dependencies. `replay` starts the pinned container
@@ -115,7 +117,7 @@ pub(crate) enum When {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct StoreArgs {
     /// Folder that captures and runs are kept in
-    #[arg(long, value_name = "DIR", default_value = "./.retake", value_hint = ValueHint::DirPath)]
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_STORE, value_hint = ValueHint::DirPath)]
     #[arg(value_parser = values::folder())]
     pub(crate) store: PathBuf,
 }

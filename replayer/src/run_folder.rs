@@ -10,12 +10,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use host::owner_of;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
 const PREFIX: &str = "retake-run-";
 
-/// Names the service: its number, and when it started.
+/// Names the service, as [`owner_of`] writes a process.
 const SERVICE_FILE: &str = "service";
 
 /// How old an empty folder is that nobody has locked, before it counts as left, in nanoseconds: it is made a moment before it is
@@ -45,10 +46,10 @@ impl RunFolder {
         self.folder.path()
     }
 
-    /// Names a process that leads a group of its own, and is to end when this replay is killed.
+    /// Names a process that leads a group of its own, and is to end when this replay is killed; where the kernel does not tell enough
+    /// of it to know it again, nothing is named.
     pub(crate) fn name_service(&self, pid: u32) -> io::Result<()> {
-        let started = started_ticks(pid).ok_or(io::ErrorKind::NotFound)?;
-        fs::write(self.path().join(SERVICE_FILE), format!("{pid} {started}\n"))
+        owner_of(pid).map_or(Ok(()), |service| fs::write(self.path().join(SERVICE_FILE), service))
     }
 }
 
@@ -60,9 +61,8 @@ impl LeftService {
     /// The one that is named in the folder of a dead replay; nothing where it has ended, and its number is another's or nobody's.
     pub fn of(folder: &Path) -> Option<Self> {
         let named = fs::read_to_string(folder.join(SERVICE_FILE)).ok()?;
-        let (pid, started) = named.trim_end().split_once(' ')?;
-        let pid: u32 = pid.parse().ok()?;
-        let is_it = started_ticks(pid)? == started.parse::<u64>().ok()?;
+        let pid: u32 = named.split_once(':')?.0.parse().ok()?;
+        let is_it = owner_of(pid).is_some_and(|found| found == named);
         Pid::from_raw(i32::try_from(pid).ok()?).filter(|_| is_it).map(Self)
     }
 
@@ -77,13 +77,6 @@ impl LeftService {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-/// When a process started, in ticks since the machine did (proc_pid_stat(5), field 22): with its number what no other has.
-fn started_ticks(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name before it may hold anything.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// Folders of this user in `parent`, where temporary files go, whose replays are dead; `now_unix_ns` is the time. By name.
@@ -142,12 +135,17 @@ mod tests {
         BufReader::new(service.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let child: u32 = line.trim().parse().unwrap();
         folder.name_service(service.id()).unwrap();
-        assert!(started_ticks(child).is_some());
-        // As if its number were another's by now.
+        assert!(owner_of(child).is_some());
+        // As if its number were another's by now, also since the machine was started anew.
         let file = folder.path().join(SERVICE_FILE);
         let named = fs::read_to_string(&file).unwrap();
-        fs::write(&file, format!("{} 1\n", service.id())).unwrap();
-        assert_eq!(LeftService::of(folder.path()), None);
+        let (process, place) = named.split_once('@').unwrap();
+        for other in
+            [format!("{}:1@{place}", service.id()), format!("{process}@another-boot/1"), service.id().to_string()]
+        {
+            fs::write(&file, other).unwrap();
+            assert_eq!(LeftService::of(folder.path()), None);
+        }
         fs::write(&file, named).unwrap();
         LeftService::of(folder.path()).unwrap().end().unwrap();
         assert!(!service.wait().unwrap().success());

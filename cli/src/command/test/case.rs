@@ -11,6 +11,7 @@ use toml::de::DeValue;
 
 use super::discover::Found;
 use crate::{
+    again::DEFAULT_STORE,
     args::{InsteadArgs, ReplayArgs, TestArgs, values},
     clock::Clock,
     rules_file::{self, RulesFile},
@@ -118,7 +119,7 @@ fn reproduce(args: &TestArgs, folder: &Path, name: &str) -> String {
         words.extend(["--only".to_owned(), name.to_owned()]);
     }
     let given = given_flags(args);
-    let is_default = args.store.store == Path::new("./.retake");
+    let is_default = args.store.store == Path::new(DEFAULT_STORE);
     let own = given.len() - args.replay.len();
     words.extend(given[..own].iter().skip(if is_default { 2 } else { 0 }).cloned());
     if !args.replay.is_empty() {
