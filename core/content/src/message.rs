@@ -381,30 +381,6 @@ fn may_have_calls(root: Node<'_>) -> bool {
     is_answer && words.iter().any(|word| memchr::memmem::find(raw, word.as_bytes()).is_some())
 }
 
-/// The normal form with calls in an order that does not depend on theirs: behind all else, sorted.
-pub fn in_order(mut value: Value) -> Value {
-    match &mut value {
-        Value::Array(elements) => {
-            let all: Vec<Value> = std::mem::take(elements).into_iter().map(in_order).collect();
-            let (mut calls, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(|it| call_of_value(it).is_some());
-            calls.sort_by_cached_key(|call| {
-                let mut canonical = Vec::new();
-                call.write_canonical(&mut canonical);
-                canonical
-            });
-            elements.extend(rest);
-            elements.append(&mut calls);
-        }
-        Value::Object(members) => {
-            for (_, member) in members {
-                *member = in_order(std::mem::replace(member, Value::Null));
-            }
-        }
-        _ => {}
-    }
-    value
-}
-
 /// The name of the tool where this is a call of one.
 pub fn call_name(node: Node<'_>) -> Option<&str> {
     call(node, Node::get, Node::text)

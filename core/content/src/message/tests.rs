@@ -128,6 +128,30 @@ fn a_stream_that_piles_up_members_and_an_answer_of_many_calls_are_read_at_once()
     assert!(normal(tree.root()).unwrap().to_compact_text().ends_with(r#""tool_use_id":"call of f {}, 50000"}]}"#));
 }
 
+/// The normal form with calls in an order that does not depend on theirs: behind all else, sorted.
+fn in_order(mut value: Value) -> Value {
+    match &mut value {
+        Value::Array(elements) => {
+            let all: Vec<Value> = std::mem::take(elements).into_iter().map(in_order).collect();
+            let (mut calls, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(|it| call_of_value(it).is_some());
+            calls.sort_by_cached_key(|call| {
+                let mut canonical = Vec::new();
+                call.write_canonical(&mut canonical);
+                canonical
+            });
+            elements.extend(rest);
+            elements.append(&mut calls);
+        }
+        Value::Object(members) => {
+            for (_, member) in members {
+                *member = in_order(std::mem::replace(member, Value::Null));
+            }
+        }
+        _ => {}
+    }
+    value
+}
+
 /// Two calls of `pay`, and what came of each: who is paid, the call's id, and which call each result names.
 fn paid(calls: [(&str, &str); 2], results: [(&str, &str); 2]) -> Value {
     let call = |(to, id)| {
