@@ -86,8 +86,8 @@ impl Job<'_> {
     pub(crate) async fn plan_beside(&self, docker: &Docker, port: u16) -> Result<Vec<Plan>, ReplayError> {
         let mut plans = Vec::new();
         for given in &self.settings.beside {
-            let image = match docker.server_image(&given.image).await {
-                Err(DockerError::NoImage { reference }) => {
+            let image = match self.server_named(docker, (&given.name, &given.image)).await {
+                Err(ReplayError::Docker(DockerError::NoImage { reference })) => {
                     let (name, is_here) = (given.name.clone(), docker.is_local());
                     return Err(BesideError::NoImage { name, image: reference, is_here }.into());
                 }

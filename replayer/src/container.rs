@@ -80,7 +80,7 @@ pub(crate) async fn start(
     preparation.processors = preparation.processors.on_set(recorded.config.limits.cpu_set_len());
     preparation.replacements.extend(devices_left_out(&recorded.config));
     let image = match other_image {
-        Some(reference) => asked_for(&docker, reference, &recorded.image, preparation).await?,
+        Some(reference) => asked_for(job, &docker, (reference, &recorded.image), preparation).await?,
         None => pinned_image(&docker, &job.settings.archive, &recorded.image, preparation).await?,
     };
     let port = job.port()?;
@@ -89,6 +89,7 @@ pub(crate) async fn start(
     let mut argv = argv_of(&recorded, &image);
     let plans = job.plan_beside(&docker, port).await?;
     preparation.beside = beside::receipts_of(&plans, job.selection).await?;
+    job.hold_dumps(&preparation.beside)?;
     let addresses = job.place(port, beside::ports_of(&plans), &mut argv, &mut variables);
     let certificate_file = answerer.forward().map(Forward::certificate);
     let mut plan = job.mounts(&docker, &image.engine_id, certificate_file, preparation).await?;

@@ -150,6 +150,18 @@ pub enum ReplayError {
         /// The run.
         run: Id,
     },
+    /// A name leads to something else than when the run began.
+    #[error("`{what}` is another than when run {run} began: it was {was}, and is {is} now")]
+    Otherwise {
+        /// The run.
+        run: Id,
+        /// As it was named, with its flag.
+        what: String,
+        /// What it was.
+        was: String,
+        /// What it is.
+        is: String,
+    },
     /// The service of a run that is gone on with cannot be judged.
     #[error("run {run} cannot be gone on with: {reason}")]
     CannotGoOn {
@@ -219,6 +231,9 @@ impl ReplayError {
             Self::TakeUp(source) => source.help().map(Into::into),
             Self::RunInUse { .. } => Some("wait until it has ended".to_owned()),
             Self::OtherSource { .. } => Some("put the recording back, or replay this one anew".to_owned()),
+            Self::Otherwise { .. } => {
+                Some("let the name lead to what it was again, and go on; or replay anew, as it is now. The run stays as it is".to_owned())
+            }
             Self::CannotGoOn { .. } => Some("it stays as it is; put right what is wrong, and go on with it".to_owned()),
             Self::CutOff { run, source } => {
                 let help = source.help().map(|help| format!("{help}; then ")).unwrap_or_default();

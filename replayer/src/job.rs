@@ -28,6 +28,7 @@ use crate::{
     environment::{Addresses, GivenMount, GivenVariable, RecordedAddresses, Told, Variables, looked_for},
     error::ReplayError,
     forward::FORWARD_PROXY,
+    held::Held,
     journal::Resumable,
     ledger::Ledger,
     noise::{Chosen, FoundNoise},
@@ -142,6 +143,8 @@ pub(crate) struct Job<'a> {
     pub(crate) ledger: Arc<Ledger>,
     /// The noise of the recorded version.
     pub(crate) noise: Chosen,
+    /// What its names led to when it began.
+    pub(crate) held: Held,
 }
 
 impl Job<'_> {

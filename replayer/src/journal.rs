@@ -33,6 +33,8 @@ pub const BEGAN: &str = "replay-began";
 const BEGAN_MORE: &str = "replay-began-more";
 /// Says what became of exchanges.
 const JUDGED: &str = "replay-judged";
+/// Says what something that was named is.
+const HELD: &str = "replay-held";
 /// Says what is known of the whole.
 const STANDS: &str = "replay-stands";
 
@@ -56,6 +58,15 @@ pub struct Began {
     pub started_unix_ns: u64,
     /// How, in the words of whoever asked for it.
     pub settings: Value,
+}
+
+/// What something that was named is.
+#[derive(Debug, Serialize, Deserialize)]
+struct HeldTo {
+    /// As it was named, with its flag.
+    what: String,
+    /// Which it was.
+    is: String,
 }
 
 /// A part of what was judged of one copy in one repeat.
@@ -196,6 +207,13 @@ impl Job<'_> {
         self.note(BEGAN, &began);
         more.chunks(IDS_PER_RECORD).for_each(|only| self.note(BEGAN_MORE, &only));
         self.ledger.keep((self.settings.clock)());
+    }
+
+    /// Writes down what something that was named is.
+    pub(crate) fn holds(&self, what: &str, is: &str) {
+        if self.settings.resumable.is_some() {
+            self.note(HELD, &HeldTo { what: what.to_owned(), is: is.to_owned() });
+        }
     }
 
     /// Writes down what was judged of one copy in one repeat, of the exchanges that have come to an end. `with_details` says
@@ -354,6 +372,8 @@ pub struct Resumable {
     /// What was judged, by repeat and copy.
     pub(crate) parts: BTreeMap<(u32, u32), Part>,
     pub(crate) stands: Stands,
+    /// What its names led to when it began.
+    pub(crate) held: BTreeMap<String, String>,
 }
 
 /// Why a run cannot be gone on with.
@@ -432,7 +452,7 @@ impl Resumable {
         // A service that was judged and of which nothing is said had not ended.
         stands.goes_on |= found.judged_since;
         stands.resumed = stands.resumed.saturating_add(1);
-        Ok(Self { path: path.to_owned(), run, archive, began, parts: found.parts, stands })
+        Ok(Self { path: path.to_owned(), run, archive, began, parts: found.parts, stands, held: found.held })
     }
 
     /// The run's id.
@@ -515,6 +535,7 @@ struct Read {
     parts: BTreeMap<(u32, u32), Part>,
     stands: Option<Stands>,
     judged_since: bool,
+    held: BTreeMap<String, String>,
 }
 
 impl Read {
@@ -527,6 +548,10 @@ impl Read {
             BEGAN_MORE => {
                 let (_, began) = self.began.as_mut().ok_or("it goes on and has not begun")?;
                 began.only.extend(read::<Vec<Id>>(event.data)?);
+            }
+            HELD => {
+                let HeldTo { what, is } = read(event.data)?;
+                self.held.insert(what, is);
             }
             JUDGED => self.take_judged(read(event.data)?)?,
             STANDS => {

@@ -22,6 +22,7 @@ mod environment;
 mod error;
 mod fitted;
 mod forward;
+mod held;
 mod in_flight;
 mod job;
 mod journal;

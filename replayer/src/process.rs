@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _},
+    os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     sync::{Arc, Mutex},
@@ -27,6 +27,7 @@ use crate::{
     determinism::{DEVICES, SHIM, SeededDevice, keep_place, set_variables, shim_words},
     environment::{Addresses, Variables, process_variables, reveal_arguments},
     error::ReplayError,
+    held::may_be_executed,
     job::{Halt, Job, Preparation, Running, Started},
     receipt::{Egress, Relation, Void},
     run_folder::RunFolder,
@@ -84,7 +85,8 @@ pub(crate) async fn start(
     let port = job.port()?;
     let addresses = job.place(port, BTreeMap::new(), &mut command[1..], &mut variables);
     if preparation.pinned.relation == Relation::NotPinned {
-        make_sure_it_runs(&command[0], variables.values.get("PATH").map(String::as_str))?;
+        let program = program_of(&command[0], variables.values.get("PATH").map(String::as_str))?;
+        job.hold_program(&program, &command[1..])?;
     }
     let trusted = answerer.forward().map(|forward| forward.trust_here(&mut variables));
     preparation.supplied.extend(variables.supplied.iter().cloned());
@@ -103,26 +105,20 @@ pub(crate) async fn start(
     started
 }
 
-/// Refuses a program that is not there, or is none: looked for as a shell does it, in the service's own `PATH`.
-fn make_sure_it_runs(program: &str, path: Option<&str>) -> Result<(), ReplayError> {
+/// Where a program is, looked for as a shell does it, in the service's own `PATH`; refuses one that is not there, or is none.
+fn program_of(program: &str, path: Option<&str>) -> Result<PathBuf, ReplayError> {
     let refused = |reason: String| ReplayError::Target { target: program.to_owned(), reason };
     let places: Vec<PathBuf> = match program.contains('/') {
         true => vec![PathBuf::from(program)],
         false => path.unwrap_or_default().split(':').map(|folder| Path::new(folder).join(program)).collect(),
     };
-    let modes: Vec<u32> = places
-        .iter()
-        .filter_map(|place| std::fs::metadata(place).ok())
-        .filter(std::fs::Metadata::is_file)
-        .map(|found| found.permissions().mode())
-        .collect();
-    if modes.iter().any(|mode| mode & 0o111 != 0) {
-        return Ok(());
+    if let Some(found) = places.iter().find(|place| may_be_executed(place)) {
+        return Ok(found.clone());
     }
-    Err(refused(match (modes.is_empty(), program.contains('/')) {
-        (false, _) => "that file may not be executed; `chmod +x` lets it".to_owned(),
-        (true, true) => "there is no such file".to_owned(),
-        (true, false) => format!("there is no such program in its PATH, which is `{}`", path.unwrap_or_default()),
+    Err(refused(match (places.iter().any(|place| place.is_file()), program.contains('/')) {
+        (true, _) => "that file may not be executed; `chmod +x` lets it".to_owned(),
+        (false, true) => "there is no such file".to_owned(),
+        (false, false) => format!("there is no such program in its PATH, which is `{}`", path.unwrap_or_default()),
     }))
 }
 

@@ -22,6 +22,7 @@ use crate::{
     error::ReplayError,
     fitted::{RunResults, receipt_record},
     forward::Forward,
+    held::Held,
     job::{Halt, Job, Preparation, Running, Started},
     judge::Judgement,
     ledger::Ledger,
@@ -114,6 +115,7 @@ pub async fn replay(settings: Settings, watched: Watched<'_>) -> Result<Replayed
         run,
         ledger: Arc::clone(&ledger),
         noise,
+        held: Held::to(settings.resume.as_ref().map(|resumed| resumed.held.clone()).unwrap_or_default()),
     };
     if settings.resume.is_none() {
         job.began();

@@ -14,6 +14,7 @@ mod doctor;
 mod engines;
 mod examples;
 mod harm;
+mod held;
 mod imported;
 mod inspected;
 mod kept;

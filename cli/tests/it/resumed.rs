@@ -43,7 +43,7 @@ pub(crate) fn judged(folder: &Path, count: usize) -> PathBuf {
     })
 }
 
-fn resume(folder: &Path, run: &Path, more: &[&str]) -> (Ran, Value) {
+pub(crate) fn resume(folder: &Path, run: &Path, more: &[&str]) -> (Ran, Value) {
     let ran = retake(folder, &[&["replay", "--json", "--resume", run.to_str().unwrap()], more].concat());
     let document = if ran.out.is_empty() { Value::Null } else { ran.json() };
     (ran, document)

@@ -8,18 +8,18 @@ use host::{Docker, FoundImage, SameImage};
 
 use crate::{
     error::ReplayError,
-    job::{Halt, Preparation},
+    job::{Halt, Job, Preparation},
     receipt::{Pinned, Relation, Void},
 };
 
-/// The image that was asked for with `--image`, whatever it is.
+/// The image that was asked for with `--image`, whatever it is: the one that had this name when the run began.
 pub(super) async fn asked_for(
+    job: &Job<'_>,
     docker: &Docker,
-    reference: &str,
-    recorded: &ImageIdentity,
+    (reference, recorded): (&str, &ImageIdentity),
     preparation: &mut Preparation,
 ) -> Result<FoundImage, Halt> {
-    let (engine_id, identity) = docker.image_identity(reference).await.map_err(ReplayError::from)?;
+    let (engine_id, identity) = job.image_named(docker, reference).await?;
     let same = host::same_image(recorded, &identity);
     preparation.pinned = Pinned {
         wanted: name_of(recorded),
