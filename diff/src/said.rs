@@ -168,7 +168,11 @@ impl Message {
         if self.standing() == Standing::Whole && rules.for_event_field(EventField::End).is_none() {
             out.extend_from_slice(format!("{:?}", self.joined.unfinished.left_open).as_bytes());
         }
-        out.push(b'\n');
+        let mut manner = self.joined.manner.clone();
+        if rules.for_event_field(EventField::Event).is_some() {
+            manner.is_named = None;
+        }
+        out.extend_from_slice(format!("{manner:?}\n").as_bytes());
         if let Some(rest) = &self.rest {
             out.extend_from_slice(format!("{:?}\n", what_counts(rest)).as_bytes());
         }
@@ -228,6 +232,7 @@ pub(crate) fn compare(
     rules: &Active<'_>,
     findings: &mut Findings,
 ) -> Option<()> {
+    recorded.joined.manner.is_like(&replayed.joined.manner).then_some(())?;
     let standings = (recorded.standing(), replayed.standing());
     let rests = [recorded, replayed].map(|message| message.rest.as_ref().map(what_counts));
     let is_end_told = match standings.0.cmp(&standings.1) {
@@ -253,6 +258,7 @@ pub(crate) fn compare(
     count_taken(recorded, replayed, findings);
     let document = Document { has_calls: true, ..Document::default() };
     compare_json(one.root(), other.root(), 0, document, rules.for_body(), findings);
+    compare_names(recorded, replayed, rules, findings);
     let ends = (recorded.joined.end.as_deref(), replayed.joined.end.as_deref());
     // Some formats say themselves that they are whole, and `[DONE]` comes behind that.
     let is_before = |end: Option<&str>, other: Option<&str>| end.is_none() || other == Some("[DONE]");
@@ -264,6 +270,15 @@ pub(crate) fn compare(
         compare_left_open(recorded, replayed, rules, findings);
     }
     Some(())
+}
+
+/// Whether events have lines with their types, by which clients choose what they do with each.
+fn compare_names(recorded: &Message, replayed: &Message, rules: &Active<'_>, findings: &mut Findings) {
+    let [one, other] = [recorded, replayed].map(|message| message.joined.manner.is_named);
+    let shown = |is_named: bool| is_named.then_some("the type of each event");
+    if let Some((one, other)) = one.zip(other) {
+        compare_field(EventField::Event, shown(one), shown(other), rules, findings);
+    }
 }
 
 /// Of messages that are whole: whether the same parts of them came to their end.
@@ -296,8 +311,22 @@ fn count_taken(recorded: &Message, replayed: &Message, findings: &mut Findings) 
 }
 
 fn compare_ends(one: Option<&str>, other: Option<&str>, rules: &Active<'_>, findings: &mut Findings) {
-    let pointer = format!("sse:{}", EventField::End.name());
-    if let Some(rule_at) = rules.for_event_field(EventField::End) {
+    compare_field(EventField::End, one, other, rules, findings);
+}
+
+/// Tells of something that is said of the stream as a whole, where it is not the same on both sides.
+fn compare_field(
+    field: EventField,
+    one: Option<&str>,
+    other: Option<&str>,
+    rules: &Active<'_>,
+    findings: &mut Findings,
+) {
+    if one == other {
+        return;
+    }
+    let pointer = format!("sse:{}", field.name());
+    if let Some(rule_at) = rules.for_event_field(field) {
         return findings.count_use(rule_at, || pointer);
     }
     if !findings.has_room() {

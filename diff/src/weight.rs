@@ -26,7 +26,8 @@ impl Weight {
         let is_member = is_in_json(&change.pointer) && !is_element;
         match change.kind {
             _ if change.pointer == "status" => Self::Breaking,
-            ChangeKind::Removed if change.pointer == "sse:end" => Self::Breaking,
+            // Nobody who goes by the types of events sees one that has none.
+            ChangeKind::Removed if matches!(change.pointer.as_str(), "sse:end" | "sse:event") => Self::Breaking,
             ChangeKind::TypeChanged => Self::Breaking,
             ChangeKind::Removed if is_member => Self::Breaking,
             ChangeKind::Added if is_member || change.pointer.starts_with("header:") => Self::Additive,
@@ -74,6 +75,8 @@ mod tests {
         assert_eq!(weight("", ChangeKind::Removed), Weight::Breaking);
         assert_eq!(weight("sse:end", ChangeKind::Removed), Weight::Breaking);
         assert_eq!(weight("sse:end", ChangeKind::Added), Weight::Changed);
+        assert_eq!(weight("sse:event", ChangeKind::Removed), Weight::Breaking);
+        assert_eq!(weight("sse:event", ChangeKind::Added), Weight::Changed);
         assert_eq!(weight("/a/0", ChangeKind::Removed), Weight::Changed);
         assert_eq!(weight("/a/0", ChangeKind::Added), Weight::Changed);
         assert_eq!(weight("/a", ChangeKind::Changed), Weight::Changed);

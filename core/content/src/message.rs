@@ -9,6 +9,7 @@ mod anthropic;
 mod bedrock;
 mod chat;
 mod cohere;
+mod manner;
 mod ollama;
 mod responses;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use exchange::Digest;
 
+pub use manner::Manner;
 pub use unfinished::{Step, Unfinished};
 
 use crate::{
@@ -75,6 +77,8 @@ pub struct Joined {
     pub pieces: u64,
     /// What could have come yet, had the stream gone on.
     pub unfinished: Unfinished,
+    /// How the events tell it, as far as that decides what clients do with them.
+    pub manner: Manner,
 }
 
 /// An event that joining looks at.
@@ -148,7 +152,8 @@ pub fn error_alone(stream: &Stream) -> Option<Joined> {
     let mut unfinished = Unfinished::default();
     unfinished.may_go_on([Step::Key("")]);
     let end = done.then(|| "[DONE]".to_owned());
-    more.is_none().then_some(Joined { message, end, pieces: 0, unfinished })
+    let manner = Manner { is_named: failure(piece).is_none().then_some(piece.event.is_some()), ..Manner::default() };
+    more.is_none().then_some(Joined { message, end, pieces: 0, unfinished, manner })
 }
 
 /// What went wrong, where a message of Amazon's framing tells that.

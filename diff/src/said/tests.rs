@@ -452,3 +452,98 @@ fn what_a_model_wrote_as_arguments_says_something_even_where_it_is_null_or_an_em
     let arguments = "/choices/0/message/tool_calls/0/function/arguments";
     assert_eq!(told(&comparison), [format!("removed {arguments}/only"), format!("removed {arguments}/tags")]);
 }
+
+/// The stream with a line for the type of each event.
+fn named(stream: &str) -> String {
+    let with_type = |event: &str| {
+        let kind = event.split("\"type\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
+        format!("event: {kind}\n{event}\n\n")
+    };
+    stream.split_terminator("\n\n").map(with_type).collect()
+}
+
+#[test]
+fn lines_for_the_types_of_events_that_are_gone_are_told_once_and_none_is_missed_where_neither_side_has_any() {
+    let other: Format = |pieces, _| {
+        let delta = |text: &&str| {
+            format!(r#"{{"type":"content-delta","index":0,"delta":{{"message":{{"content":{{"text":"{text}"}}}}}}}}"#)
+        };
+        let begin = [
+            r#"{"type":"message-start","id":"1","delta":{"message":{"role":"assistant"}}}"#,
+            r#"{"type":"content-start","index":0,"delta":{"message":{"content":{"type":"text","text":""}}}}"#,
+        ];
+        let end =
+            [r#"{"type":"content-end","index":0}"#, r#"{"type":"message-end","delta":{"finish_reason":"COMPLETE"}}"#];
+        let pieces: Vec<String> = pieces.iter().map(delta).collect();
+        events(&begin.into_iter().chain(pieces.iter().map(String::as_str)).chain(end).collect::<Vec<_>>())
+    };
+    for format in [anthropic, responses, other] {
+        let (bare, split) = (format(&["Hello"], &["{}"]), format(&["Hel", "lo"], &["{}"]));
+        let comparison = compared((EVENTS, &named(&bare)), (EVENTS, &split), &[]);
+        assert_eq!(comparison.compared_as, ComparedAs::Message);
+        assert_eq!(told(&comparison), ["removed sse:event"]);
+        assert_eq!(told(&compared((EVENTS, &bare), (EVENTS, &named(&split)), &[])), ["added sse:event"]);
+        assert!(compared((EVENTS, &named(&bare)), (EVENTS, &split), &["sse:event"]).is_equal());
+        assert!(compared((EVENTS, &bare), (EVENTS, &split), &[]).is_equal());
+        assert!(compared((EVENTS, &named(&bare)), (EVENTS, &named(&split)), &[]).is_equal());
+    }
+}
+
+#[test]
+fn one_line_for_a_type_that_is_gone_is_told_at_its_event() {
+    for format in [anthropic, responses] {
+        let recorded = named(&format(&["Hi"], &["{}"]));
+        let begin = recorded.rfind("event: ").unwrap();
+        let line_end = begin + recorded[begin..].find('\n').unwrap() + 1;
+        let replayed = [&recorded[..begin], &recorded[line_end..]].concat();
+        let comparison = compared((EVENTS, &recorded), (EVENTS, &replayed), &[]);
+        assert_eq!(told(&comparison), ["removed sse:event"]);
+        assert_eq!(comparison.changes[0].event, Some(recorded.matches("event: ").count() as u64 - 1));
+    }
+}
+
+#[test]
+fn an_error_that_no_longer_has_a_type_is_told() {
+    let begun = chunks("c", &["Hi"], false);
+    let error = "data: {\"error\":{\"message\":\"overloaded\"}}\n\n";
+    let (recorded, replayed) = (format!("{begun}event: error\n{error}"), format!("{begun}{error}"));
+    assert_eq!(told(&compared((EVENTS, &recorded), (EVENTS, &replayed), &[])), ["removed sse:event"]);
+}
+
+#[test]
+fn a_call_that_stands_at_another_index_is_told_and_calls_that_changed_places_are_not() {
+    let call = |index: usize, id: &str, name: &str| {
+        let function = format!(r#""function":{{"name":"{name}","arguments":"{{}}"}}"#);
+        format!(
+            r#"{{"index":0,"delta":{{"tool_calls":[{{"index":{index},"id":"{id}","type":"function",{function}}}]}}}}"#
+        )
+    };
+    let stream = |calls: &[String]| {
+        let mut all: Vec<String> = calls.iter().map(|call| format!(r#"{{"id":"c","choices":[{call}]}}"#)).collect();
+        all.push("[DONE]".to_owned());
+        events(&all.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let alone = |index| stream(&[call(index, "a", "f")]);
+    let comparison = compared((EVENTS, &alone(0)), (EVENTS, &alone(1)), &[]);
+    assert!(told(&comparison)[0].ends_with("sse:/choices/0/delta/tool_calls/0/index"), "{comparison:?}");
+    let two = |at: [usize; 2], names: [&str; 2]| stream(&[call(at[0], "a", names[0]), call(at[1], "b", names[1])]);
+    for from in 0..2 {
+        let (one, other) = (two([from, from + 1], ["f", "g"]), two([from, from + 1], ["g", "f"]));
+        let comparison = compared((EVENTS, &one), (EVENTS, &other), &[]);
+        assert!(comparison.is_equal() && comparison.compared_as == ComparedAs::Message, "{comparison:?}");
+    }
+    assert!(!compared((EVENTS, &two([0, 1], ["f", "g"])), (EVENTS, &two([0, 2], ["f", "g"])), &[]).is_equal());
+}
+
+#[test]
+fn events_that_have_no_numbers_any_more_are_told() {
+    let bare = responses(&["Hi"], &["{}"]);
+    let numbered: String = bare
+        .split_terminator("\n\n")
+        .enumerate()
+        .map(|(at, event)| event.replacen('{', &format!("{{\"sequence_number\":{at},"), 1) + "\n\n")
+        .collect();
+    let comparison = compared((EVENTS, &numbered), (EVENTS, &bare), &[]);
+    assert_eq!(comparison.changes[0].pointer, "sse:/sequence_number");
+    assert!(compared((EVENTS, &numbered), (EVENTS, &bare), &["sse:/sequence_number"]).is_equal());
+}

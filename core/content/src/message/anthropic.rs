@@ -4,6 +4,7 @@ use super::{
     Joined, Members, Piece,
     Step::{Index, Key},
     Unfinished, index,
+    manner::{Manner, are_named},
 };
 use crate::json::{self, Value};
 
@@ -21,12 +22,10 @@ pub(super) fn joined(pieces: &[Piece]) -> Option<Joined> {
     let mut message: Option<Members> = None;
     let mut blocks: Vec<Block> = Vec::new();
     let (mut end, mut pieces_count) = (None, 0);
+    let manner = Manner { is_named: Some(are_named(pieces)?), ..Manner::default() };
     for piece in pieces {
         let kind = piece.text("type")?;
-        let is_after_end = end.is_some();
-        if is_after_end || piece.event.as_deref().is_some_and(|event| event != kind) {
-            return None;
-        }
+        end.is_none().then_some(())?;
         let members = piece.members()?;
         let only = |known: &[&str]| members.iter().all(|(key, _)| key == "type" || known.contains(&key.as_str()));
         match kind {
@@ -75,7 +74,7 @@ pub(super) fn joined(pieces: &[Piece]) -> Option<Joined> {
         }
     }
     message.set("content", Value::Array(blocks.into_iter().map(Block::into_value).collect()));
-    Some(Joined { message: message.into_value(), end, pieces: pieces_count, unfinished })
+    Some(Joined { message: message.into_value(), end, pieces: pieces_count, unfinished, manner })
 }
 
 /// What is said at the end of a message replaces what was said at its beginning.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Joined, Members, Piece,
+    Joined, Manner, Members, Piece,
     Step::{self, Index, Key},
     Unfinished, failure, index,
 };
@@ -99,7 +99,7 @@ pub(super) fn joined(pieces: &[Piece], beside: &[(String, Value)], in_pieces: bo
     unfinished.may_go_on([&list[..], &[Index(content.len())]].concat());
     message.set("content", Value::Array(content));
     answer.set("output", Value::Object(vec![("message".to_owned(), message.into_value())]));
-    Some(Joined { message: answer.into_value(), end, pieces: pieces_count, unfinished })
+    Some(Joined { message: answer.into_value(), end, pieces: pieces_count, unfinished, manner: Manner::default() })
 }
 
 /// True for a piece of a text by Titan.
@@ -134,7 +134,13 @@ pub(super) fn of_titan(pieces: &[Piece]) -> Option<Joined> {
     let mut unfinished = Unfinished::default();
     unfinished.may_go_on([&result[..], &[Key("outputText")]].concat());
     unfinished.may_change([&result[..], &[Key("tokenCount")]].concat());
-    Some(Joined { message: answer.into_value(), end, pieces: pieces.len() as u64, unfinished })
+    Some(Joined {
+        message: answer.into_value(),
+        end,
+        pieces: pieces.len() as u64,
+        unfinished,
+        manner: Manner::default(),
+    })
 }
 
 /// Adds a block; a piece of a text to the text before it.

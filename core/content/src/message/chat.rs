@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Joined, Members, Piece,
+    Joined, Manner, Members, Piece,
     Step::{Index, Key},
     Unfinished, index, says_nothing,
 };
@@ -49,6 +49,7 @@ pub(super) fn joined(pieces: &[Piece], done: bool) -> Option<Joined> {
     let mut envelope = Members::default();
     let mut choices: BTreeMap<usize, Choice> = BTreeMap::new();
     let (mut pieces_count, mut said, mut errors) = (0, [0; ENVELOPE.len()], 0);
+    let mut manner = Manner::default();
     for piece in pieces {
         let members = piece.members()?;
         let is_error = piece.data.get("choices").is_none() && piece.data.get("error").is_some();
@@ -57,6 +58,8 @@ pub(super) fn joined(pieces: &[Piece], done: bool) -> Option<Joined> {
         }
         if is_error {
             errors += 1;
+            let is_named = piece.event.is_some();
+            (*manner.is_named.get_or_insert(is_named) == is_named).then_some(())?;
             let mut repeated = members.iter().filter(|(key, _)| ENVELOPE.contains(&key.as_str()));
             repeated.try_for_each(|(key, value)| envelope.agree(key, value))?;
             envelope.agree("error", &piece.error_beside(&ENVELOPE)?)?;
@@ -96,9 +99,12 @@ pub(super) fn joined(pieces: &[Piece], done: bool) -> Option<Joined> {
     for (at, choice) in choices.values().enumerate() {
         choice.add_unfinished(at, &mut unfinished);
     }
+    for (at, choice) in &choices {
+        manner.calls_from.extend(choice.calls_from()?.map(|first| (*at, first)));
+    }
     envelope.set("choices", Value::Array(choices.into_iter().map(Choice::into_value).collect()));
     let end = done.then(|| "[DONE]".to_owned());
-    Some(Joined { message: envelope.into_value(), end, pieces: pieces_count, unfinished })
+    Some(Joined { message: envelope.into_value(), end, pieces: pieces_count, unfinished, manner })
 }
 
 impl Choice {
@@ -127,6 +133,13 @@ impl Choice {
                 unfinished.may_go_on([&choice[..], &[Key("logprobs"), Key(key), Index(list.len())]].concat());
             }
         }
+    }
+
+    /// The index of its first call, where it has one; `None` where one is left out between them.
+    fn calls_from(&self) -> Option<Option<usize>> {
+        let first = self.calls.keys().next().copied();
+        let from = first.unwrap_or_default();
+        self.calls.keys().copied().eq(from..from + self.calls.len()).then_some(first)
     }
 
     fn take(&mut self, delta: &Value) -> Option<()> {

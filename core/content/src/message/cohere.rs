@@ -4,6 +4,7 @@ use super::{
     Joined, Members, Piece,
     Step::{Index, Key},
     Unfinished, index,
+    manner::{Manner, are_named},
 };
 use crate::json::Value;
 
@@ -29,14 +30,10 @@ struct Element {
 /// The answer that the events join to.
 pub(super) fn joined(pieces: &[Piece], done: bool) -> Option<Joined> {
     let (mut state, mut end, mut pieces_count) = (State::default(), None, 0);
+    let manner = Manner { is_named: Some(are_named(pieces)?), ..Manner::default() };
     for (at, piece) in pieces.iter().enumerate() {
         let kind = piece.text("type")?;
-        if end.is_some()
-            || piece.event.as_deref().is_some_and(|event| event != kind)
-            || (kind == "message-start") != (at == 0)
-        {
-            return None;
-        }
+        (end.is_none() && (kind == "message-start") == (at == 0)).then_some(())?;
         pieces_count += u64::from(kind.ends_with("-delta"));
         state.take(kind, piece)?;
         if kind == "message-end" {
@@ -45,7 +42,7 @@ pub(super) fn joined(pieces: &[Piece], done: bool) -> Option<Joined> {
     }
     let unfinished = state.unfinished();
     let message = state.into_value();
-    Some(Joined { message, end, pieces: pieces_count, unfinished })
+    Some(Joined { message, end, pieces: pieces_count, unfinished, manner })
 }
 
 /// What an event says, below `delta` and `message`.

@@ -1,7 +1,7 @@
 //! Chats and completions as Ollama streams them: an object a line, the last of which says that it is done.
 
 use super::{
-    Joined, Members, Piece,
+    Joined, Manner, Members, Piece,
     Step::{Index, Key},
     Unfinished, says_nothing,
 };
@@ -48,7 +48,7 @@ pub(super) fn joined(pieces: &[Piece]) -> Option<Joined> {
     if let Some(message) = message {
         answer.set("message", message.into_value());
     }
-    Some(Joined { message: answer.into_value(), end, pieces: pieces_count, unfinished })
+    Some(Joined { message: answer.into_value(), end, pieces: pieces_count, unfinished, manner: Manner::default() })
 }
 
 fn take(message: &mut Members, members: &[(String, Value)]) -> Option<()> {

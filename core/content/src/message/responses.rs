@@ -6,6 +6,7 @@ use super::{
     Joined, Members, Piece,
     Step::{Index, Key},
     Unfinished, index,
+    manner::{Manner, are_named},
 };
 use crate::json::Value;
 
@@ -42,18 +43,17 @@ struct Part {
 pub(super) fn joined(pieces: &[Piece]) -> Option<Joined> {
     let mut state = State::default();
     let is_numbered = pieces.first()?.data.get("sequence_number").is_some();
+    let manner = Manner { is_named: Some(are_named(pieces)?), is_numbered: Some(is_numbered), ..Manner::default() };
     for (at, piece) in pieces.iter().enumerate() {
         let kind = piece.text("type")?;
         let number = piece.data.get("sequence_number");
         let numbered = number.map(index) == is_numbered.then_some(Some(at));
-        if !numbered || state.end.is_some() || piece.event.as_deref().is_some_and(|event| event != kind) {
-            return None;
-        }
+        (numbered && state.end.is_none()).then_some(())?;
         state.take(kind, piece)?;
     }
     let message = state.message()?;
     let unfinished = state.unfinished();
-    Some(Joined { message, end: state.end, pieces: state.pieces_count, unfinished })
+    Some(Joined { message, end: state.end, pieces: state.pieces_count, unfinished, manner })
 }
 
 #[derive(Default)]
