@@ -201,8 +201,24 @@ pub struct ProgramMark {
     given: Vec<u8>,
 }
 
+/// How often a mark is read again that was another one a moment ago. A choice: a start fills it once.
+const MARK_READS_MAX: usize = 8;
+
 /// Which program `pid` runs now; `None` where it has ended, or is not ours to look at.
 pub fn program_of(pid: u32) -> Option<ProgramMark> {
+    let mut mark = mark_of(pid)?;
+    // What the kernel gives is written while others may read: of a program that starts just now a part may be missing.
+    for _ in 0..MARK_READS_MAX {
+        let again = mark_of(pid)?;
+        if again == mark {
+            break;
+        }
+        mark = again;
+    }
+    Some(mark)
+}
+
+fn mark_of(pid: u32) -> Option<ProgramMark> {
     let proc = PathBuf::from(format!("/proc/{pid}"));
     let file = fs::metadata(proc.join("exe")).ok()?;
     let given = match read_capped(&proc.join("auxv")) {
