@@ -40,7 +40,7 @@ pub struct MetricStanding {
     pub verdict: String,
     /// Pairs that it rests on.
     pub pairs: u64,
-    /// On the first side: the share that failed, or the median time in milliseconds.
+    /// On the first side: the share that failed, or the median time in milliseconds (0 where of no pair both times are known).
     pub before: f64,
     /// On the second.
     pub after: f64,
@@ -125,13 +125,14 @@ fn failing(pairs: &[PairedOutcome], margin: f64, confidence: Confidence) -> Opti
     })
 }
 
-/// Times are compared by their ratios: a service that takes a tenth longer does so for short and long requests.
+/// Times are compared by their ratios: a service that takes a tenth longer does so for short and long requests. Pairs of which no
+/// times are known leave it open: a question that could not be asked must not look answered.
 fn latency(pairs: &[PairedOutcome], margin: f64, confidence: Confidence) -> Option<Measured> {
     let whole: Vec<&PairedOutcome> =
         pairs.iter().filter(|pair| pair.failed == [false; 2] && pair.took_ns.iter().all(|took| *took > 0)).collect();
     let ratio = |pair: &&PairedOutcome| (pair.took_ns[1] as f64 / pair.took_ns[0] as f64).ln();
     let logarithms: Vec<f64> = whole.iter().map(ratio).collect();
-    if logarithms.is_empty() {
+    if pairs.is_empty() {
         return None;
     }
     let found = stats::signed_rank(&logarithms, confidence);
@@ -139,13 +140,15 @@ fn latency(pairs: &[PairedOutcome], margin: f64, confidence: Confidence) -> Opti
     // Where no pair differs at all, there is nothing to rank, and no difference.
     let (difference, interval, probability) = match found {
         Some(found) => (found.shift.estimate, found.shift.interval, found.probability),
-        None if logarithms.iter().all(|it| *it == 0.0) => (0.0, Interval { low: 0.0, high: 0.0 }, 1.0),
+        None if !logarithms.is_empty() && logarithms.iter().all(|it| *it == 0.0) => {
+            (0.0, Interval { low: 0.0, high: 0.0 }, 1.0)
+        }
         None => (0.0, everything, 1.0),
     };
     let median_ms = |side: usize| {
         let mut took: Vec<u64> = whole.iter().map(|pair| pair.took_ns[side]).collect();
         took.sort_unstable();
-        took[took.len() / 2] as f64 / 1e6
+        took.get(took.len() / 2).map_or(0.0, |took| *took as f64 / 1e6)
     };
     Some(Measured {
         metric: "latency",
@@ -204,6 +207,25 @@ mod tests {
         // What fails on both sides is no difference.
         failing.iter_mut().for_each(|pair| pair.failed = [true; 2]);
         assert_eq!(verdicts(&failing)[0].1, "equivalent");
+    }
+
+    #[test]
+    fn where_most_times_are_equal_and_the_others_are_all_longer_it_has_regressed() {
+        let pair = |at: u64, slower: u64| PairedOutcome {
+            failed: [false; 2],
+            took_ns: [4_000_000, if at.is_multiple_of(3) { slower } else { 4_000_000 }],
+        };
+        let pairs = |slower: u64| (0..200).map(|at| pair(at, slower)).collect::<Vec<_>>();
+        assert_eq!(verdicts(&pairs(12_000_000)), named("equivalent", "regressed"));
+        assert_eq!(verdicts(&pairs(1_000_000)), named("equivalent", "improved"));
+        assert_eq!(verdicts(&pairs(4_100_000)), named("equivalent", "equivalent"));
+    }
+
+    #[test]
+    fn times_that_nobody_knows_leave_the_latency_open() {
+        let pair = PairedOutcome { failed: [false; 2], took_ns: [0, 5] };
+        assert_eq!(verdicts(&[pair; 60]), named("equivalent", "inconclusive"));
+        assert_eq!(standings(&[pair; 60], Margins::default(), Confidence::DEFAULT)[1].pairs, 0);
     }
 
     #[test]

@@ -22,7 +22,9 @@ impl StandingWords {
     /// Of this metric.
     pub(crate) fn of(standing: &MetricStanding) -> Self {
         let MetricStanding { metric, pairs, before, after, difference, low, high, margin, needed, .. } = standing;
-        let (unit, sides) = if metric == "latency" {
+        let (unit, sides) = if metric == "latency" && *pairs == 0 {
+            (" %", "no times are known of both sides".to_owned())
+        } else if metric == "latency" {
             (" %", format!("{before:.1} ms → {after:.1} ms"))
         } else {
             (" points", format!("{} % → {} %", number(before * 100.0), number(after * 100.0)))
@@ -90,6 +92,11 @@ mod tests {
             "failing: inconclusive: 5 % → 10 %, +5 points (-2.1 to +19), margin 5 points, of 20 pairs; about 180 pairs would decide it\n"
         );
         let latency = MetricStanding { metric: "latency".to_owned(), low: None, needed: None, ..standing };
+        let unknown = MetricStanding { pairs: 0, difference: 0.0, needed: Some(50), ..latency.clone() };
+        assert!(
+            standing_line(&unknown, Style::PLAIN)
+                .starts_with("latency: inconclusive: no times are known of both sides, 0 %")
+        );
         assert!(standing_line(&latency, Style::PLAIN).contains("0.1 ms → 0.1 ms, +5 % (no bounds yet)"));
     }
 }

@@ -36,17 +36,18 @@ impl Standing {
     /// Of a `difference` (second less first) over so many pairs. `interval` has the confidence 1 − 2α, so that equivalence is
     /// two one-sided tests of level α each (D. J. Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987).
     /// `is_beyond_chance` is the word of a test of level α, corrected where there are several metrics. From fewer than
-    /// [`PAIRS_MIN`] pairs nothing good follows.
+    /// [`PAIRS_MIN`] pairs nothing good follows. An interval that ends at 0 is on one side of it: where many pairs are equal, it does,
+    /// however surely the others lie on one side.
     pub fn of(pairs: u64, difference: f64, interval: Interval, margin: f64, is_beyond_chance: bool) -> Self {
         let is_within = interval.low > -margin && interval.high < margin;
         let is_enough = pairs >= PAIRS_MIN;
         if is_within && is_enough {
             return Self::Equivalent;
         }
-        if interval.low > 0.0 && is_beyond_chance && !is_within {
+        if interval.low >= 0.0 && interval.high > 0.0 && is_beyond_chance && !is_within {
             return Self::Regressed;
         }
-        if interval.high < 0.0 && is_beyond_chance && is_enough {
+        if interval.high <= 0.0 && interval.low < 0.0 && is_beyond_chance && is_enough {
             return Self::Improved;
         }
         Self::Inconclusive { needed: pairs_needed(pairs, difference, interval, margin) }
