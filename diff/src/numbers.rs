@@ -123,8 +123,12 @@ impl Tolerance {
         }
     }
 
-    /// True for numbers that are near enough. Those that no double can hold never are.
+    /// True for numbers that are near enough. Those that no double can hold never are. Whole numbers are taken one from the other as
+    /// they are written, since doubles round those beyond 2^53; all others as doubles.
     pub(crate) fn covers(self, one: &str, other: &str) -> bool {
+        if let (Self::Absolute(most), Some(one), Some(other)) = (self, whole(one), whole(other)) {
+            return one.abs_diff(other) <= most as u128;
+        }
         let read = |text: &str| text.parse().ok().filter(|it: &f64| it.is_finite());
         let (Some(one), Some(other)) = (read(one), read(other)) else { return false };
         let difference = (one - other).abs();
@@ -144,6 +148,11 @@ impl Tolerance {
             Self::Relative(_) | Self::Ulp(_) => false,
         }
     }
+}
+
+/// A whole number as it is written, of up to 38 digits.
+fn whole(text: &str) -> Option<i128> {
+    text.parse().ok()
 }
 
 /// A double's place among all doubles: that of the next one is one more.
@@ -172,6 +181,9 @@ mod tests {
         assert!(covers("ulp:1", "0.1", "0.10000000000000002") && !covers("ulp:1", "0.1", "0.10000000000000003"));
         assert!(covers("ulp:2", "5e-324", "-5e-324") && !covers("ulp:1", "5e-324", "-5e-324"));
         assert!(!covers("abs:1", "1e999", "1e999"), "no double holds them");
+        let (long, longer) = ("123456789012345678901234567890", "123456789012345678901234567891");
+        assert!(!covers("abs:0.5", "9007199254740993", "9007199254740992") && !covers("abs:0.5", long, longer));
+        assert!(covers("abs:1.5", "-9007199254740993", "-9007199254740992") && covers("abs:1", long, longer));
         for text in ["abs", "abs:", "abs:-1", "abs:nan", "rel:inf", "ulp:1.5", "cos:2", "near:1", ""] {
             assert_eq!(Tolerance::parse(text), None, "{text}");
         }
