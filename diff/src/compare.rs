@@ -11,7 +11,7 @@ use content::{
 use exchange::{Head, MediaKind};
 
 use crate::{
-    Change, ChangeKind, ComparedAs, Comparison, ListSeen, Output, Route, Rules,
+    Change, ChangeKind, ComparedAs, Comparison, ListSeen, Output, Route, Rules, Shown,
     findings::Findings,
     headers, json, media,
     pointer::rule_for_root,
@@ -161,8 +161,9 @@ impl<'a> Views<'a> {
         match (&self.one, &self.other) {
             (View::Nothing, View::Nothing) => ComparedAs::Nothing,
             (View::Nothing, _) if self.cut.recorded => ComparedAs::Nothing,
-            (View::Json(one, open), View::Json(other, _)) => {
-                self.compare_json(one, *open, other, rules, findings);
+            (View::Json(one, written), View::Json(other, _)) => {
+                self.note_lines(rules, findings);
+                self.compare_json(one, written.open, other, rules, findings);
                 ComparedAs::Json
             }
             (View::Lines(one, _), View::Lines(other, _)) => self.compare_joined(rules, findings).unwrap_or_else(|| {
@@ -180,12 +181,14 @@ impl<'a> Views<'a> {
             (View::Lines(..) | View::CutLines(..), View::Json(..)) | (View::Json(..), View::CutLines(..))
                 if self.one.list().is_some() && self.other.list().is_some() =>
             {
+                self.note_lines(rules, findings);
                 self.compare_lists(rules, findings)
             }
-            (View::Json(one, open), View::Lines(other, _) | View::CutLines(other, _))
+            (View::Json(one, written), View::Lines(other, _) | View::CutLines(other, _))
                 if one.root().kind() == Kind::Array && other.root().kind() == Kind::Array =>
             {
-                self.compare_json(one, *open, other, rules, findings);
+                self.note_lines(rules, findings);
+                self.compare_json(one, written.open, other, rules, findings);
                 ComparedAs::Json
             }
             (View::Events(stream) | View::Lines(_, stream), View::Json(whole, _))
@@ -252,6 +255,27 @@ impl<'a> Views<'a> {
             self.compare_json(one, 0, other, rules, findings);
         }
         ComparedAs::Json
+    }
+
+    /// Notes where one is a single document and the other one in each line: read as one document, that is no JSON.
+    fn note_lines(&self, rules: &Active<'_>, findings: &mut Findings) {
+        let is_in_lines = |view: &View<'_>| match view {
+            View::Json(_, written) => written.in_lines,
+            _ => true,
+        };
+        let sides = [&self.one, &self.other].map(is_in_lines);
+        if sides[0] == sides[1] {
+            return;
+        }
+        if let Some(rule_at) = rule_for_root(&rules.body) {
+            return findings.count_use(rule_at, String::new);
+        }
+        let [recorded, replayed] = sides.map(|in_lines| {
+            Some(Shown::beginning_of(if in_lines { "a JSON document in each line" } else { "one JSON document" }))
+        });
+        if findings.has_room() {
+            findings.add(Change { recorded, replayed, ..Change::at("", ChangeKind::TypeChanged) });
+        }
     }
 
     /// Compares two documents, of the first of which `open` values were cut off, and those with calls of tools in normal form.

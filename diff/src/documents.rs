@@ -17,7 +17,7 @@ use crate::{
     findings::Findings,
     said::Cut,
     structured::{Reading, looks_like_html},
-    view::{View, has_lines, without_mark},
+    view::{View, Written, has_lines, without_mark},
 };
 
 /// Values that a file may have to be read as JSON, however much memory there is. A choice: files of 50 MB have a few million.
@@ -119,9 +119,12 @@ fn views<'a>(
     if let Ok(tree) = json::parse_tree(without_mark(one), values_max).map(Arc::new).inspect_err(&mut note)
         && let Ok(other) = json::parse_tree_like(without_mark(other), values_max, &tree).inspect_err(&mut note)
     {
-        return (View::Json(tree, 0), View::Json(Arc::new(other), 0));
+        return (View::Json(tree, Written::WHOLE), View::Json(Arc::new(other), Written::WHOLE));
     }
-    let json = |bytes| json::parse_tree(without_mark(bytes), values_max).ok().map(|tree| View::Json(Arc::new(tree), 0));
+    let json = |bytes| {
+        let tree = json::parse_tree(without_mark(bytes), values_max).ok()?;
+        Some(View::Json(Arc::new(tree), Written::WHOLE))
+    };
     let both = |read: &dyn Fn(&'a [u8]) -> Option<View<'a>>| Some((read(one)?, read(other)?));
     if let Some((one, other)) = both(&|bytes| View::guessed(bytes, reading))
         && one.is_like(&other)
@@ -153,8 +156,11 @@ const BEGINNINGS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
 
 /// True where every line is one that an event stream has, and there is data. A YAML file with an `id:` has other lines.
 fn is_event_stream(bytes: &[u8]) -> bool {
-    let known = |line: &[u8]| line.is_empty() || BEGINNINGS.iter().any(|beginning| line.starts_with(beginning));
-    let mut lines = bytes.split(|byte| matches!(byte, b'\n' | b'\r'));
+    // A field without a value is its name alone.
+    let is_named =
+        |line: &[u8], beginning: &[u8]| line.starts_with(beginning) || beginning.strip_suffix(b":") == Some(line);
+    let known = |line: &[u8]| line.is_empty() || BEGINNINGS.iter().any(|beginning| is_named(line, beginning));
+    let mut lines = without_mark(bytes).split(|byte| matches!(byte, b'\n' | b'\r'));
     lines.all(known)
         && bytes.windows(5).any(|window| window == b"data:")
         && sse::parse_limited(bytes, ITEMS_MAX).is_ok()
@@ -174,6 +180,9 @@ mod tests {
         let kind = |one: &str, other: &str| between(one, other, &[]).compared_as;
         assert_eq!(kind("{}", "[1]"), ComparedAs::Json);
         assert_eq!(kind("data: 1\n\n", ": hi\r\n\r\nevent: x\r\ndata: 2\r\n\r\n"), ComparedAs::Events);
+        assert_eq!(kind("data: 1\n\n", "\u{feff}data: 1\ndata\nid\n\n"), ComparedAs::Events);
+        assert!(between("data: 1\n\n", "\u{feff}data: 1\r\n\r\n", &[]).is_equal());
+        assert_eq!(kind("data: 1\n\n", "data: 1\ndatabase\n\n"), ComparedAs::Text);
         assert_eq!(kind("{}", "no json"), ComparedAs::Text);
         assert_eq!(kind("id: 7\nname: x\n", "id: 8\nname: x\n"), ComparedAs::Text);
         assert_eq!(kind("", ""), ComparedAs::Nothing);

@@ -47,9 +47,9 @@ fn write_body(view: &View<'_>, rules: &Active<'_>, out: &mut Vec<u8>) {
     let is_covered = rule_for_root(&rules.body).is_some();
     match view {
         View::Nothing => {}
-        View::Json(tree, _) => {
+        View::Json(tree, written) => {
             let value = message::normal(tree.root()).map_or_else(|| tree.root().to_value(), in_order);
-            write_document("json", value, rules, out);
+            write_document(if written.in_lines { "lines" } else { "json" }, value, rules, out);
         }
         View::CutLines(tree, None) => write_document("cut lines", tree.root().to_value(), rules, out),
         View::Events(events) | View::Lines(_, events) | View::CutLines(_, Some(events)) => {

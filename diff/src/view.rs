@@ -25,13 +25,27 @@ use crate::{
 /// Amazon's framing of streams.
 const EVENTSTREAM: &str = "application/vnd.amazon.eventstream";
 
+/// How JSON was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// How many values at its end were cut off.
+    pub(crate) open: usize,
+    /// A document in each line: all of them are read as one array, and are none to who expects one document.
+    pub(crate) in_lines: bool,
+}
+
+impl Written {
+    /// One document, all of it.
+    pub(crate) const WHOLE: Self = Self { open: 0, in_lines: false };
+}
+
 /// A body, read.
 #[derive(Debug)]
 pub(crate) enum View<'a> {
     /// No byte.
     Nothing,
-    /// JSON, and how many values at its end were cut off.
-    Json(Arc<Tree<'a>>, usize),
+    /// JSON, and how it was written.
+    Json(Arc<Tree<'a>>, Written),
     /// JSON in lines that join to a message: all lines as one array, and each as an event.
     Lines(Arc<Tree<'static>>, Stream),
     /// JSON in lines of a body that came whole, or of a file, the last of which was cut: all lines as one array, in which that one
@@ -113,7 +127,7 @@ impl<'a> View<'a> {
         let joined = stream.filter(|stream| message::joined(stream).is_some());
         Some(match joined {
             Some(stream) => Self::Lines(Arc::new(tree), stream),
-            None => Self::Json(Arc::new(tree), open),
+            None => Self::Json(Arc::new(tree), Written { open, in_lines: true }),
         })
     }
 
@@ -167,9 +181,9 @@ impl<'a> View<'a> {
         }
         let decoded = match kind {
             MediaKind::Json => match read_json(decoded, VALUES_MAX, like) {
-                Ok(tree) => return Self::Json(Arc::new(tree), 0),
+                Ok(tree) => return Self::Json(Arc::new(tree), Written::WHOLE),
                 Err(decoded) => match is_part.then(|| parse_cut(without_mark(&decoded), VALUES_MAX)).flatten() {
-                    Some((tree, open)) => return Self::Json(Arc::new(tree), open),
+                    Some((tree, open)) => return Self::Json(Arc::new(tree), Written { open, in_lines: false }),
                     None if has_lines(&decoded) => match Self::of_lines(&decoded, VALUES_MAX, is_part) {
                         Some(view) => return view,
                         None => decoded,
@@ -241,7 +255,7 @@ impl<'a> View<'a> {
     /// A list of what stands in each line, or any other list.
     pub(crate) fn list(&self) -> Option<&Tree<'a>> {
         match self {
-            Self::Json(tree, 0) if tree.root().kind() == Kind::Array => Some(tree),
+            Self::Json(tree, Written { open: 0, .. }) if tree.root().kind() == Kind::Array => Some(tree),
             Self::Lines(tree, _) | Self::CutLines(tree, _) => Some(tree),
             _ => None,
         }
@@ -386,7 +400,7 @@ fn text_up_to_cut(bytes: &[u8]) -> Option<String> {
 /// The document, or the bytes where they are none. A byte order mark before it is no part of it.
 fn read_json<'a>(bytes: Cow<'a, [u8]>, values_max: usize, like: Option<&View<'a>>) -> Result<Tree<'a>, Cow<'a, [u8]>> {
     let like = match like {
-        Some(View::Json(tree, 0)) => Some(tree),
+        Some(View::Json(tree, Written::WHOLE)) => Some(tree),
         _ => None,
     };
     match bytes {

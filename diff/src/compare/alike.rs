@@ -7,7 +7,12 @@ use exchange::Head;
 use proptest::{prelude::*, sample::Index};
 
 use super::*;
-use crate::{compare_documents, json::any_value, structured::Reading, view::has_lines};
+use crate::{
+    compare_documents,
+    json::any_value,
+    structured::Reading,
+    view::{Written, has_lines},
+};
 
 const VALUES_MAX: usize = 16 << 20;
 
@@ -103,8 +108,8 @@ fn plainly(recorded: &Output<'_>, replayed: &Output<'_>, rules: &Rules) -> Compa
 
 /// The same of two files, where both are JSON.
 fn documents_plainly(recorded: &str, replayed: &str, rules: &Rules) -> Option<Comparison> {
-    let one = View::Json(Arc::new(json::parse_tree(recorded.as_bytes(), VALUES_MAX).ok()?), 0);
-    let other = View::Json(Arc::new(json::parse_tree(replayed.as_bytes(), VALUES_MAX).ok()?), 0);
+    let one = View::Json(Arc::new(json::parse_tree(recorded.as_bytes(), VALUES_MAX).ok()?), Written::WHOLE);
+    let other = View::Json(Arc::new(json::parse_tree(replayed.as_bytes(), VALUES_MAX).ok()?), Written::WHOLE);
     let mut findings = Findings::new();
     let compared_as = Views { one, other, cut: Cut::default() }.compare(&rules.for_document(), &mut findings);
     Some(findings.into_comparison(rules, compared_as))

@@ -51,6 +51,17 @@ fn a_fresh_request_id_is_ignored_and_counted_but_a_changed_answer_is_not() {
 }
 
 #[test]
+fn a_document_in_each_line_is_no_list_to_who_expects_one_document() {
+    let (lines, list) = (answer(JSON, "{\"a\":1}\n{\"b\":1}\n"), answer(JSON, r#"[{"a":1},{"b":1}]"#));
+    let comparison = between(&lines, &list, &[]);
+    assert_eq!(pointers(&comparison), ["type changed "]);
+    assert_eq!(comparison.mirrored(), between(&list, &lines, &[]));
+    let other = answer(JSON, "{\"a\":1}\n{\"b\":2}\n");
+    assert_eq!(pointers(&between(&list, &other, &[])), ["type changed ", "changed /1/b"]);
+    assert_eq!(pointers(&between(&lines, &other, &[])), ["changed /1/b"]);
+}
+
+#[test]
 fn lines_of_json_are_a_list_also_of_one_line_and_where_they_were_cut() {
     const LINES: &str = "content-type: application/x-ndjson";
     let (three, one) = ("{\"id\":1,\"v\":1}\n{\"id\":2,\"v\":2}\n{\"id\":3,\"v\":3}\n", "{\"id\":1,\"v\":1}\n");
