@@ -467,6 +467,36 @@ fn documents_of_the_json_patch_suite_and_what_is_expected_of_them_are_told_apart
     assert!(count >= 60, "{count} cases");
 }
 
+/// The JSON Pointers of <https://github.com/json-schema-org/JSON-Schema-Test-Suite>: what is one is read as a rule and written as
+/// the place that another reader follows; what is none is refused, but for `~2`, which is a rule's own escape.
+#[test]
+fn pointers_of_the_json_schema_suite_are_read_written_and_followed() {
+    let suite = include_str!("../../../../fixtures/suites/json-schema-tests/json-pointer.json");
+    let groups: Vec<serde_json::Value> = serde_json::from_str(suite).unwrap();
+    let cases = groups.iter().flat_map(|group| group["tests"].as_array().unwrap());
+    let cases = cases.filter_map(|case| Some((case["data"].as_str()?, case["valid"].as_bool().unwrap())));
+    let (mut valid_count, mut refused_count) = (0, 0);
+    for (pointer, is_valid) in cases {
+        let pattern = crate::pointer::Pattern::parse(pointer);
+        if !is_valid {
+            assert!(pattern.is_err() || pointer == "/~2", "{pointer}");
+            refused_count += 1;
+            continue;
+        }
+        assert!(pattern.is_ok(), "{pointer}");
+        let keys: Vec<String> = pointer.split('/').skip(1).map(|it| it.replace("~1", "/").replace("~0", "~")).collect();
+        let document =
+            |leaf: u8| keys.iter().rev().fold(serde_json::json!(leaf), |held, key| serde_json::json!({ key: held }));
+        let read = |value: &serde_json::Value| parse(value.to_string().as_bytes()).unwrap();
+        let comparison = between(&read(&document(1)), &read(&document(2)), &[]);
+        let pointers: Vec<&str> = comparison.changes.iter().map(|change| change.pointer.as_str()).collect();
+        assert_eq!(pointers, [pointer]);
+        assert_eq!(document(1).pointer(pointer), Some(&serde_json::json!(1)));
+        valid_count += 1;
+    }
+    assert!(valid_count >= 20 && refused_count >= 12, "{valid_count} valid, {refused_count} not");
+}
+
 /// The examples of RFC 6901, section 5: each pointer is that of its value.
 #[test]
 fn the_examples_of_json_pointer_are_the_places_of_their_values() {
