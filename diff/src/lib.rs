@@ -59,6 +59,7 @@ pub use route::Route;
 pub use rules::{Reason, RuleError, RuleFault, RuleUse, Rules, TakenOut};
 pub use said::{Streamed, Streams};
 pub use standing::{Margins, MetricStanding, PairedOutcome, standings};
+pub use text::own_words;
 pub use trajectory::{NearCall, RecordedCall, ReplayedCall, StepKind, Trajectory, TrajectoryStep};
 pub use verdict::{Came, Divergence, Evidence, Failure, Flaky, MissedCall, Unjudged, Verdict, decide};
 pub use weight::Weight;

@@ -3,7 +3,7 @@
 //! In: two texts that differ, or two byte strings. Out: a [`TextChange`]. Which words and lines are equal is `similar`'s
 //! work (Myers' algorithm), given only as much as it can do quickly.
 
-use std::hash::Hash;
+use std::{hash::Hash, ops::Range};
 
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
@@ -51,6 +51,47 @@ pub(crate) fn change(recorded: &str, replayed: &str, findings: &mut Findings) ->
         findings.note_coarse();
     }
     change
+}
+
+/// What each of two texts has of its own: ranges of bytes, in order, by words and signs. White space and signs between two
+/// words of its own count with them. Beyond what can be compared quickly, all from the first difference on.
+pub fn own_words(one: &str, other: &str) -> [Vec<Range<usize>>; 2] {
+    let (words, others) = (tokens(one), tokens(other));
+    let Some(groups) = changed_pieces(&words, &others, &mut Findings::new()) else {
+        let begin = common_start(one, other);
+        return [one, other].map(|text| Vec::from_iter((begin < text.len()).then_some(begin..text.len())));
+    };
+    let of_one = groups.iter().map(|group| (group.recorded_at, group.recorded_len));
+    let of_other = groups.iter().map(|group| (group.replayed_at, group.replayed_len));
+    [ranges(one, &words, of_one), ranges(other, &others, of_other)]
+}
+
+/// A text in words and single signs.
+fn tokens(text: &str) -> Vec<&str> {
+    let is_of_word = |it: char| it.is_alphanumeric() || it == '_';
+    let (mut tokens, mut rest) = (Vec::new(), text);
+    while let Some(first) = rest.chars().next() {
+        let len = if is_of_word(first) { rest.find(|it| !is_of_word(it)) } else { Some(first.len_utf8()) };
+        let (token, behind) = rest.split_at(len.unwrap_or(rest.len()));
+        tokens.push(token);
+        rest = behind;
+    }
+    tokens
+}
+
+/// Where groups of a text's tokens lie, those without a word between them as one.
+fn ranges(text: &str, tokens: &[&str], groups: impl Iterator<Item = (usize, usize)>) -> Vec<Range<usize>> {
+    let ends = |tokens: &[&str]| tokens.iter().map(|token| token.len()).sum::<usize>();
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    for (at, len) in groups.filter(|(_, len)| *len > 0) {
+        let begin = ends(&tokens[..at]);
+        let end = begin + ends(&tokens[at..at + len]);
+        match ranges.last_mut() {
+            Some(last) if !text[last.end..begin].contains(char::is_alphanumeric) => last.end = end,
+            _ => ranges.push(begin..end),
+        }
+    }
+    ranges
 }
 
 /// How two different byte strings differ.
@@ -252,6 +293,25 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_a_text_has_of_its_own_is_found_by_words_and_signs() {
+        let own = |one: &str, other: &str| {
+            let [of_one, of_other] = own_words(one, other);
+            let texts =
+                |text: &str, ranges: Vec<Range<usize>>| ranges.into_iter().map(|it| text[it].to_owned()).collect();
+            (texts(one, of_one), texts(other, of_other))
+        };
+        let texts = |one: &[&str], other: &[&str]| -> (Vec<String>, Vec<String>) {
+            (one.iter().map(ToString::to_string).collect(), other.iter().map(ToString::to_string).collect())
+        };
+        assert_eq!(own("a cat sat.", "a dog sat!"), texts(&["cat", "."], &["dog", "!"]));
+        assert_eq!(own("é one two three", "é un deux three"), texts(&["one two"], &["un deux"]));
+        assert_eq!(own("here", "here, and there"), texts(&[], &[", and there"]));
+        assert_eq!(own("", "all"), texts(&[], &["all"]));
+        let (long, longer) = ("a ".repeat(3_000), format!("{}b{}", "a ".repeat(1_000), "a c ".repeat(2_000)));
+        assert_eq!(own_words(&long, &longer), [vec![2_000..6_000], vec![2_000..longer.len()]]);
+    }
 
     fn between(recorded: &str, replayed: &str) -> TextChange {
         change(recorded, replayed, &mut Findings::new())

@@ -1,8 +1,10 @@
 //! What differs, for a person: a line for each change, a paragraph for each exchange, the count at the end.
 
+use std::ops::Range;
+
 use diff::{
-    Change, ChangeKind, Comparison, Divergence, ExchangeResult, Hunk, MetricStanding, NoiseUse, Reason, RuleUse, Shown,
-    Streamed, Tally, TextChange, Verdict,
+    Change, ChangeKind, ComparedAs, Comparison, Divergence, ExchangeResult, Hunk, MetricStanding, NoiseUse, Reason,
+    RuleUse, Shown, Streamed, Tally, TextChange, Verdict, own_words,
 };
 use serde_json::json;
 
@@ -191,11 +193,13 @@ fn change_lines(comparison: &Comparison, shown_max: usize, indent: &str, style: 
     if hidden > 0 {
         text += &format!("{indent}{}\n", style.dim(&format!("… and {hidden} more")));
     }
+    let is_media = matches!(comparison.compared_as, ComparedAs::Image | ComparedAs::Audio);
     let remarks = [
         (comparison.recorded_part_only, "only a part was recorded, and that part was compared"),
         (comparison.replayed_part_only, "only a part was kept of the second, and that part was compared"),
+        (comparison.coarse && is_media, "not decoded on both sides: compared by size and digest"),
         (
-            comparison.coarse,
+            comparison.coarse && !is_media,
             "too large or too unlike for a fine comparison: a difference may be shown larger than it is",
         ),
     ];
@@ -229,19 +233,46 @@ pub(crate) fn change_line(change: &Change, style: Style) -> String {
     let event = change.event.map(|number| format!("event {number} ")).unwrap_or_default();
     let place = format!("{event}{}", style.cyan(&escape_line(pointer)));
     let (recorded, replayed) = sides(change);
+    let [old, new] = [&recorded, &replayed].map(|value| escape_line(value));
     match change.kind {
-        ChangeKind::Added => format!("{place}  {} {}", style.green("+"), style.green(&replayed)),
-        ChangeKind::Removed => format!("{place}  {} {}", style.red("-"), style.red(&recorded)),
-        ChangeKind::Moved => {
-            let to = change.replayed_pointer.as_deref().unwrap_or(pointer);
-            format!("{place}  moved to {}  {}", style.cyan(&escape_line(to)), recorded)
-        }
+        ChangeKind::Added => format!("{place}  {} {}", style.green("+"), style.green(&new)),
+        ChangeKind::Removed => format!("{place}  {} {}", style.red("-"), style.red(&old)),
+        ChangeKind::Moved => match change.replayed_pointer.as_deref() {
+            Some(to) => format!("{place}  moved to {}  {old}", style.cyan(&escape_line(to))),
+            // As many as before stand before it, and not the same ones.
+            None => format!("{place}  moved among the others  {old}"),
+        },
         _ => {
-            let about = about(change).map(|about| style.dim(&format!("  ({about})"))).unwrap_or_default();
-            let at = far_at(change).map(|at| style.dim(&format!("  (from byte {at})"))).unwrap_or_default();
-            format!("{place}  {} → {}{at}{about}", style.red(&recorded), style.green(&replayed))
+            let notes = about(change).into_iter().chain(parting(change));
+            let notes: String = notes.map(|note| style.dim(&format!("  ({})", escape_line(&note)))).collect();
+            let [recorded, replayed] = marked(&recorded, &replayed, style);
+            format!("{place}  {recorded} → {replayed}{notes}")
         }
     }
+}
+
+/// Both sides of a difference, escaped, in their colours; in colour, the words that make it are marked where something else is
+/// shared.
+fn marked(recorded: &str, replayed: &str, style: Style) -> [String; 2] {
+    let [own, others] = if style.is_coloured() { own_words(recorded, replayed) } else { Default::default() };
+    let shares_words = rest(recorded, &own).any(|text| text.contains(char::is_alphanumeric));
+    if !shares_words {
+        return [style.red(&escape_line(recorded)), style.green(&escape_line(replayed))];
+    }
+    let paint =
+        |text: &str, own: &[Range<usize>], plain: fn(Style, &str) -> String, mark: fn(Style, &str) -> String| {
+            let pieces = rest(text, own).map(|text| plain(style, &escape_line(text)));
+            let marks = own.iter().map(|it| mark(style, &escape_line(&text[it.clone()]))).chain([String::new()]);
+            pieces.zip(marks).map(|(piece, mark)| piece + &mark).collect()
+        };
+    [paint(recorded, &own, Style::red, Style::red_mark), paint(replayed, &others, Style::green, Style::green_mark)]
+}
+
+/// What lies before, between and behind these ranges of a text.
+fn rest<'t>(text: &'t str, ranges: &'t [Range<usize>]) -> impl Iterator<Item = &'t str> {
+    let begins = [0].into_iter().chain(ranges.iter().map(|it| it.end));
+    let ends = ranges.iter().map(|it| it.start).chain([text.len()]);
+    begins.zip(ends).map(|(begin, end)| &text[begin..end])
 }
 
 /// What the values look like, or how far apart two vectors are.
@@ -250,6 +281,25 @@ fn about(change: &Change) -> Option<String> {
     let cosine = vector.cosine.map(|it| format!(", cosine {:.6}", it.get())).unwrap_or_default();
     let max_abs = vector.max_abs.map(|it| format!(", at most {:.3e} apart", it.get())).unwrap_or_default();
     Some(format!("{} of {} numbers{cosine}{max_abs}", vector.differing, vector.len))
+}
+
+/// Where two texts or byte strings part: of texts where that is not their first word.
+fn parting(change: &Change) -> Option<String> {
+    if let Some(at) = far_at(change) {
+        return Some(format!("from byte {at}"));
+    }
+    let text = change.text.as_ref()?;
+    if is_of_bytes(change) {
+        return Some(format!("{} → {}", text.recorded_excerpt, text.replayed_excerpt));
+    }
+    let before = text.first_word.filter(|before| *before > 0)?;
+    Some(format!("from word {}", before + 1))
+}
+
+/// True where two byte strings stand for a difference: of them only their length is shown.
+fn is_of_bytes(change: &Change) -> bool {
+    let is = |shown: &Shown| shown.digest.is_some() && shown.text == format!("{} bytes", shown.len);
+    change.recorded.as_ref().is_some_and(is) && change.replayed.as_ref().is_some_and(is)
 }
 
 /// Both values; of long texts the part around their first difference.
@@ -283,7 +333,7 @@ fn cut(text: &str) -> String {
         cut.pop();
         cut.push('…');
     }
-    escape_line(&cut).into_owned()
+    cut
 }
 
 /// Lines are listed without their ends: where the last ones look alike, it is their ends that differ.
@@ -299,9 +349,8 @@ fn hunk_lines(text: Option<&TextChange>, indent: &str, style: Style) -> String {
     for hunk in &text.hunks {
         let place = format!("@@ line {} → {}", hunk.recorded_line, hunk.replayed_line);
         lines += &format!("{indent}  {}\n", style.dim(&place));
-        let removed = hunk.removed.iter().map(|line| style.red(&format!("- {}", escape_line(line))));
-        let added = hunk.added.iter().map(|line| style.green(&format!("+ {}", escape_line(line))));
-        removed.chain(added).for_each(|line| lines += &format!("{indent}  {line}\n"));
+        let (removed, added) = hunk_sides(hunk, style);
+        removed.iter().chain(&added).for_each(|line| lines += &format!("{indent}  {line}\n"));
         if hunk.lines_more > 0 {
             lines += &format!("{indent}  … {} more lines\n", hunk.lines_more);
         } else if is_end_alone(hunk) {
@@ -312,6 +361,19 @@ fn hunk_lines(text: Option<&TextChange>, indent: &str, style: Style) -> String {
         lines += &format!("{indent}  … {} more places\n", text.hunks_more);
     }
     lines
+}
+
+/// The lines of a group, in their colours: where as many are new as are gone, with the words marked that make the difference.
+fn hunk_sides(hunk: &Hunk, style: Style) -> (Vec<String>, Vec<String>) {
+    let Hunk { removed, added, .. } = hunk;
+    let (minus, plus) = (style.red("- "), style.green("+ "));
+    if removed.len() == added.len() {
+        let pairs = removed.iter().zip(added).map(|(old, new)| marked(old, new, style));
+        return pairs.map(|[old, new]| (format!("{minus}{old}"), format!("{plus}{new}"))).unzip();
+    }
+    let removed = removed.iter().map(|line| format!("{minus}{}", style.red(&escape_line(line))));
+    let added = added.iter().map(|line| format!("{plus}{}", style.green(&escape_line(line))));
+    (removed.collect(), added.collect())
 }
 
 /// `known bug, until 2027-03-31, ann`.

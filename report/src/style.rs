@@ -27,6 +27,16 @@ impl Style {
         self.paint("32", text)
     }
 
+    /// What of something removed makes the difference.
+    pub fn red_mark(self, text: &str) -> String {
+        self.paint("7;31", text)
+    }
+
+    /// What of something added makes the difference.
+    pub fn green_mark(self, text: &str) -> String {
+        self.paint("7;32", text)
+    }
+
     /// What deserves a look.
     pub fn yellow(self, text: &str) -> String {
         self.paint("33", text)

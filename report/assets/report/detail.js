@@ -51,7 +51,8 @@ function remarks(comparison) {
   const words = [];
   if (comparison.recorded_part_only) words.push("Only a part of the answer was recorded, and that part was compared.");
   if (comparison.replayed_part_only) words.push("Only a part of the replayed answer was kept, and that part was compared.");
-  if (comparison.coarse) words.push("Too large or too unlike for a fine comparison: a difference may be shown larger than it is.");
+  if (comparison.coarse && ["image", "audio"].includes(comparison.compared_as)) words.push("Not decoded on both sides: compared by size and digest.");
+  else if (comparison.coarse) words.push("Too large or too unlike for a fine comparison: a difference may be shown larger than it is.");
   for (const [side, why] of [["recorded", comparison.recorded_not_json], ["replayed", comparison.replayed_not_json]]) {
     if (why) words.push("The " + side + " body is not JSON: " + line(why.reason) + " at byte " + why.at + ". Rules for places in it do not apply.");
   }

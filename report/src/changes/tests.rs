@@ -1,4 +1,4 @@
-use diff::{ComparedAs, Hunk, MissedCall, Unjudged};
+use diff::{Hunk, MissedCall, Unjudged};
 use exchange::Id;
 
 use super::*;
@@ -150,7 +150,7 @@ fn lines_of_a_text_are_shown_as_diff_shows_them() {
 fn a_line_feed_that_only_one_text_ends_with_is_said() {
     let comparison = diff::compare_documents(b"one\ntwo", b"one\ntwo\n", &diff::Rules::strict());
     insta::assert_snapshot!(document_page(&comparison, Style::PLAIN), @r"
-    (the whole body)  one\ntwo → one\ntwo\n
+    (the whole body)  one\ntwo → one\ntwo\n  (from word 2)
       @@ line 2 → 2
       - two
       + two
@@ -163,4 +163,69 @@ fn a_line_feed_that_only_one_text_ends_with_is_said() {
 fn equal_documents_say_so_in_one_word() {
     assert_eq!(document_page(&Comparison::default(), Style::PLAIN), "same\n");
     assert_eq!(tally_line(&Tally::default(), Style::PLAIN), "nothing to compare");
+}
+
+#[test]
+fn where_texts_and_bytes_part_is_said_and_in_colour_marked() {
+    let page = |one: &[u8], other: &[u8], style| {
+        document_page(&diff::compare_documents(one, other, &diff::Rules::strict()), style)
+    };
+    let (one, other) = (
+        br#"{"said":"The cat sat, he was tired of it all <b>and said so</b>."}"#,
+        br#"{"said":"The dog sat, she was tired of it all <b>and said so</b>."}"#,
+    );
+    insta::assert_snapshot!(page(one, other, Style::PLAIN), @r#"
+    /said  "The cat sat, he was tired of it all <b>and said so</b>." → "The dog sat, she was tired of it all <b>and said so</b>."
+    1 change
+    "#);
+    let coloured = |one, other| page(one, other, Style::COLOURED).replace("\x1b[0m", ">").replace("\x1b[", "<");
+    insta::assert_snapshot!(coloured(one, other), @r#"
+    <36m/said>  <31m"The ><7;31mcat><31m sat, ><7;31mhe><31m was tired of it all <b>and said so</b>."> → <32m"The ><7;32mdog><32m sat, ><7;32mshe><32m was tired of it all <b>and said so</b>.">
+    1 change
+    "#);
+    insta::assert_snapshot!(page(b"\x00\x01\xff", b"\x00\x02\xff", Style::PLAIN), @r#"
+    (the whole body)  3 bytes → 3 bytes  (0x01 at byte 1 → 0x02 at byte 1)
+    1 change
+    "#);
+    insta::assert_snapshot!(page(b"\x00\x01\xff", b"\x00\xff", Style::PLAIN), @r#"
+    (the whole body)  3 bytes → 2 bytes  (0x01 at byte 1 → 0xff at byte 1)
+    1 change
+    "#);
+    insta::assert_snapshot!(coloured(b"one\ntwo words\n", b"one\nthree words\n"), @r#"
+    <36m(the whole body)>  <31mone\n><7;31mtwo><31m words\n> → <32mone\n><7;32mthree><32m words\n><2m  (from word 2)>
+      <2m@@ line 2 → 2>
+      <31m- ><7;31mtwo><31m words>
+      <32m+ ><7;32mthree><32m words>
+    1 change
+    "#);
+    // Nothing is marked where all is another.
+    insta::assert_snapshot!(coloured(b"\"yes\"", b"\"no\""), @r#"
+    <36m(the whole body)>  <31m"yes"> → <32m"no">
+    1 change
+    "#);
+}
+
+#[test]
+fn an_element_at_its_old_place_among_others_is_not_said_to_have_moved_there() {
+    let page = |one: &[u8], other: &[u8]| {
+        document_page(&diff::compare_documents(one, other, &diff::Rules::strict()), Style::PLAIN)
+    };
+    insta::assert_snapshot!(page(b"[1,2,3,4,5,6]", b"[4,5,3,1,2,6]"), @r#"
+    /0  moved to /3  1
+    /1  moved to /4  2
+    /2  moved among the others  3
+    3 changes
+    "#);
+}
+
+#[test]
+fn pictures_that_cannot_be_decoded_are_said_to_be_compared_by_their_digests() {
+    let file = change("/file", ChangeKind::Changed, shown("\"8 bytes, 12ab\""), shown("\"9 bytes, 34cd\""));
+    let comparison =
+        Comparison { changes: vec![file], coarse: true, compared_as: ComparedAs::Image, ..Comparison::default() };
+    insta::assert_snapshot!(document_page(&comparison, Style::PLAIN), @r#"
+    /file  "8 bytes, 12ab" → "9 bytes, 34cd"
+    (not decoded on both sides: compared by size and digest)
+    1 change
+    "#);
 }
