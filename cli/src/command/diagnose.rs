@@ -2,6 +2,8 @@
 
 mod seen;
 
+use std::collections::BTreeSet;
+
 use diagnose::flakiness::{AnswerPair, Diagnosis, RunSeen, diagnose as diagnose_flakiness};
 use diff::Class;
 use report::{diagnosis_json, diagnosis_page};
@@ -25,6 +27,7 @@ pub(crate) fn diagnose(args: &DiagnoseArgs, as_json: bool, console: &Console) ->
 fn flakiness(args: &DiagnoseArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
     let mut runs: Vec<RunSeen> = Vec::new();
     let mut answers = Answers::default();
+    let mut seen = BTreeSet::new();
     let mut exit = Exit::Passed;
     for text in &args.runs {
         let source = Source::open(Some(text), &args.store.store, &args.keys)?;
@@ -34,6 +37,10 @@ fn flakiness(args: &DiagnoseArgs, as_json: bool, console: &Console) -> Result<Ex
             return Err(Trouble::new(format!("`{text}` holds {} runs, where one is needed", found.len()))
                 .help("`retake replay … --repeat N` makes one, and `retake runs` lists those there are"));
         };
+        if !seen.insert(run.id) {
+            console.note(&format!("run {} was given more than once, and is looked at once", run.id.short()));
+            continue;
+        }
         runs.push(read_run(&source.archive, (run, runs.len()), &mut answers)?);
     }
     let pairs: Vec<AnswerPair<'_>> = answers.pairs(&mut runs);

@@ -48,11 +48,19 @@ impl Counts {
 /// What is known of an environment, and the run's number where that is nothing: it is then nobody else's.
 type Environment = (Option<Digest>, usize);
 
+/// How trials were made, and by what they were judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Setting<'a> {
+    environment: Environment,
+    judged: Option<Digest>,
+    order: &'a str,
+}
+
 /// The trials of one exchange.
 #[derive(Debug, Default)]
 struct Trials<'a> {
     title: &'a str,
-    settings: BTreeMap<(Environment, &'a str), Counts>,
+    settings: BTreeMap<Setting<'a>, Counts>,
     outcomes: BTreeSet<&'a OutcomeSeen>,
 }
 
@@ -65,7 +73,8 @@ pub fn classify(runs: &[RunSeen]) -> Vec<Classified> {
         for trial in &run.trials {
             let trials = exchanges.entry(trial.original).or_default();
             trials.title = &trial.title;
-            let counts = trials.settings.entry((environment, run.order.as_str())).or_default();
+            let setting = Setting { environment, judged: run.judged, order: run.order.as_str() };
+            let counts = trials.settings.entry(setting).or_default();
             let new = Counts { of: 1, failed: u64::from(trial.failed), alone: u64::from(run.resets) };
             *counts = counts.and(new);
         }
@@ -84,13 +93,10 @@ pub fn classify(runs: &[RunSeen]) -> Vec<Classified> {
 impl Trials<'_> {
     /// The class, and why it is unconfirmed where it is.
     fn class(&self) -> (Class, Option<String>) {
-        let mut environments: BTreeMap<Environment, Counts> = BTreeMap::new();
-        for ((environment, _), counts) in &self.settings {
-            let all = environments.entry(*environment).or_default();
-            *all = all.and(*counts);
-        }
+        let environments = self.counts_by(|setting| setting.environment);
+        let judged_alike = self.counts_by(|setting| (setting.environment, setting.judged));
         // Steady at either order and unlike between them is a race.
-        if environments.values().any(|counts| !counts.is_steady()) {
+        if judged_alike.values().any(|counts| !counts.is_steady()) {
             return (Class::Flaky, None);
         }
         let unconfirmed = |why: String| (Class::Unconfirmed, Some(why));
@@ -100,6 +106,10 @@ impl Trials<'_> {
         if !all.is_steady() {
             return match self.are_unlike() {
                 true => (Class::EnvironmentSensitive, None),
+                false if self.counts_by(|setting| setting.judged).len() > 1 => unconfirmed(
+                    "it fails by other rules or other noise than it passes by, and of runs that were judged alike no two are unlike"
+                        .to_owned(),
+                ),
                 false => unconfirmed(format!(
                     "environments are not alike, and of those with {SCREEN_COUNT} repeats or more at one order no two are unlike"
                 )),
@@ -118,14 +128,24 @@ impl Trials<'_> {
         }
     }
 
-    /// True where an environment fails and another does not, each often enough. Only what was asked in one order can be the
-    /// environment's doing.
+    /// True where an environment fails and another does not, each often enough. Only what was asked in one order and judged alike
+    /// can be the environment's doing.
     fn are_unlike(&self) -> bool {
-        let mut by_order: BTreeMap<&str, BTreeSet<bool>> = BTreeMap::new();
-        for ((_, order), counts) in self.settings.iter().filter(|(_, counts)| counts.of >= SCREEN_COUNT) {
-            by_order.entry(order).or_default().insert(counts.failed > 0);
+        let mut alike: BTreeMap<(&str, Option<Digest>), BTreeSet<bool>> = BTreeMap::new();
+        for (setting, counts) in self.settings.iter().filter(|(_, counts)| counts.of >= SCREEN_COUNT) {
+            alike.entry((setting.order, setting.judged)).or_default().insert(counts.failed > 0);
         }
-        by_order.values().any(|failing| failing.len() > 1)
+        alike.values().any(|failing| failing.len() > 1)
+    }
+
+    /// The counts of all settings that have this in common.
+    fn counts_by<K: Ord>(&self, key: impl Fn(&Setting<'_>) -> K) -> BTreeMap<K, Counts> {
+        let mut counts: BTreeMap<K, Counts> = BTreeMap::new();
+        for (setting, more) in &self.settings {
+            let all = counts.entry(key(setting)).or_default();
+            *all = all.and(*more);
+        }
+        counts
     }
 
     /// How many kinds of outcome there were. Of an exchange that was not repeated it is known that it was like production's,

@@ -35,6 +35,7 @@ fn run(order: &str, environment: &str, trials: Vec<TrialSeen>) -> RunSeen {
         environment: Some(Digest::of(environment.as_bytes())),
         host: environment.to_owned(),
         order: order.to_owned(),
+        judged: None,
         resets: true,
         held: BTreeSet::new(),
         outcomes: BTreeMap::new(),
@@ -243,6 +244,23 @@ fn environments_that_are_not_alike_are_flaky_in_none_and_few_repeats_say_nothing
     assert_eq!(class_of(&[run("recorded", "one", few(true)), run("serial", "one", few(false))]).0, Class::Flaky);
     let apart = [run("recorded", "one", ten(true)), run("serial", "other", ten(false))];
     assert_eq!(class_of(&apart).0, Class::Unconfirmed);
+}
+
+#[test]
+fn what_fails_by_other_rules_is_neither_flaky_nor_sensitive() {
+    let by = |rules: &str, environment: &str, failed: bool| RunSeen {
+        judged: Some(Digest::of(rules.as_bytes())),
+        ..run("recorded", environment, ten(failed))
+    };
+    for environment in ["here", "there"] {
+        let (class, why) = class_of(&[by("/id", "here", false), by("", environment, true)]);
+        assert_eq!(class, Class::Unconfirmed);
+        assert!(why.contains("other rules or other noise"), "{why}");
+    }
+    let twice = [by("", "here", true), by("/id", "here", false), by("", "there", false)];
+    assert_eq!(class_of(&twice).0, Class::EnvironmentSensitive, "two were judged alike");
+    // What passes by all of them passes.
+    assert_eq!(class_of(&[by("/id", "here", false), by("", "here", false)]).0, Class::Deterministic);
 }
 
 #[test]

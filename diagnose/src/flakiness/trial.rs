@@ -16,6 +16,9 @@ pub struct RunSeen {
     pub host: String,
     /// `recorded` or `serial`.
     pub order: String,
+    /// By what it was judged: digest of the rules and of the noise that it left out. What fails by one may pass by
+    /// another. `None` where the run does not say.
+    pub judged: Option<Digest>,
     /// True where each repeat had a fresh service, and shared it with no copy of itself.
     pub resets: bool,
     /// What it held still.
