@@ -303,6 +303,16 @@ impl Members {
         Some(())
     }
 
+    /// Takes what may be said more than once, but only in the same way; `None` where it is anything else now.
+    fn repeat(&mut self, key: &str, value: &Value) -> Option<()> {
+        match self.get_mut(key) {
+            Some(known @ Value::Null) => *known = value.clone(),
+            Some(known) => (known == value).then_some(())?,
+            None => self.push(key, value)?,
+        }
+        Some(())
+    }
+
     /// Takes a further piece of a text.
     fn append(&mut self, key: &str, piece: &Value) -> Option<()> {
         match (self.get_mut(key), piece) {
@@ -327,6 +337,14 @@ fn says_nothing(value: &Value) -> bool {
         Value::String(text) => text.is_empty(),
         Value::Number(written) => written == "0",
         _ => false,
+    }
+}
+
+/// Arguments of a call that came in pieces: an object where they are one, else the text that they are.
+fn arguments_of(written: String) -> Value {
+    match json::parse(written.as_bytes()) {
+        Ok(arguments @ Value::Object(_)) => arguments,
+        _ => Value::String(written),
     }
 }
 

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use super::{
     Joined, Manner, Members, Piece,
     Step::{self, Index, Key},
-    Unfinished, failure, index,
+    Unfinished, arguments_of, failure, index,
 };
-use crate::json::{self, Value};
+use crate::json::Value;
 
 /// What Bedrock adds to what a model says.
 const BEDROCK: &str = "amazon-bedrock-";
@@ -47,7 +47,7 @@ pub(super) fn unwrapped(pieces: &[Piece]) -> Option<Unwrapped> {
 pub(super) fn joined(pieces: &[Piece], beside: &[(String, Value)], in_pieces: bool) -> Option<Joined> {
     let (mut answer, mut message) = (Members::default(), Members::default());
     let mut blocks: BTreeMap<usize, Block> = BTreeMap::new();
-    let (mut end, mut pieces_count) = (None, 0);
+    let (mut end, mut is_told, mut pieces_count) = (None, false, 0);
     for (at, piece) in pieces.iter().enumerate() {
         let kind = piece.event.as_deref()?;
         let members = piece.members()?;
@@ -55,6 +55,11 @@ pub(super) fn joined(pieces: &[Piece], beside: &[(String, Value)], in_pieces: bo
         let said = || members.iter().filter(|(key, _)| key != "p");
         let only = |known: &[&str]| said().all(|(key, _)| known.contains(&key.as_str()));
         let is_first = at == 0;
+        let may_come = match kind {
+            "metadata" => !is_told,
+            _ => end.is_none(),
+        };
+        (may_come && answer.get("error").is_none()).then_some(())?;
         match kind {
             "messageStart" if is_first => said().try_for_each(|(key, value)| message.push(key, value))?,
             _ if is_first => return None,
@@ -62,6 +67,7 @@ pub(super) fn joined(pieces: &[Piece], beside: &[(String, Value)], in_pieces: bo
                 let block = blocks.entry(index(piece.data.get("contentBlockIndex")?)?).or_default();
                 block.members.0.is_empty().then_some(())?;
                 block.members = Members::of(piece.data.get("start")?)?;
+                block.has_no_input().then_some(())?;
                 block.last = CALL_INPUT;
             }
             "contentBlockDelta" if only(&["contentBlockIndex", "delta"]) => {
@@ -71,19 +77,23 @@ pub(super) fn joined(pieces: &[Piece], beside: &[(String, Value)], in_pieces: bo
                 block.take(piece.data.get("delta")?)?;
             }
             "contentBlockStop" if only(&["contentBlockIndex"]) => {
-                blocks.entry(index(piece.data.get("contentBlockIndex")?)?).or_default().is_closed = true;
+                let block = blocks.entry(index(piece.data.get("contentBlockIndex")?)?).or_default();
+                (!std::mem::replace(&mut block.is_closed, true)).then_some(())?;
             }
-            "messageStop" if end.is_none() => {
+            "messageStop" => {
                 said().try_for_each(|(key, value)| answer.say(key, value))?;
                 end = Some(kind.to_owned());
             }
-            "metadata" => said().try_for_each(|(key, value)| answer.say(key, value))?,
-            _ => {
-                answer.set("error", failure(piece)?);
+            "metadata" => {
+                said().try_for_each(|(key, value)| answer.say(key, value))?;
+                is_told = true;
             }
+            _ => answer.set("error", failure(piece)?),
         }
     }
     beside.iter().try_for_each(|(key, value)| answer.say(key, value))?;
+    // Where each piece of a text is a block, their indices say where it was split.
+    (in_pieces || blocks.keys().copied().eq(0..blocks.len())).then_some(())?;
     let mut content = Vec::new();
     let mut unfinished = Unfinished::default();
     let list = [Key("output"), Key("message"), Key("content")];
@@ -111,6 +121,7 @@ pub(super) fn is_titan(piece: &Piece) -> bool {
 pub(super) fn of_titan(pieces: &[Piece]) -> Option<Joined> {
     let (mut answer, mut result, mut end) = (Members::default(), Members::default(), None);
     for piece in pieces {
+        end.is_none().then_some(())?;
         for (key, value) in piece.members()? {
             match (key.as_str(), value) {
                 ("outputText", piece) => result.append(key, piece)?,
@@ -161,6 +172,11 @@ fn add(content: &mut Vec<Value>, block: Value, in_pieces: bool) {
 }
 
 impl Block {
+    /// True where no call, or one whose input is yet to come, begins it.
+    fn has_no_input(&self) -> bool {
+        self.members.get("toolUse").is_none_or(|call| call.get("input").is_none())
+    }
+
     fn take(&mut self, delta: &Value) -> Option<()> {
         let Value::Object(members) = delta else { return None };
         let [(key, value)] = &members[..] else { return None };
@@ -203,9 +219,7 @@ impl Block {
             && let Some(mut call) = self.members.take_object("toolUse")
         {
             // A call without arguments sends an empty text.
-            let written = if input.is_empty() { "{}" } else { &input };
-            let input = json::parse(written.as_bytes()).unwrap_or(Value::String(input));
-            call.set("input", input);
+            call.set("input", arguments_of(if input.is_empty() { "{}".to_owned() } else { input }));
             self.members.set("toolUse", call.into_value());
         }
         self.members.into_value()

@@ -17,17 +17,28 @@ pub struct Manner {
     pub is_numbered: Option<bool>,
     /// By the index of each choice that has calls of tools: the index of the first of them.
     pub calls_from: BTreeMap<usize, usize>,
+    /// Of members of blocks, as far as any came: whether they came in pieces rather than whole with the beginning of the block.
+    pub in_pieces: BTreeMap<&'static str, bool>,
 }
 
 impl Manner {
     /// True where what both have they have in common, the lines for types aside, which are told by themselves.
     pub fn is_like(&self, other: &Self) -> bool {
         let differs = |one: Option<bool>, other: Option<bool>| one.zip(other).is_some_and(|(one, other)| one != other);
-        let is_elsewhere = |(choice, first): (&usize, &usize)| {
-            other.calls_from.get(choice).is_some_and(|other_first| other_first != first)
-        };
-        !differs(self.is_numbered, other.is_numbered) && !self.calls_from.iter().any(is_elsewhere)
+        !differs(self.is_numbered, other.is_numbered)
+            && agree(&self.calls_from, &other.calls_from)
+            && agree(&self.in_pieces, &other.in_pieces)
     }
+
+    /// Notes that a member came in pieces or whole; `None` where another one of the name came the other way.
+    pub(super) fn note(&mut self, member: &'static str, is_in_pieces: bool) -> Option<()> {
+        (*self.in_pieces.entry(member).or_insert(is_in_pieces) == is_in_pieces).then_some(())
+    }
+}
+
+/// True where what stands on both sides is the same.
+fn agree<K: Ord, V: PartialEq>(one: &BTreeMap<K, V>, other: &BTreeMap<K, V>) -> bool {
+    one.iter().all(|(key, value)| other.get(key).is_none_or(|other| other == value))
 }
 
 /// Whether all events have a line with their type, or none has: `None` where only some do, or a line says otherwise than the data.

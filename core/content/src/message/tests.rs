@@ -80,6 +80,180 @@ fn events_of_a_response_join_to_the_response_where_pieces_and_whole_agree() {
     assert_eq!(joined(&of("Ho")), None, "pieces and whole disagree");
 }
 
+/// A response with a text and a call, as they are streamed.
+const RESPONSE: [&str; 13] = [
+    r#"{"type":"response.created","response":{"id":"r","model":"m","status":"in_progress","service_tier":"auto","output":[],"usage":null}}"#,
+    r#"{"type":"response.in_progress","response":{"id":"r","model":"m","status":"in_progress","service_tier":"auto","output":[],"usage":null}}"#,
+    r#"{"type":"response.output_item.added","output_index":0,"item":{"id":"i","type":"message","status":"in_progress","content":[]}}"#,
+    r#"{"type":"response.content_part.added","item_id":"i","output_index":0,"content_index":0,"part":{"type":"output_text","text":"","annotations":[],"logprobs":[]}}"#,
+    r#"{"type":"response.output_text.delta","item_id":"i","output_index":0,"content_index":0,"delta":"Hi","logprobs":[],"obfuscation":"x"}"#,
+    r#"{"type":"response.output_text.done","item_id":"i","output_index":0,"content_index":0,"text":"Hi","logprobs":[]}"#,
+    r#"{"type":"response.content_part.done","item_id":"i","output_index":0,"content_index":0,"part":{"type":"output_text","text":"Hi","annotations":[],"logprobs":[]}}"#,
+    r#"{"type":"response.output_item.done","output_index":0,"item":{"id":"i","type":"message","status":"completed","content":[{"type":"output_text","text":"Hi","annotations":[],"logprobs":[]}]}}"#,
+    r#"{"type":"response.output_item.added","output_index":1,"item":{"id":"j","type":"function_call","status":"in_progress","call_id":"c","name":"f","arguments":""}}"#,
+    r#"{"type":"response.function_call_arguments.delta","item_id":"j","output_index":1,"delta":"{}","obfuscation":"y"}"#,
+    r#"{"type":"response.function_call_arguments.done","item_id":"j","output_index":1,"arguments":"{}"}"#,
+    r#"{"type":"response.output_item.done","output_index":1,"item":{"id":"j","type":"function_call","status":"completed","call_id":"c","name":"f","arguments":"{}"}}"#,
+    r#"{"type":"response.completed","response":{"id":"r","model":"m","status":"completed","service_tier":"default","output":[{"id":"i","type":"message","status":"completed","content":[{"type":"output_text","text":"Hi","annotations":[],"logprobs":[]}]},{"id":"j","type":"function_call","status":"completed","call_id":"c","name":"f","arguments":"{}"}],"usage":{"total_tokens":3}}}"#,
+];
+
+#[test]
+fn a_response_of_which_anything_was_said_otherwise_before_or_is_unknown_is_not_joined() {
+    assert!(joined(&named(&RESPONSE)).is_some());
+    let otherwise = [
+        (0, r#""id":"r""#, r#""id":"q""#),
+        (0, r#""model":"m""#, r#""model":"n""#),
+        (0, "auto", "priority"),
+        (0, "in_progress", "completed"),
+        (0, r#","response""#, r#","more":1,"response""#),
+        (1, "in_progress", "failed"),
+        (2, r#""item""#, r#""more":1,"item""#),
+        (2, r#""content":[]"#, r#""content":[{"type":"output_text","text":"Ho"}]"#),
+        (3, r#""text":"""#, r#""text":"Ho""#),
+        (3, r#""output_text""#, r#""refusal""#),
+        (4, r#""logprobs":[]"#, r#""logprobs":[{"token":"Hi"}]"#),
+        (4, r#""obfuscation""#, r#""more""#),
+        (4, "output_text", "reasoning_text"),
+        (5, r#""logprobs":[]"#, r#""logprobs":[1]"#),
+        (5, r#""item_id":"i""#, r#""item_id":"j""#),
+        (6, r#""annotations":[]"#, r#""annotations":[1]"#),
+        (6, r#""text":"Hi""#, r#""text":"Ho""#),
+        (8, r#""name":"f""#, r#""name":"g""#),
+        (8, r#""call_id":"c""#, r#""call_id":"d""#),
+        (8, r#""arguments":"""#, r#""arguments":"{\"a\":1}""#),
+        (9, r#""obfuscation""#, r#""delta_of""#),
+        (10, r#""arguments":"{}""#, r#""arguments":"{}","name":"g""#),
+    ];
+    for (at, was, is) in otherwise {
+        let mut events = RESPONSE.map(str::to_owned);
+        assert!(events[at].contains(was), "{at} {was}");
+        events[at] = events[at].replace(was, is);
+        assert_eq!(joined(&named(&events.each_ref().map(String::as_str))), None, "{at}: {is}");
+    }
+}
+
+#[test]
+fn a_response_that_leaves_out_events_is_not_joined_or_says_which_part_never_ended() {
+    let without = |left_out: &[usize]| {
+        let kept = RESPONSE.iter().enumerate().filter(|(at, _)| !left_out.contains(at)).map(|(_, event)| *event);
+        joined(&named(&kept.collect::<Vec<_>>()))
+    };
+    for left_out in [&[0, 1][..], &[2], &[3], &[3, 6], &[4, 5], &[3, 4, 5, 6], &[9], &[9, 10], &[11]] {
+        assert_eq!(without(left_out), None, "{left_out:?}");
+    }
+    for (left_out, place) in [
+        (5, "[Key(\"output\"), Index(0), Key(\"content\"), Index(0), Key(\"text\")]"),
+        (10, "[Key(\"output\"), Index(1), Key(\"arguments\")]"),
+    ] {
+        assert_eq!(format!("{:?}", without(&[left_out]).unwrap().unfinished.left_open), format!("[{place}]"));
+    }
+    assert_eq!(without(&[6]).unwrap().unfinished.left_open.len(), 1);
+    assert!(without(&[]).unwrap().unfinished.left_open.is_empty());
+    let tokens = |logprobs: &str| {
+        let event = |event: &&str| event.replace("\"logprobs\":[]", &format!("\"logprobs\":{logprobs}"));
+        let mut events: Vec<String> = RESPONSE.iter().map(event).collect();
+        events[3] = RESPONSE[3].to_owned();
+        joined(&named(&events.iter().map(String::as_str).collect::<Vec<_>>()))
+    };
+    assert!(tokens(r#"[{"token":"Hi"}]"#).is_some());
+}
+
+/// A message with a text and a call, as they are streamed.
+const MESSAGE: [&str; 9] = [
+    r#"{"type":"message_start","message":{"id":"m","model":"x","content":[],"stop_reason":null}}"#,
+    r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
+    r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hi"}}"#,
+    r#"{"type":"content_block_stop","index":0}"#,
+    r#"{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"t","name":"f","input":{}}}"#,
+    r#"{"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"{}"}}"#,
+    r#"{"type":"content_block_stop","index":1}"#,
+    r#"{"type":"message_delta","delta":{"stop_reason":"tool_use"}}"#,
+    r#"{"type":"message_stop"}"#,
+];
+
+#[test]
+fn a_message_of_which_anything_was_said_otherwise_before_is_not_joined() {
+    assert!(joined(&named(&MESSAGE)).is_some());
+    let otherwise = [
+        (0, r#""content":[]"#, r#""content":[{"type":"text","text":"lost"}]"#),
+        (0, r#""content":[]"#, r#""content":{}"#),
+        (0, r#""content":[],"#, ""),
+        (1, r#""text":"""#, r#""text":"lost""#),
+        (4, r#""input":{}"#, r#""input":{"a":1}"#),
+        (7, r#""stop_reason":"tool_use""#, r#""stop_reason":"tool_use","model":"y""#),
+        (8, r#""message_stop""#, r#""message_stop","id":"n""#),
+    ];
+    for (at, was, is) in otherwise {
+        let mut events = MESSAGE.map(str::to_owned);
+        assert!(events[at].contains(was), "{at} {was}");
+        events[at] = events[at].replace(was, is);
+        assert_eq!(joined(&named(&events.each_ref().map(String::as_str))), None, "{at}: {is}");
+    }
+}
+
+#[test]
+fn a_text_that_comes_whole_with_its_block_is_told_from_one_in_pieces() {
+    let whole = MESSAGE[1].replace(r#""text":"""#, r#""text":"Hi""#);
+    let whole = named(&[&[MESSAGE[0], &whole], &MESSAGE[3..]].concat());
+    let [whole, pieces] = [whole, named(&MESSAGE)].map(|stream| joined(&stream).unwrap());
+    assert_eq!(whole.message, pieces.message);
+    assert!(!whole.manner.is_like(&pieces.manner) && whole.manner.is_like(&whole.manner));
+}
+
+#[test]
+fn several_errors_are_one_only_where_they_are_the_same_and_nothing_comes_behind_them() {
+    let error = |number: usize| format!(r#"{{"type":"error","error":{{"message":"{number}"}}}}"#);
+    for begun in [&MESSAGE[..3], &RESPONSE[..5]] {
+        let with = |more: &[&str]| joined(&named(&[begun, more].concat()));
+        assert!(with(&[&error(1), &error(1)]).is_some());
+        assert_eq!(with(&[&error(1), &error(2)]), None);
+    }
+    assert_eq!(joined(&named(&[&MESSAGE[..3], &[&error(1)], &MESSAGE[3..]].concat())), None);
+    assert_eq!(joined(&named(&[&RESPONSE[..5], &[&error(1)], &RESPONSE[5..6]].concat())), None);
+}
+
+#[test]
+fn arguments_in_pieces_that_are_no_object_are_the_text_that_they_are() {
+    let input = |written: &str| {
+        let piece = MESSAGE[5].replace("\"{}\"", written);
+        let mut events = MESSAGE;
+        events[5] = &piece;
+        message(&named(&events))
+    };
+    assert_ne!(input(r#""x""#), input(r#""\"x\"""#));
+    assert!(input(r#""[1]""#).contains(r#""input":"[1]""#));
+    let bedrock = |written: &str| {
+        message(&framed(&[
+            ("messageStart", r#"{"role":"assistant"}"#),
+            ("contentBlockStart", r#"{"contentBlockIndex":0,"start":{"toolUse":{"name":"f","toolUseId":"t"}}}"#),
+            ("contentBlockDelta", &format!(r#"{{"contentBlockIndex":0,"delta":{{"toolUse":{{"input":{written}}}}}}}"#)),
+            ("contentBlockStop", r#"{"contentBlockIndex":0}"#),
+            ("messageStop", r#"{"stopReason":"tool_use"}"#),
+        ]))
+    };
+    assert_ne!(bedrock(r#""x""#), bedrock(r#""\"x\"""#));
+}
+
+#[test]
+fn what_comes_behind_the_end_of_an_answer_of_bedrock_or_at_another_index_is_no_part_of_it() {
+    let begin = [("messageStart", r#"{"role":"assistant"}"#)];
+    let text = |index: usize| format!(r#"{{"contentBlockIndex":{index},"delta":{{"text":"Hi"}}}}"#);
+    let stop = |index: usize| format!(r#"{{"contentBlockIndex":{index}}}"#);
+    let (end, usage) = (("messageStop", r#"{"stopReason":"end_turn"}"#), ("metadata", r#"{"usage":{}}"#));
+    let (texts, stops) = ([text(0), text(1)], [stop(0), stop(1)]);
+    let block = |at: usize| [("contentBlockDelta", texts[at].as_str()), ("contentBlockStop", stops[at].as_str())];
+    let is_joined = |events: &[&[(&str, &str)]]| joined(&framed(&events.concat())).is_some();
+    assert!(is_joined(&[&begin, &block(0), &[end, usage]]));
+    for wrong in [
+        &[&begin[..], &block(1), &[end, usage]][..],
+        &[&begin, &block(0), &[end], &block(1)],
+        &[&begin, &block(0), &[end, usage, usage]],
+        &[&begin, &block(0), &block(0)[1..], &[end, usage]],
+    ] {
+        assert!(!is_joined(wrong), "{wrong:?}");
+    }
+}
+
 #[test]
 fn a_stream_that_contradicts_itself_or_has_something_unknown_is_not_joined() {
     let two = |one: &str, other: &str| joined(&data(&[one, other]));
