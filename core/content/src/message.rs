@@ -366,6 +366,7 @@ pub fn normal(root: Node<'_>) -> Option<Value> {
 pub fn normal_of(mut value: Value) -> Value {
     let mut calls = Calls::default();
     normalise(&mut value, &mut calls);
+    calls.mark_objects(&mut value);
     calls.name_results(&mut value, &calls.tools());
     value
 }
@@ -391,6 +392,10 @@ fn normal_pair_of((mut one, in_one): (Value, bool), (mut other, in_other): (Valu
     if in_other {
         normalise(&mut other, &mut other_calls);
     }
+    if Arguments::are_mixed([&calls, &other_calls]) {
+        calls.write_texts(&mut one);
+        other_calls.write_texts(&mut other);
+    }
     let tools = calls.tools().and(other_calls.tools());
     calls.name_results(&mut one, &tools);
     other_calls.name_results(&mut other, &tools);
@@ -398,7 +403,14 @@ fn normal_pair_of((mut one, in_one): (Value, bool), (mut other, in_other): (Valu
 }
 
 fn may_have_calls(root: Node<'_>) -> bool {
-    let words = ["\"tool_calls\"", "\"tool_use\"", "\"function_call\"", "\"toolUse\"", "\"server_tool_use\""];
+    let words = [
+        "\"tool_calls\"",
+        "\"tool_use\"",
+        "\"function_call\"",
+        "\"toolUse\"",
+        "\"server_tool_use\"",
+        "\"custom_tool_call\"",
+    ];
     let raw = root.raw().as_bytes();
     let is_answer = root.members().any(|(key, _)| matches!(key, "choices" | "content" | "output" | "message"));
     is_answer && words.iter().any(|word| memchr::memmem::find(raw, word.as_bytes()).is_some())
@@ -421,7 +433,8 @@ fn call<'v, V: Copy>(
 ) -> Option<&'v str> {
     let kind = get(value, "type").and_then(&text);
     let called = match kind {
-        Some("tool_use" | "server_tool_use" | "function_call") => value,
+        Some("tool_use" | "server_tool_use" | "function_call" | "custom_tool_call") => value,
+        Some("custom") => get(value, "custom").filter(|it| get(*it, "input").is_some())?,
         Some("function") | None => match get(value, "toolUse") {
             Some(called) => called,
             None => get(value, "function").filter(|it| get(*it, "arguments").is_some())?,
@@ -437,7 +450,45 @@ struct Calls {
     all: Vec<Called>,
     /// By each id those that have it: one, unless a provider gives all of them the same.
     by_id: BTreeMap<String, Vec<usize>>,
+    /// How arguments were written, in the order in which they stand there.
+    arguments: Vec<Arguments>,
 }
+
+/// How the arguments of a call were written: whoever reads them as JSON in a text fails where they are an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Arguments {
+    /// An object in a text.
+    Text,
+    /// An object.
+    Object,
+    /// Anything else.
+    Other,
+}
+
+impl Arguments {
+    /// Rewrites an object that was written into a string as what it is.
+    fn read(value: &mut Value) -> Self {
+        match value {
+            Value::Object(_) => Self::Object,
+            Value::String(text) => match json::parse_limited(text.as_bytes(), VALUES_MAX) {
+                Ok(parsed @ Value::Object(_)) => {
+                    *value = parsed;
+                    Self::Text
+                }
+                _ => Self::Other,
+            },
+            _ => Self::Other,
+        }
+    }
+
+    /// True where some are texts and some objects, on whichever side.
+    fn are_mixed(sides: [&Calls; 2]) -> bool {
+        [Self::Text, Self::Object].iter().all(|way| sides.iter().any(|calls| calls.arguments.contains(way)))
+    }
+}
+
+/// A member of arguments that are an object, in the form that is hashed: they are not those that a text has.
+const OBJECT_MARK: &str = "\u{0}written as an object";
 
 /// A call, as results name it.
 struct Called {
@@ -460,6 +511,34 @@ impl Calls {
         }
     }
 
+    /// Takes the arguments of a call, which are read where they are an object in a text.
+    fn take_arguments(&mut self, value: &mut Value) {
+        self.arguments.push(Arguments::read(value));
+    }
+
+    /// Marks arguments that are no text.
+    fn mark_objects(&self, value: &mut Value) {
+        if !self.arguments.contains(&Arguments::Object) {
+            return;
+        }
+        each_arguments(value, &mut self.arguments.iter(), &mut |arguments, way| {
+            if let (Value::Object(members), Arguments::Object) = (arguments, way) {
+                members.push((OBJECT_MARK.to_owned(), Value::Null));
+            }
+        });
+    }
+
+    /// Makes texts again of those that were texts, written one way.
+    fn write_texts(&self, value: &mut Value) {
+        each_arguments(value, &mut self.arguments.iter(), &mut |arguments, way| {
+            if way == Arguments::Text {
+                let mut written = Vec::new();
+                arguments.write_canonical(&mut written);
+                *arguments = Value::String(String::from_utf8_lossy(&written).into_owned());
+            }
+        });
+    }
+
     /// Takes a call that was read.
     fn push(&mut self, label: String, call: &Value) {
         let canonical = |value: &Value| {
@@ -467,7 +546,7 @@ impl Calls {
             value.write_canonical(&mut bytes);
             bytes
         };
-        let called = ["function", "toolUse"].into_iter().find_map(|key| call.get(key)).unwrap_or(call);
+        let called = ["function", "toolUse", "custom"].into_iter().find_map(|key| call.get(key)).unwrap_or(call);
         let arguments = ["arguments", "input"].into_iter().find_map(|key| called.get(key)).map(canonical);
         let arguments = match arguments {
             Some(long) if long.len() > LABEL_ARGUMENTS_BYTES_MAX => Digest::of(&long).to_string(),
@@ -594,7 +673,7 @@ fn normalise(value: &mut Value, calls: &mut Calls) {
                     // As calls were written before there could be several.
                     ("function_call", None) => normalise_function(member, None, calls),
                     ("function" | "toolUse", Some(label)) => normalise_function(member, Some(label), calls),
-                    ("arguments", Some(_)) => parse_text(member),
+                    ("arguments", Some(_)) => calls.take_arguments(member),
                     // What the model wrote is as it wrote it.
                     (_, Some(_)) => {}
                     (_, None) => normalise(member, calls),
@@ -612,19 +691,43 @@ fn normalise_function(value: &mut Value, label: Option<&str>, calls: &mut Calls)
     let Value::Object(members) = value else { return };
     for (key, member) in members {
         match (key.as_str(), label) {
-            ("arguments", _) => parse_text(member),
+            ("arguments", _) => calls.take_arguments(member),
             ("toolUseId", Some(label)) => calls.relabel(member, label),
             _ => {}
         }
     }
 }
 
-/// An object that was written into a string becomes what it is.
-fn parse_text(value: &mut Value) {
-    let Value::String(text) = value else { return };
-    if let Ok(parsed @ Value::Object(_)) = json::parse_limited(text.as_bytes(), VALUES_MAX) {
-        *value = parsed;
+/// Goes to the arguments of calls in the order in which [`normalise`] took them, with how each was written.
+fn each_arguments(
+    value: &mut Value,
+    ways: &mut std::slice::Iter<'_, Arguments>,
+    edit: &mut impl FnMut(&mut Value, Arguments),
+) {
+    let is_call = call_of_value(value).is_some();
+    match value {
+        Value::Array(elements) => elements.iter_mut().for_each(|element| each_arguments(element, ways, edit)),
+        Value::Object(members) => {
+            for (key, member) in members {
+                match (key.as_str(), is_call) {
+                    ("arguments", true) => edit(member, next_of(ways)),
+                    ("function_call", false) | ("function" | "toolUse", true) => {
+                        if let Value::Object(members) = member {
+                            let arguments = members.iter_mut().filter(|(key, _)| key == "arguments");
+                            arguments.for_each(|(_, arguments)| edit(arguments, next_of(ways)));
+                        }
+                    }
+                    (_, true) => {}
+                    (_, false) => each_arguments(member, ways, edit),
+                }
+            }
+        }
+        _ => {}
     }
+}
+
+fn next_of(ways: &mut std::slice::Iter<'_, Arguments>) -> Arguments {
+    ways.next().copied().unwrap_or(Arguments::Other)
 }
 
 /// Results of calls name the call as the call names itself.

@@ -102,16 +102,19 @@ fn text(one: &mut Value, other: &mut Value, here: Step) {
         Value::String(whole) if whole.starts_with(begun.as_str()) => return whole.clone_from(begun),
         _ => {}
     }
-    let is_json = matches!(here, Step::Key("arguments" | "input"));
-    let Some((begun, open)) = parse_cut(begun.as_bytes(), VALUES_MAX).filter(|_| is_json) else { return };
-    let whole = match &*other {
-        Value::String(text) => json::parse_limited(text.as_bytes(), VALUES_MAX).ok(),
-        value => Some(value.clone()),
+    let Some((begun, open)) = parse_cut(begun.as_bytes(), VALUES_MAX) else { return };
+    // Whether all of it is a text or an object is the format's, and a difference where it is not.
+    let whole = match (here, &*other) {
+        (Step::Key("arguments"), Value::String(text)) => json::parse_limited(text.as_bytes(), VALUES_MAX).ok(),
+        (Step::Key("input"), value @ Value::Object(_)) => Some(value.clone()),
+        _ => None,
     };
     if let Some(mut whole @ Value::Object(_)) = whole {
         let begun = begun.root().to_value();
         cut(&begun, &mut whole, open);
-        (*one, *other) = (begun, whole);
+        let is_text = matches!(other, Value::String(_));
+        let written = |value: Value| if is_text { Value::String(value.to_compact_text()) } else { value };
+        (*one, *other) = (written(begun), written(whole));
     }
 }
 

@@ -547,3 +547,84 @@ fn events_that_have_no_numbers_any_more_are_told() {
     assert_eq!(comparison.changes[0].pointer, "sse:/sequence_number");
     assert!(compared((EVENTS, &numbered), (EVENTS, &bare), &["sse:/sequence_number"]).is_equal());
 }
+
+/// A completion with calls that have these arguments, as they are written.
+fn with_arguments(arguments: &[&str]) -> String {
+    let call = |arguments: &&str| {
+        format!(r#"{{"id":"a","type":"function","function":{{"name":"f","arguments":{arguments}}}}}"#)
+    };
+    let calls: Vec<String> = arguments.iter().map(call).collect();
+    format!(r#"{{"choices":[{{"message":{{"tool_calls":[{}]}}}}]}}"#, calls.join(","))
+}
+
+#[test]
+fn arguments_that_turn_from_a_text_into_an_object_are_told_and_break_callers() {
+    let (text, object) = (with_arguments(&[r#""{\"x\":1}""#]), with_arguments(&[r#"{"x":1}"#]));
+    let comparison = compared((JSON, &text), (JSON, &object), &[]);
+    assert_eq!(told(&comparison), ["type changed /choices/0/message/tool_calls/0/function/arguments"]);
+    assert_eq!(crate::Weight::of(&comparison.changes[0]), crate::Weight::Breaking);
+    assert!(!compared((JSON, &object), (JSON, &text), &[]).is_equal());
+    let covered = compared((JSON, &text), (JSON, &object), &["/choices/0/message/tool_calls/0/function/arguments"]);
+    assert!(covered.is_equal());
+    let other = with_arguments(&[r#"{"x":2}"#]);
+    assert!(told(&compared((JSON, &object), (JSON, &other), &[]))[0].ends_with("/arguments/x"), "two objects");
+    let spaced = with_arguments(&[r#""{ \"x\": 1 }""#]);
+    assert!(compared((JSON, &text), (JSON, &spaced), &[]).is_equal(), "two texts");
+    let [one, two] = [r#"{"x":1}"#, r#""{\"x\":1}""#].map(|second| with_arguments(&[r#""{ \"y\": 1 }""#, second]));
+    let comparison = compared((JSON, &one), (JSON, &two), &[]);
+    assert_eq!(
+        told(&comparison),
+        ["type changed /choices/0/message/tool_calls/1/function/arguments"],
+        "of two calls one"
+    );
+    let as_before = r#"{"choices":[{"message":{"function_call":{"name":"f","arguments":ARGUMENTS}}}]}"#;
+    let [text, object] = [r#""{}""#, "{}"].map(|arguments| as_before.replace("ARGUMENTS", arguments));
+    let comparison = compared((JSON, &text), (JSON, &object), &[]);
+    assert_eq!(told(&comparison), ["type changed /choices/0/message/function_call/arguments"]);
+}
+
+#[test]
+fn arguments_of_a_stream_that_are_an_object_in_the_whole_answer_are_told() {
+    let call = r#"{"id":"c","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}]}}]}"#;
+    let stream = events(&[call, "[DONE]"]);
+    let whole = |arguments: &str| {
+        let calls = with_arguments(&[arguments]);
+        calls.replace(r#"{"choices":[{"#, r#"{"id":"c","choices":[{"index":0,"#)
+    };
+    assert_eq!(told(&compared((EVENTS, &stream), (JSON, &whole(r#""{\"x\":1}""#)), &[])), Vec::<String>::new());
+    let comparison = compared((EVENTS, &stream), (JSON, &whole(r#"{"x":1}"#)), &[]);
+    assert_eq!(told(&comparison), ["type changed /choices/0/message/tool_calls/0/function/arguments"]);
+}
+
+#[test]
+fn calls_whose_argument_is_a_text_have_no_ids_of_their_own_and_that_text_is_compared_as_it_is() {
+    let chat = |id: &str, input: &str| {
+        let call = format!(r#"{{"id":"{id}","type":"custom","custom":{{"name":"run","input":"{input}"}}}}"#);
+        format!(r#"{{"choices":[{{"message":{{"tool_calls":[{call}]}}}}]}}"#)
+    };
+    let response = |id: &str, input: &str| {
+        let call =
+            format!(r#"{{"type":"custom_tool_call","id":"ctc_{id}","call_id":"{id}","name":"run","input":"{input}"}}"#);
+        format!(r#"{{"output":[{call},{{"type":"custom_tool_call_output","call_id":"{id}","output":"ok"}}]}}"#)
+    };
+    let streamed = |id: &str, input: &str| {
+        let (one, other) = input.split_at(1);
+        let first = format!(r#"{{"index":0,"id":"{id}","type":"custom","custom":{{"name":"run","input":"{one}"}}}}"#);
+        let calls = [first, format!(r#"{{"index":0,"custom":{{"input":"{other}"}}}}"#)];
+        let all =
+            calls.map(|call| format!(r#"{{"id":"c","choices":[{{"index":0,"delta":{{"tool_calls":[{call}]}}}}]}}"#));
+        events(&[&all[0], &all[1], "[DONE]"])
+    };
+    let cases: [(&str, &dyn Fn(&str, &str) -> String, &str); 3] = [
+        (JSON, &chat, "/choices/0/message/tool_calls/0/custom/input"),
+        (JSON, &response, "/output/0/input"),
+        (EVENTS, &streamed, "/choices/0/message/tool_calls/0/custom/input"),
+    ];
+    for (kind, of, place) in cases {
+        assert!(compared((kind, &of("a", "ls")), (kind, &of("b", "ls")), &[]).is_equal(), "{place}");
+        let comparison = compared((kind, &of("a", "ls")), (kind, &of("b", "ps")), &[]);
+        assert_eq!(told(&comparison), [format!("changed {place}")]);
+        let json = |space: &str| of("a", &format!("{{{space}}}"));
+        assert!(!compared((kind, &json("")), (kind, &json(" ")), &[]).is_equal(), "a text, whatever it looks like");
+    }
+}

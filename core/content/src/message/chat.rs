@@ -42,6 +42,8 @@ impl Default for Last {
 struct Call {
     members: Members,
     function: Members,
+    /// Of a call whose argument is a text.
+    custom: Members,
 }
 
 /// The completion that the chunks join to.
@@ -119,7 +121,9 @@ impl Choice {
             Last::Text(text) => &[Key("message"), Key(text)],
             Last::Call(call) => {
                 let before = self.calls.range(..call).count();
-                &[Key("message"), Key("tool_calls"), Index(before), Key("function"), Key("arguments")]
+                let is_custom = self.calls.get(&call).is_some_and(|call| !call.custom.0.is_empty());
+                let [called, argument] = if is_custom { ["custom", "input"] } else { ["function", "arguments"] };
+                &[Key("message"), Key("tool_calls"), Index(before), Key(called), Key(argument)]
             }
             Last::Function => &[Key("message"), Key("function_call"), Key("arguments")],
         };
@@ -231,6 +235,7 @@ impl Call {
             match (key.as_str(), value) {
                 ("index", _) => {}
                 ("function", Value::Object(members)) => take_function(&mut self.function, members)?,
+                ("custom", Value::Object(members)) => take_function(&mut self.custom, members)?,
                 (key, value) => self.members.agree(key, value)?,
             }
         }
@@ -241,13 +246,17 @@ impl Call {
         if !self.function.0.is_empty() {
             self.members.set("function", self.function.into_value());
         }
+        if !self.custom.0.is_empty() {
+            self.members.set("custom", self.custom.into_value());
+        }
         self.members.into_value()
     }
 }
 
 fn take_function(function: &mut Members, members: &[(String, Value)]) -> Option<()> {
     for (key, value) in members {
-        if key == "arguments" { function.append(key, value)? } else { function.agree(key, value)? }
+        let is_piece = matches!(key.as_str(), "arguments" | "input");
+        if is_piece { function.append(key, value)? } else { function.agree(key, value)? }
     }
     Some(())
 }
