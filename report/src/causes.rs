@@ -3,7 +3,7 @@
 use diff::{Cluster, ExchangeResult, Tally, Weight};
 use serde::Serialize;
 
-use crate::escape_line;
+use crate::{escape_line, repeats::place_words};
 
 /// Clusters in a document for machines. A choice: behind so many, nothing is clustered.
 const CLUSTERS_LEN_MAX: usize = 1_000;
@@ -102,7 +102,7 @@ fn also_words(cluster: &Cluster) -> String {
     if cluster.with.is_empty() {
         return String::new();
     }
-    let shown: Vec<&str> = cluster.with.iter().take(PLACES_SHOWN_MAX).map(String::as_str).collect();
+    let shown: Vec<&str> = cluster.with.iter().take(PLACES_SHOWN_MAX).map(|place| place_words(place)).collect();
     let more = (cluster.with.len() - shown.len()) as u64 + cluster.with_more;
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("; also {}{more}", shown.join(", "))

@@ -41,7 +41,8 @@ pub fn junit(suite: &Suite) -> String {
     text
 }
 
-/// What was hidden in all cases, then how much noise each of them has: neither schema has a place for it in a case that passed.
+/// What was hidden in all cases, then of each how much noise it has, and where it passed what a reader should know: neither schema has
+/// a place for it in such a case.
 fn system_out(suite: &Suite) -> String {
     let mut lines = hidden_lines(&suite.cases);
     for case in &suite.cases {
@@ -49,6 +50,8 @@ fn system_out(suite: &Suite) -> String {
         if hidden.has_noise() {
             lines.push(format!("{}: within measured noise: {}", case.name, hidden.noise_words()));
         }
+        let notes = case.notes.iter().filter(|_| element(case.outcome).is_none());
+        lines.extend(notes.map(|note| format!("{}: {note}", case.name)));
     }
     if lines.is_empty() {
         return "    <system-out/>\n".to_owned();
@@ -144,7 +147,7 @@ fn content(text: &str) -> String {
 }
 
 /// What XML 1.0 lets stand for `text` (section 2.2): characters that it has no way to write become U+FFFD. `numbered` are
-/// written by their numbers, so that they stay in an attribute.
+/// written by their numbers, so that they stay in an attribute. What turns text around is shown as an escape.
 fn escaped(text: &str, numbered: impl Fn(char) -> bool) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -158,6 +161,7 @@ fn escaped(text: &str, numbered: impl Fn(char) -> bool) -> String {
             '>' => escaped += "&gt;",
             '"' => escaped += "&quot;",
             other if numbered(other) => escaped += &format!("&#{};", u32::from(other)),
+            other if crate::escape::is_dangerous(other) && !other.is_control() => escaped += &crate::escape_line(&other.to_string()),
             '\t' | '\n' => escaped.push(character),
             '\u{0}'..' ' | '\u{FFFE}' | '\u{FFFF}' => escaped.push('\u{FFFD}'),
             other => escaped.push(other),
@@ -195,6 +199,10 @@ mod tests {
                     POST /tickets /id 2×, POST /tickets sse:/id 1×\n\
                     a&lt;b&gt;: within measured noise: 3 differences in 2 exchanges</system-out>\n    <system-err/>";
         assert!(text.contains(told), "{text}");
+        let mut passed = samples::case("a", Outcome::Passed, "same", &[], Vec::new());
+        passed.notes.push("`rules.toml`, line 8: the rule for `/id` ended".to_owned());
+        let text = junit(&Suite { cases: vec![passed], ..samples::suite() });
+        assert!(text.contains("<system-out>a: `rules.toml`, line 8: the rule for `/id` ended</system-out>"), "{text}");
         assert!(junit(&samples::suite()).contains("    <system-out/>\n    <system-err/>\n"));
     }
 
@@ -202,6 +210,7 @@ mod tests {
     fn no_text_can_leave_its_place_and_none_is_no_xml() {
         assert_eq!(attribute("a\"b<c>&\n"), "a&quot;b&lt;c&gt;&amp;&#10;");
         assert_eq!(content("]]>\u{1b}[2J\u{ffff}\n"), "]]&gt;\u{FFFD}[2J\u{FFFD}\n");
+        assert_eq!(attribute("a\u{202e}b"), "a\\u{202e}b");
         assert!(content(&"x".repeat(1 << 20)).len() <= TEXT_LEN_MAX + 3);
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! In: the receipt and the results. Out: lines for a person; the sentences at the end also go to machines.
 
-use diff::{Class, ExchangeResult, Repeated, SCREEN_COUNT};
+use diff::{Class, Estimate, ExchangeResult, Repeated, SCREEN_COUNT};
 use exchange::NoisyPlace;
 use replayer::receipt::{HeldPlace, HeldStill, Receipt, RepeatsProof, Resets};
 
@@ -15,10 +15,12 @@ const NOISE_SHOWN_MAX: usize = 4;
 /// Labelled lines.
 pub(crate) fn repeat_lines(receipt: &Receipt, results: &[ExchangeResult]) -> Vec<(&'static str, String)> {
     let Some(repeats) = &receipt.repeats else { return Vec::new() };
-    let mut lines = vec![("repeats", how_often(repeats)), ("against", against_production(repeats))];
+    let mut lines = vec![("repeats", how_often(repeats))];
+    lines.extend((!repeats.stopped_at_failure()).then(|| ("against", against_production(repeats))));
     lines.extend(load_words(repeats).map(|words| ("load", words)));
     lines.extend(reset_words(&repeats.resets).map(|words| ("reset", words)));
-    lines.extend(told(results).map(|(result, repeated)| (word(repeated), exchange_words(result, repeated))));
+    let words = |(result, repeated)| (word(repeated), exchange_words(result, repeated, repeats.stopped_at_failure()));
+    lines.extend(told(results).map(words));
     if !repeats.noise.is_empty() {
         lines.push(("noise", noise_words(&repeats.noise)));
     }
@@ -30,6 +32,9 @@ pub(crate) fn repeat_lines(receipt: &Receipt, results: &[ExchangeResult]) -> Vec
 /// `300 of 300, reset container: 7 of 300, 2.3 % (1.1 % to 4.7 %) failed, at 95 % confidence`.
 fn how_often(repeats: &RepeatsProof) -> String {
     let RepeatsProof { asked, done, failed, .. } = repeats;
+    if repeats.stopped_at_failure() {
+        return format!("{done} of {asked}, reset {}: stopped at the first that failed", repeats.reset.word());
+    }
     let failed = match repeats.rate_missed_max {
         Some(rate) => format!("none failed; what fails in {} or more would have shown", percent(rate)),
         None => format!("{failed} failed"),
@@ -94,13 +99,16 @@ fn word(repeated: &Repeated) -> &'static str {
 }
 
 /// `3fa9c1d20011 POST /tickets: 7 of 300, 2.3 % (…); 2 outcomes, flip rate 0.05, parts at byte 143, all of 8 pass in 83 %`.
-fn exchange_words(result: &ExchangeResult, repeated: &Repeated) -> String {
-    let mut words = vec![format!("{} {}: {}", result.id.short(), result.title, repeated.failed)];
+/// Of repeats that stopped at the first failure only how many failed.
+fn exchange_words(result: &ExchangeResult, repeated: &Repeated, has_stopped: bool) -> String {
+    let Estimate { events, of, .. } = repeated.failed;
+    let failed = if has_stopped { format!("{events} of {of}") } else { repeated.failed.to_string() };
+    let mut words = vec![format!("{} {}: {failed}", result.id.short(), result.title)];
     let kinds = repeated.outcomes.len() as u64 + repeated.outcomes_more;
     words.push(format!("{kinds} outcome{}", if kinds == 1 { "" } else { "s" }));
     words.extend(repeated.flip_rate.map(|rate| format!("flip rate {rate:.3}")));
     words.extend(repeated.first_divergence.map(|at| format!("bodies part at byte {at}")));
-    if let Some(last) = repeated.pass_hat.last().filter(|_| repeated.class == Class::Flaky) {
+    if let Some(last) = repeated.pass_hat.last().filter(|_| repeated.class == Class::Flaky && !has_stopped) {
         words.push(format!("{} in a row pass in {}", last.k, percent(last.value)));
     }
     words.join(", ")
@@ -159,7 +167,12 @@ pub(crate) fn conclusions(receipt: &Receipt, results: &[ExchangeResult]) -> Vec<
         };
         sentences.push(format!("{flaky} {many} answered in more than one way, in one and the same environment{next}"));
     }
-    if !repeats.intervals_overlap {
+    if repeats.stopped_at_failure() {
+        sentences.push(
+            "repeats that stop at the first failure show it, and not how often it comes: `--repeat N` without `--until-failure` does"
+                .to_owned(),
+        );
+    } else if !repeats.intervals_overlap {
         let more = share(&repeats.unusual_here) > share(&repeats.unusual_in_production);
         let more = if more { "more" } else { "less" };
         sentences.push(format!(

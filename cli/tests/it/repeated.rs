@@ -91,6 +91,8 @@ fn the_first_failure_ends_it_where_that_was_asked_for() {
     let (ran, document) = replay_script(folder.path(), &shipped(), 1, &script, &more);
     assert_eq!((ran.code, &document["receipt"]["repeats"]["done"]), (1, &3.into()), "{}", ran.err);
     assert_eq!(repeated(&document, 0)["verdicts"], "..d");
+    // Who stops at a failure finds too many: no rate follows.
+    assert!(document["conclusions"].to_string().contains("not how often it comes"), "{}", document["conclusions"]);
 }
 
 #[test]

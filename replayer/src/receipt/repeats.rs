@@ -21,7 +21,8 @@ pub struct RepeatsProof {
     /// What each repeat after the first began with, where the service was to be started anew in its container.
     #[serde(default, skip_serializing_if = "Resets::is_none")]
     pub resets: Resets,
-    /// True where the first failure was to end it.
+    /// True where the first failure was to end it. Where one did, the rates and intervals are not those of the service: whoever stops
+    /// at a failure finds too many.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub until_failure: bool,
     /// The confidence of every interval and bound.
@@ -39,7 +40,8 @@ pub struct RepeatsProof {
     pub rate_missed_max: Option<f64>,
     /// Recorded answers that are not the usual one, the outcome that came most often here.
     pub unusual_in_production: Estimate,
-    /// Answers of the repeats that are not the usual one.
+    /// Answers of the repeats that are not the usual one. Its interval takes each answer for itself: of exchanges that race with each
+    /// other in one repeat it is too narrow.
     pub unusual_here: Estimate,
     /// False where no rate lies in both intervals: production and these repeats are two different things.
     pub intervals_overlap: bool,
@@ -56,6 +58,13 @@ pub struct RepeatsProof {
     /// Where no noise could be measured, since clock and chance were held still; absent where that hid nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_still: Option<HeldStill>,
+}
+
+impl RepeatsProof {
+    /// True where a failure ended it.
+    pub fn stopped_at_failure(&self) -> bool {
+        self.until_failure && self.failed.events > 0
+    }
 }
 
 /// Places where all repeats have one value and production another, of a kind that clock or chance makes.

@@ -38,6 +38,10 @@ fn rates(page: &mut Markup, repeats: &RepeatsProof) {
     page.raw("<table class=\"facts\"><caption class=\"unseen\">Rates over all repeats</caption>\n");
     let done = format!("{} of {} judged, reset {}", repeats.done, repeats.asked, repeats.reset.word());
     page.fact("repeats", &done);
+    if repeats.stopped_at_failure() {
+        page.fact("failed", "the last one, at which they stopped");
+        return not_judged(page, repeats);
+    }
     let failed = match repeats.rate_missed_max {
         Some(rate) => format!("none; what fails in {} or more would have shown", percent(rate)),
         None => repeats.failed.to_string(),
@@ -49,11 +53,16 @@ fn rates(page: &mut Markup, repeats: &RepeatsProof) {
         "intervals",
         if repeats.intervals_overlap { "they overlap" } else { "they do not overlap: two different things" },
     );
-    for not_started in &repeats.not_started {
-        page.fact("not judged", &format!("repeat {}: {}", not_started.repeat + 1, not_started.reason));
-    }
     for otherwise in &repeats.otherwise {
         page.fact("otherwise than in production", otherwise);
+    }
+    not_judged(page, repeats);
+}
+
+/// The last rows of the table.
+fn not_judged(page: &mut Markup, repeats: &RepeatsProof) {
+    for not_started in &repeats.not_started {
+        page.fact("not judged", &format!("repeat {}: {}", not_started.repeat + 1, not_started.reason));
     }
     page.raw("</table>\n");
 }
