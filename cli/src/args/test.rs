@@ -54,7 +54,8 @@ pub(crate) struct TestArgs {
     pub(crate) balance: Option<PathBuf>,
     /// Put the results of parts together and report on all, instead of testing
     #[arg(long, value_name = "FILE", num_args = 1.., value_hint = ValueHint::FilePath,
-        conflicts_with_all = ["folder", "only", "failed", "changed_since", "shard", "image", "process", "target", "list", "update"])]
+        conflicts_with_all = ["folder", "only", "failed", "changed_since", "shard", "image", "process", "target", "list", "update",
+            "jobs", "cpus", "timeout", "replay"])]
     pub(crate) merge: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) instead: InsteadArgs,
