@@ -161,7 +161,9 @@ fn escaped(text: &str, numbered: impl Fn(char) -> bool) -> String {
             '>' => escaped += "&gt;",
             '"' => escaped += "&quot;",
             other if numbered(other) => escaped += &format!("&#{};", u32::from(other)),
-            other if crate::escape::is_dangerous(other) && !other.is_control() => escaped += &crate::escape_line(&other.to_string()),
+            other if crate::escape::is_dangerous(other) && !other.is_control() => {
+                escaped += &crate::escape_line(&other.to_string())
+            }
             '\t' | '\n' => escaped.push(character),
             '\u{0}'..' ' | '\u{FFFE}' | '\u{FFFF}' => escaped.push('\u{FFFD}'),
             other => escaped.push(other),
