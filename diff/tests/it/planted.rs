@@ -1,4 +1,4 @@
-//! Five hundred changes of fourteen kinds, planted in real providers' answers: each that matters is reported with its kind and
+//! Five hundred changes of seventeen kinds, planted in real providers' answers: each that matters is reported with its kind and
 //! its place, none that by definition does not. Beside it, what a plain differ of JSON, the `json-patch` crate, makes of the same
 //! pairs.
 
@@ -16,6 +16,9 @@ const PLANTED: usize = 500;
 /// The first of two elements that change places.
 const SWAPPED: &str = "/ranking/0";
 
+/// Stands for any place in the data of one event.
+const AT_ITS_EVENT: &str = "sse:/…";
+
 /// What is to be reported: kind and pointer; nothing where it does not matter.
 type Expected = Option<(ChangeKind, String)>;
 
@@ -29,7 +32,7 @@ struct Plant {
 /// Makes a plant of one kind of an answer, where it has room for one.
 type Planter = fn(&Recorded) -> Option<Plant>;
 
-const KINDS: [(&str, Planter); 14] = [
+const KINDS: [(&str, Planter); 17] = [
     ("value", |it| {
         in_leaf(it, |leaf| matches!(leaf, Value::String(_)), |_| Some(text("another")), ChangeKind::Changed)
     }),
@@ -44,6 +47,9 @@ const KINDS: [(&str, Planter); 14] = [
     ("call before what was said", call_before_text),
     ("truncated stream", truncated_stream),
     ("extra event", extra_event),
+    ("line for an event's type gone", type_line_gone),
+    ("piece that contradicts the whole", contradicting_piece),
+    ("arguments no longer a text", arguments_as_object),
     ("number in the last digit", |it| {
         in_leaf(it, |leaf| matches!(leaf, Value::Number(_)), last_digit, ChangeKind::Changed)
     }),
@@ -62,8 +68,8 @@ struct Row {
 }
 
 #[test]
-fn slow_provider_five_hundred_planted_changes_of_fourteen_kinds_are_reported_as_what_they_are() {
-    let test = "slow_provider_five_hundred_planted_changes_of_fourteen_kinds_are_reported_as_what_they_are";
+fn slow_provider_five_hundred_planted_changes_of_seventeen_kinds_are_reported_as_what_they_are() {
+    let test = "slow_provider_five_hundred_planted_changes_of_seventeen_kinds_are_reported_as_what_they_are";
     let Some(all) = recorded::exchanges(test) else { return };
     let mut rows: BTreeMap<&str, Row> = BTreeMap::new();
     let mut wrong = Vec::new();
@@ -125,6 +131,9 @@ fn is_right(found: &Comparison, expected: &Expected) -> bool {
             found.changes.iter().any(is_it)
         }
         // A stream that is not joined has one event more.
+        Some((kind, pointer)) if pointer == AT_ITS_EVENT => {
+            matches!(&found.changes[..], [change] if change.kind == *kind && change.pointer.starts_with("sse:/") && change.event.is_some())
+        }
         Some((_, pointer)) if found.compared_as == diff::ComparedAs::Events && pointer.ends_with("/content") => {
             matches!(&found.changes[..], [change] if change.kind == ChangeKind::Added && change.pointer == "sse:")
         }
@@ -412,6 +421,41 @@ fn extra_event(it: &Recorded) -> Option<Plant> {
     let again = events[at].clone();
     events.insert(at, again);
     Some(plant(it, recorded, events.concat().into_bytes(), Some((ChangeKind::Changed, pointer))))
+}
+
+/// One event, which one depends on the line, has no line with its type any more.
+fn type_line_gone(it: &Recorded) -> Option<Plant> {
+    let mut events = events_of(it)?;
+    let recorded = events.concat().into_bytes();
+    let with_line: Vec<usize> = (0..events.len()).filter(|&at| events[at].starts_with("event:")).collect();
+    let at = *with_line.get(it.line * 7 % with_line.len().max(1))?;
+    events[at] = events[at].split_once('\n')?.1.to_owned();
+    Some(plant(it, recorded, events.concat().into_bytes(), Some((ChangeKind::Removed, "sse:event".to_owned()))))
+}
+
+/// A value that the stream says again: in every second one a piece of a text, else who is said to answer at the beginning.
+fn contradicting_piece(it: &Recorded) -> Option<Plant> {
+    let mut events = events_of(it)?;
+    let recorded = events.concat().into_bytes();
+    let is_said_whole = |event: &String| event.contains("\"response.output_text.done\"");
+    let begins = |event: &String| event.contains("\"response.created\"") || event.contains("\"chat.completion.chunk\"");
+    let (at, key) = match events.iter().position(is_said_whole).filter(|_| it.line.is_multiple_of(2)) {
+        Some(at) => (at, "\"text\":\""),
+        None => (events.iter().position(begins)?, "\"model\":\""),
+    };
+    let behind = events[at].find(key)? + key.len();
+    events[at].insert_str(behind, "another ");
+    Some(plant(it, recorded, events.concat().into_bytes(), Some((ChangeKind::Changed, AT_ITS_EVENT.to_owned()))))
+}
+
+/// A call whose arguments are an object, where they were one in a text.
+fn arguments_as_object(it: &Recorded) -> Option<Plant> {
+    let recorded = with_calls(it, &[("call_a1", r#"{"city": "Bonn"}"#)])?;
+    recorded.get("choices")?;
+    let mut replayed = recorded.clone();
+    let at = ["choices", "0", "message", "tool_calls", "0", "function", "arguments"].map(str::to_owned);
+    *value_at(&mut replayed, &at) = json::parse(br#"{"city":"Bonn"}"#).unwrap();
+    Some(plant_json(it, &recorded, &replayed, Some((ChangeKind::TypeChanged, pointer_of(&at)))))
 }
 
 fn status(it: &Recorded) -> Option<Plant> {
