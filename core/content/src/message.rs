@@ -292,8 +292,11 @@ impl Members {
         }
     }
 
-    /// Takes a value that is said again with every event; `None` where it is another one now.
+    /// Takes a value that is said again with every event; `None` where it is another one now. A number is said, 0 too, but for a
+    /// time that is not known yet.
     fn agree(&mut self, key: &str, value: &Value) -> Option<()> {
+        let says_nothing =
+            |value: &Value| says_nothing(value) && (key == "created" || !matches!(value, Value::Number(_)));
         match self.get_mut(key) {
             Some(known) if says_nothing(known) => *known = value.clone(),
             Some(known) if says_nothing(value) || known == value => {}

@@ -67,6 +67,7 @@ pub(super) fn joined(pieces: &[Piece], done: bool) -> Option<Joined> {
             envelope.agree("error", &piece.error_beside(&ENVELOPE)?)?;
             continue;
         }
+        (errors == 0).then_some(())?;
         for (count, key) in said.iter_mut().zip(ENVELOPE) {
             *count += usize::from(members.iter().any(|(name, _)| name == key));
         }
@@ -149,6 +150,11 @@ impl Choice {
     fn take(&mut self, delta: &Value) -> Option<()> {
         let Value::Object(members) = delta else { return None };
         let piece = delta.get("delta");
+        let says_more = [Some(delta), piece].into_iter().flatten().any(goes_on);
+        let is_ended = |choice: Option<&Value>| choice.is_some_and(|reason| !says_nothing(reason));
+        let goes_on_behind_end =
+            says_more && is_ended(self.members.get("finish_reason")) && !is_ended(delta.get("finish_reason"));
+        (!goes_on_behind_end).then_some(())?;
         for (key, value) in members {
             match (key.as_str(), value) {
                 ("index", _) => {}
@@ -251,6 +257,13 @@ impl Call {
         }
         self.members.into_value()
     }
+}
+
+/// True for a choice or a delta that says more of the message: whoever stops at the end that was told does not see it.
+fn goes_on(delta: &Value) -> bool {
+    let says =
+        |key: &&str| delta.get(key).is_some_and(|value| !says_nothing(value) && *value != Value::Array(Vec::new()));
+    TEXTS.iter().chain(&["text", "tool_calls", "function_call"]).any(|key| says(key))
 }
 
 fn take_function(function: &mut Members, members: &[(String, Value)]) -> Option<()> {

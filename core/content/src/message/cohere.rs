@@ -45,11 +45,30 @@ pub(super) fn joined(pieces: &[Piece], done: bool) -> Option<Joined> {
     Some(Joined { message, end, pieces: pieces_count, unfinished, manner })
 }
 
-/// What an event says, below `delta` and `message`.
-fn said(piece: &Piece) -> Option<&Value> {
-    let known = ["type", "index", "id", "delta"];
-    let is_known = piece.members()?.iter().all(|(key, _)| known.contains(&key.as_str()));
-    piece.data.get("delta").filter(|_| is_known)?.get("message")
+/// What an event says, below `delta` and `message`: this member, and nothing beside it.
+fn said<'p>(piece: &'p Piece, member: &str) -> Option<&'p Value> {
+    has_only(&piece.data, &["type", "index", "delta"])?;
+    let delta = piece.data.get("delta")?;
+    has_only(delta, &["message"])?;
+    let message = delta.get("message")?;
+    has_only(message, &[member])?;
+    message.get(member)
+}
+
+/// An object has nothing but these members.
+fn has_only(value: &Value, known: &[&str]) -> Option<()> {
+    let Value::Object(members) = value else { return None };
+    members.iter().all(|(key, _)| known.contains(&key.as_str())).then_some(())
+}
+
+/// True for what is to come in pieces: no text yet, no elements yet.
+fn is_yet_to_come(value: Option<&Value>) -> bool {
+    match value {
+        None => true,
+        Some(Value::String(text)) => text.is_empty(),
+        Some(Value::Array(elements)) => elements.is_empty(),
+        Some(_) => false,
+    }
 }
 
 impl State {
@@ -59,14 +78,22 @@ impl State {
                 if let Some(id) = piece.data.get("id") {
                     self.answer.set("id", id.clone());
                 }
-                self.message = Members::of(said(piece)?)?;
-                Some(())
+                has_only(&piece.data, &["type", "id", "delta"])?;
+                let delta = piece.data.get("delta")?;
+                has_only(delta, &["message"])?;
+                self.message = Members::of(delta.get("message")?)?;
+                let come_later = ["content", "tool_plan", "tool_calls", "citations"];
+                come_later.iter().all(|key| is_yet_to_come(self.message.get(key))).then_some(())
             }
             "message-end" => {
+                has_only(&piece.data, &["type", "id", "delta"])?;
+                if let Some(id) = piece.data.get("id") {
+                    self.answer.repeat("id", id)?;
+                }
                 let Value::Object(members) = piece.data.get("delta")? else { return None };
                 members.iter().try_for_each(|(key, value)| self.answer.say(key, value))
             }
-            "tool-plan-delta" => self.message.append("tool_plan", said(piece)?.get("tool_plan")?),
+            "tool-plan-delta" => self.message.append("tool_plan", said(piece, "tool_plan")?),
             _ => {
                 let (what, step) = kind.rsplit_once('-')?;
                 let (elements, member) = match what {
@@ -124,16 +151,22 @@ fn take_element(elements: &mut Vec<Element>, member: &str, step: &str, piece: &P
     let at = index(piece.data.get("index")?)?;
     match step {
         "start" if at == elements.len() => {
-            let members = Members::of(said(piece)?.get(member)?)?;
+            let begun = said(piece, member)?;
+            let is_begun =
+                ["text", "thinking"].iter().all(|key| member == "citations" || is_yet_to_come(begun.get(key)));
+            let arguments = begun.get("function").and_then(|function| function.get("arguments"));
+            (is_begun && is_yet_to_come(arguments)).then_some(())?;
+            let members = Members::of(begun)?;
             elements.push(Element { members, is_open: true });
             Some(())
         }
         "delta" => {
-            let Value::Object(more) = said(piece)?.get(member)? else { return None };
+            let Value::Object(more) = said(piece, member)? else { return None };
             let element = elements.get_mut(at).filter(|it| it.is_open)?;
             more.iter().try_for_each(|(key, value)| add(&mut element.members, key, value))
         }
         "end" => {
+            has_only(&piece.data, &["type", "index"])?;
             let element = elements.get_mut(at).filter(|it| it.is_open)?;
             element.is_open = false;
             Some(())

@@ -32,7 +32,10 @@ pub(super) fn joined(pieces: &[Piece]) -> Option<Joined> {
                 ("model", model) => answer.agree(key, model)?,
                 (key, piece) if TEXTS.contains(&key) => answer.append(key, piece)?,
                 // The time of the last line is that of the answer.
-                (key, value) => answer.say(key, value)?,
+                ("created_at", time) => answer.say(key, time)?,
+                ("done", Value::Bool(_)) => answer.say(key, value)?,
+                ("done", _) => return None,
+                (key, value) => answer.repeat(key, value)?,
             }
         }
         pieces_count += u64::from(piece.data.get("message").is_some() || piece.data.get("response").is_some());

@@ -450,6 +450,55 @@ fn lines_of_ollama_join_to_the_answer_in_one_piece() {
     assert_eq!(joined(&lines(&format!("{generate}\n{generate}")).unwrap()), None, "more behind the end");
 }
 
+#[test]
+fn a_chat_of_cohere_of_which_anything_was_said_otherwise_before_or_is_unknown_is_not_joined() {
+    let events = [
+        r#"{"id":"c","type":"message-start","delta":{"message":{"role":"assistant","content":[]}}}"#,
+        r#"{"type":"content-start","index":0,"delta":{"message":{"content":{"type":"text","text":""}}}}"#,
+        r#"{"type":"content-delta","index":0,"delta":{"message":{"content":{"text":"Hi"}}}}"#,
+        r#"{"type":"content-end","index":0}"#,
+        r#"{"id":"c","type":"message-end","delta":{"finish_reason":"COMPLETE"}}"#,
+    ];
+    assert!(joined(&named(&events)).is_some());
+    let otherwise = [
+        (0, r#""content":[]"#, r#""content":[{"text":"lost"}]"#),
+        (0, r#""delta""#, r#""more":1,"delta""#),
+        (1, r#""text":"""#, r#""text":"lost""#),
+        (2, r#""message":{"#, r#""message":{"more":1,"#),
+        (2, r#""delta":{"#, r#""delta":{"more":1,"#),
+        (3, r#""index":0"#, r#""index":0,"more":1"#),
+        (4, r#""id":"c""#, r#""id":"d""#),
+        (4, r#""delta""#, r#""more":1,"delta""#),
+    ];
+    for (at, was, is) in otherwise {
+        let mut events = events.map(str::to_owned);
+        events[at] = events[at].replace(was, is);
+        assert_eq!(joined(&named(&events.each_ref().map(String::as_str))), None, "{at}: {is}");
+    }
+}
+
+#[test]
+fn a_chat_that_goes_on_behind_its_end_or_an_error_or_says_another_number_is_not_joined() {
+    let chunk = |delta: &str, reason: &str| {
+        format!(r#"{{"id":"c","choices":[{{"index":0,"delta":{delta},"finish_reason":{reason}}}]}}"#)
+    };
+    let (text, end) = (chunk(r#"{"content":"Hi"}"#, "null"), chunk("{}", "\"stop\""));
+    let is_joined = |events: &[&str]| joined(&data(events)).is_some();
+    assert!(is_joined(&[&text, &end, &chunk(r#"{"content":""}"#, "null"), "[DONE]"]));
+    assert!(!is_joined(&[&end, &text, "[DONE]"]));
+    let call = r#"{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}"#;
+    assert!(!is_joined(&[&end, &chunk(call, "null"), "[DONE]"]));
+    let error = r#"{"error":{"message":"overloaded"}}"#;
+    assert!(is_joined(&[&text, error]));
+    assert!(!is_joined(&[error, &text]) && !is_joined(&[&text, error, &text]));
+    let counted = |count: u8| format!(r#"{{"id":"c","choices":[],"count":{count}}}"#);
+    assert!(!is_joined(&[&counted(3), &counted(0)]) && is_joined(&[&counted(3), &counted(3)]));
+    let line = |more: &str, done: bool| format!(r#"{{"model":"m","response":"a",{more}"done":{done}}}"#);
+    let lines_of = |one: &str, other: &str| joined(&lines(&[line(one, false), line(other, true)].join("\n")).unwrap());
+    assert!(lines_of(r#""created_at":"1","#, r#""created_at":"2","#).is_some());
+    assert_eq!(lines_of(r#""count":1,"#, r#""count":2,"#), None);
+}
+
 /// A stream in Amazon's framing.
 fn framed(events: &[(&str, &str)]) -> Stream {
     let frame = |(kind, payload): &(&str, &str)| {
