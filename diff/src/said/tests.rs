@@ -596,6 +596,9 @@ fn arguments_of_a_stream_that_are_an_object_in_the_whole_answer_are_told() {
     assert_eq!(told(&comparison), ["type changed /choices/0/message/tool_calls/0/function/arguments"]);
 }
 
+/// An answer with a call that has this id and this argument.
+type Answer<'a> = &'a dyn Fn(&str, &str) -> String;
+
 #[test]
 fn calls_whose_argument_is_a_text_have_no_ids_of_their_own_and_that_text_is_compared_as_it_is() {
     let chat = |id: &str, input: &str| {
@@ -615,7 +618,7 @@ fn calls_whose_argument_is_a_text_have_no_ids_of_their_own_and_that_text_is_comp
             calls.map(|call| format!(r#"{{"id":"c","choices":[{{"index":0,"delta":{{"tool_calls":[{call}]}}}}]}}"#));
         events(&[&all[0], &all[1], "[DONE]"])
     };
-    let cases: [(&str, &dyn Fn(&str, &str) -> String, &str); 3] = [
+    let cases: [(&str, Answer<'_>, &str); 3] = [
         (JSON, &chat, "/choices/0/message/tool_calls/0/custom/input"),
         (JSON, &response, "/output/0/input"),
         (EVENTS, &streamed, "/choices/0/message/tool_calls/0/custom/input"),

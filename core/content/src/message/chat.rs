@@ -263,7 +263,7 @@ impl Call {
 fn goes_on(delta: &Value) -> bool {
     let says =
         |key: &&str| delta.get(key).is_some_and(|value| !says_nothing(value) && *value != Value::Array(Vec::new()));
-    TEXTS.iter().chain(&["text", "tool_calls", "function_call"]).any(|key| says(key))
+    TEXTS.iter().chain(&["text", "tool_calls", "function_call"]).any(says)
 }
 
 fn take_function(function: &mut Members, members: &[(String, Value)]) -> Option<()> {

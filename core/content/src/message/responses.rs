@@ -150,7 +150,7 @@ impl State {
             .iter()
             .enumerate()
             .find(|(_, (name, ..))| kind.strip_prefix(name).is_some_and(|rest| matches!(rest, ".delta" | ".done")))?;
-        has_only(piece, &[&OF_TEXT[..], &["delta", *whole, "name"]].concat())?;
+        has_only(piece, &[&OF_TEXT[..], &["delta", whole, "name"]].concat())?;
         let item = self.item_of(piece)?;
         let part = match *name {
             "response.function_call_arguments" | "response.custom_tool_call_input" => 0,
@@ -159,7 +159,7 @@ impl State {
         };
         let is_delta = kind.ends_with(".delta");
         let is_of_call = item.get("name").is_none_or(|called| piece.data.get("name").is_none_or(|name| name == called));
-        let is_said_once = piece.data.get(if is_delta { *whole } else { "delta" }).is_none();
+        let is_said_once = piece.data.get(if is_delta { whole } else { "delta" }).is_none();
         (is_of_call && is_said_once && self.is_text_of(item, piece, kind_at, part)).then_some(())?;
         let place = (index(piece.data.get("output_index")?)?, part, kind_at);
         let known = self.texts.entry(place).or_default();
