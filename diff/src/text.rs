@@ -310,7 +310,10 @@ mod tests {
         assert_eq!(own("here", "here, and there"), texts(&[], &[", and there"]));
         assert_eq!(own("", "all"), texts(&[], &["all"]));
         let (long, longer) = ("a ".repeat(3_000), format!("{}b{}", "a ".repeat(1_000), "a c ".repeat(2_000)));
-        assert_eq!(own_words(&long, &longer), [vec![2_000..6_000], vec![2_000..longer.len()]]);
+        assert_eq!(
+            own_words(&long, &longer).map(|it| it.last().cloned()),
+            [Some(2_000..6_000), Some(2_000..longer.len())]
+        );
     }
 
     fn between(recorded: &str, replayed: &str) -> TextChange {
