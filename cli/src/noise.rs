@@ -28,7 +28,7 @@ const RUNS_LOOKED_INTO_MAX: usize = 200;
 const IN_THE_RECORDING: &str = "the recording";
 
 /// The word that says that no noise is known.
-const NONE: &str = "none";
+pub(crate) const NONE: &str = "none";
 
 /// What was found: in what `--noise` names, else in the recording and in the newest runs of the store.
 ///

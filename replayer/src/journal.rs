@@ -11,7 +11,7 @@ use std::{
 
 use bundle::{Archive, Entry};
 use diff::{Apart, ExchangeResult, Inside, NoiseUse, RuleUse, Shown};
-use exchange::{Digest, End, Event, Id};
+use exchange::{Digest, End, Event, Id, NoiseProfile};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -23,6 +23,7 @@ use crate::{
     fitted::{Chunks, fitted},
     job::{Job, Preparation},
     judge::{Judgement, Said},
+    noise::{FoundNoise, FoundProfile},
     punctuality::Due,
     receipt::{Answers, Egress, MissesAnswered, Resets, SourceProof},
 };
@@ -33,6 +34,8 @@ pub const BEGAN: &str = "replay-began";
 const BEGAN_MORE: &str = "replay-began-more";
 /// Says what became of exchanges.
 const JUDGED: &str = "replay-judged";
+/// Says what is known of noise, a profile or more of its places.
+const BEGAN_NOISE: &str = "replay-began-noise";
 /// Says what something that was named is.
 const HELD: &str = "replay-held";
 /// Says what is known of the whole.
@@ -58,6 +61,31 @@ pub struct Began {
     pub started_unix_ns: u64,
     /// How, in the words of whoever asked for it.
     pub settings: Value,
+    /// What it knows of noise; absent in runs of builds that looked for it anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<BeganNoise>,
+}
+
+/// What a run knows of noise, from its beginning to its end. The profiles themselves are in records behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BeganNoise {
+    /// How many profiles of the recorded version there are.
+    pub profiles: usize,
+    /// What was found and is not used, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_used: Vec<String>,
+}
+
+/// A profile without its places, or places of the profile before.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct NoisePart {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    profile: Option<NoiseProfile>,
+    /// Where the profile was found.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    from: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    places: Vec<Value>,
 }
 
 /// What something that was named is.
@@ -190,8 +218,8 @@ pub(crate) struct Part {
 }
 
 impl Job<'_> {
-    /// Writes down what the run is to do, where it is known how to ask for it again.
-    pub(crate) fn began(&self) {
+    /// Writes down what the run is to do, where it is known how to ask for it again, and what it knows of noise.
+    pub(crate) fn began(&self, noise: &FoundNoise) {
         let Some(settings) = &self.settings.resumable else { return };
         // What a store has more by then is none of this run's.
         let skipped = self.selection.skipped.iter().map(|skipped| skipped.id);
@@ -203,10 +231,23 @@ impl Job<'_> {
             only,
             started_unix_ns: self.settings.started_unix_ns,
             settings: settings.clone(),
+            noise: Some(BeganNoise { profiles: noise.profiles.len(), not_used: noise.unreadable.clone() }),
         };
         self.note(BEGAN, &began);
         more.chunks(IDS_PER_RECORD).for_each(|only| self.note(BEGAN_MORE, &only));
+        noise.profiles.iter().for_each(|found| self.knows(found));
         self.ledger.keep((self.settings.clock)());
+    }
+
+    /// Writes down a noise profile. It is none of what the run itself teaches, so it is no record of that kind.
+    fn knows(&self, FoundProfile { from, profile }: &FoundProfile) {
+        let head = NoiseProfile { places: Vec::new(), ..profile.clone() };
+        self.note(BEGAN_NOISE, &NoisePart { profile: Some(head), from: from.clone(), places: Vec::new() });
+        let mut places = Chunks::default();
+        let values = profile.places.iter().map(serde_json::to_value);
+        values.for_each(|place| places.push(place.expect("a place has keys that are text")));
+        let of_chunk = |places| NoisePart { places, ..NoisePart::default() };
+        places.finish().into_iter().for_each(|places| self.note(BEGAN_NOISE, &of_chunk(places)));
     }
 
     /// Writes down what something that was named is.
@@ -374,6 +415,8 @@ pub struct Resumable {
     pub(crate) stands: Stands,
     /// What its names led to when it began.
     pub(crate) held: BTreeMap<String, String>,
+    /// What it knows of noise; `None` where it does not say.
+    pub(crate) noise: Option<FoundNoise>,
 }
 
 /// Why a run cannot be gone on with.
@@ -448,11 +491,18 @@ impl Resumable {
         if archive.runs()?.iter().any(|run| is_complete(&run.receipt)) {
             return Err(ResumeError::Complete { run });
         }
+        let noise = known_noise(&began, found.noise).ok_or_else(|| ResumeError::NotOne { path: path.to_owned() })?;
         let mut stands = found.stands.unwrap_or_default();
         // A service that was judged and of which nothing is said had not ended.
         stands.goes_on |= found.judged_since;
         stands.resumed = stands.resumed.saturating_add(1);
-        Ok(Self { path: path.to_owned(), run, archive, began, parts: found.parts, stands, held: found.held })
+        let (parts, held) = (found.parts, found.held);
+        Ok(Self { path: path.to_owned(), run, archive, began, parts, stands, held, noise })
+    }
+
+    /// True where it knows from its beginning what noise there is, so that nothing has to be read for that.
+    pub fn knows_noise(&self) -> bool {
+        self.noise.is_some()
     }
 
     /// The run's id.
@@ -526,6 +576,14 @@ fn is_complete(receipt: &Value) -> bool {
     receipt["interrupted"] != true && !is_short
 }
 
+/// What a run says of noise, `Some(None)` where it does not; `None` where it was cut off before all of that was written.
+#[expect(clippy::option_option, reason = "a run that says nothing is none that was cut off")]
+fn known_noise(began: &Began, profiles: Vec<FoundProfile>) -> Option<Option<FoundNoise>> {
+    let Some(noise) = &began.noise else { return Some(None) };
+    let is_all = profiles.len() == noise.profiles;
+    is_all.then(|| Some(FoundNoise { profiles, unreadable: noise.not_used.clone() }))
+}
+
 /// What was read of a run so far.
 #[derive(Default)]
 struct Read {
@@ -536,6 +594,7 @@ struct Read {
     stands: Option<Stands>,
     judged_since: bool,
     held: BTreeMap<String, String>,
+    noise: Vec<FoundProfile>,
 }
 
 impl Read {
@@ -549,6 +608,7 @@ impl Read {
                 let (_, began) = self.began.as_mut().ok_or("it goes on and has not begun")?;
                 began.only.extend(read::<Vec<Id>>(event.data)?);
             }
+            BEGAN_NOISE => self.take_noise(read(event.data)?)?,
             HELD => {
                 let HeldTo { what, is } = read(event.data)?;
                 self.held.insert(what, is);
@@ -560,6 +620,17 @@ impl Read {
             }
             _ => {}
         }
+        Ok(())
+    }
+
+    fn take_noise(&mut self, part: NoisePart) -> Result<(), String> {
+        self.noise.extend(part.profile.map(|profile| FoundProfile { from: part.from, profile }));
+        let places = part.places.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        if places.is_empty() {
+            return Ok(());
+        }
+        let last = self.noise.last_mut().ok_or("places of noise belong to no profile")?;
+        last.profile.places.extend(places);
         Ok(())
     }
 

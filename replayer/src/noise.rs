@@ -29,6 +29,30 @@ pub struct FoundNoise {
     pub unreadable: Vec<String>,
 }
 
+impl FoundNoise {
+    /// Those of the recorded version alone; of the others what is said of them.
+    pub(crate) fn of_version(mut self, recorded: Option<&Fingerprint>) -> Self {
+        let version = version_of(recorded);
+        let is_meant = |found: &FoundProfile| !version.is_empty() && found.profile.version == version;
+        let (meant, others) = self.profiles.into_iter().partition(is_meant);
+        let others: Vec<FoundProfile> = others;
+        self.unreadable.extend(others.iter().map(FoundProfile::not_used));
+        Self { profiles: meant, ..self }
+    }
+
+    /// Without what this very run taught: it is no witness of itself.
+    pub(crate) fn not_of(mut self, run: Id) -> Self {
+        self.profiles.retain(|found| !found.profile.runs.contains(&run));
+        self
+    }
+}
+
+impl FoundProfile {
+    fn not_used(&self) -> String {
+        format!("{}: learned of another version, {}", self.from, self.profile.version)
+    }
+}
+
 /// What is said of noise.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NoiseProof {
@@ -89,15 +113,17 @@ pub fn service_version(subject: &Subject) -> String {
     }
 }
 
+fn version_of(recorded: Option<&Fingerprint>) -> String {
+    recorded.map(|recorded| service_version(&recorded.subject)).unwrap_or_default()
+}
+
 /// Chooses the profiles of the recorded version; of repeats only what says nothing of flakiness.
 pub(crate) fn choose(found: &FoundNoise, recorded: Option<&Fingerprint>, is_repeated: bool) -> Chosen {
-    let version = recorded.map(|recorded| service_version(&recorded.subject)).unwrap_or_default();
-    let mut proof = NoiseProof { not_used: found.unreadable.clone(), ..NoiseProof::default() };
+    let found = found.clone().of_version(recorded);
+    let mut proof = NoiseProof { not_used: found.unreadable, ..NoiseProof::default() };
     let mut used: Vec<NoiseProfile> = Vec::new();
     for FoundProfile { from, profile } in &found.profiles {
-        if version.is_empty() || profile.version != version {
-            proof.not_used.push(format!("{from}: learned of another version, {}", profile.version));
-        } else if !used.contains(profile) {
+        if !used.contains(profile) {
             proof.profiles.push(ProfileProof {
                 from: from.clone(),
                 version: profile.version.clone(),
@@ -132,6 +158,16 @@ mod tests {
     use exchange::{HostEnvironment, ProcessIdentity};
 
     use super::*;
+
+    #[test]
+    fn what_a_run_taught_is_no_noise_to_itself() {
+        let of = |runs: &[u8]| FoundProfile {
+            from: "run.retake".to_owned(),
+            profile: NoiseProfile { runs: runs.iter().map(|run| Id([*run; 16])).collect(), ..NoiseProfile::default() },
+        };
+        let found = FoundNoise { profiles: vec![of(&[1]), of(&[2]), of(&[2, 1])], unreadable: Vec::new() };
+        assert_eq!(found.not_of(Id([1; 16])).profiles, [of(&[2])]);
+    }
 
     #[test]
     fn a_profile_of_another_version_is_not_used_and_told() {

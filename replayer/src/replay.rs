@@ -105,7 +105,11 @@ pub async fn replay(settings: Settings, watched: Watched<'_>) -> Result<Replayed
         Some(resumed) => misses.after(&resumed.stands.misses),
         None => misses,
     });
-    let noise = noise::choose(&settings.noise, recorded.as_ref(), settings.repeating.count.is_some());
+    let found = match &settings.resume {
+        Some(resumed) => resumed.noise.clone().unwrap_or_else(|| settings.noise.clone().not_of(run)),
+        None => settings.noise.clone().of_version(recorded.as_ref()),
+    };
+    let noise = noise::choose(&found, recorded.as_ref(), settings.repeating.count.is_some());
     let job = Job {
         misses,
         secrets,
@@ -118,7 +122,7 @@ pub async fn replay(settings: Settings, watched: Watched<'_>) -> Result<Replayed
         held: Held::to(settings.resume.as_ref().map(|resumed| resumed.held.clone()).unwrap_or_default()),
     };
     if settings.resume.is_none() {
-        job.began();
+        job.began(&found);
     }
     let played = match job.refuse_beside() {
         Ok(()) => job.play(&watched).await,

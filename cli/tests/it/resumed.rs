@@ -15,7 +15,7 @@ use crate::{
     paced::with_times,
     retake,
     shipped::{IGNORED, docker, shipped},
-    untrue::{containers_of, eventually, first_tickets, send_signal, triage},
+    untrue::{OfProcess, containers_of, eventually, first_tickets, send_signal, triage},
 };
 
 /// A replay of `source` under way, with `more` flags.
@@ -243,6 +243,26 @@ fn what_cannot_be_gone_on_with_is_refused_with_a_reason_and_stays_as_it_is() {
     // And after all that it is gone on with.
     let (ran, document) = resume(folder.path(), &run, &[]);
     assert_eq!((ran.code, &document["receipt"]["repeats"]["done"]), (0, &json!(200)), "{}{}", ran.out, ran.err);
+}
+
+#[test]
+fn a_run_that_is_gone_on_with_knows_no_noise_but_what_it_began_with() {
+    let recording = OfProcess::make();
+    let (folder, source, only) = (recording.folder.path(), recording.source.to_str().unwrap(), first_tickets(1));
+    let flags =
+        ["--only", &only, "--determinism", "0", "--repeat", "60", "--reset", "container", "--ignore", "/created"];
+    let mut replay = command(folder, &[&["replay", source, "--json"][..], &flags].concat());
+    let child = replay.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // So many that they teach what differs.
+    let run = judged(folder, 15);
+    send_signal("-INT", &child);
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(1));
+    assert_eq!(Archive::open(&run).unwrap().noise_profiles().unwrap().len(), 1, "it taught something");
+    let (ran, document) = resume(folder, &run, &[]);
+    let result = &document["results"][0];
+    assert_eq!((ran.code, &result["verdict"]), (1, &json!("changed")), "{}{}", ran.out, ran.err);
+    assert_eq!(result["repeated"]["verdicts"], "c".repeat(60));
+    assert!(document["receipt"]["noise"].is_null(), "{}", document["receipt"]["noise"]);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     args::ReplayArgs,
+    noise,
     settings::{CaseReader, Said},
     source::{check_exists, runs_with_prefix},
     trouble::{Trouble, trouble_from},
@@ -73,11 +74,16 @@ pub(super) fn begun(prefix: &str, args: &ReplayArgs) -> Result<(ReplayArgs, Arc<
     for (flag, values) in again {
         give_again(&mut flags, flag, values);
     }
-    let words = Said::words(&flags);
+    // What it knows of noise it has: the files that told it may be gone, or say something else by now.
+    let is_read = |(flag, _): &&(String, Vec<String>)| flag != "noise" || !run.knows_noise();
+    let words = Said::words(flags.iter().filter(is_read));
     let mut begun = CaseReader::new(&[]).arguments(&[], &words, Path::new(&run.began.source.path))?;
     begun.store.store.clone_from(&args.store.store);
     begun.keys.identity.clone_from(&args.keys.identity);
     begun.html.clone_from(&args.html);
+    if run.knows_noise() {
+        begun.noise = vec![noise::NONE.to_owned()];
+    }
     begun.said = Some(Said { flags, named: Vec::new() });
     Ok((begun, Arc::new(run)))
 }
