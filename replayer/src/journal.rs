@@ -26,6 +26,8 @@ use crate::{
     noise::{FoundNoise, FoundProfile},
     punctuality::Due,
     receipt::{Answers, Egress, MissesAnswered, Resets, SourceProof},
+    repeat::Repeating,
+    select::Selection,
 };
 
 /// Says what a run is to do.
@@ -510,11 +512,12 @@ impl Resumable {
         self.run
     }
 
-    /// What of the file stays, now that it is gone on with. Connections that are no HTTP (`has_connections`) let whole repeats
-    /// alone count.
-    pub(crate) fn kept(&self, has_connections: bool) -> Kept {
+    /// What of the file stays, now that so much of this selection is gone on with.
+    pub(crate) fn kept(&self, selection: &Selection, repeating: &Repeating) -> Kept {
         let mut kept = Kept::default();
-        for part in self.parts.values().filter(|part| !has_connections || self.counts_whole(part)) {
+        let whole_alone = repeating.counts_whole_alone(selection);
+        let stays = |repeat: u32| !whole_alone || self.is_whole(repeat, repeating.copies);
+        for (_, part) in self.parts.iter().filter(|((repeat, _), _)| stays(*repeat)) {
             let number = part.outcomes.values().find_map(|it| self.archive.entry(&it.replayed_id)?.repeat);
             kept.repeats.extend(number.filter(|_| self.counts_whole(part)));
             kept.exchanges.extend(part.outcomes.values().map(|outcome| outcome.replayed_id));
@@ -535,6 +538,11 @@ impl Resumable {
             }
         }
         first_calls
+    }
+
+    /// True where each copy of a repeat was judged to its end.
+    pub(crate) fn is_whole(&self, repeat: u32, copies: u32) -> bool {
+        (0..copies).all(|copy| self.parts.get(&(repeat, copy)).is_some_and(|part| self.counts_whole(part)))
     }
 
     /// True where a part is all of its repeat, and it is known what ran.

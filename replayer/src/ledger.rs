@@ -12,7 +12,7 @@ use bundle::{Record, Sealed, TakenUp, WriteError, Writer, take_up};
 use content::redact::Redactor;
 use exchange::{Body, Chunk, Digest, Event, Exchange, Fingerprint, Head, Id, LogLine, LogLines, NoiseProfile, Run};
 
-use crate::{error::ReplayError, journal::Resumable};
+use crate::{error::ReplayError, journal::Resumable, repeat::Repeating, select::Selection};
 
 /// The run's file while it grows.
 pub(crate) struct Ledger {
@@ -82,11 +82,11 @@ impl Ledger {
     /// When it cannot be written again, or somebody writes to it.
     pub(crate) fn take_up(
         resumable: &Resumable,
-        has_connections: bool,
+        (selection, repeating): (&Selection, &Repeating),
         redactor: Redactor,
     ) -> Result<Self, ReplayError> {
         let (path, archive) = (resumable.path.clone(), &resumable.archive);
-        let kept = resumable.kept(has_connections);
+        let kept = resumable.kept(selection, repeating);
         let taken = take_up(&path, archive, &|entry| kept.has(entry), &|_| true)?;
         let (writer, taken) = taken.ok_or_else(|| ReplayError::RunInUse { path: path.clone() })?;
         // Each event had a number too.

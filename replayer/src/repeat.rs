@@ -379,7 +379,7 @@ impl Job<'_> {
         self.refuse_to_keep(repeating.reset == Reset::None && count > 1, self.settings.repeating.copies > 1)?;
         let baseline = match (&self.settings.resume, repeating.count) {
             (Some(run), Some(_)) => {
-                let judged = run.kept(self.selection.has_connections()).exchanges;
+                let judged = run.kept(self.selection, &repeating).exchanges;
                 Some(Baseline::of_run(&run.archive, &judged, &run.first_calls(&judged), &self.settings.rules)?)
             }
             (None, Some(_)) => Some(Baseline::new(&self.settings.rules)),

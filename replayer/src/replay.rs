@@ -97,7 +97,7 @@ pub async fn replay(settings: Settings, watched: Watched<'_>) -> Result<Replayed
     let redactor = Redactor::new(new_key()?, &Extra::default())
         .knowing(pseudonyms.iter().map(|value| (value.clone(), value.clone())));
     let ledger = Arc::new(match &settings.resume {
-        Some(resumed) => Ledger::take_up(resumed, selection.has_connections(), redactor)?,
+        Some(resumed) => Ledger::take_up(resumed, (&selection, &settings.repeating), redactor)?,
         None => Ledger::create(&settings.runs_folder, run, redactor)?,
     });
     let misses = Misses::new(settings.on_miss, &settings.live);

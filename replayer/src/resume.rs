@@ -1,8 +1,9 @@
 //! Goes on with a run that was cut off, and writes down what one needs that will be.
 //!
-//! In: the run as its journal has it. Out: repeats that are whole count as they did, of one that was cut off the exchanges that
-//! were judged; the others are sent, to a service that has not seen those before. While a repeat lasts, exchanges that have ended
-//! are judged and written down from time to time.
+//! In: the run as its journal has it. Out: repeats that are whole count as they did, and one that was cut off is done again. Of a
+//! single replay the exchanges that were judged count; the others are sent, and where that is to a service that has not seen those
+//! before, what differs is no verdict. While a single replay lasts, exchanges that have ended are judged and written down from time
+//! to time.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,15 +12,17 @@ use std::{
     time::Duration,
 };
 
+use diff::{Tally, Unjudged, Verdict};
 use exchange::Id;
 
 use crate::{
     drive::{Outcome, Outcomes as Ended},
     error::ReplayError,
-    job::{Halt, Preparation},
+    job::{Against, Halt, Job, Preparation},
     journal::{Extent, Part, Resumable, ResumeError, Stands},
     judge::Judgement,
     on_miss::Misses,
+    receipt::EnvironmentDifference,
     repeat::{Outcomes, Repeating, Repeats, Service, Tried, is_no_pass, was_stopped},
     select::Selection,
     service::Aftermath,
@@ -47,7 +50,7 @@ impl Repeats<'_, '_> {
         }
         self.tried.take_in(&run.stands, &self.prepared);
         for (repeat, parts) in of_repeat {
-            if parts.len() == copies as usize && parts.values().all(|part| run.counts_whole(part)) {
+            if run.is_whole(repeat, copies) {
                 let (judgements, outcomes): (Vec<Judgement>, Outcomes) =
                     parts.into_values().map(|part| (part.judgement, part.outcomes)).unzip();
                 self.left.remove(&repeat);
@@ -55,7 +58,7 @@ impl Repeats<'_, '_> {
                     self.left.clear();
                 }
                 self.tried.add(repeat, judgements, &outcomes, chosen.len());
-            } else if !self.has_connections() {
+            } else if !self.job.counts_whole_alone() {
                 self.before.extend(parts.into_iter().map(|(copy, part)| ((repeat, copy), part)));
             }
         }
@@ -72,9 +75,13 @@ impl Repeats<'_, '_> {
     pub(crate) fn joined(
         &mut self,
         repeat: u32,
-        judgements: Vec<Judgement>,
+        mut judgements: Vec<Judgement>,
         outcomes: Outcomes,
     ) -> (Vec<Judgement>, Outcomes) {
+        if let Some(before) = self.seen_by_another(repeat) {
+            judgements.iter_mut().for_each(|judgement| self.doubt(judgement));
+            self.tell_of_the_other(before, judgements.len());
+        }
         let both = (0..).zip(judgements.into_iter().zip(outcomes));
         let joined = both.map(|(copy, (judgement, outcomes))| {
             let Some(before) = self.before.remove(&(repeat, copy)) else { return (judgement, outcomes) };
@@ -110,7 +117,7 @@ impl Repeats<'_, '_> {
         repeat: u32,
         ended: &[Arc<Ended>],
     ) -> Infallible {
-        if self.job.settings.resumable.is_none() || self.has_connections() {
+        if self.job.settings.resumable.is_none() || self.job.counts_whole_alone() {
             return std::future::pending().await;
         }
         let clock = &self.job.settings.clock;
@@ -148,7 +155,10 @@ impl Repeats<'_, '_> {
         }
         let ids: BTreeSet<Id> = outcomes.keys().copied().collect();
         let not_served = service.started.calls_observed.then_some(&service.started.not_served);
-        let judgement = self.job.judge_copy(&service.answerer, not_served, (copy, &outcomes), Some(&ids));
+        let mut judgement = self.job.judge_copy(&service.answerer, not_served, (copy, &outcomes), Some(&ids));
+        if self.seen_by_another(repeat).is_some() {
+            self.doubt(&mut judgement);
+        }
         self.job.judged((repeat, copy), (&judgement, &outcomes), Extent::More, &|_, _| true);
         self.job.ledger.keep((self.job.settings.clock)());
         written.extend(ids);
@@ -159,9 +169,44 @@ impl Repeats<'_, '_> {
         matches!(&self.standing, Some(Ok(service)) if service.was_judged)
     }
 
-    /// Connections that are no HTTP answer where they are: what was said on them cannot be gone on with in their middle.
-    fn has_connections(&self) -> bool {
-        self.job.selection.has_connections()
+    /// How many exchanges of a repeat were sent to another service than those that are sent now; `None` where there are none such.
+    /// What runs already is still the one that it was.
+    fn seen_by_another(&self, repeat: u32) -> Option<usize> {
+        let copies = self.before.range((repeat, 0)..=(repeat, u32::MAX));
+        let seen: usize = copies.map(|(_, part)| part.outcomes.len()).sum();
+        Some(seen).filter(|seen| *seen > 0 && !matches!(self.job.settings.against, Against::Url(_)))
+    }
+
+    /// A service that has not seen the exchanges before may well answer otherwise: that is no verdict of it.
+    fn doubt(&self, judgement: &mut Judgement) {
+        for result in judgement.results.iter_mut().filter(|result| result.verdict.is_failing()) {
+            result.verdict = Verdict::Unjudged(Unjudged::because(format!(
+                "it was sent to a service that was started anew when the run was gone on with, and has not seen the exchanges before \
+                 it; what differs may come from that ({}). Replay all of it without `--resume`, or it alone: `retake replay {} --only {}`",
+                result.verdict.word(),
+                self.job.settings.source.path,
+                result.id.short(),
+            )));
+        }
+        judgement.tally = Tally::of(&judgement.results);
+        if let Some(so_far) = &mut judgement.so_far {
+            self.doubt(so_far);
+        }
+    }
+
+    /// Has the receipt say that the exchanges went to more than one service.
+    fn tell_of_the_other(&mut self, before: usize, copies: usize) {
+        let total = self.job.selection.chosen.len() * copies;
+        let difference = EnvironmentDifference {
+            what: "service".to_owned(),
+            recorded: "one for all exchanges".to_owned(),
+            here: format!("started anew after {before} of {total}, when the run was gone on with"),
+        };
+        if let Some(preparation) = &mut self.tried.preparation
+            && !preparation.environment.contains(&difference)
+        {
+            preparation.environment.push(difference);
+        }
     }
 
     /// True where nothing was tried since the run was gone on with.
@@ -177,6 +222,20 @@ impl Repeats<'_, '_> {
             Halt::Fallen(fallen) => fallen.void.reason,
         };
         ReplayError::CannotGoOn { run: self.job.run, reason }
+    }
+}
+
+impl Repeating {
+    /// True where a part of a repeat counts for nothing: one service answers a whole repeat, or there would be differences that are
+    /// none of the service's. Connections that are no HTTP answer where they are, and cannot be gone on with in their middle.
+    pub(crate) fn counts_whole_alone(&self, selection: &Selection) -> bool {
+        selection.has_connections() || self.count.is_some_and(|count| count > 1)
+    }
+}
+
+impl Job<'_> {
+    fn counts_whole_alone(&self) -> bool {
+        self.settings.repeating.counts_whole_alone(self.selection)
     }
 }
 

@@ -2,16 +2,19 @@
 
 use std::{
     fs,
+    net::TcpStream,
     path::{Path, PathBuf},
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use bundle::{Archive, Writer};
 use serde_json::{Value, json};
-use tempfile::tempdir;
+use tempfile::{TempDir, tempdir};
 
 use crate::{
     Ran, command,
+    otherwise::{Capturing, capture_of, free_port, post},
     paced::with_times,
     retake,
     shipped::{IGNORED, docker, shipped},
@@ -27,16 +30,20 @@ pub(crate) fn begin(folder: &Path, source: &Path, more: &[&str]) -> Child {
     replay.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-fn run_file(folder: &Path) -> Option<PathBuf> {
-    let files = fs::read_dir(folder.join(".retake/runs")).ok()?;
+fn run_file(store: &Path) -> Option<PathBuf> {
+    let files = fs::read_dir(store.join("runs")).ok()?;
     let mut paths = files.map(|file| file.unwrap().path());
     paths.find(|path| path.extension().is_some_and(|extension| extension == "retake"))
 }
 
 /// Waits until `count` events tell what was judged, and gives the run's file.
 pub(crate) fn judged(folder: &Path, count: usize) -> PathBuf {
+    judged_in(&folder.join(".retake"), count)
+}
+
+fn judged_in(store: &Path, count: usize) -> PathBuf {
     eventually("the replay", || {
-        let path = run_file(folder)?;
+        let path = run_file(store)?;
         let archive = Archive::open_growing(&path).ok()?;
         let judged = archive.events().filter(|event| event.as_ref().is_ok_and(|event| event.kind == "replay-judged"));
         (judged.count() >= count).then_some(path)
@@ -295,4 +302,96 @@ fn docker_a_replay_in_containers_that_was_killed_leaves_nothing_and_is_gone_on_w
     assert_eq!(determinism["level"], 3);
     assert!(determinism["exclusions"].to_string().contains("the service that was cut off"), "{determinism}");
     is_whole(&run, 300);
+}
+
+/// What a service that counts was asked, four times and a while apart; and a program that does the same.
+struct Counted {
+    folder: TempDir,
+    process: String,
+}
+
+impl Counted {
+    fn record() -> Self {
+        let folder = tempdir().unwrap();
+        let port = free_port();
+        let executable = std::env::current_exe().unwrap();
+        let service = format!("PORT={port} exec {} --exact anew::service --ignored --nocapture", executable.display());
+        let mut running = Command::new("/bin/sh").args(["-c", &service]).stdout(Stdio::null()).spawn().unwrap();
+        eventually("the service", || TcpStream::connect(("127.0.0.1", port)).ok());
+        let capture = Capturing::start(capture_of(folder.path(), &format!("http://127.0.0.1:{port}"), &[]));
+        for count in 1..=4 {
+            assert!(post(&capture.address, "/", b"", "").contains(&format!("\"count\":{count}")));
+            pause();
+        }
+        capture.stop();
+        running.kill().unwrap();
+        running.wait().unwrap();
+        let starts = folder.path().join("starts").display().to_string();
+        Self { process: format!("/bin/sh -c 'echo >>{starts}; {service}'"), folder }
+    }
+
+    fn begin(&self, more: &[&str]) -> Child {
+        let base =
+            ["replay", ".retake", "--json", "--store", "runs", "--timing", "recorded", "--process", &self.process];
+        let mut replay = command(self.folder.path(), &[&base[..], more].concat());
+        replay.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Interrupts it, and goes on with it.
+    fn gone_on_with(&self, child: Child) -> (Ran, Value) {
+        send_signal("-INT", &child);
+        let ran = Ran::of(&child.wait_with_output().unwrap());
+        assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
+        let run = ran.json()["receipt"]["run"].as_str().unwrap().to_owned();
+        let ran = retake(self.folder.path(), &["replay", "--json", "--store", "runs", "--resume", &run]);
+        let document = ran.json();
+        (ran, document)
+    }
+}
+
+/// Between two exchanges of [`Counted`]: long enough that those before are written down.
+#[expect(clippy::disallowed_methods, reason = "no runtime runs in these tests")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(1_500));
+}
+
+#[test]
+fn what_a_service_that_was_started_anew_does_not_remember_is_no_verdict_of_it() {
+    let counted = Counted::record();
+    let whole = Ran::of(&counted.begin(&[]).wait_with_output().unwrap());
+    assert_eq!((whole.code, &whole.json()["receipt"]["tally"]["same"]), (0, &json!(4)), "{}", whole.err);
+    fs::remove_dir_all(counted.folder.path().join("runs")).unwrap();
+    let child = counted.begin(&[]);
+    judged_in(&counted.folder.path().join("runs"), 1);
+    let (ran, document) = counted.gone_on_with(child);
+    let results = document["results"].as_array().unwrap();
+    let unjudged: Vec<&Value> = results.iter().filter(|result| result["verdict"] == "unjudged").collect();
+    assert_eq!((ran.code, &results[0]["verdict"]), (3, &json!("same")), "{}{}", ran.out, ran.err);
+    assert!(!unjudged.is_empty() && document["receipt"]["tally"].get("changed").is_none_or(|it| it == 0), "{document}");
+    for result in &unjudged {
+        let words = result["reason"].as_str().unwrap();
+        let command = format!("`retake replay .retake --only {}`", &result["id"].as_str().unwrap()[..12]);
+        assert!(words.contains("started anew") && words.contains(&command), "{words}");
+        assert_eq!(result["comparison"]["changes"][0]["pointer"], "/count", "it is shown: {result}");
+    }
+    let told = document["receipt"]["environment"].to_string();
+    assert!(told.contains(&format!("started anew after {} of 4", 4 - unjudged.len())), "{told}");
+}
+
+#[test]
+fn a_repeat_that_was_cut_in_its_middle_is_done_again_by_one_service() {
+    let counted = Counted::record();
+    let child = counted.begin(&["--repeat", "3", "--reset", "container"]);
+    let starts = counted.folder.path().join("starts");
+    eventually("the second repeat", || (fs::read(&starts).ok()?.len() >= 2).then_some(()));
+    // One exchange of it has an answer by then, or two.
+    pause();
+    let (ran, document) = counted.gone_on_with(child);
+    assert_eq!((ran.code, &document["receipt"]["tally"]["same"]), (0, &json!(4)), "{}{}", ran.out, ran.err);
+    for result in document["results"].as_array().unwrap() {
+        assert_eq!(result["repeated"]["verdicts"], "...", "{result}");
+    }
+    let run = document["run_path"].as_str().unwrap();
+    is_whole(&counted.folder.path().join(run), 12);
+    assert_eq!(fs::read(&starts).unwrap().len(), 4, "two to begin with, and two for what was left");
 }
