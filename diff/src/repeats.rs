@@ -1,6 +1,6 @@
 //! What the repeats of one exchange came to together: its class, its rate, how alike the answers were.
 //!
-//! In: one trial for each repeat, in the repeats' order. Out: numbers with documented, stable names, as a run and `--json`
+//! In: one trial for each repeat, in any order. Out: numbers with documented, stable names, as a run and `--json`
 //! have them. What is *usual* is the outcome that came most often; production's answer may be another.
 
 use std::collections::BTreeMap;
@@ -188,8 +188,10 @@ pub struct RepeatOutcome {
 }
 
 impl Repeated {
-    /// What `trials` came to.
+    /// What `trials` came to, in the order of their repeats: a run that is gone on with tries those last that had not started.
     pub fn of(trials: &[Trial], confidence: Confidence, apart: Vec<Apart>) -> Self {
+        let mut trials = trials.to_vec();
+        trials.sort_by_key(|trial| trial.repeat);
         let judged: Vec<&Trial> = trials.iter().filter(|trial| is_judged(trial.verdict)).collect();
         let (of, failed) =
             (judged.len() as u64, judged.iter().filter(|trial| is_failing(trial.verdict)).count() as u64);
@@ -202,7 +204,7 @@ impl Repeated {
             class: Class::of(of, failed, distinct_outcomes),
             failed: Estimate::new(failed, of, confidence),
             unjudged: trials.len() as u64 - of,
-            verdicts: letters(trials),
+            verdicts: letters(&trials),
             rate_missed_max: (failed == 0 && of > 0).then(|| stats::smallest_rate_missed(of, confidence)),
             distinct_exact: distinct(judged.iter().map(|trial| trial.exact).collect()),
             distinct_parsed,
@@ -345,6 +347,18 @@ mod tests {
         assert_eq!(repeated.unusual_count(), 2);
         assert!(!repeated.production_is_unusual());
         assert_eq!(repeated.failed.to_string(), "2 of 10, 20 % (5.7 % to 51 %)");
+    }
+
+    #[test]
+    fn a_repeat_that_was_tried_last_stands_where_it_belongs() {
+        let in_order: Vec<Trial> =
+            (0..6).map(|repeat| trial(repeat, "same", if repeat < 3 { "one" } else { "two" })).collect();
+        let mut late = in_order.clone();
+        let second = late.remove(1);
+        late.push(second);
+        let of = |trials: &[Trial]| Repeated::of(trials, Confidence::DEFAULT, Vec::new());
+        assert_eq!(of(&late), of(&in_order));
+        assert_eq!((of(&late).verdicts.as_str(), of(&late).flip_rate), ("......", Some(0.2)));
     }
 
     #[test]

@@ -103,7 +103,8 @@ impl Repeats<'_, '_> {
     pub(crate) fn write_down(&self, repeat: u32, judgements: &[Judgement], outcomes: &Outcomes) {
         for (copy, (judgement, outcomes)) in (0..).zip(judgements.iter().zip(outcomes)) {
             let is_whole = judgement.so_far.is_none();
-            let with_details = |at, result: &_| !is_whole || self.tried.trials.wants_details(at, result);
+            let number = repeat * self.repeating.copies + copy;
+            let with_details = |at, result: &_| !is_whole || self.tried.trials.wants_details(number, at, result);
             let judgement = judgement.so_far.as_deref().unwrap_or(judgement);
             let extent = if is_whole { Extent::Whole } else { Extent::SoFar };
             self.job.judged((repeat, copy), (judgement, outcomes), extent, &with_details);

@@ -1,7 +1,7 @@
 //! What the repeats of a replay came to together.
 //!
-//! In: one judgement for each repeat. Out: one result for each exchange: over repeats the first that failed stands for all,
-//! with what they have in common beside it. Counts of the receipt are those of all repeats.
+//! In: one judgement for each repeat, in any order. Out: one result for each exchange: over repeats the first that failed stands
+//! for all, with what they have in common beside it. Counts of the receipt are those of all repeats.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,8 @@ pub(crate) struct Trials {
     repeating: Repeating,
     exchanges: Vec<Tracked>,
     judgement: Judgement,
-    outcomes: Vec<Option<Digest>>,
+    /// What each repeat came to, by its number.
+    outcomes: BTreeMap<u32, Option<Digest>>,
     /// Repeats in which something failed.
     pub(crate) failed: u64,
     /// Repeats in which something was judged.
@@ -34,8 +35,9 @@ pub(crate) struct Trials {
 /// One exchange over the repeats.
 #[derive(Debug)]
 struct Tracked {
-    first: ExchangeResult,
-    first_failed: Option<ExchangeResult>,
+    /// What stands for all: what it came to in the first repeat.
+    first: (u32, ExchangeResult),
+    first_failed: Option<(u32, ExchangeResult)>,
     first_unjudged: Option<(u32, String)>,
     trials: Vec<Trial>,
     apart: Vec<Apart>,
@@ -48,7 +50,7 @@ impl Trials {
             repeating,
             exchanges: Vec::new(),
             judgement: Judgement::default(),
-            outcomes: Vec::new(),
+            outcomes: BTreeMap::new(),
             failed: 0,
             judged: 0,
         }
@@ -63,13 +65,13 @@ impl Trials {
         self.judgement.answers.add(&answers);
         RuleUse::merge(&mut self.judgement.rules, &rules);
         NoiseUse::add(&mut self.judgement.noise, &noise);
-        self.outcomes.push(outcome_digest);
+        self.outcomes.insert(repeat, outcome_digest);
         let is_first = self.exchanges.is_empty();
         for (at, (result, said)) in results.into_iter().zip(said).enumerate() {
             let outcome = outcomes.get(&result.id);
             let was_stopped = outcome.is_none_or(|outcome| outcome.end == End::CaptureStopped);
             if is_first {
-                self.exchanges.push(Tracked::begin(result.clone()));
+                self.exchanges.push(Tracked::begin(repeat, result.clone()));
             } else if was_stopped {
                 continue;
             }
@@ -91,21 +93,23 @@ impl Trials {
 
     /// Whether it matters how the answer that this result is of differs: only the first one stands for others, and the first that
     /// failed.
-    pub(crate) fn wants_details(&self, at: usize, result: &ExchangeResult) -> bool {
-        let known = self.exchanges.get(at);
-        known.is_none_or(|known| result.verdict.is_failing() && known.first_failed.is_none())
+    pub(crate) fn wants_details(&self, repeat: u32, at: usize, result: &ExchangeResult) -> bool {
+        let Some(known) = self.exchanges.get(at) else { return true };
+        let is_first = repeat < known.first.0;
+        is_first || result.verdict.is_failing() && comes_before(repeat, known.first_failed.as_ref())
     }
 
     /// What all came to.
     pub(crate) fn conclude(mut self) -> Judgement {
-        let digests: Vec<_> = self.outcomes.iter().flatten().collect();
+        let digests: Vec<_> = self.outcomes.values().flatten().collect();
         self.judgement.outcome_digest = match &digests[..] {
             [] => None,
             [first, rest @ ..] if rest.iter().all(|other| other == first) => Some(**first),
             several => Some(Digest::of(&several.iter().flat_map(|digest| digest.0).collect::<Vec<_>>())),
         };
         for tracked in self.exchanges {
-            let result = if self.repeating.count.is_some() { tracked.conclude(&self.repeating) } else { tracked.first };
+            let result =
+                if self.repeating.count.is_some() { tracked.conclude(&self.repeating) } else { tracked.first.1 };
             self.judgement.results.push(result);
         }
         self.judgement.tally = Tally::of(&self.judgement.results);
@@ -114,9 +118,9 @@ impl Trials {
 }
 
 impl Tracked {
-    fn begin(first: ExchangeResult) -> Self {
+    fn begin(repeat: u32, first: ExchangeResult) -> Self {
         Self {
-            first,
+            first: (repeat, first),
             first_failed: None,
             first_unjudged: None,
             trials: Vec::new(),
@@ -139,11 +143,16 @@ impl Tracked {
             self.compared_with_first += 1;
             add_places(&mut self.apart, looked.places.clone());
         }
+        if repeat < self.first.0 {
+            self.first = (repeat, result.clone());
+        }
         match &result.verdict {
-            Verdict::Unjudged(unjudged) if self.first_unjudged.is_none() => {
+            Verdict::Unjudged(unjudged) if comes_before(repeat, self.first_unjudged.as_ref()) => {
                 self.first_unjudged = Some((repeat, unjudged.reason.clone()));
             }
-            verdict if verdict.is_failing() && self.first_failed.is_none() => self.first_failed = Some(result),
+            verdict if verdict.is_failing() && comes_before(repeat, self.first_failed.as_ref()) => {
+                self.first_failed = Some((repeat, result));
+            }
             _ => {}
         }
     }
@@ -156,7 +165,7 @@ impl Tracked {
         }
         repeated.compared_with_first = self.compared_with_first;
         let (failed, of) = (repeated.failed.events, repeated.failed.of);
-        let mut result = self.first_failed.unwrap_or(self.first);
+        let (_, mut result) = self.first_failed.unwrap_or(self.first);
         if failed > 0 && failed < of {
             result.verdict = Verdict::Flaky(Flaky { failed, of });
         } else if let (0, Some((repeat, reason))) = (failed, self.first_unjudged) {
@@ -171,6 +180,11 @@ impl Tracked {
         result.repeated = Some(Box::new(repeated));
         result
     }
+}
+
+/// True where what came of a repeat is the first of its kind: a run that is gone on with tries those last that had not started.
+fn comes_before<T>(repeat: u32, known: Option<&(u32, T)>) -> bool {
+    known.is_none_or(|(known, _)| repeat < *known)
 }
 
 #[cfg(test)]
@@ -195,8 +209,14 @@ mod tests {
     }
 
     fn trials(verdicts: &[Verdict]) -> Judgement {
+        let in_order: Vec<(u32, Verdict)> = (0..).zip(verdicts.iter().cloned()).collect();
+        tried(&in_order)
+    }
+
+    fn tried(repeats: &[(u32, Verdict)]) -> Judgement {
         let mut trials = Trials::new(Repeating { count: Some(4), ..Repeating::ONCE });
-        for (repeat, verdict) in (0_u32..).zip(verdicts) {
+        for (repeat, verdict) in repeats {
+            let repeat = *repeat;
             let outcome = Outcome {
                 replayed_id: Id::of_repeat(Id([9; 16]), Id([1; 16]), repeat),
                 status: Some(200),
@@ -238,6 +258,16 @@ mod tests {
     fn all_that_fail_keep_their_word_and_all_that_pass_theirs() {
         assert_eq!(trials(&[Verdict::Changed, Verdict::Changed]).results[0].verdict, Verdict::Changed);
         assert_eq!(trials(&[Verdict::Same, Verdict::Noise]).results[0].verdict, Verdict::Same);
+    }
+
+    #[test]
+    fn repeats_come_to_the_same_in_whatever_order_they_were_tried() {
+        let in_order = [Verdict::Same, Verdict::Changed, Verdict::Same, Verdict::Changed];
+        let in_order: Vec<(u32, Verdict)> = (0..).zip(in_order).collect();
+        let [first, second, third, fourth] = &in_order[..] else { panic!("four") };
+        let (all, late) = (tried(&in_order), tried(&[third, fourth, first, second].map(Clone::clone)));
+        assert_eq!((&late.results, late.outcome_digest), (&all.results, all.outcome_digest));
+        assert_eq!(late.results[0].repeated.as_ref().unwrap().verdicts, ".c.c");
     }
 
     #[test]

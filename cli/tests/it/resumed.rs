@@ -395,3 +395,31 @@ fn a_repeat_that_was_cut_in_its_middle_is_done_again_by_one_service() {
     is_whole(&counted.folder.path().join(run), 12);
     assert_eq!(fs::read(&starts).unwrap().len(), 4, "two to begin with, and two for what was left");
 }
+
+#[test]
+fn a_repeat_that_did_not_start_and_is_tried_again_stands_at_its_own_place() {
+    let folder = tempdir().unwrap();
+    let (starts, only) = (folder.path().join("starts"), first_tickets(1));
+    let file = starts.display();
+    fs::write(&starts, "").unwrap();
+    // The fourth start is none, and of the others the last fails: that is the fourth repeat, tried again.
+    let script = format!(
+        "n=$(/usr/bin/wc -l <{file}); echo >>{file}; [ $n = 3 ] && exit 9; \
+         [ $n = 12 ] && export LLM_BASE_URL=http://127.0.0.1:1/v1; exec \"$0\""
+    );
+    let process = format!("/bin/sh -c '{script}' {}", triage());
+    let flags = ["--process", &process, "--only", &only, "--repeat", "12", "--reset", "container"];
+    let ran = Ran::of(&begin(folder.path(), &shipped(), &flags).wait_with_output().unwrap());
+    let document = ran.json();
+    assert_eq!((ran.code, &document["receipt"]["repeats"]["done"]), (3, &json!(11)), "{}{}", ran.out, ran.err);
+    assert_eq!(document["results"][0]["repeated"]["verdicts"], "...-........");
+    let run = run_file(&folder.path().join(".retake")).unwrap();
+    let (ran, document) = resume(folder.path(), &run, &[]);
+    let result = &document["results"][0];
+    assert_eq!((ran.code, &document["receipt"]["repeats"]["done"]), (1, &json!(12)), "{}{}", ran.out, ran.err);
+    assert_eq!(result["repeated"]["verdicts"], "...d........");
+    let flip_rate = result["repeated"]["flip_rate"].as_f64().unwrap();
+    assert!((flip_rate - 2.0 / 11.0).abs() < 1e-12, "{flip_rate}");
+    let diagnosed = retake(folder.path(), &["diagnose", "flakiness", "--json", run.to_str().unwrap()]);
+    assert_eq!(diagnosed.code, 1, "{}{}", diagnosed.out, diagnosed.err);
+}
