@@ -79,6 +79,11 @@ impl Job<'_> {
         }
     }
 
+    /// Holds the run to what was read of files before it began.
+    pub(crate) fn hold_files(&self) -> Result<(), ReplayError> {
+        self.settings.files.iter().try_for_each(|(what, is)| self.hold(what.clone(), is.clone()))
+    }
+
     /// The image that `--image` named at first, and what the engine calls it.
     pub(crate) async fn image_named(
         &self,

@@ -107,6 +107,8 @@ pub struct Settings {
     pub repeating: Repeating,
     /// How to ask for it again, which the run keeps, so that it can be gone on with once it was cut off; `None` where it cannot.
     pub resumable: Option<serde_json::Value>,
+    /// What files said that flags named, by flag and name: a run that is gone on with is refused where one says something else.
+    pub files: BTreeMap<String, String>,
     /// The run that is gone on with.
     pub resume: Option<Arc<Resumable>>,
     /// The folder that runs are written to.

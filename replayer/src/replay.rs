@@ -124,9 +124,10 @@ pub async fn replay(settings: Settings, watched: Watched<'_>) -> Result<Replayed
     if settings.resume.is_none() {
         job.began(&found);
     }
-    let played = match job.refuse_beside() {
+    let refused = job.hold_files().and_then(|()| Ok(job.refuse_beside()?));
+    let played = match refused {
         Ok(()) => job.play(&watched).await,
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     };
     let result = match played {
         Ok(played) => job.conclude(played),

@@ -8,13 +8,14 @@ mod pacing;
 mod resume;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use bundle::{Archive, Store};
 use diff::Rules;
-use exchange::Id;
+use exchange::{Digest, Id};
 use replayer::{
     BridgeWay, GivenMount, GivenVariable, Repeating, ReplayError, Resumable,
     receipt::SourceProof,
@@ -57,7 +58,7 @@ pub(crate) fn replay(args: &ReplayArgs, as_json: bool, console: &Console) -> Res
     'sources: for source in determinism::sources(args)? {
         let mut settings = settings_of(&source, args)?;
         if let Some(run) = resumed {
-            go_on_with(&mut settings, run);
+            go_on_with(&mut settings, run, args)?;
         }
         for (settings, environment) in each_in_its_own(settings)? {
             environment.into_iter().for_each(|words| console.note(&words));
@@ -82,14 +83,16 @@ pub(crate) fn replay(args: &ReplayArgs, as_json: bool, console: &Console) -> Res
     Ok(exit)
 }
 
-/// Sets what goes on with a run: its exchanges, and its clock.
-fn go_on_with(settings: &mut Settings, run: &Arc<Resumable>) {
+/// Sets what goes on with a run: its exchanges, its clock, and the rules that held on the day when it began.
+fn go_on_with(settings: &mut Settings, run: &Arc<Resumable>, args: &ReplayArgs) -> Result<(), Trouble> {
+    settings.rules = rules_file::rules(&args.by_hand, run.began.started_unix_ns, |_| {})?;
     settings.only.clone_from(&run.began.only);
     let before_ns = settings.started_unix_ns.saturating_sub(run.began.started_unix_ns);
     let since = Arc::clone(&settings.clock);
     settings.clock = Arc::new(move || before_ns.saturating_add(since()));
     settings.started_unix_ns = run.began.started_unix_ns;
     settings.resume = Some(Arc::clone(run));
+    Ok(())
 }
 
 /// One replay for each environment that is recorded, with what is said before it where there are several. What is given on
@@ -177,6 +180,7 @@ pub(super) fn settings_of(source: &str, args: &ReplayArgs) -> Result<Settings, T
         live: on_miss::live(args)?,
         limits: Limits { room: Some(Room::of(ANSWERS_BYTES_MAX)), ..Limits::default() },
         repeating: repeating(args),
+        files: files_of(args),
         resumable: args.said.as_ref().map(resume::written_down),
         resume: None,
         runs_folder: store.runs_dir(),
@@ -211,6 +215,17 @@ fn open_verified(source: &str, args: &ReplayArgs) -> Result<Source, Trouble> {
         trouble.while_doing(format!("`{}` cannot be trusted, so nothing was replayed", path.display()))
     })?;
     Ok(opened)
+}
+
+/// What the files say by which answers are compared, by flag and name. One that cannot be read again, such as a pipe, is not held to.
+fn files_of(args: &ReplayArgs) -> BTreeMap<String, String> {
+    let rules = args.by_hand.rules.iter().map(|path| ("rules", path));
+    let descriptors = args.by_hand.descriptors.iter().map(|path| ("descriptors", path));
+    let said = |(flag, path): (&str, &PathBuf)| {
+        let bytes = path.is_file().then(|| std::fs::read(path).ok()).flatten()?;
+        Some((format!("--{flag} {}", path.display()), format!("blake3:{}", Digest::of(&bytes))))
+    };
+    rules.chain(descriptors).filter_map(said).collect()
 }
 
 fn against(args: &ReplayArgs) -> Result<Against, Trouble> {

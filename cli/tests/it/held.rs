@@ -148,3 +148,20 @@ fn a_program_that_was_built_anew_in_the_middle_is_not_counted_with_what_it_was()
     assert!(not_started.as_str().unwrap().contains("is another than when run"), "{not_started}");
     assert_eq!((ran.code, &document["receipt"]["tally"]["same"]), (3, &json!(1)), "{}", ran.err);
 }
+
+#[test]
+fn a_file_of_rules_that_says_something_else_by_now_is_named() {
+    let folder = tempdir().unwrap();
+    let (process, only) = (triage(), first_tickets(1));
+    let rules = folder.path().join("rules.toml");
+    let of = |pointer: &str| format!("[[ignore]]\npointer = '{pointer}'\nreason = 'it is anew'\nuntil = 2999-01-01\n");
+    fs::write(&rules, of("/id")).unwrap();
+    let flags = ["--process", &process, "--only", &only, "--repeat", "60", "--rules", "rules.toml"];
+    let (run, ran) = interrupted(folder.path(), begin(folder.path(), &shipped(), &flags));
+    assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
+    fs::write(&rules, of("/other")).unwrap();
+    refused(folder.path(), &run, &["`--rules rules.toml` is another than when run", "replay anew"]);
+    fs::write(&rules, of("/id")).unwrap();
+    let (ran, document) = resume(folder.path(), &run, &[]);
+    assert_eq!((ran.code, done(&document)), (0, [&json!(60), &json!(0)]), "{}{}", ran.out, ran.err);
+}
