@@ -55,16 +55,18 @@ pub(crate) fn replay(args: &ReplayArgs, as_json: bool, console: &Console) -> Res
     let mut shown = Vec::new();
     rules_file::rules(&args.by_hand, Clock::start().started_unix_ns, |words| console.warn(words))?;
     let mut exit = Exit::Passed;
-    'sources: for source in determinism::sources(args)? {
-        let mut settings = settings_of(&source, args)?;
+    let sources = determinism::sources(args)?;
+    'sources: for (at, source) in sources.iter().enumerate() {
+        let mut settings = settings_of(source, args)?;
         if let Some(run) = resumed {
             go_on_with(&mut settings, run, args)?;
         }
-        for (settings, environment) in each_in_its_own(settings)? {
+        let mut environments = each_in_its_own(settings)?.into_iter();
+        while let Some((settings, environment)) = environments.next() {
             environment.into_iter().for_each(|words| console.note(&words));
             let archive = Arc::clone(&settings.archive);
             let replayed = runtime.block_on(replay_one(settings, console, stop.clone()))?;
-            let exit_of_one = show(&replayed, &replayed_again(&source, args), as_json, console)?;
+            let exit_of_one = show(&replayed, &replayed_again(source, args), as_json, console)?;
             exit = exit.or_worse(exit_of_one);
             if replayed.receipt.interrupted {
                 console.note(&format!("go on with it: `retake replay --resume {}`", replayed.receipt.run.short()));
@@ -73,6 +75,8 @@ pub(crate) fn replay(args: &ReplayArgs, as_json: bool, console: &Console) -> Res
                 shown.push(html::Shown { source: source.clone(), archive, replayed, exit: exit_of_one });
             }
             if *stop.borrow() {
+                let left = not_replayed(source, environments.filter_map(|(_, words)| words), &sources[at + 1..]);
+                exit = exit.or_worse(tell_not_replayed(&left, console));
                 break 'sources;
             }
         }
@@ -81,6 +85,21 @@ pub(crate) fn replay(args: &ReplayArgs, as_json: bool, console: &Console) -> Res
         html::write(page, args, &shown, exit)?;
     }
     Ok(exit)
+}
+
+/// What an interrupted command has not come to: the other environments of a source, and the sources behind it.
+fn not_replayed(source: &str, environments: impl Iterator<Item = String>, behind: &[String]) -> Vec<String> {
+    let environments = environments.map(|words| format!("`{source}`, {words}"));
+    environments.chain(behind.iter().map(|source| format!("`{source}`"))).collect()
+}
+
+/// Says so. What was not replayed is no pass.
+fn tell_not_replayed(left: &[String], console: &Console) -> Exit {
+    if left.is_empty() {
+        return Exit::Passed;
+    }
+    console.warn(&format!("interrupted; not replayed: {}", left.join("; ")));
+    Exit::Inconclusive
 }
 
 /// Sets what goes on with a run: its exchanges, its clock, and the rules that held on the day when it began.
@@ -358,6 +377,15 @@ mod tests {
         assert_eq!(words_of("python 'my app.py' --port 1").unwrap(), ["python", "my app.py", "--port", "1"]);
         assert!(words_of("python 'my app.py").is_err());
         assert!(words_of("").is_err());
+    }
+
+    #[test]
+    fn what_an_interrupted_command_has_not_come_to_is_named() {
+        let environments = ["environment 2 of 2: 5 exchanges".to_owned()];
+        let left = not_replayed("a.retake", environments.into_iter(), &["b.retake".to_owned()]);
+        assert_eq!(left, ["`a.retake`, environment 2 of 2: 5 exchanges", "`b.retake`"]);
+        assert_eq!(tell_not_replayed(&left, &Console::default()), Exit::Inconclusive);
+        assert_eq!(tell_not_replayed(&[], &Console::default()), Exit::Passed);
     }
 
     #[test]

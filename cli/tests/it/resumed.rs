@@ -423,3 +423,22 @@ fn a_repeat_that_did_not_start_and_is_tried_again_stands_at_its_own_place() {
     let diagnosed = retake(folder.path(), &["diagnose", "flakiness", "--json", run.to_str().unwrap()]);
     assert_eq!(diagnosed.code, 1, "{}{}", diagnosed.out, diagnosed.err);
 }
+
+#[test]
+fn sources_that_an_interrupted_command_has_not_come_to_are_named_and_are_no_pass() {
+    let folder = tempdir().unwrap();
+    let other = folder.path().join("other.retake");
+    fs::copy(shipped(), &other).unwrap();
+    let (ending, only) = (folder.path().join("ending"), first_tickets(1));
+    // All was sent by the time that it is asked to end, and it takes a while for that.
+    let script = format!("trap \"echo >{}; kill \\$!; /bin/sleep 2; exit\" TERM; \"$0\" & wait", ending.display());
+    let process = format!("/bin/sh -c '{script}' {}", triage());
+    let child = begin(folder.path(), &shipped(), &[other.to_str().unwrap(), "--process", &process, "--only", &only]);
+    eventually("the end of the first", || ending.exists().then_some(()));
+    send_signal("-INT", &child);
+    let ran = Ran::of(&child.wait_with_output().unwrap());
+    let document = ran.json();
+    assert_eq!((ran.code, &document["receipt"]["tally"]["same"]), (3, &json!(1)), "{}{}", ran.out, ran.err);
+    let words = format!("interrupted; not replayed: `{}`", other.display());
+    assert!(ran.err.contains(&words), "{}", ran.err);
+}
