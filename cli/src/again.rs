@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Flags that say where something goes, or which exchanges are meant.
-const LEFT_OUT: [&str; 5] = ["resume", "html", "only", "store", "identity"];
+const LEFT_OUT: [&str; 6] = ["resume", "trust", "html", "only", "store", "identity"];
 
 /// Where the store is that no command has to name.
 pub(crate) const DEFAULT_STORE: &str = "./.retake";
@@ -63,6 +63,14 @@ impl Shown {
 }
 
 fn replay(source: &str, flags: &[(String, Vec<String>)], store: &Path, keys: &KeyArgs) -> String {
+    let mut words = vec![asked(source, flags)];
+    words.extend(places(store, keys));
+    words.push("--only".to_owned());
+    words.join(" ")
+}
+
+/// The replay of a source by these flags, wherever its run is kept and shown.
+pub(crate) fn asked(source: &str, flags: &[(String, Vec<String>)]) -> String {
     let finder = Redactor::new([0; 32], &Extra::default());
     let mut words = vec!["retake replay".to_owned(), quoted(source)];
     for (flag, values) in flags.iter().filter(|(flag, _)| !LEFT_OUT.contains(&flag.as_str())) {
@@ -73,8 +81,6 @@ fn replay(source: &str, flags: &[(String, Vec<String>)], store: &Path, keys: &Ke
             values => words.extend(values.iter().map(|it| format!("--{flag}={}", told(value(it))))),
         }
     }
-    words.extend(places(store, keys));
-    words.push("--only".to_owned());
     words.join(" ")
 }
 

@@ -40,6 +40,9 @@ pub(crate) struct ReplayArgs {
     /// and only what is not done yet (docs/repeats.md)
     #[arg(long, value_name = "RUN", conflicts_with = "sources", value_hint = ValueHint::AnyPath)]
     pub(crate) resume: Option<String>,
+    /// With --resume: go on with a run that this store did not make, by the command that it names and that is shown without this
+    #[arg(long, requires = "resume")]
+    pub(crate) trust: bool,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
     #[command(flatten)]

@@ -246,7 +246,7 @@ fn what_cannot_be_gone_on_with_is_refused_with_a_reason_and_stays_as_it_is() {
         writer.append(&bundle::Record::Event(event)).unwrap();
     }
     writer.seal().unwrap();
-    refused(&foreign, &[], "is none of what it is to do");
+    refused(&foreign, &["--trust"], "is none of what it is to do");
     // And after all that it is gone on with.
     let (ran, document) = resume(folder.path(), &run, &[]);
     assert_eq!((ran.code, &document["receipt"]["repeats"]["done"]), (0, &json!(200)), "{}{}", ran.out, ran.err);
@@ -441,4 +441,33 @@ fn sources_that_an_interrupted_command_has_not_come_to_are_named_and_are_no_pass
     assert_eq!((ran.code, &document["receipt"]["tally"]["same"]), (3, &json!(1)), "{}{}", ran.out, ran.err);
     let words = format!("interrupted; not replayed: `{}`", other.display());
     assert!(ran.err.contains(&words), "{}", ran.err);
+}
+
+#[test]
+fn a_run_of_somebody_else_shows_what_it_would_run_and_runs_nothing_of_it_until_it_is_trusted() {
+    let folder = tempdir().unwrap();
+    let (touched, only) = (folder.path().join("touched"), first_tickets(1));
+    let process = format!("/bin/sh -c 'echo >>{}; exec \"$0\"' {}", touched.display(), triage());
+    let flags = ["--process", &process, "--only", &only, "--repeat", "60", "--reset", "container"];
+    let child = begin(folder.path(), &shipped(), &flags);
+    let run = judged(folder.path(), 2);
+    send_signal("-INT", &child);
+    assert_eq!(Ran::of(&child.wait_with_output().unwrap()).code, 3);
+    let elsewhere = tempdir().unwrap();
+    let handed_on = elsewhere.path().join("run.retake");
+    fs::copy(&run, &handed_on).unwrap();
+    fs::remove_file(&touched).unwrap();
+    for folder in [elsewhere.path(), folder.path()] {
+        let (ran, _) = resume(folder, &handed_on, &[]);
+        let told = ["is none that the store `./.retake` made", "retake replay /", "--process=", "exec", "--trust"];
+        assert!(ran.code == 2 && told.iter().all(|words| ran.err.contains(words)), "{}{}", ran.code, ran.err);
+    }
+    assert!(!touched.exists(), "nothing of it ran");
+    // Not by a link into the store either.
+    fs::remove_file(&run).unwrap();
+    std::os::unix::fs::symlink(&handed_on, &run).unwrap();
+    assert_eq!(resume(folder.path(), &run, &[]).0.code, 2);
+    let (ran, document) = resume(elsewhere.path(), &handed_on, &["--trust"]);
+    assert_eq!((ran.code, &document["receipt"]["repeats"]["done"]), (0, &json!(60)), "{}{}", ran.out, ran.err);
+    assert!(touched.exists());
 }

@@ -13,6 +13,7 @@ use replayer::{Resumable, ResumeError};
 use serde_json::{Value, json};
 
 use crate::{
+    again::{asked, quoted},
     args::ReplayArgs,
     noise,
     settings::{CaseReader, Said},
@@ -23,10 +24,10 @@ use crate::{
 trouble_from!(ResumeError);
 
 /// Flags that are no part of what a run is: where it is kept and shown, and keys.
-const NO_PART: [&str; 5] = ["resume", "store", "html", "identity", "only"];
+const NO_PART: [&str; 6] = ["resume", "trust", "store", "html", "identity", "only"];
 
 /// Flags that a run may be given again: what was not written down of them, or may be a file that moved.
-const GIVEN_AGAIN: [&str; 8] = ["resume", "store", "html", "identity", "env", "env-file", "secrets", "mount"];
+const GIVEN_AGAIN: [&str; 9] = ["resume", "trust", "store", "html", "identity", "env", "env-file", "secrets", "mount"];
 
 /// Which flags are written down with a run, and which would have to be given again.
 pub(super) fn written_down(said: &Said) -> Value {
@@ -74,6 +75,9 @@ pub(super) fn begun(prefix: &str, args: &ReplayArgs) -> Result<(ReplayArgs, Arc<
     for (flag, values) in again {
         give_again(&mut flags, flag, values);
     }
+    if !args.trust && !is_of_store(&path, &args.store.store) {
+        return Err(not_ours(&run, &flags, args));
+    }
     // What it knows of noise it has: the files that told it may be gone, or say something else by now.
     let is_read = |(flag, _): &&(String, Vec<String>)| flag != "noise" || !run.knows_noise();
     let words = Said::words(flags.iter().filter(is_read));
@@ -86,6 +90,27 @@ pub(super) fn begun(prefix: &str, args: &ReplayArgs) -> Result<(ReplayArgs, Arc<
     }
     begun.said = Some(Said { flags, named: Vec::new() });
     Ok((begun, Arc::new(run)))
+}
+
+/// True for a run in the store's own folder of runs: this program wrote it there, or somebody who may write there.
+fn is_of_store(run: &Path, store: &Path) -> bool {
+    let folder = run.canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned));
+    folder.is_some() && folder == store.join("runs").canonicalize().ok()
+}
+
+/// A run is a file that is handed on, and says what is to be run on this machine: nobody runs that without having read it.
+fn not_ours(run: &Resumable, flags: &[(String, Vec<String>)], args: &ReplayArgs) -> Trouble {
+    let (id, store) = (run.run().short(), args.store.store.display());
+    let command = asked(&run.began.source.path, flags);
+    let named = args.resume.as_deref().unwrap_or_default();
+    Trouble::new(report::escape_line(&command).into_owned())
+        .while_doing(format!(
+            "run {id} is none that the store `{store}` made, and going on with it would run what it says"
+        ))
+        .help(format!(
+            "if that is what is to run here, say `--resume {} --trust`; `--store` says where one's own runs are",
+            quoted(named)
+        ))
 }
 
 /// Puts what is given again in the place of what is known: of a variable or a mount that of the same name, else all of the flag.
