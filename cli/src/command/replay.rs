@@ -49,6 +49,7 @@ const ANSWERS_BYTES_MAX: u64 = 1 << 30;
 pub(crate) fn replay(args: &ReplayArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
     let begun = args.resume.as_deref().map(|run| resume::begun(run, args)).transpose()?;
     let (args, resumed) = begun.as_ref().map_or((args, None), |(args, run)| (args, Some(run)));
+    without_effect(args).into_iter().for_each(|words| console.note(&words));
     let runtime = tokio::runtime::Runtime::new()?;
     let stop = runtime.block_on(async { stop_on_signals() });
     let page = args.html.as_deref().map(HtmlFile::begin).transpose()?;
@@ -87,6 +88,14 @@ pub(crate) fn replay(args: &ReplayArgs, as_json: bool, console: &Console) -> Res
     Ok(exit)
 }
 
+/// What is said of flags of the command line that have no effect without repeats.
+fn without_effect(args: &ReplayArgs) -> Vec<String> {
+    let is_named = |flag: &str| args.said.as_ref().is_some_and(|said| said.named.iter().any(|named| named == flag));
+    let words = |flag: &str| format!("`--{flag}` has no effect without repeats: say `--repeat N` too");
+    let idle = [("reset", args.repeat.is_none()), ("confidence", args.repeat.is_none() && args.load == 1)];
+    idle.into_iter().filter(|(flag, is_idle)| *is_idle && is_named(flag)).map(|(flag, _)| words(flag)).collect()
+}
+
 /// What an interrupted command has not come to: the other environments of a source, and the sources behind it.
 fn not_replayed(source: &str, environments: impl Iterator<Item = String>, behind: &[String]) -> Vec<String> {
     let environments = environments.map(|words| format!("`{source}`, {words}"));
@@ -105,6 +114,7 @@ fn tell_not_replayed(left: &[String], console: &Console) -> Exit {
 /// Sets what goes on with a run: its exchanges, its clock, and the rules that held on the day when it began.
 fn go_on_with(settings: &mut Settings, run: &Arc<Resumable>, args: &ReplayArgs) -> Result<(), Trouble> {
     settings.rules = rules_file::rules(&args.by_hand, run.began.started_unix_ns, |_| {})?;
+    settings.source.path.clone_from(&run.began.source.path);
     settings.only.clone_from(&run.began.only);
     let before_ns = settings.started_unix_ns.saturating_sub(run.began.started_unix_ns);
     let since = Arc::clone(&settings.clock);
@@ -200,7 +210,7 @@ pub(super) fn settings_of(source: &str, args: &ReplayArgs) -> Result<Settings, T
         limits: Limits { room: Some(Room::of(ANSWERS_BYTES_MAX)), ..Limits::default() },
         repeating: repeating(args),
         files: files_of(args),
-        resumable: args.said.as_ref().map(resume::written_down),
+        resumable: args.said.as_ref().map(|said| resume::written_down(said, source)),
         resume: None,
         runs_folder: store.runs_dir(),
         executable: own_executable()?,

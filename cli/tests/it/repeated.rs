@@ -171,3 +171,14 @@ fn repeats_are_told_in_words_and_wrong_numbers_are_refused() {
     let text = replay(folder.path(), &shipped(), &["--repeat", "2", "--confidence", "95"]).err;
     assert!(text.contains("is no confidence between 0.5 and 1"), "{text}");
 }
+
+#[test]
+fn flags_that_have_no_effect_without_repeats_are_named() {
+    let folder = tempdir().unwrap();
+    let (script, named) = ("exec \"$0\"", ["--reset", "container", "--confidence", "0.9"]);
+    let (ran, _) = replay_script(folder.path(), &shipped(), 1, script, &named);
+    let told = |ran: &Ran| ["`--reset` has no effect", "`--confidence` has no effect"].map(|it| ran.err.contains(it));
+    assert_eq!((ran.code, told(&ran)), (0, [true; 2]), "{}", ran.err);
+    let (ran, _) = replay_script(folder.path(), &shipped(), 1, script, &[&named[..], &["--repeat", "2"]].concat());
+    assert_eq!((ran.code, told(&ran)), (0, [false; 2]), "{}", ran.err);
+}

@@ -471,3 +471,29 @@ fn a_run_of_somebody_else_shows_what_it_would_run_and_runs_nothing_of_it_until_i
     assert_eq!((ran.code, &document["receipt"]["repeats"]["done"]), (0, &json!(60)), "{}{}", ran.out, ran.err);
     assert!(touched.exists());
 }
+
+#[test]
+fn a_source_that_was_named_from_its_own_folder_is_found_from_another() {
+    let folder = tempdir().unwrap();
+    fs::copy(shipped(), folder.path().join("case.retake")).unwrap();
+    let (process, only) = (triage(), first_tickets(1));
+    let flags = ["--process", &process, "--only", &only, "--repeat", "60", "--reset", "container"];
+    let child = begin(folder.path(), Path::new("case.retake"), &flags);
+    let run = judged(folder.path(), 2);
+    send_signal("-INT", &child);
+    assert_eq!(Ran::of(&child.wait_with_output().unwrap()).code, 3);
+    let (elsewhere, store) = (tempdir().unwrap(), folder.path().join(".retake"));
+    let resumed = || {
+        let words = ["replay", "--json", "--resume", run.to_str().unwrap(), "--store", store.to_str().unwrap()];
+        retake(elsewhere.path(), &words)
+    };
+    fs::rename(folder.path().join("case.retake"), folder.path().join("aside")).unwrap();
+    let ran = resumed();
+    let looked_for =
+        format!("is not at `{}` any more", folder.path().canonicalize().unwrap().join("case.retake").display());
+    assert!(ran.code == 2 && ran.err.contains(&looked_for), "{} {}", ran.code, ran.err);
+    fs::rename(folder.path().join("aside"), folder.path().join("case.retake")).unwrap();
+    let ran = resumed();
+    let receipt = &ran.json()["receipt"];
+    assert_eq!((ran.code, &receipt["sources"][0]["path"]), (0, &json!("case.retake")), "{}{}", ran.out, ran.err);
+}

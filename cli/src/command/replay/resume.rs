@@ -23,14 +23,18 @@ use crate::{
 
 trouble_from!(ResumeError);
 
+/// Where the source was when the run began, whatever folder the command was given in.
+const SOURCE_AT: &str = "source_at";
+
 /// Flags that are no part of what a run is: where it is kept and shown, and keys.
 const NO_PART: [&str; 6] = ["resume", "trust", "store", "html", "identity", "only"];
 
 /// Flags that a run may be given again: what was not written down of them, or may be a file that moved.
 const GIVEN_AGAIN: [&str; 9] = ["resume", "trust", "store", "html", "identity", "env", "env-file", "secrets", "mount"];
 
-/// Which flags are written down with a run, and which would have to be given again.
-pub(super) fn written_down(said: &Said) -> Value {
+/// Which flags are written down with a run, and which would have to be given again; and where its source is, as long as that is a
+/// file or folder.
+pub(super) fn written_down(said: &Said, source: &str) -> Value {
     let finder = Redactor::new([0; 32], &Extra::default());
     let mut flags = serde_json::Map::new();
     let mut withheld = Vec::new();
@@ -42,7 +46,11 @@ pub(super) fn written_down(said: &Said) -> Value {
             flags.insert(flag.clone(), json!(values));
         }
     }
-    json!({ "flags": flags, "withheld": withheld })
+    let mut written = json!({ "flags": flags, "withheld": withheld });
+    if let Some(at) = Path::new(source).canonicalize().ok().and_then(|path| path.into_os_string().into_string().ok()) {
+        written[SOURCE_AT] = json!(at);
+    }
+    written
 }
 
 /// The run that is to be gone on with, and the arguments that it was begun with.
@@ -81,7 +89,7 @@ pub(super) fn begun(prefix: &str, args: &ReplayArgs) -> Result<(ReplayArgs, Arc<
     // What it knows of noise it has: the files that told it may be gone, or say something else by now.
     let is_read = |(flag, _): &&(String, Vec<String>)| flag != "noise" || !run.knows_noise();
     let words = Said::words(flags.iter().filter(is_read));
-    let mut begun = CaseReader::new(&[]).arguments(&[], &words, Path::new(&run.began.source.path))?;
+    let mut begun = CaseReader::new(&[]).arguments(&[], &words, &source_of(&run)?)?;
     begun.store.store.clone_from(&args.store.store);
     begun.keys.identity.clone_from(&args.keys.identity);
     begun.html.clone_from(&args.html);
@@ -90,6 +98,21 @@ pub(super) fn begun(prefix: &str, args: &ReplayArgs) -> Result<(ReplayArgs, Arc<
     }
     begun.said = Some(Said { flags, named: Vec::new() });
     Ok((begun, Arc::new(run)))
+}
+
+/// Where the source of a run is: where it was when that began, else what has its name here.
+fn source_of(run: &Resumable) -> Result<PathBuf, Trouble> {
+    let named = PathBuf::from(&run.began.source.path);
+    match run.began.settings[SOURCE_AT].as_str().map(PathBuf::from) {
+        Some(at) if at.exists() => Ok(at),
+        Some(at) if !named.exists() => {
+            let (at, named) = (at.display(), named.display());
+            let moved = Trouble::new(format!("the source of run {} is not at `{at}` any more", run.run().short()));
+            Err(moved
+                .help(format!("put it back there, or go on with the run in a folder from which `{named}` leads to it")))
+        }
+        _ => Ok(named),
+    }
 }
 
 /// True for a run in the store's own folder of runs: this program wrote it there, or somebody who may write there.
@@ -101,7 +124,8 @@ fn is_of_store(run: &Path, store: &Path) -> bool {
 /// A run is a file that is handed on, and says what is to be run on this machine: nobody runs that without having read it.
 fn not_ours(run: &Resumable, flags: &[(String, Vec<String>)], args: &ReplayArgs) -> Trouble {
     let (id, store) = (run.run().short(), args.store.store.display());
-    let command = asked(&run.began.source.path, flags);
+    let source = source_of(run).unwrap_or_else(|_| PathBuf::from(&run.began.source.path));
+    let command = asked(&source.display().to_string(), flags);
     let named = args.resume.as_deref().unwrap_or_default();
     Trouble::new(report::escape_line(&command).into_owned())
         .while_doing(format!(
@@ -156,14 +180,15 @@ mod tests {
 
     #[test]
     fn values_of_variables_and_secrets_are_not_written_down() {
-        let written = written_down(&said(&[
+        let asked = said(&[
             ("env", &["TOKEN=hunter2", "PLAIN"]),
             ("beside", &["db=postgres:16,env=POSTGRES_PASSWORD=x,port=5432"]),
             ("process", &["serve --api-key sk-abcdefghijklmnopqrstuvwxyz012345"]),
             ("until-failure", &[]),
             ("require-determinism", &["case.retake"]),
             ("store", &["/elsewhere"]),
-        ]));
+        ]);
+        let written = written_down(&asked, "81d0 is no file");
         let flags = json!({
             "env": ["TOKEN", "PLAIN"],
             "beside": ["db=postgres:16,env=POSTGRES_PASSWORD,port=5432"],
