@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::Read as _,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -123,10 +124,10 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Holds the run to the program of `--process` at this path, and to those among its arguments that may be executed. Other
-    /// files are the service's own matter: it may well write to them.
+    /// Holds the run to the program of `--process` at this path, and to programs among its arguments. Other files are the service's
+    /// own matter: it may well write to them.
     pub(crate) fn hold_program(&self, program: &Path, arguments: &[String]) -> Result<(), ReplayError> {
-        let arguments = arguments.iter().map(Path::new).filter(|path| may_be_executed(path));
+        let arguments = arguments.iter().map(Path::new).filter(|path| is_program(path));
         for path in std::iter::once(program).chain(arguments) {
             let Ok(digest) = self.held.digest_of(path) else { continue };
             let path = self.ledger.redactor().text(&path.display().to_string()).0;
@@ -139,4 +140,11 @@ impl Job<'_> {
 /// True for a file that this machine runs.
 pub(crate) fn may_be_executed(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+/// True for a file that may be executed and begins like what can be: some file systems let everything be executed.
+fn is_program(path: &Path) -> bool {
+    let mut first = Vec::new();
+    let mut read = || std::fs::File::open(path)?.take(4).read_to_end(&mut first);
+    may_be_executed(path) && read().is_ok() && (first.starts_with(b"\x7fELF") || first.starts_with(b"#!"))
 }
