@@ -247,9 +247,10 @@ impl Piece {
 struct Members(Vec<(String, Value)>);
 
 impl Members {
+    /// Those of an object; `None` where it is none, or has too many.
     fn of(value: &Value) -> Option<Self> {
         match value {
-            Value::Object(members) => Some(Self(members.clone())),
+            Value::Object(members) if members.len() <= MEMBERS_MAX => Some(Self(members.clone())),
             _ => None,
         }
     }
@@ -273,6 +274,16 @@ impl Members {
 
     fn push(&mut self, key: &str, value: &Value) -> Option<()> {
         (self.0.len() < MEMBERS_MAX).then(|| self.0.push((key.to_owned(), value.clone())))
+    }
+
+    /// Takes further elements of a list; `None` where it is none, or there are too many members.
+    fn extend(&mut self, key: &str, more: &[Value]) -> Option<()> {
+        match self.get_mut(key) {
+            Some(Value::Array(known)) => known.extend(more.iter().cloned()),
+            Some(_) => return None,
+            None => self.push(key, &Value::Array(more.to_vec()))?,
+        }
+        Some(())
     }
 
     /// Takes out the object of this key, to be put back with more in it; an empty one where there is none yet, `None` for

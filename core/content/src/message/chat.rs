@@ -86,6 +86,12 @@ pub(super) fn joined(pieces: &[Piece], done: bool) -> Option<Joined> {
                 // Some count as they go, some at the end.
                 ("usage", Value::Null) => {}
                 ("usage", usage) => envelope.set("usage", usage.clone()),
+                // Groq's last event says more in it than its first.
+                ("x_groq", Value::Object(members)) => {
+                    let mut known = envelope.take_object(key)?;
+                    members.iter().try_for_each(|(key, value)| known.repeat(key, value))?;
+                    envelope.set(key, known.into_value());
+                }
                 _ => envelope.agree(key, value)?,
             }
         }

@@ -35,6 +35,8 @@ pub(super) fn joined(pieces: &[Piece]) -> Option<Joined> {
                 ("created_at", time) => answer.say(key, time)?,
                 ("done", Value::Bool(_)) => answer.say(key, value)?,
                 ("done", _) => return None,
+                // Each line has those of its own tokens.
+                ("logprobs", Value::Array(more)) => answer.extend(key, more)?,
                 (key, value) => answer.repeat(key, value)?,
             }
         }
@@ -48,6 +50,9 @@ pub(super) fn joined(pieces: &[Piece]) -> Option<Joined> {
     if let Some(Value::Array(calls)) = message.as_ref().and_then(|message| message.get("tool_calls")) {
         unfinished.may_go_on([Key("message"), Key("tool_calls"), Index(calls.len())]);
     }
+    if let Some(Value::Array(tokens)) = answer.get("logprobs") {
+        unfinished.may_go_on([Key("logprobs"), Index(tokens.len())]);
+    }
     if let Some(message) = message {
         answer.set("message", message.into_value());
     }
@@ -59,11 +64,7 @@ fn take(message: &mut Members, members: &[(String, Value)]) -> Option<()> {
         match (key.as_str(), value) {
             (key, piece) if TEXTS.contains(&key) => message.append(key, piece)?,
             // Each line has further ones.
-            ("tool_calls" | "images", Value::Array(more)) => match message.get_mut(key) {
-                Some(Value::Array(known)) => known.extend(more.iter().cloned()),
-                Some(_) => return None,
-                None => message.push(key, value)?,
-            },
+            ("tool_calls" | "images", Value::Array(more)) => message.extend(key, more)?,
             (key, value) => message.agree(key, value)?,
         }
     }

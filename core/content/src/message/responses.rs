@@ -100,7 +100,7 @@ impl State {
             "response.created" => {
                 let response = response_of(piece)?;
                 (self.base.is_none() && is_in_work(response)).then_some(())?;
-                self.base = Some(response.clone());
+                self.base = Some(Members::of(response)?.into_value());
             }
             "response.in_progress" | "response.queued" => {
                 let without_status = |value: &Value| {
@@ -114,7 +114,8 @@ impl State {
             "response.output_item.added" => {
                 has_only(piece, &["output_index", "item"])?;
                 (index(piece.data.get("output_index")?)? == self.items.len()).then_some(())?;
-                self.items.push(Item { value: piece.data.get("item")?.clone(), is_done: false });
+                let value = Members::of(piece.data.get("item")?)?.into_value();
+                self.items.push(Item { value, is_done: false });
             }
             "response.output_item.done" => {
                 has_only(piece, &["output_index", "item"])?;

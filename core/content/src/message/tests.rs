@@ -283,6 +283,44 @@ fn calls_have_no_ids_of_their_own_and_arguments_that_can_be_read() {
 }
 
 #[test]
+fn what_groq_and_ollama_say_more_of_with_each_event_is_joined_too() {
+    let groq = |more: &str| {
+        data(&[
+            r#"{"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"Hi"}}],"x_groq":{"id":"q"}}"#,
+            &format!(
+                r#"{{"id":"c","object":"chat.completion.chunk","choices":[{{"index":0,"delta":{{}},"finish_reason":"stop"}}],"x_groq":{more}}}"#
+            ),
+            "[DONE]",
+        ])
+    };
+    assert!(
+        message(&groq(r#"{"id":"q","usage":{"total_tokens":3}}"#))
+            .ends_with(r#""x_groq":{"id":"q","usage":{"total_tokens":3}}}"#)
+    );
+    assert!(joined(&groq(r#"{"id":"other"}"#)).is_none());
+    let line = |text: &str, token: u8, done: bool| {
+        format!(r#"{{"model":"m","response":"{text}","logprobs":[{token}],"done":{done}}}"#)
+    };
+    let text = [line("a", 1, false), line("b", 2, false), line("", 3, true)].join("\n");
+    let stream = lines(&text).unwrap();
+    assert_eq!(message(&stream), r#"{"done":true,"logprobs":[1,2,3],"model":"m","response":"ab"}"#);
+}
+
+#[test]
+fn an_object_with_more_members_than_any_message_has_is_not_joined() {
+    let many: String = (0..300).map(|at| format!(r#""m{at}":0,"#)).collect();
+    let response = |members: &str| {
+        named(&[
+            &format!(r#"{{"type":"response.created","response":{{{members}"output":[]}}}}"#),
+            &format!(r#"{{"type":"response.completed","response":{{{members}"output":[]}}}}"#),
+        ])
+    };
+    assert!(joined(&response("")).is_some() && joined(&response(&many)).is_none());
+    let begun = |members: &str| named(&[&format!(r#"{{"type":"message_start","message":{{{members}"content":[]}}}}"#)]);
+    assert!(joined(&begun("")).is_some() && joined(&begun(&many)).is_none());
+}
+
+#[test]
 fn a_stream_that_piles_up_members_and_an_answer_of_many_calls_are_read_at_once() {
     let chunk = |at: usize| {
         let keys: Vec<String> = (0..200).map(|key| format!("\"k{at}_{key}\":1")).collect();
