@@ -37,9 +37,9 @@ const BEGAN_MORE: &str = "replay-began-more";
 /// Says what became of exchanges.
 const JUDGED: &str = "replay-judged";
 /// Says what is known of noise, a profile or more of its places.
-const BEGAN_NOISE: &str = "replay-began-noise";
+pub const BEGAN_NOISE: &str = "replay-began-noise";
 /// Says what something that was named is.
-const HELD: &str = "replay-held";
+pub const HELD: &str = "replay-held";
 /// Says what is known of the whole.
 const STANDS: &str = "replay-stands";
 
@@ -73,6 +73,8 @@ pub struct Began {
 pub struct BeganNoise {
     /// How many profiles of the recorded version there are.
     pub profiles: usize,
+    /// How many places they have together.
+    pub places: usize,
     /// What was found and is not used, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_used: Vec<String>,
@@ -233,7 +235,11 @@ impl Job<'_> {
             only,
             started_unix_ns: self.settings.started_unix_ns,
             settings: settings.clone(),
-            noise: Some(BeganNoise { profiles: noise.profiles.len(), not_used: noise.unreadable.clone() }),
+            noise: Some(BeganNoise {
+                profiles: noise.profiles.len(),
+                places: places_count(&noise.profiles),
+                not_used: noise.unreadable.clone(),
+            }),
         };
         self.note(BEGAN, &began);
         more.chunks(IDS_PER_RECORD).for_each(|only| self.note(BEGAN_MORE, &only));
@@ -588,8 +594,12 @@ fn is_complete(receipt: &Value) -> bool {
 #[expect(clippy::option_option, reason = "a run that says nothing is none that was cut off")]
 fn known_noise(began: &Began, profiles: Vec<FoundProfile>) -> Option<Option<FoundNoise>> {
     let Some(noise) = &began.noise else { return Some(None) };
-    let is_all = profiles.len() == noise.profiles;
+    let is_all = profiles.len() == noise.profiles && places_count(&profiles) == noise.places;
     is_all.then(|| Some(FoundNoise { profiles, unreadable: noise.not_used.clone() }))
+}
+
+fn places_count(profiles: &[FoundProfile]) -> usize {
+    profiles.iter().map(|found| found.profile.places.len()).sum()
 }
 
 /// What was read of a run so far.

@@ -59,7 +59,7 @@ pub use beside::{BesideError, GivenBeside};
 pub use container::BridgeWay;
 pub use environment::{GivenMount, GivenVariable, pseudonyms_in_commands};
 pub use error::ReplayError;
-pub use journal::{BEGAN, Began, BeganNoise, Resumable, ResumeError};
+pub use journal::{BEGAN, BEGAN_NOISE, Began, BeganNoise, HELD, Resumable, ResumeError};
 pub use noise::{AlarmRate, FoundNoise, FoundProfile, NoiseProof, ProfileProof, service_version};
 pub use on_miss::{GivenLive, OnMiss};
 pub use order::Order;

@@ -1,5 +1,6 @@
 //! `retake diagnose`: why a workflow failed. What is read here is judged in the crate `diagnose`.
 
+mod judged;
 mod seen;
 
 use std::collections::BTreeSet;
@@ -8,7 +9,10 @@ use diagnose::flakiness::{AnswerPair, Diagnosis, RunSeen, diagnose as diagnose_f
 use diff::Class;
 use report::{diagnosis_json, diagnosis_page};
 
-use self::seen::{Answers, read_run};
+use self::{
+    judged::JudgedBy,
+    seen::{Answers, read_run},
+};
 use crate::{
     args::{DiagnoseArgs, Failure},
     console::Console,
@@ -27,7 +31,7 @@ pub(crate) fn diagnose(args: &DiagnoseArgs, as_json: bool, console: &Console) ->
 fn flakiness(args: &DiagnoseArgs, as_json: bool, console: &Console) -> Result<Exit, Trouble> {
     let mut runs: Vec<RunSeen> = Vec::new();
     let mut answers = Answers::default();
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut judged) = (BTreeSet::new(), Vec::new());
     let mut exit = Exit::Passed;
     for text in &args.runs {
         let source = Source::open(Some(text), &args.store.store, &args.keys)?;
@@ -41,8 +45,10 @@ fn flakiness(args: &DiagnoseArgs, as_json: bool, console: &Console) -> Result<Ex
             console.note(&format!("run {} was given more than once, and is looked at once", run.id.short()));
             continue;
         }
+        judged.push(JudgedBy::of(&source.archive, &run.receipt));
         runs.push(read_run(&source.archive, (run, runs.len()), &mut answers)?);
     }
+    runs.iter_mut().zip(JudgedBy::digests(&judged)).for_each(|(run, judged)| run.judged = judged);
     let pairs: Vec<AnswerPair<'_>> = answers.pairs(&mut runs);
     let diagnosis = diagnose_flakiness(&runs, &pairs, stats::Confidence::DEFAULT);
     exit = exit.or_worse(exit_of(&diagnosis));

@@ -116,6 +116,36 @@ fn a_case_in_which_anything_is_noise_is_called_so_and_every_report_says_how_much
     assert!(ran.code == 1 && !ran.out.contains("within measured noise"), "{}", ran.out);
 }
 
+#[test]
+fn runs_are_held_against_each_other_where_the_same_was_a_difference_in_both() {
+    let recording = OfProcess::make();
+    let folder = recording.folder.path();
+    let run = |more: &[&str]| {
+        let document = replay(&recording, &[&["--repeat", "11", "--json"][..], more].concat()).json();
+        document["run_path"].as_str().unwrap().to_owned()
+    };
+    let is_otherwise = |one: &str, other: &str| {
+        let ran = retake(folder, &["diagnose", "flakiness", one, other, "--json"]);
+        let words = ran.json()["exchanges"].to_string();
+        words.contains("other rules or other noise")
+    };
+    // The first knows no noise, the second what the first taught, the third what both did, which comes to the same.
+    let [first, second, third] = [run(&[]), run(&[]), run(&[])];
+    assert!(is_otherwise(&first, &second) && !is_otherwise(&second, &third));
+    // A file of rules is known by what it says.
+    let rule = |pointer: &str| format!("[[ignore]]\npointer = '{pointer}'\nreason = 'fresh'\nuntil = 2999-12-31\n");
+    let with_rules = |pointers: &[&str]| {
+        let text: String = pointers.iter().map(|pointer| rule(pointer)).collect();
+        std::fs::write(folder.join("rules.toml"), text).unwrap();
+        run(&["--noise", "none", "--rules", "rules.toml"])
+    };
+    let [one, all, again] = [&["/other"][..], &["/id", "sse:/id"], &["/id", "sse:/id"]].map(with_rules);
+    assert!(is_otherwise(&one, &all) && !is_otherwise(&all, &again));
+    // One and the same run is looked at once.
+    let twice = retake(folder, &["diagnose", "flakiness", &all, &all, "--json"]);
+    assert!(twice.err.contains("given more than once") && twice.json()["trials"] == 33, "{}{}", twice.out, twice.err);
+}
+
 /// How often exchanges failed over the repeats of a run, of how many answers.
 fn failed(document: &Value) -> (u64, u64) {
     let of = |result: &Value, what: &str| result["repeated"]["failed"][what].as_u64().unwrap();

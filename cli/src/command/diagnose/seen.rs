@@ -12,7 +12,7 @@ use diff::{ChangeKind, ExchangeResult, Output, Route, Rules, compare_responses};
 use exchange::{Digest, Head, Id, Run, SeedPlace};
 use serde_json::Value as Json;
 
-use crate::{again::began, trouble::Trouble};
+use crate::trouble::Trouble;
 
 /// Answers of one exchange that are looked at, in each run: so many that failed, and so many that did not. A choice.
 const ANSWERS_OF_A_KIND_MAX: usize = 20;
@@ -71,7 +71,8 @@ pub(super) fn read_run(
         environment: fingerprint.map(|fingerprint| environment(fingerprint, &receipt["pinned"])),
         host: host.map(|host| format!("{}, {}", host.cpu_model, host.kernel)).unwrap_or_default(),
         order: receipt["determinism"]["order"].as_str().unwrap_or_default().to_owned(),
-        judged: judged(archive, receipt),
+        // Known only beside the other runs.
+        judged: None,
         resets: receipt["repeats"]["reset"].as_str() != Some("none")
             && receipt["repeats"]["copies"].as_u64().is_none_or(|copies| copies == 1),
         held: held(&receipt["determinism"], !calls.is_empty()),
@@ -115,17 +116,6 @@ fn environment(fingerprint: Digest, pinned: &Json) -> Digest {
         Some(used) if !is_recorded => Digest::of(format!("{fingerprint} {used}").as_bytes()),
         _ => fingerprint,
     }
-}
-
-/// Flags that decide what counts as a difference.
-const JUDGING: [&str; 5] = ["ignore", "tolerance", "rules", "descriptors", "message"];
-
-/// A digest of the rules that a run was begun with, and of the noise that it knew.
-fn judged(archive: &Archive, receipt: &Json) -> Option<Digest> {
-    let began = began(archive)?;
-    let flags = JUDGING.iter().map(|flag| &began.settings["flags"][*flag]);
-    let profiles = receipt["noise"]["profiles"].as_array().into_iter().flatten().map(|profile| &profile["runs"]);
-    Some(Digest::of(flags.chain(profiles).map(|it| format!("{it}\n")).collect::<String>().as_bytes()))
 }
 
 /// What was held still, by a receipt's controls. Those that failed held nothing.
