@@ -85,11 +85,11 @@ pub(crate) fn asked(source: &str, flags: &[(String, Vec<String>)]) -> String {
 }
 
 /// Where the store and the keys are.
-fn places(store: &Path, keys: &KeyArgs) -> Vec<String> {
+pub(crate) fn places<'a>(store: &'a Path, keys: &'a KeyArgs) -> impl Iterator<Item = String> + 'a {
     let store = (store != Path::new(DEFAULT_STORE)).then_some(("store", store));
     let identities = keys.identity.iter().map(|path| ("identity", path.as_path()));
     let word = |(flag, path): (&str, &Path)| format!("--{flag}={}", quoted(&path.display().to_string()));
-    store.into_iter().chain(identities).map(word).collect()
+    store.into_iter().chain(identities).map(word)
 }
 
 /// How a single run began, where it says so.

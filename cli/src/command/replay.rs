@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use wire::client::{Limits, Room};
 
 use crate::{
-    again::replayed_again,
+    again::{places, replayed_again},
     args::{Bridge, ReplayArgs, Reset},
     bucket,
     clock::Clock,
@@ -70,7 +70,9 @@ pub(crate) fn replay(args: &ReplayArgs, as_json: bool, console: &Console) -> Res
             let exit_of_one = show(&replayed, &replayed_again(source, args), as_json, console)?;
             exit = exit.or_worse(exit_of_one);
             if replayed.receipt.interrupted {
-                console.note(&format!("go on with it: `retake replay --resume {}`", replayed.receipt.run.short()));
+                let run = replayed.receipt.run.short();
+                let places: String = places(&args.store.store, &args.keys).map(|place| format!(" {place}")).collect();
+                console.note(&format!("go on with it: `retake replay --resume {run}{places}`"));
             }
             if page.is_some() {
                 shown.push(html::Shown { source: source.clone(), archive, replayed, exit: exit_of_one });

@@ -304,13 +304,16 @@ fn docker_a_replay_in_containers_that_was_killed_leaves_nothing_and_is_gone_on_w
     is_whole(&run, 300);
 }
 
-/// What a service that counts was asked, four times and a while apart; and a program that does the same.
+/// What a service that counts was asked, several times and a while apart; and a program that does the same.
 struct Counted {
     folder: TempDir,
     process: String,
 }
 
 impl Counted {
+    /// Exchanges that were recorded: the last ones are still to come when a replay is interrupted, also on a slow machine.
+    const COUNT: usize = 5;
+
     fn record() -> Self {
         let folder = tempdir().unwrap();
         let port = free_port();
@@ -319,7 +322,7 @@ impl Counted {
         let mut running = Command::new("/bin/sh").args(["-c", &service]).stdout(Stdio::null()).spawn().unwrap();
         eventually("the service", || TcpStream::connect(("127.0.0.1", port)).ok());
         let capture = Capturing::start(capture_of(folder.path(), &format!("http://127.0.0.1:{port}"), &[]));
-        for count in 1..=4 {
+        for count in 1..=Self::COUNT {
             assert!(post(&capture.address, "/", b"", "").contains(&format!("\"count\":{count}")));
             pause();
         }
@@ -359,7 +362,7 @@ fn pause() {
 fn what_a_service_that_was_started_anew_does_not_remember_is_no_verdict_of_it() {
     let counted = Counted::record();
     let whole = Ran::of(&counted.begin(&[]).wait_with_output().unwrap());
-    assert_eq!((whole.code, &whole.json()["receipt"]["tally"]["same"]), (0, &json!(4)), "{}", whole.err);
+    assert_eq!((whole.code, &whole.json()["receipt"]["tally"]["same"]), (0, &json!(Counted::COUNT)), "{}", whole.err);
     fs::remove_dir_all(counted.folder.path().join("runs")).unwrap();
     let child = counted.begin(&[]);
     judged_in(&counted.folder.path().join("runs"), 1);
@@ -375,7 +378,10 @@ fn what_a_service_that_was_started_anew_does_not_remember_is_no_verdict_of_it() 
         assert_eq!(result["comparison"]["changes"][0]["pointer"], "/count", "it is shown: {result}");
     }
     let told = document["receipt"]["environment"].to_string();
-    assert!(told.contains(&format!("started anew after {} of 4", 4 - unjudged.len())), "{told}");
+    assert!(
+        told.contains(&format!("started anew after {} of {}", Counted::COUNT - unjudged.len(), Counted::COUNT)),
+        "{told}"
+    );
 }
 
 #[test]
@@ -387,12 +393,18 @@ fn a_repeat_that_was_cut_in_its_middle_is_done_again_by_one_service() {
     // One exchange of it has an answer by then, or two.
     pause();
     let (ran, document) = counted.gone_on_with(child);
-    assert_eq!((ran.code, &document["receipt"]["tally"]["same"]), (0, &json!(4)), "{}{}", ran.out, ran.err);
+    assert_eq!(
+        (ran.code, &document["receipt"]["tally"]["same"]),
+        (0, &json!(Counted::COUNT)),
+        "{}{}",
+        ran.out,
+        ran.err
+    );
     for result in document["results"].as_array().unwrap() {
         assert_eq!(result["repeated"]["verdicts"], "...", "{result}");
     }
     let run = document["run_path"].as_str().unwrap();
-    is_whole(&counted.folder.path().join(run), 12);
+    is_whole(&counted.folder.path().join(run), 3 * Counted::COUNT);
     assert_eq!(fs::read(&starts).unwrap().len(), 4, "two to begin with, and two for what was left");
 }
 
