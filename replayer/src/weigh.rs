@@ -23,7 +23,7 @@ use crate::{
 const NOISE_LEN_MAX: usize = 1_000;
 
 /// How many times as long, or as many at a time, is worth a word. A choice: below it, machines and moments differ.
-const WORTH_A_WORD: f64 = 1.5;
+const WORTH_A_WORD: f64 = 1.2;
 
 /// The receipt's part on repeats; nothing where there were to be none.
 pub(crate) fn weigh(
@@ -97,8 +97,13 @@ fn otherwise(production: &Setting, here: &Setting, environment: &[EnvironmentDif
     if was != is {
         words.push(format!("load: at most {was} in flight in production, {is} here"));
     }
+    let is_unlike = |was: f64, is: f64| was.max(is) > WORTH_A_WORD * was.min(is);
+    let (was, is) = (production.requests_per_s, here.requests_per_s);
+    if is_unlike(was, is) {
+        words.push(format!("load: {was:.1} exchanges/s in production, {is:.1} here"));
+    }
     let (was, is) = (production.took_ms_median, here.took_ms_median);
-    if was.max(is) > WORTH_A_WORD * was.min(is) {
+    if is_unlike(was, is) {
         words.push(format!("timing: an exchange took {was:.1} ms in production, {is:.1} ms here (medians)"));
     }
     let processors = environment.iter().filter(|difference| difference.what.to_lowercase().contains("cpu"));
@@ -182,5 +187,8 @@ mod tests {
             ]
         );
         assert!(otherwise(&setting(4, 100.0), &setting(4, 110.0), &[]).is_empty());
+        let quicker = Setting { requests_per_s: 2.0, ..setting(4, 100.0) };
+        let named = otherwise(&Setting { requests_per_s: 9.5, ..setting(4, 100.0) }, &quicker, &[]);
+        assert_eq!(named, ["load: 9.5 exchanges/s in production, 2.0 here"]);
     }
 }

@@ -26,6 +26,8 @@ const IN_FLIGHT: usize = 16;
 const WINDOW: usize = 30;
 /// Rounds of all tickets after which the race is given up. One is enough as a rule.
 const ROUNDS_MAX: usize = 10;
+/// Wrong answers after which no further round is sent: a single one may have taken what comes once in thousands.
+const WRONG_MIN: usize = 3;
 
 /// A store with wrong answers in it, and thirty exchanges around one.
 struct Race {
@@ -53,10 +55,16 @@ impl Race {
         ]);
         let capture = Capturing::start(capture);
         wait_until_it_accepts(port);
-        let wrong = (0..ROUNDS_MAX).any(|_| send(&capture.address, tickets, in_flight));
+        let mut wrong = 0;
+        for _ in 0..ROUNDS_MAX {
+            wrong += send(&capture.address, tickets, in_flight);
+            if wrong >= WRONG_MIN {
+                break;
+            }
+        }
         capture.stop();
         let store = folder.path().join(".retake");
-        wrong.then(|| Self { window: window(&store), folder })
+        (wrong > 0).then(|| Self { window: window(&store), folder })
     }
 
     fn store(&self) -> PathBuf {
@@ -89,8 +97,8 @@ fn rivals() -> Vec<(String, Vec<u8>)> {
     tickets.into_iter().filter(|(_, body)| has_rival(body)).take(WINDOW).collect()
 }
 
-/// Sends all tickets, so many at a time; true where an answer is not the ticket's own.
-fn send(address: &str, tickets: &[(String, Vec<u8>)], in_flight: usize) -> bool {
+/// Sends all tickets, so many at a time; how many answers were not the ticket's own.
+fn send(address: &str, tickets: &[(String, Vec<u8>)], in_flight: usize) -> usize {
     let (next, wrong) = (AtomicUsize::new(0), AtomicUsize::new(0));
     thread::scope(|scope| {
         for _ in 0..in_flight {
@@ -102,7 +110,7 @@ fn send(address: &str, tickets: &[(String, Vec<u8>)], in_flight: usize) -> bool 
             });
         }
     });
-    wrong.into_inner() > 0
+    wrong.into_inner()
 }
 
 /// True where the answer has the ticket's own summary.
@@ -111,7 +119,7 @@ fn is_right(ticket: &[u8], answer: &str) -> bool {
     answer.contains(&serde_json::to_string(&own).unwrap())
 }
 
-/// The ids of the exchanges around a wrong one, as `--only` takes them.
+/// The ids of the exchanges around a wrong one, where most others are, as `--only` takes them.
 fn window(store: &Path) -> String {
     let archive = Archive::open(store).unwrap();
     let mut clients: Vec<_> = archive.entries().iter().filter(|entry| entry.dependency.is_none()).collect();
@@ -121,8 +129,10 @@ fn window(store: &Path) -> String {
         let answer = body(&exchange.response.as_ref().unwrap().body);
         !is_right(&body(&exchange.request.body), &String::from_utf8_lossy(&answer))
     };
-    let wrong = clients.iter().position(|entry| is_wrong(&archive.exchange(&entry.id).unwrap())).unwrap();
-    let first = (wrong + 1).saturating_sub(WINDOW / 2).min(clients.len().saturating_sub(WINDOW));
+    let wrong: Vec<bool> = clients.iter().map(|entry| is_wrong(&archive.exchange(&entry.id).unwrap())).collect();
+    let around = |at: usize| (at + 1).saturating_sub(WINDOW / 2).min(clients.len().saturating_sub(WINDOW));
+    let firsts = (0..wrong.len()).filter(|at| wrong[*at]).map(around);
+    let first = firsts.max_by_key(|first| wrong.iter().skip(*first).take(WINDOW).filter(|it| **it).count()).unwrap();
     let ids = clients.iter().skip(first).take(WINDOW).map(|entry| entry.id.to_string());
     ids.collect::<Vec<_>>().join(",")
 }
@@ -153,7 +163,14 @@ fn the_race_is_found(times: &str, tickets: &[(String, Vec<u8>)], in_flight: usiz
     let bound = |rate: &Value, name: &str| rate[name].as_f64().unwrap();
     let overlap = bound(production, "low") <= bound(here, "high") && bound(here, "low") <= bound(production, "high");
     assert_eq!(repeats["intervals_overlap"], overlap);
-    assert!(overlap || repeats["otherwise"].is_array(), "{repeats}");
+    // Where they do not overlap, what was otherwise by a fifth or more is named; a window with a failure in it is none at random.
+    let is_unlike = |what: &str| {
+        let [was, is] = ["production", "here"].map(|side| repeats[side][what].as_f64().unwrap());
+        was.max(is) > 1.2 * was.min(is)
+    };
+    let unlike = is_unlike("requests_per_s") || is_unlike("took_ms_median");
+    let has_same_load = repeats["production"]["in_flight_max"] == repeats["here"]["in_flight_max"];
+    assert_eq!(repeats["otherwise"].is_array(), unlike || !has_same_load, "{repeats}");
 
     // What fresh ids and times do to every answer is learned of this version.
     let archive = Archive::open(&race.folder.path().join(document["run_path"].as_str().unwrap())).unwrap();

@@ -103,7 +103,7 @@ pub(super) fn joined(pieces: &[Piece], done: bool) -> Option<Joined> {
     {
         "chat.completion".clone_into(object);
     }
-    let mut unfinished = Unfinished::changing(&["usage"]);
+    let mut unfinished = Unfinished::changing(&["usage", "x_groq"]);
     unfinished.may_go_on([Key("choices"), Index(choices.len())]);
     for (at, choice) in choices.values().enumerate() {
         choice.add_unfinished(at, &mut unfinished);
